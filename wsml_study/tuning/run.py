@@ -22,7 +22,8 @@ from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.ledger import Ledger, Listener
 from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.tuning.study_folder import claim, locked, set_aside
-from wsml_study.tuning.workers import OpenTrial, WarmTrial, WorkerSettings, open_trial
+from wsml_study.tuning.worker_loop import OpenTrial, open_trial
+from wsml_study.tuning.workers import WarmTrial, WorkerSettings
 
 CHECKPOINT_INTERVAL_S = 15.0
 SLOT_MEMORY_BYTES = 2**20

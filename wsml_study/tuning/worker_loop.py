@@ -1,0 +1,130 @@
+"""What each Ray Train worker does: obey commands from the mailbox, trial after trial.
+
+Between trials the process, the CUDA context, the opened data and the process group stay.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Protocol
+
+import ray
+from ray import train
+
+from wsml_study.errors import TrainingError
+from wsml_study.study.spec import TrialConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from wsml_study.methods.contract import Peers
+
+
+class Trial(Protocol):
+    """What a worker needs of a trial; `TrialTraining` is one."""
+
+    def run_epoch(self) -> Any:
+        """Train one epoch and say what it showed, as a dataclass."""
+
+    def test(self) -> Any:
+        """Judge the best epoch on the test images, as a dataclass."""
+
+    def best_weights_safetensors(self) -> bytes:
+        """The best epoch's weights."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next epoch depends on."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+
+
+class OpenTrial(Protocol):
+    """Makes a trial in a worker process."""
+
+    def __call__(self, config: TrialConfig, *, device: torch.device, peers: Peers, keep_best: bool) -> Trial:
+        """A trial that has run no epoch."""
+
+
+def open_trial(config: TrialConfig, *, device: torch.device, peers: Peers, keep_best: bool) -> Trial:
+    """The real thing: images, classifier and method of a config."""
+    from wsml_study.training.trial import TrialTraining
+    from wsml_study.training.trial_data import open_trial_data
+
+    return TrialTraining(config, open_trial_data(config.data), device=device, peers=peers, keep_best=keep_best)
+
+
+def serve(settings: dict[str, Any]) -> None:
+    """The train loop of each worker: obey commands until told to stop.
+
+    Args:
+        settings: mailbox (actor handle), open_trial, threads.
+    """
+    import torch
+
+    from wsml_study.methods.contract import Peers
+
+    torch.set_num_threads(settings["threads"])
+    context = train.get_context()
+    mailbox = settings["mailbox"]
+    worker = _Worker(
+        settings["open_trial"],
+        device=train.torch.get_device(),
+        peers=Peers(rank=context.get_world_rank(), size=context.get_world_size()),
+    )
+    while True:
+        command, *arguments = ray.get(mailbox.next_command.remote(worker.peers.rank))
+        if command == "stop":
+            return
+        try:
+            reply = ("ok", worker.obey(command, *arguments))
+        except TrainingError as error:
+            # Every rank raises these at the same point, so the group stays fit for the next trial.
+            reply = ("failed", str(error))
+        if worker.peers.rank == 0:
+            ray.get(mailbox.reply.remote(*reply))
+
+
+class _Worker:
+    """One rank, and the trial that it has at hand."""
+
+    def __init__(self, open_trial: OpenTrial, *, device: torch.device, peers: Peers) -> None:
+        self.open_trial = open_trial
+        self.device = device
+        self.peers = peers
+        self.trial: Trial | None = None
+
+    def obey(self, command: str, *arguments: Any) -> Any:
+        """Carry out a command and return what rank 0 is to reply."""
+        if command == "start":
+            return self._start(*arguments)
+        assert self.trial is not None, f"{command} before start"
+        match command:
+            case "epoch":
+                return vars(self.trial.run_epoch())
+            case "test":
+                return vars(self.trial.test()), ray.put(self.trial.best_weights_safetensors())
+            case "save":
+                return [ray.put(_to_bytes(self.trial.state_dict()))] if self.peers.rank == 0 else None
+            case "load":
+                return self.trial.load_state_dict(_from_bytes(ray.get(arguments[0][0]), self.device))
+        raise AssertionError(f"unknown command {command}")
+
+    def _start(self, config_json: str, keep_best: bool) -> None:
+        self.trial = None  # its memory is needed for the next one
+        config = TrialConfig.model_validate_json(config_json)
+        self.trial = self.open_trial(config, device=self.device, peers=self.peers, keep_best=keep_best)
+
+
+def _to_bytes(state: dict[str, Any]) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _from_bytes(content: bytes, device: torch.device) -> dict[str, Any]:
+    import torch
+
+    return torch.load(io.BytesIO(content), map_location=device, weights_only=True)  # type: ignore[no-any-return]

@@ -26,7 +26,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Resources
-from wsml_study.tuning.cluster import count_slots, ray_session
+from wsml_study.tuning.cluster import Slots, ray_session
 from wsml_study.tuning.run import SLOT_MEMORY_BYTES, run_study
 
 
@@ -72,6 +72,9 @@ class EndTimes:
 
     def on_phase(self, message):
         pass
+
+    def on_notice(self, message):
+        print(message)
 
     def on_images(self, done, total):
         pass
@@ -142,7 +145,7 @@ def recipe(num_trials: int, storage: str, *, tuned: bool) -> float:
         tuner = tune.Tuner(
             tune.with_resources(drive, tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}])),
             param_space={"learning_rate": tune.loguniform(1e-4, 1e-2)},
-            tune_config=tune.TuneConfig(num_samples=num_trials, max_concurrent_trials=count_slots(Resources())),
+            tune_config=tune.TuneConfig(num_samples=num_trials, max_concurrent_trials=Slots(Resources())()),
             run_config=tune.RunConfig(storage_path=storage, name="recipe", verbose=0),
         )
         errors = tuner.fit().errors

@@ -5,6 +5,7 @@ Imports stand inside the commands, so that `--help` and `check` answer without t
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,19 +68,52 @@ def run(
     address: Address = None,
     storage: Storage = None,
     data_root: DataRoot = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the study where it runs already, on whichever machine.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it from wherever it stopped."""
+    description = _read(study, storage, data_root)
+    console = Console(file=sys.stdout)
+    if watch:
+        _watch(console, description)
+        return
     from wsml_study.results.summary import study_summary
     from wsml_study.tuning.run import run_study
 
-    description = _read(study, storage, data_root)
-    console = Console(file=sys.stdout)
     with _progress(console, description) as progress:
         outcome = run_study(description, progress, num_trials=trials, restart=restart, address=address)
     for line in study_summary(outcome.folder, num_trials=outcome.num_trials, study_argument=str(study)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if not outcome.finished:
+    if not outcome.finished and not outcome.stopped_on_request:
         raise typer.Exit(130)
+
+
+@app.command()
+def status(
+    study: StudyFile,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Say where a study stands and who runs it, from any machine that sees its storage."""
+    from wsml_study.tuning.status import study_status
+
+    description = _read(study, storage, None)
+    found = study_status(description.storage, description.name)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+        return
+    for line in found.lines():
+        print(line)
+
+
+@app.command()
+def stop(study: StudyFile, storage: Storage = None) -> None:
+    """End a running study after the epochs at hand, from any machine that sees its storage; `run` goes on with it."""
+    from wsml_study.tuning.lease import end_run
+
+    description = _read(study, storage, None)
+    end_run(description.storage, description.name, notify=print)
 
 
 @app.command()
@@ -161,8 +195,6 @@ def methods(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
-    import json
-
     from wsml_study.study.schema import schema as study_schema
 
     print(json.dumps(study_schema(), indent=2))
@@ -190,6 +222,15 @@ def _read(path: Path, storage: str | None, data_root: str | None) -> Study:
     if data_root is not None:
         study = study.model_copy(update={"data": study.data.model_copy(update={"root": data_root})})
     return study
+
+
+def _watch(console: Console, study: Study) -> None:
+    from wsml_study.tuning.status import follow
+
+    with _progress(console, study) as progress:
+        found = follow(study.storage, study.name, progress)
+    for line in found.lines():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _folder(study: Path, storage: str | None) -> Path:

@@ -57,6 +57,10 @@ class Progress:
         if self._live is None:
             self._console.print(f"{message} ...")
 
+    def on_notice(self, message: str) -> None:
+        """Something that the user should know."""
+        self._console.print(message, soft_wrap=True, highlight=False, markup=False)
+
     def on_images(self, done: int, total: int) -> None:
         """Images are being decoded."""
         self._phase = f"decoding images: {done:,} of {total:,}"

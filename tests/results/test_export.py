@@ -48,4 +48,4 @@ def test_the_table_and_the_answer_are_as_printed(folder):
     assert "told: 3 of 4 trials ended (1 complete, 1 stopped early, 1 failed)" in summary
     assert "Best in this search: LL-R at rate_per_epoch 0.01, 70.00 % validation mAP (trial 1)" in summary
     assert "That is 10.00 points above the best AN trial (60.00 %)." in summary
-    assert summary[-1] == "Interrupted; nothing is lost. Go on with the same command."
+    assert summary[-1] == "Not finished; nothing is lost. Go on with the same command."

@@ -76,10 +76,19 @@ class TrialHistory:
 
 @dataclass(kw_only=True)
 class StudyHistory:
-    """All trials of a study by number, and the names of the classes in the order of every AP per class."""
+    """What the runs of a study have done so far.
+
+    Attributes:
+        trials: by number.
+        classes: names, in the order of every AP per class.
+        num_runs: how often the study was started or went on.
+        num_trials: how many trials the newest run wants the study to have; None before the first run.
+    """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    num_runs: int = 0
+    num_trials: int | None = None
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -93,6 +102,8 @@ class StudyHistory:
         """Add one event."""
         if event["event"] == "run":
             self.classes = tuple(event["classes"])
+            self.num_runs += 1
+            self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
             return
         if event["event"] == "created":
             number = event["trial"]

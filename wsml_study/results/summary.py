@@ -9,6 +9,7 @@ import pandas as pd
 
 from wsml_study.errors import ResultsError
 from wsml_study.results.ranking import best_per_method, ranked_trials
+from wsml_study.results.storage import open_storage
 
 WHAT_DECIDES = {"method.name"}
 
@@ -50,7 +51,7 @@ def study_summary(folder: Path, *, num_trials: int, study_argument: str) -> list
         f"Tables: {_short(folder)}/trials.parquet, epochs.parquet, classes.parquet",
     ]
     if ended < num_trials:
-        return [*lines, "Interrupted; nothing is lost. Go on with the same command."]
+        return [*lines, "Not finished; nothing is lost. Go on with the same command."]
     if ranked["value"].notna().any():
         best = ranked.iloc[0]
         config = f"configs/{folder.name}-{best['method']}-trial{best['trial']}.yaml"
@@ -80,15 +81,15 @@ def training_summary(folder: Path) -> list[str]:
 
 
 def study_folder(name: str, storage: str) -> Path:
-    """Where a study's results are.
+    """Where a study's results are, or a fresh copy of them if they are kept elsewhere.
 
     Raises:
         ResultsError: they are not there.
     """
-    folder = Path(storage) / name
-    if not folder.exists():
-        raise ResultsError(f"{folder}: no results of study {name} yet; `wsml-study run` makes them")
-    return folder
+    place = open_storage(storage, name)
+    if not place.exists():
+        raise ResultsError(f"{place.described}: no results of study {name} yet; `wsml-study run` makes them")
+    return place.fetch()
 
 
 def _answer(ranked: pd.DataFrame) -> list[str]:

@@ -129,6 +129,19 @@ def read_table(folder: Path, table: str) -> pa.Table:
     return content
 
 
+def damaged_tables(folder: Path) -> list[str]:
+    """File names of tables that are there but cannot be read."""
+    damaged = []
+    for name in SCHEMAS:
+        path = folder / f"{name}.parquet"
+        try:
+            if path.exists():
+                pq.read_schema(path)
+        except (pa.ArrowInvalid, OSError):
+            damaged.append(path.name)
+    return damaged
+
+
 def _with_searched_keys(study: Study) -> pa.Schema:
     schema = TRIALS
     for key, parameter in study.search.items():

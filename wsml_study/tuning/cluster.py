@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import ray
+from ray._private import ray_constants
 
 from wsml_study.errors import ResourcesError
 from wsml_study.study.spec import Resources
@@ -30,6 +33,7 @@ DRIVER_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the event log is the truth; Tune's own snapshots grow with the study
     "TUNE_RESULT_BUFFER_LENGTH": "1",
 }
+SLOTS_AGE_S = 2.0
 
 
 @contextmanager
@@ -50,35 +54,57 @@ def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+            os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+            ray_constants.ENABLE_RAY_CLUSTER = True
 
 
 def gpus_per_worker(resources: Resources) -> float:
     """What `auto` means on the connected cluster: a whole GPU where there is any, none elsewhere."""
-    if resources.gpus_per_worker != "auto":
-        return resources.gpus_per_worker
-    return 1.0 if ray.cluster_resources().get("GPU", 0) > 0 else 0.0
+    return needs_of_a_worker(resources, has_gpus=ray.cluster_resources().get("GPU", 0) > 0).get("GPU", 0.0)
 
 
-def count_slots(resources: Resources) -> int:
-    """How many trials fit on the connected cluster at once, by the scarcest resource.
+class Slots:
+    """How many trials fit on the connected cluster at once, looked up anew as machines come and go."""
 
-    Raises:
-        ResourcesError: not even one fits.
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._count, self._counted_at = 0, -math.inf
+
+    def __call__(self) -> int:
+        """The number, at most `SLOTS_AGE_S` seconds old."""
+        if time.monotonic() - self._counted_at > SLOTS_AGE_S:
+            self._count = count_slots(self._resources, [node["Resources"] for node in living_nodes()])
+            self._counted_at = time.monotonic()
+        return self._count
+
+
+def count_slots(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many trials fit on machines with these resources at once; a worker never spans two machines.
+
+    >>> count_slots(Resources(workers_per_trial=2), [{"CPU": 3.0}, {"CPU": 2.0}])
+    2
     """
-    available = ray.cluster_resources()
-    workers = resources.workers_per_trial
-    needs = {"CPU": workers * resources.cpus_per_worker, "GPU": workers * gpus_per_worker(resources)}
-    fits = {kind: int(available.get(kind, 0) / need) for kind, need in needs.items() if need > 0}
-    scarce = min(fits, key=lambda kind: fits[kind])
-    if fits[scarce] == 0:
-        raise ResourcesError(
-            f"a trial needs {needs[scarce]:g} {scarce}s ({workers} workers), there are {available.get(scarce, 0):g}; "
-            f"lower resources.workers_per_trial or resources.{scarce.lower()}s_per_worker"
-        )
-    return fits[scarce]
+    needs = needs_of_a_worker(resources, has_gpus=any(node.get("GPU", 0) > 0 for node in nodes))
+    fits = [min(int(node.get(kind, 0) / need) for kind, need in needs.items()) for node in nodes]
+    return sum(fits) // resources.workers_per_trial
+
+
+def needs_of_a_worker(resources: Resources, *, has_gpus: bool) -> dict[str, float]:
+    """CPUs and GPUs of one worker on a cluster that has GPUs, or none."""
+    gpus = resources.gpus_per_worker
+    num_gpus = float(has_gpus) if gpus == "auto" else gpus
+    return {"CPU": float(resources.cpus_per_worker)} | ({"GPU": num_gpus} if num_gpus > 0 else {})
+
+
+def living_nodes() -> list[dict[str, Any]]:
+    """What Ray knows of each machine of the connected cluster that is alive."""
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 def _start_locally() -> None:
+    # Otherwise Ray replaces 127.0.0.1 by an address of the network, and listens there.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
     ray.init(
         address="local",
         num_cpus=len(os.sched_getaffinity(0)),

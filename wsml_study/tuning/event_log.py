@@ -11,13 +11,18 @@ from typing import Any
 
 from wsml_study.errors import ResultsError
 from wsml_study.results.history import StudyHistory
+from wsml_study.results.storage import EventMirror
 
 
 class EventLog:
     """Appends events to a file and keeps the history that they add up to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mirror: EventMirror | None = None) -> None:
         """Open or create a log and replay it.
+
+        Args:
+            path: the file.
+            mirror: receives each event as well, where the study is kept elsewhere.
 
         A last line without a line end is the trace of a write that a crash cut short. Nothing can have acted on it;
         it is cut off, and `dropped` says what it was.
@@ -26,6 +31,7 @@ class EventLog:
             ResultsError: a line is not an event, or the file cannot be read or written.
         """
         self.path = path
+        self._mirror = mirror
         self.dropped: str | None = None
         self.failure: ResultsError | None = None
         try:
@@ -49,9 +55,14 @@ class EventLog:
             if self._file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
+            if self._mirror is not None:
+                self._mirror.append(line)
         except OSError as error:
             self.failure = _cannot_write(self.path, error)
             raise self.failure from error
+        except ResultsError as error:
+            self.failure = error
+            raise
         self.history.apply(entry)
 
     def close(self) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
 
 from wsml_study.results.history import StudyHistory, TrialState
+from wsml_study.results.storage import TABLE_FILES, StudyStorage
 from wsml_study.results.tables import write_tables
 from wsml_study.study.spec import Study
 from wsml_study.tuning.event_log import EventLog
+from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.searcher import OptunaSearcher, ending_of
 
 TABLES_INTERVAL_S = 2.0
@@ -24,6 +26,9 @@ class Listener(Protocol):
 
     def on_phase(self, message: str) -> None:
         """Something that takes a while begins."""
+
+    def on_notice(self, message: str) -> None:
+        """Something that the user should know."""
 
     def on_images(self, done: int, total: int) -> None:
         """So many images of a split were decoded into the store."""
@@ -38,8 +43,17 @@ class Listener(Protocol):
 class Ledger(tune.Callback):  # type: ignore[misc]
     """Writes what Tune reports into the event log, and keeps the tables close behind."""
 
-    def __init__(self, study: Study, log: EventLog, searcher: OptunaSearcher, listener: Listener) -> None:
-        self._study, self._log, self._searcher, self._listener = study, log, searcher, listener
+    def __init__(
+        self,
+        study: Study,
+        storage: StudyStorage,
+        log: EventLog,
+        lease: Lease,
+        searcher: OptunaSearcher,
+        listener: Listener,
+    ) -> None:
+        self._study, self._storage, self._log, self._lease = study, storage, log, lease
+        self._searcher, self._listener = searcher, listener
         self._tables_at = time.monotonic()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -55,9 +69,11 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """An epoch ended."""
+        number = trial.config["trial"]
+        if "notice" in result:
+            self._listener.on_notice(f"trial {number}: {result['notice']}")
         if "error" in result:
             return
-        number = trial.config["trial"]
         history = self._log.history.trials[number]
         details = {"test": result["test"]} if "test" in result else {}
         state = ending_of(result, error=False) or TrialState.RUNNING
@@ -82,14 +98,36 @@ class Ledger(tune.Callback):  # type: ignore[misc]
     def _end(self, trial: Any, state: TrialState, error: str | None) -> None:
         number = trial.config["trial"]
         self._append("ended", number, state=state, error=error, sampler_state=self._searcher.sampler_state(number))
-        shutil.rmtree(trial.local_path, ignore_errors=True)
+        with suppress(OSError):
+            trial.storage.storage_filesystem.delete_dir(trial.storage.trial_fs_path)
         if time.monotonic() - self._tables_at > TABLES_INTERVAL_S:
-            write_tables(self._log.path.parent, self._study, self._log.history)
+            write_tables(self._storage.folder, self._study, self._log.history)
+            self._storage.upload(*TABLE_FILES)
             self._tables_at = time.monotonic()
 
     def _append(self, event: str, number: int, **details: Any) -> None:
+        self._lease.check()
         self._log.append(event, trial=number, **details)
         self._listener.on_event(self._log.history, event, number)
+
+
+class StopOnRequest(tune.Stopper):  # type: ignore[misc]
+    """Ends the run, and no trial of its own accord, once somebody has asked for it."""
+
+    def __init__(self, lease: Lease | None = None) -> None:
+        self._lease = lease
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether a trial should end."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the run should end."""
+        return self._lease is not None and self._lease.stop_requested.is_set()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        # As the ledger: a lease cannot follow into a snapshot.
+        return StopOnRequest, ()
 
 
 def _last_line(error_file: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,17 @@ from ray import tune
 from ray.tune import TuneError
 
 from wsml_study.results.history import ENDED, StudyHistory
-from wsml_study.results.tables import write_tables
+from wsml_study.results.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
+from wsml_study.results.tables import damaged_tables, write_tables
 from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
-from wsml_study.tuning.cluster import count_slots, gpus_per_worker, ray_session
+from wsml_study.tuning.cluster import Slots, gpus_per_worker, ray_session
 from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, asha_of
 from wsml_study.tuning.event_log import EventLog
-from wsml_study.tuning.ledger import Ledger, Listener
+from wsml_study.tuning.lease import Lease
+from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
+from wsml_study.tuning.preflight import preflight
 from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.tuning.study_folder import claim, locked, set_aside
 from wsml_study.tuning.worker_loop import OpenTrial, open_trial
@@ -37,11 +40,12 @@ class Outcome:
     folder: Path
     history: StudyHistory
     num_trials: int
+    stopped_on_request: bool = False
 
     @property
     def finished(self) -> bool:
         """Whether every trial that the study should have has ended."""
-        return len(self.history.with_state(*ENDED)) >= self.num_trials
+        return _finished(self.history, self.num_trials)
 
 
 def run_study(
@@ -71,30 +75,53 @@ def run_study(
         TrainingError: a backbone or its weights cannot be had.
         ResourcesError: the cluster is too small for one trial, or not there.
     """
-    folder = Path(study.storage).absolute() / study.name
+    storage = open_storage(study.storage, study.name)
     if restart:
-        set_aside(folder)
-    with locked(folder):
-        claim(folder, study)
-        log = EventLog(folder / "events.jsonl")
+        set_aside(storage, listener.on_notice)
+    with locked(storage, listener.on_notice) as lease:
+        claim(storage, study)
+        log = _open_log(storage, listener.on_notice)
         try:
-            outcome = Outcome(
-                folder=folder, history=log.history, num_trials=_total(study, num_trials or study.trials, log.history)
-            )
-            if not outcome.finished:
+            total = _total(study, num_trials or study.trials, log.history)
+            if not _finished(log.history, total):
                 listener.on_phase("reading data")
                 data = open_trial_data(study.data, progress=listener.on_images)
-                log.append("run", classes=list(data.classes))
                 _check_models(study)
+                log.append("run", classes=list(data.classes), num_trials=total)
                 listener.on_phase("starting Ray")
-                with ray_session(address, folder / "ray.log"):
-                    _run_trials(study, log, listener, outcome.num_trials, model_folder, open_trial)
-            write_tables(folder, study, log.history)
+                with ray_session(address, storage.folder / "ray.log"):
+                    preflight(study, storage, listener.on_notice)
+                    _run_trials(study, storage, log, lease, listener, total, model_folder, open_trial)
+            write_tables(storage.folder, study, log.history)
+            storage.upload(*TABLE_FILES)
+            outcome = Outcome(
+                folder=storage.folder,
+                history=log.history,
+                num_trials=total,
+                stopped_on_request=lease.stop_requested.is_set(),
+            )
             if outcome.finished:
-                shutil.rmtree(folder / "ray", ignore_errors=True)
+                storage.delete_scratch()
             return outcome
         finally:
             log.close()
+
+
+def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:
+    """The study's events, and a word about whatever an earlier crash has damaged."""
+    log = EventLog(storage.folder / "events.jsonl", mirror=None if storage.remote is None else EventMirror(storage))
+    if log.dropped is not None:
+        notify(
+            f"{log.path}: the last line was cut short and is dropped ({len(log.dropped)} characters, "
+            f"{log.dropped[:60]!r}); whatever it was about is done again"
+        )
+    for name in damaged_tables(storage.folder):
+        notify(f"{storage.folder / name}: not a whole table; it is written anew from the event log")
+    return log
+
+
+def _finished(history: StudyHistory, num_trials: int) -> bool:
+    return len(history.with_state(*ENDED)) >= num_trials
 
 
 def _check_models(study: Study) -> None:
@@ -117,26 +144,30 @@ def _total(study: Study, wanted: int, history: StudyHistory) -> int:
 
 def _run_trials(
     study: Study,
+    storage: StudyStorage,
     log: EventLog,
+    lease: Lease,
     listener: Listener,
     num_trials: int,
     model_folder: Path | None,
     open_trial: OpenTrial,
 ) -> None:
-    folder = log.path.parent
-    slots = min(count_slots(study.resources), num_trials - len(log.history.with_state(*ENDED)))
+    slots = Slots(study.resources)
+    filesystem, scratch = storage.scratch()
     settings = WorkerSettings(
         num_workers=study.resources.workers_per_trial,
         cpus_per_worker=study.resources.cpus_per_worker,
         gpus_per_worker=gpus_per_worker(study.resources),
-        scratch_folder=str(folder / "ray"),
+        filesystem=filesystem,
+        scratch_folder=scratch,
         checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
         model_folder=None if model_folder is None else str(model_folder.absolute()),
         open_trial=open_trial,
     )
     searcher = OptunaSearcher(study, log, num_trials=num_trials, slots=slots)
     rule = asha_of(study.early_stopping, epochs=longest_training(study))
-    listener.on_slots(slots, num_trials, log.history)
+    remaining = num_trials - len(log.history.with_state(*ENDED))
+    listener.on_slots(min(slots(), remaining), num_trials, log.history)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(WarmTrial, settings=settings),
@@ -151,11 +182,13 @@ def _run_trials(
             trial_name_creator=_trial_folder_name,
         ),
         run_config=tune.RunConfig(
-            name=f"run_{len(list((folder / 'ray').glob('run_*'))):04d}",
-            storage_path=str(folder / "ray"),
+            name=f"run_{log.history.num_runs:04d}",
+            storage_path=scratch,
+            storage_filesystem=filesystem,
             failure_config=tune.FailureConfig(max_failures=study.retries),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
-            callbacks=[Ledger(study, log, searcher, listener)],
+            callbacks=[Ledger(study, storage, log, lease, searcher, listener)],
+            stop=StopOnRequest(lease),
             verbose=0,
         ),
     )
@@ -164,6 +197,7 @@ def _run_trials(
     except TuneError:
         if log.failure is not None:  # which Tune has turned into a text
             raise log.failure from None
+        lease.check()
         raise
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -35,14 +36,14 @@ OPTUNA_STATES = {
 class OptunaSearcher(Searcher):  # type: ignore[misc]
     """Proposes trials until the study has as many as it should."""
 
-    def __init__(self, study: Study, log: EventLog, *, num_trials: int, slots: int) -> None:
+    def __init__(self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int]) -> None:
         """Replay what happened into a fresh Optuna study.
 
         Args:
             study: what to search.
             log: the study's events; `suggest` adds one per new trial.
             num_trials: how many trials the study should have in the end.
-            slots: how many trials may run at once.
+            slots: says how many trials may run at once, which changes as machines come and go.
         """
         super().__init__(metric="value", mode=study.objective.mode)
         self._study, self._log, self._num_trials, self._slots = study, log, num_trials, slots
@@ -59,7 +60,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The config of the next trial, FINISHED when there is none, None while all slots are taken."""
-        if len(self._live) >= self._slots:
+        if len(self._live) >= self._slots():
             return None
         if self._unfinished:
             trial = self._unfinished.popleft()
@@ -135,7 +136,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         )
 
     def _sampler(self, number: int) -> BaseSampler:
-        return sampler_of(self._study.sampler, number=number, several_at_once=self._slots > 1)
+        return sampler_of(self._study.sampler, number=number, several_at_once=self._slots() > 1)
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from pyarrow import fs
 from ray import train, tune
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
@@ -37,7 +38,8 @@ class WorkerSettings:
         num_workers: ranks of each group.
         cpus_per_worker: CPUs and torch threads of each.
         gpus_per_worker: GPUs of each, 0 for training on the CPU.
-        scratch_folder: where Ray Train may keep its own notes.
+        filesystem: where checkpoints and Ray Train's own notes are kept.
+        scratch_folder: the folder for them there.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
         model_folder: where final training writes a folder per seed; None in a search.
         open_trial: makes the trial in the worker process.
@@ -46,6 +48,7 @@ class WorkerSettings:
     num_workers: int
     cpus_per_worker: int
     gpus_per_worker: float
+    filesystem: fs.FileSystem
     scratch_folder: str
     checkpoint_interval_s: float
     model_folder: str | None
@@ -85,7 +88,13 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             return {"error": str(error), DONE: True}
         done = result["epoch"] >= self._trial_config.training.epochs
         value = result["best_val_map" if self._trial_config.objective.metric == "best_val_map" else "val_map"]
-        report = {"epoch": result["epoch"], "value": value, "result": result, "complete": done, DONE: done}
+        report = self._notices() | {
+            "epoch": result["epoch"],
+            "value": value,
+            "result": result,
+            "complete": done,
+            DONE: done,
+        }
         if done and self._settings.model_folder is not None:
             report["test"] = self._test(Path(self._settings.model_folder))
         return report | {SHOULD_CHECKPOINT: not done and self._checkpoint_is_due()}
@@ -100,7 +109,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Let the trial go on from a saved state; a damaged one leaves it at its start."""
-        self._state_to_load = _whole_state(Path(checkpoint_dir))
+        self._load(fs.LocalFileSystem(), checkpoint_dir)
 
     def cleanup(self) -> None:
         """Let the workers return from their loop, so that the run ends in good order."""
@@ -110,7 +119,20 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     def _take(self, config: dict[str, Any]) -> None:
         self._trial_config = TrialConfig.model_validate_json(json.dumps(config["config"]))
         self._started = False
-        self._state_to_load = None if config["checkpoint"] is None else _whole_state(Path(config["checkpoint"]))
+        self._state_to_load: bytes | None = None
+        self._notice: str | None = None
+        if config["checkpoint"] is not None:
+            self._load(self._settings.filesystem, config["checkpoint"])
+
+    def _load(self, filesystem: fs.FileSystem, folder: str) -> None:
+        self._state_to_load = _whole_state(filesystem, folder)
+        if self._state_to_load is None:
+            self._notice = f"its checkpoint {folder} is gone or damaged and is dropped; the trial starts anew"
+
+    def _notices(self) -> dict[str, str]:
+        """What the driver should tell the user, once."""
+        notice, self._notice = self._notice, None
+        return {} if notice is None else {"notice": notice}
 
     def _start(self) -> None:
         """Open the trial on every rank, with its saved state handed through the object store."""
@@ -159,7 +181,11 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
                 resources_per_worker=resources | ({"GPU": settings.gpus_per_worker} if on_gpu else {}),
             ),
             torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
-            run_config=train.RunConfig(name=f"slot-{uuid.uuid4().hex}", storage_path=settings.scratch_folder),
+            run_config=train.RunConfig(
+                name=f"slot-{uuid.uuid4().hex}",
+                storage_path=settings.scratch_folder,
+                storage_filesystem=settings.filesystem,
+            ),
         )
         try:
             trainer.fit()
@@ -167,11 +193,15 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             ray.get(self._mailbox.reply.remote("crashed", f"{type(error).__name__}: {error}"))
 
 
-def _whole_state(folder: Path) -> bytes | None:
+def _whole_state(filesystem: fs.FileSystem, folder: str) -> bytes | None:
     """The saved state, or None if the folder is gone or was not written to its end."""
     try:
-        content = (folder / STATE_FILE).read_bytes()
-        digest = (folder / DIGEST_FILE).read_text()
+        content, digest = (_read(filesystem, f"{folder}/{name}") for name in (STATE_FILE, DIGEST_FILE))
     except FileNotFoundError:
         return None
-    return content if hashlib.sha256(content).hexdigest() == digest else None
+    return content if hashlib.sha256(content).hexdigest().encode() == digest else None
+
+
+def _read(filesystem: fs.FileSystem, path: str) -> bytes:
+    with filesystem.open_input_file(path) as file:
+        return bytes(file.read())

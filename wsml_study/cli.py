@@ -6,6 +6,7 @@ Imports stand inside the commands, so that `--help` and `check` answer without t
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +84,10 @@ def run(
 
     with _progress(console, description) as progress:
         outcome = run_study(description, progress, num_trials=trials, restart=restart, address=address)
-    for line in study_summary(outcome.folder, num_trials=outcome.num_trials, study_argument=str(study)):
+    argument = str(study) if storage is None else f"{study} --storage {shlex.quote(storage)}"
+    for line in study_summary(
+        outcome.folder, place=outcome.place, num_trials=outcome.num_trials, study_argument=argument
+    ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if not outcome.finished and not outcome.stopped_on_request:
         raise typer.Exit(130)

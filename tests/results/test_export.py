@@ -44,7 +44,7 @@ def test_the_table_and_the_answer_are_as_printed(folder):
         "3     3      AN      -               52.00    1           1       running",
         "4     2      LL-R    0.02            -        -           0       failed: the worker group stopped",
     ]
-    summary = study_summary(folder, num_trials=4, study_argument="told.yaml")
+    summary = study_summary(folder, place=str(folder), num_trials=4, study_argument="told.yaml")
     assert "told: 3 of 4 trials ended (1 complete, 1 stopped early, 1 failed)" in summary
     assert "Best in this search: LL-R at rate_per_epoch 0.01, 70.00 % validation mAP (trial 1)" in summary
     assert "That is 10.00 points above the best AN trial (60.00 %)." in summary

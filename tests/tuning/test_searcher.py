@@ -41,7 +41,7 @@ class Slot:
 
     def __init__(self, study, folder, num_trials=1000, slots=1):
         self.log = EventLog(folder / "events.jsonl")
-        self.searcher = OptunaSearcher(study, self.log, num_trials=num_trials, slots=slots)
+        self.searcher = OptunaSearcher(study, self.log, num_trials=num_trials, slots=lambda: slots)
         self.count = 0
 
     def start(self):

@@ -36,7 +36,7 @@ def trials_table(folder: Path, *, top: int | None = None) -> list[str]:
     return _aligned({name: list(values) for name, values in columns.items()})
 
 
-def study_summary(folder: Path, *, num_trials: int, study_argument: str) -> list[str]:
+def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: str) -> list[str]:
     """What the screen shows after a run: the ranking, the answer, where the tables are, what to type next."""
     ranked = ranked_trials(folder)
     counts = ranked["state"].value_counts()
@@ -48,7 +48,7 @@ def study_summary(folder: Path, *, num_trials: int, study_argument: str) -> list
         *trials_table(folder),
         "",
         *_answer(ranked),
-        f"Tables: {_short(folder)}/trials.parquet, epochs.parquet, classes.parquet",
+        f"Tables: {_short(place)}/trials.parquet, epochs.parquet, classes.parquet",
     ]
     if ended < num_trials:
         return [*lines, "Not finished; nothing is lost. Go on with the same command."]
@@ -72,7 +72,7 @@ def training_summary(folder: Path) -> list[str]:
             "best epoch": trials["best_epoch"].map(_number).tolist(),
             "val mAP": trials["value"].map(_percent).tolist(),
             "test mAP": trials["test_map"].map(_percent).tolist(),
-            "model": [f"{_short(folder)}/seed_{seed}" for seed in seeds],
+            "model": [f"{_short(str(folder))}/seed_{seed}" for seed in seeds],
         }
     )
     mean = f"test mAP {trials['test_map'].mean():.2f} %"
@@ -135,5 +135,7 @@ def _percent(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.2f}"
 
 
-def _short(folder: Path) -> Path:
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+def _short(place: str) -> str:
+    """A path relative to where the command runs, where that is shorter."""
+    path = Path(place)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else place

@@ -35,9 +35,18 @@ SLOT_MEMORY_BYTES = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a run of a study ended."""
+    """How a run of a study ended.
+
+    Attributes:
+        folder: the study's, or the local copy of it.
+        place: where the study is kept, as a user knows it.
+        history: all that happened, in earlier runs as well.
+        num_trials: how many trials the study should have.
+        stopped_on_request: `wsml-study stop` ended it.
+    """
 
     folder: Path
+    place: str
     history: StudyHistory
     num_trials: int
     stopped_on_request: bool = False
@@ -96,6 +105,7 @@ def run_study(
             storage.upload(*TABLE_FILES)
             outcome = Outcome(
                 folder=storage.folder,
+                place=storage.described,
                 history=log.history,
                 num_trials=total,
                 stopped_on_request=lease.stop_requested.is_set(),

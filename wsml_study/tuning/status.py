@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wsml_study.errors import ResultsError
-from wsml_study.progress import describe, duration
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
 from wsml_study.results.storage import EVENTS, StudyStorage, open_storage
+from wsml_study.results.wording import describe, duration
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 from wsml_study.tuning.event_log import read_events
@@ -81,7 +81,11 @@ class Status:
             values = describe(self.history.trials[best[1]].values)
             lines.append(f"best {self.study.objective.metric}: {best[0]:.2f} % by trial {best[1]} ({values})")
         for trial in self.history.with_state(TrialState.RUNNING):
-            since = "" if trial.started is None or self.state != "running" else f", for {duration(time.time() - trial.started)}"
+            since = (
+                ""
+                if trial.started is None or self.state != "running"
+                else f", for {duration(time.time() - trial.started)}"
+            )
             again = f", attempt {trial.attempt}" if trial.attempt > 1 else ""
             lines.append(f"  trial {trial.number}: {describe(trial.values)}: epoch {trial.last_epoch}{again}{since}")
         if self.state == "interrupted":

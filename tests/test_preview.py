@@ -183,3 +183,11 @@ def test_the_default_study_can_be_previewed() -> None:
     shown = preview(study)
     assert shown.splits["train"].positives_per_image == pytest.approx(3, abs=1)
     assert shown.expected_false_negatives == pytest.approx(shown.splits["train"].false_negative_share, abs=0.01)
+
+
+def test_a_method_that_these_labels_do_not_suit_is_announced(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of(search={"method.name": {"choice": ["AN", "IU", "LL-R"]}})
+    assert shown.failing == (
+        "IU needs observed negatives, and none is observed; set data.observe.negatives to 1 or more",
+    )
+    assert shown.lines()[-2:] == ["these trials will fail:", f"  {shown.failing[0]}"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from wsml_study.data.dataset import Dataset, read_dataset
 from wsml_study.data.label_states import LabelCounts, count_labels, hide_labels, split_validation
+from wsml_study.methods.catalogue import describe, missing_hyperparameters
 from wsml_study.methods.schedules import distrusted_count, schedule
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
 from wsml_study.study.spec import Data, FloatRange, IntRange, Resources, Scalar, Study, TrialConfig
@@ -52,6 +53,7 @@ class Preview:
         splits: what is known and what can be seen of the labels of each split, by the split's name.
         distrusted: at both ends of the searched rates.
         num_combinations: of searched values; None for endlessly many.
+        failing: why trials of some methods cannot start on these labels, a sentence each.
     """
 
     study: Study
@@ -59,6 +61,7 @@ class Preview:
     splits: dict[str, LabelCounts]
     distrusted: tuple[DistrustedLabels, ...]
     num_combinations: int | None
+    failing: tuple[str, ...]
 
     @property
     def expected_false_negatives(self) -> float | None:
@@ -73,7 +76,13 @@ class Preview:
 
     def lines(self) -> list[str]:
         """The preview as text of at most 100 columns."""
-        sections = [_data_lines(self), _search_lines(self), _distrusted_lines(self), _run_lines(self.study)]
+        sections = [
+            _data_lines(self),
+            _search_lines(self),
+            _distrusted_lines(self),
+            _run_lines(self.study),
+            _failing_lines(self),
+        ]
         return [f"study {self.study.name}", *(line for section in sections if section for line in ("", *section))]
 
 
@@ -91,6 +100,7 @@ def preview(study: Study) -> Preview:
         splits=splits,
         distrusted=_distrusted_labels(study, splits["train"]),
         num_combinations=SearchSpace.from_study(study).size(),
+        failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"]))),
     )
 
 
@@ -121,6 +131,19 @@ def _distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabe
         DistrustedLabels(setting=setting, methods=tuple(names), count_by_epoch=counts)
         for (setting, counts), names in sorted(methods.items(), key=lambda row: settings.index(row[0][0]))
     )
+
+
+def _failing_methods(study: Study, train: LabelCounts) -> Iterator[str]:
+    """What these labels lack for a method that a trial may get."""
+    space = SearchSpace.from_study(study)
+    for values in _extreme_values(study):
+        config = space.resolve(study, values)
+        name, dataset = config.method.name.value, config.data.dataset.value
+        given = config.method.model_dump(exclude={"name", "schedule"})
+        if missing := missing_hyperparameters(name, dataset=dataset, given=given):
+            yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
+        if describe(name).needs_observed_negatives and train.observed_negatives == 0:
+            yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
 
 
 def _extreme_values(study: Study) -> Iterator[dict[str, Scalar]]:
@@ -282,6 +305,10 @@ def _run_lines(study: Study) -> list[str]:
         f"a trial that fails is tried again {study.retries} time{'s' if study.retries != 1 else ''}",
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _failing_lines(shown: Preview) -> list[str]:
+    return ["these trials will fail:", *(f"  {reason}" for reason in shown.failing)] if shown.failing else []
 
 
 def _workers(resources: Resources) -> str:

@@ -156,6 +156,7 @@ class MethodDescription:
         takes_schedule: whether it has a rejection rate.
         rate_by_dataset: the paper's growth of the rate per epoch, a fraction, where it takes a schedule.
         learns_from_truth: it sees every true label.
+        needs_observed_negatives: it learns nothing from labels without any.
         published_map: mAP in percent by dataset, trained end to end and after a linear start (LinearInit).
     """
 
@@ -169,6 +170,7 @@ class MethodDescription:
     takes_schedule: bool = False
     rate_by_dataset: Mapping[str, float] = field(default_factory=dict)
     learns_from_truth: bool = False
+    needs_observed_negatives: bool = False
     published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
 
     def hyperparameter(self, key: str) -> Hyperparameter | None:
@@ -399,6 +401,7 @@ _DESCRIPTIONS = (
         reduction="mean",
         source=_COLE,
         implementation="baselines:IgnoreUnobserved",
+        needs_observed_negatives=True,
         published_map={"openimages_v3": (75.9, None)},
     ),
     MethodDescription(

@@ -21,7 +21,7 @@ MAY_KNOW = {
     "training": ("training", "methods", "data", "study.spec"),
     "results": ("results", "study"),
     "tuning": ("tuning", "training", "methods", "data", "study", "results"),
-    "preview": ("study", "data", "methods.schedules"),
+    "preview": ("study", "data", "methods.schedules", "methods.catalogue"),
     "progress": ("results", "study"),
     "cli": ("tuning", "training", "methods", "data", "study", "results", "preview", "progress"),
 }

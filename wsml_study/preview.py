@@ -7,12 +7,13 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wsml_study.data.dataset import Dataset, read_dataset
-from wsml_study.data.label_states import LabelCounts, count_labels, hide_labels, split_validation
+from wsml_study.data.dataset import Dataset, LabelFiles, read_dataset
+from wsml_study.data.label_states import LabelCounts, count_labels
+from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.methods.catalogue import describe, missing_hyperparameters
 from wsml_study.methods.schedules import distrusted_count, schedule
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
-from wsml_study.study.spec import Data, FloatRange, IntRange, Resources, Scalar, Study, TrialConfig
+from wsml_study.study.spec import Data, FloatRange, IntRange, Observe, Resources, Scalar, Study, TrialConfig
 from wsml_study.study.writing import flow
 
 WIDEST = 100
@@ -50,6 +51,7 @@ class Preview:
     Attributes:
         study: as read.
         classes: names, in the order of the label columns.
+        notices: what the reader had to say of the data.
         splits: what is known and what can be seen of the labels of each split, by the split's name.
         distrusted: at both ends of the searched rates.
         num_combinations: of searched values; None for endlessly many.
@@ -58,6 +60,7 @@ class Preview:
 
     study: Study
     classes: tuple[str, ...]
+    notices: tuple[str, ...]
     splits: dict[str, LabelCounts]
     distrusted: tuple[DistrustedLabels, ...]
     num_combinations: int | None
@@ -70,7 +73,8 @@ class Preview:
         Expected share of false negatives among the unobserved training labels: a centre for the search of rates.
         """
         observe, positives = self.study.data.observe, self.splits["train"].positives_per_image
-        if observe.positives != 1 or observe.negatives != 0 or positives is None or len(self.classes) < 2:
+        one_positive = Observe(seed=observe.seed)
+        if observe != one_positive or positives is None or len(self.classes) < 2:
             return None
         return (positives - 1) / (len(self.classes) - 1)
 
@@ -92,11 +96,15 @@ def preview(study: Study) -> Preview:
     Raises:
         DataError: images or labels are missing or malformed.
     """
-    dataset = read_dataset(study.data.dataset, root=study.data.root)
+    data = study.data
+    dataset = read_dataset(
+        data.dataset, root=data.root, labels=None if data.labels is None else LabelFiles(**data.labels.model_dump())
+    )
     splits = _count_splits(dataset, study.data)
     return Preview(
         study=study,
         classes=dataset.classes,
+        notices=dataset.notices,
         splits=splits,
         distrusted=_distrusted_labels(study, splits["train"]),
         num_combinations=SearchSpace.from_study(study).size(),
@@ -106,9 +114,9 @@ def preview(study: Study) -> Preview:
 
 def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
     """Labels are hidden first and validation images held out then, as in training; test labels are never hidden."""
-    truth_NC, observe = dataset.train.labels_NC, data.observe
-    observed_NC = hide_labels(truth_NC, positives=observe.positives, negatives=observe.negatives, seed=observe.seed)
-    train, validation = split_validation(len(truth_NC), data.validation.fraction, data.validation.seed)
+    truth_NC = dataset.train.labels_NC
+    observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
+    train, validation = train_and_validation_rows(dataset, data.validation.fraction, data.validation.seed)
     return {
         "train": count_labels(truth_NC[train], observed_NC[train]),
         "validation": count_labels(truth_NC[validation], observed_NC[validation]),
@@ -212,7 +220,25 @@ def _data_lines(shown: Preview) -> list[str]:
         f"data: {data.dataset}{source}, {len(shown.classes)} classes",
         *_table([heading, *rows]),
         *_share_lines(shown),
+        *(f"  {notice}" for notice in shown.notices),
+        f"  {_observation(data.observe)}",
     ]
+
+
+def _observation(observe: Observe) -> str:
+    """What is hidden of the training labels, in words."""
+    drawn = f"drawn with seed {observe.seed}"
+    if observe.share is not None:
+        return f"seen of the training labels: {observe.share:.1%}, {drawn}"
+    if observe.share_per_class is not None:
+        return f"seen of the training labels: {observe.share_per_class:.1%} of those of each class, {drawn}"
+    if (observe.positives, observe.negatives) == ("all", "all"):
+        return "seen of the training labels: all that there are"
+    bias = "" if observe.bias is None else f", odds of a class's frequency to the power {observe.bias:g}"
+    return (
+        f"seen of the training labels: {observe.positives} positive and {observe.negatives} negative per image, "
+        f"{drawn}{bias}"
+    )
 
 
 def _split_cells(counts: LabelCounts) -> list[str]:

@@ -1,7 +1,8 @@
-"""What every reader of a dataset promises. A new reader joins by an entry in `ROOTS`."""
+"""What every reader of a dataset promises. A new reader joins by an entry in `PLACES`."""
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsml_study.data.dataset import DATASETS, Dataset, Split, read_dataset
+from tests.data import trees
+from wsml_study.data.dataset import BENCHMARKS, DATASETS, OWN_LABELS, Dataset, LabelFiles, Split, read_dataset
 from wsml_study.data.image_store import open_images
+from wsml_study.data.label_states import Labels, dense_rows, is_sparse
 from wsml_study.errors import DataError
 
 IMAGES = {"train": {"000007": {"car": 1, "dog": 0}, "000003": {"cat": 1}, "000005": {"cat": 1, "person": 1}}}
@@ -26,21 +29,37 @@ def small_voc(year: str, train_set: str, test_set: str) -> Callable[[Callable[..
     return make
 
 
-ROOTS: dict[str, Callable[[Callable[..., Path]], Path | None]] = {
-    "digit_scenes": lambda make_voc: None,
-    "voc2007": small_voc("VOC2007", "trainval", "test"),
-    "voc2012": small_voc("VOC2012", "train", "val"),
+Place = tuple[Path | None, LabelFiles | None]
+PLACES: dict[str, Callable[[Path, Callable[..., Path]], Place]] = {
+    "digit_scenes": lambda folder, make_voc: (None, None),
+    "voc2007": lambda folder, make_voc: (small_voc("VOC2007", "trainval", "test")(make_voc), None),
+    "voc2012": lambda folder, make_voc: (small_voc("VOC2012", "train", "val")(make_voc), None),
+    "coco2014": lambda folder, make_voc: (trees.coco(folder / "coco", "2014"), None),
+    "coco2017": lambda folder, make_voc: (trees.coco(folder / "coco", "2017"), None),
+    "nuswide": lambda folder, make_voc: (trees.nuswide(folder / "nuswide"), None),
+    "cub": lambda folder, make_voc: (trees.cub(folder / "cub"), None),
+    "openimages_v3": lambda folder, make_voc: (trees.openimages(folder / "openimages"), None),
+    "table": lambda folder, make_voc: trees.table(folder / "photos"),
+    "list": lambda folder, make_voc: trees.lists(folder / "photos"),
+    "coco_json": lambda folder, make_voc: trees.own_coco(folder / "photos"),
 }
-NEED_ROOT = [name for name in DATASETS if name != "digit_scenes"]
 
 READ_ELSEWHERE = """
-import hashlib, sys
-from wsml_study.data.dataset import read_dataset
-dataset = read_dataset(sys.argv[1], root=sys.argv[2] or None)
+import hashlib, json, sys
+import numpy as np
+from wsml_study.data.dataset import LabelFiles, read_dataset
+from wsml_study.data.label_states import dense_rows
+labels = json.loads(sys.argv[3])
+dataset = read_dataset(sys.argv[1], root=sys.argv[2] or None, labels=labels and LabelFiles(**labels))
 for split in (dataset.train, dataset.test):
-    print(hashlib.sha256(repr(split.names).encode() + split.labels_NC.tobytes()).hexdigest())
+    labels_NC = dense_rows(split.labels_NC, np.arange(len(split)))
+    print(hashlib.sha256(repr(split.names).encode() + labels_NC.tobytes()).hexdigest())
 print(*{"torch", "torchvision", "sklearn", "ray", "PIL"} & set(sys.modules))
 """
+
+
+def dense(split: Split) -> Labels:
+    return dense_rows(split.labels_NC, np.arange(len(split)))
 
 
 @pytest.fixture(params=DATASETS)
@@ -49,13 +68,13 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def root(name: str, make_voc: Callable[..., Path]) -> Path | None:
-    return ROOTS[name](make_voc)
+def place(name: str, make_voc: Callable[..., Path], tmp_path: Path) -> Place:
+    return PLACES[name](tmp_path, make_voc)
 
 
 @pytest.fixture
-def dataset(name: str, root: Path | None) -> Dataset:
-    return read_dataset(name, root=root)
+def dataset(name: str, place: Place) -> Dataset:
+    return read_dataset(name, root=place[0], labels=place[1])
 
 
 @pytest.fixture(params=["train", "test"])
@@ -72,18 +91,19 @@ def test_classes_are_unique_and_have_a_label_column_each(dataset: Dataset, split
 
 
 def test_names_labels_and_images_go_together(split: Split) -> None:
-    assert len(split) == len(split.names) == len(split.labels_NC) == len(split.images) > 0
+    assert len(split) == len(split.names) == split.labels_NC.shape[0] == len(split.images) > 0
     assert len(set(split.names)) == len(split.names)
 
 
 def test_labels_are_int8_states(split: Split) -> None:
     assert split.labels_NC.dtype == np.int8
-    assert set(np.unique(split.labels_NC)) <= {-1, 0, 1}
+    assert set(np.unique(dense(split))) <= {-1, 0, 1}
 
 
 def test_labels_cannot_be_changed(split: Split) -> None:
+    stored = split.labels_NC.data if is_sparse(split.labels_NC) else split.labels_NC
     with pytest.raises(ValueError, match="read-only"):
-        split.labels_NC[0, 0] = 1
+        stored[0] = 1
 
 
 def test_train_and_test_share_no_image(dataset: Dataset) -> None:
@@ -97,18 +117,18 @@ def test_images_open_in_the_protocols_shape(dataset: Dataset, split: Split, tmp_
     assert len({image.tobytes() for image in images}) == len(split)  # all different: none is empty or in a wrong row
 
 
-def test_reading_twice_gives_the_same(dataset: Dataset, name: str, root: Path | None) -> None:
-    again = read_dataset(name, root=root)
+def test_reading_twice_gives_the_same(dataset: Dataset, name: str, place: Place) -> None:
+    again = read_dataset(name, root=place[0], labels=place[1])
     assert again.classes == dataset.classes
     for one, other in ((dataset.train, again.train), (dataset.test, again.test)):
         assert one.names == other.names
-        np.testing.assert_array_equal(one.labels_NC, other.labels_NC)
+        np.testing.assert_array_equal(dense(one), dense(other))
 
 
-def test_a_fresh_process_reads_the_same_without_torch_sklearn_or_images(name: str, root: Path | None) -> None:
+def test_a_fresh_process_reads_the_same_without_torch_sklearn_or_images(name: str, place: Place) -> None:
     outputs = {
         subprocess.run(
-            [sys.executable, "-c", READ_ELSEWHERE, name, str(root or "")],
+            [sys.executable, "-c", READ_ELSEWHERE, name, str(place[0] or ""), json.dumps(place[1] and vars(place[1]))],
             env={"PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
@@ -123,19 +143,32 @@ def test_a_fresh_process_reads_the_same_without_torch_sklearn_or_images(name: st
 def test_it_survives_pickle(dataset: Dataset) -> None:
     copy = pickle.loads(pickle.dumps(dataset))
     assert copy.train.names == dataset.train.names
-    np.testing.assert_array_equal(copy.train.labels_NC, dataset.train.labels_NC)
+    np.testing.assert_array_equal(dense(copy.train), dense(dataset.train))
 
 
-@pytest.mark.parametrize("name", NEED_ROOT)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_an_empty_root_is_an_error_that_says_how_to_obtain_the_data(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"(?s)empty.*download.*https?://"):
+    with pytest.raises(DataError, match=r"(?s)empty.*https?://"):
         read_dataset(name, root=tmp_path / "empty")
 
 
-@pytest.mark.parametrize("name", NEED_ROOT)
+@pytest.mark.parametrize("name", OWN_LABELS)
+def test_a_missing_file_of_labels_is_an_error_that_says_which_key_names_it(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere.csv.*`file` under data.labels"):
+        read_dataset(name, root=tmp_path, labels=LabelFiles(file=str(tmp_path / "nowhere.csv")))
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_root_is_needed(name: str) -> None:
     with pytest.raises(ValueError, match="needs a root"):
         read_dataset(name)
+
+
+def test_files_of_labels_go_with_labels_of_your_own_alone() -> None:
+    with pytest.raises(ValueError, match="takes no files of labels"):
+        read_dataset("cub", root="somewhere", labels=LabelFiles(file="labels.csv"))
+    with pytest.raises(ValueError, match="needs files of labels"):
+        read_dataset("table", root="somewhere")
 
 
 def test_embedded_data_takes_no_root() -> None:
@@ -144,5 +177,5 @@ def test_embedded_data_takes_no_root() -> None:
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="digit_scenes, voc2007, voc2012, got 'voc2013'"):
+    with pytest.raises(ValueError, match=r"digit_scenes, voc2007, .*, coco_json, got 'voc2013'"):
         read_dataset("voc2013", root="somewhere")

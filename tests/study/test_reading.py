@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wsml_study.errors import StudyFileError
 from wsml_study.study.reading import parse_study, read_study
-from wsml_study.study.spec import MethodName, Study
+from wsml_study.study.spec import DatasetName, MethodName, Study
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -23,6 +23,7 @@ method: {name: LL-R, schedule: {rate_per_epoch: 0.002}}
 """Three lines; what a test adds starts on line 4."""
 
 METHODS = "  method.name: {choice: [AN, LL-R, LL-Ct]}\n"
+KNOWN_DATASETS = ", ".join(f"`{name}`" for name in DatasetName)
 KNOWN_METHODS = ", ".join(f"`{name}`" for name in MethodName)
 
 
@@ -472,7 +473,7 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
     assert_complains(
         tmp_path,
         "\nname: s\ndata: {root: x}\nmethod: {variant: code}\nprovenance: {}\n",
-        "3:1  data.dataset: missing; expected one of `digit_scenes`, `voc2007`, `voc2012`",
+        f"3:1  data.dataset: missing; expected one of {KNOWN_DATASETS}",
         f"4:1  method.name: missing; expected one of {KNOWN_METHODS}",
         "5:1  provenance.fingerprint: missing; expected a text",
         "5:1  provenance.study: missing; expected a text",
@@ -482,7 +483,7 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 
 
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
-    keys = "dataset, root, image_size, horizontal_flip, observe, validation"
+    keys = "dataset, root, labels, image_size, horizontal_flip, observe, validation"
     assert_complains(
         tmp_path,
         "# a comment\ntrials: 1\n",
@@ -528,8 +529,7 @@ trials: 13
         tmp_path,
         text,
         "1:7    name: expected a text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$, got `bad name`",
-        "2:17   data.dataset: expected one of `digit_scenes`, `voc2007`, `voc2012`, got `voc2012x`; "
-        "did you mean `voc2012`?",
+        f"2:17   data.dataset: expected one of {KNOWN_DATASETS}, got `voc2012x`; did you mean `voc2012`?",
         "2:48   data.observe.positives: expected a whole number of at least 1 or `all`, got 0",
         "5:52   method.schedule.final_rate: shape linear takes no `final_rate` (only constant, capped_linear, cosine)",
         "6:24   training.batch_size: expected an image for each of the 2 workers of a trial, got a batch of 1",

@@ -12,10 +12,47 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
+from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, AnyLabels, is_sparse
 
-DATASETS = ("digit_scenes", "voc2007", "voc2012")
+BENCHMARKS = ("voc2007", "voc2012", "coco2014", "coco2017", "nuswide", "cub", "openimages_v3")
+"""Public datasets, read from the folder that their own download gives."""
+
+OWN_LABELS = ("table", "list", "coco_json")
+"""Ways to give labels of the user's own."""
+
+DATASETS = ("digit_scenes", *BENCHMARKS, *OWN_LABELS)
 """Names that `read_dataset` takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelFiles:
+    """Where labels of the user's own are, and how they are written.
+
+    Attributes:
+        file: labels of all images, or of those to train on.
+        test_file: labels of those to test on.
+        classes: a file with the names of the classes, one a line.
+        image_column: of a table, the image files; None for its first column.
+        split_column: of a table, which says train, validation or test.
+        positives_column: of a table, the classes that an image shows.
+        negatives_column: of a table, the classes that it does not show.
+        separator: between the classes of such a column.
+        unlisted: what a class is that neither of them lists, negative or unobserved.
+        test_fraction: share of the images to test on where nothing else says which.
+        seed: of their draw.
+    """
+
+    file: str
+    test_file: str | None = None
+    classes: str | None = None
+    image_column: str | None = None
+    split_column: str | None = None
+    positives_column: str | None = None
+    negatives_column: str | None = None
+    separator: str = ";"
+    unlisted: str | None = None
+    test_fraction: float = 0.2
+    seed: int = 1200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +98,8 @@ class Split:
 
     Attributes:
         names: what each image is called, unique within the split.
-        labels_NC: int8 true states, +1 present, -1 absent, 0 where the dataset does not say. Read-only.
+        labels_NC: int8 true states, +1 present, -1 absent, 0 where the dataset does not say. Read-only. Sparse where
+            most are 0 and there are too many to write down.
         images: an image for each row, not yet opened.
 
     Raises:
@@ -69,19 +107,24 @@ class Split:
     """
 
     names: tuple[str, ...]
-    labels_NC: Labels
+    labels_NC: AnyLabels
     images: ImageSource
 
     def __post_init__(self) -> None:
         if self.labels_NC.ndim != 2 or self.labels_NC.dtype != np.int8:
             raise ValueError(f"expected int8 labels (N, C), got {self.labels_NC.dtype} {self.labels_NC.shape}")
-        if not len(self.names) == len(self.labels_NC) == len(self.images):
+        num_labelled = self.labels_NC.shape[0]
+        if not len(self.names) == num_labelled == len(self.images):
             raise ValueError(
-                f"expected as many names as labels and images, got {len(self.names)}, {len(self.labels_NC)} and "
+                f"expected as many names as labels and images, got {len(self.names)}, {num_labelled} and "
                 f"{len(self.images)}"
             )
-        if not np.isin(self.labels_NC, (POSITIVE, NEGATIVE, UNOBSERVED)).all():
+        states = self.labels_NC.data if is_sparse(self.labels_NC) else self.labels_NC
+        if not np.isin(states, (POSITIVE, NEGATIVE, UNOBSERVED)).all():
             raise ValueError("expected label states +1, -1 and 0 only")
+        if is_sparse(self.labels_NC):
+            self.labels_NC.data.flags.writeable = False
+            return
         # Trials share these labels; one that corrects labels must correct a copy.
         read_only_NC = self.labels_NC.view()
         read_only_NC.flags.writeable = False
@@ -103,6 +146,8 @@ class Dataset:
         image_size: pixels, the side that the dataset's protocol resizes images to.
         horizontal_flip: whether that protocol mirrors training images.
         channels: 1 for gray images, 3 for RGB.
+        validation_rows: rows of `train` to validate on, where the labels say which; None to draw them.
+        notices: what the user should know of the data.
     """
 
     name: str
@@ -112,6 +157,8 @@ class Dataset:
     image_size: int
     horizontal_flip: bool
     channels: int
+    validation_rows: tuple[int, ...] | None = None
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         widths = {split.labels_NC.shape[1] for split in (self.train, self.test)}
@@ -119,27 +166,39 @@ class Dataset:
             raise ValueError(f"expected a label column for each of {len(self.classes)} classes, got {sorted(widths)}")
 
 
-def read_dataset(name: str, *, root: str | Path | None = None) -> Dataset:
+def read_dataset(name: str, *, root: str | Path | None = None, labels: LabelFiles | None = None) -> Dataset:
     """Read classes, labels and image names; images themselves are opened later, by `open_images`.
 
     Args:
         name: one of `DATASETS`.
-        root: folder of the dataset's own download; none for `digit_scenes`, which is embedded.
+        root: folder of the dataset's own download, or of the user's images; none for `digit_scenes`, which is embedded.
+        labels: where the labels are, for those of the user's own.
 
     Raises:
-        ValueError: the name is unknown, or a root is missing or not wanted.
+        ValueError: the name is unknown, or a root or labels are missing or not wanted.
         DataError: a file is missing or malformed.
     """
     # Readers import this module.
-    from wsml_study.data import digit_scenes, voc2012
+    from wsml_study.data import coco, coco_json, cub, digit_scenes, lists, nuswide, openimages_v3, table, voc2012
 
+    if (labels is None) == (name in OWN_LABELS):
+        raise ValueError(f"{name} {'needs' if labels is None else 'takes no'} files of labels")
     if name == "digit_scenes":
         if root is not None:
             raise ValueError(f"digit_scenes is embedded and takes no root, got {str(root)!r}")
         return digit_scenes.read_digit_scenes()
-    readers = {"voc2007": voc2012.read_voc2007, "voc2012": voc2012.read_voc2012}
-    if name not in readers:
+    own = {"table": table.read_table_dataset, "list": lists.read_lists, "coco_json": coco_json.read_coco_json}
+    readers = {
+        "voc2007": voc2012.read_voc2007,
+        "voc2012": voc2012.read_voc2012,
+        "coco2014": coco.read_coco2014,
+        "coco2017": coco.read_coco2017,
+        "nuswide": nuswide.read_nuswide,
+        "cub": cub.read_cub,
+        "openimages_v3": openimages_v3.read_openimages_v3,
+    }
+    if name not in DATASETS:
         raise ValueError(f"expected a dataset out of {', '.join(DATASETS)}, got {name!r}")
     if root is None:
-        raise ValueError(f"{name} needs a root, the folder of its download")
-    return readers[name](Path(root))
+        raise ValueError(f"{name} needs a root, the folder of its images")
+    return readers[name](Path(root)) if labels is None else own[name](Path(root), labels)

@@ -7,10 +7,11 @@ labels that a method sees, it means unobserved.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from wsml_study.errors import DataError
 
@@ -19,8 +20,35 @@ UNOBSERVED = 0
 NEGATIVE = -1
 
 Labels = npt.NDArray[np.int8]
+SparseLabels: TypeAlias = sparse.csr_array
+"""int8 (N, C) of which only what is annotated is stored."""
+
+AnyLabels: TypeAlias = Labels | SparseLabels
 Rows = npt.NDArray[np.int64]
 Kept = int | Literal["all"]
+
+
+def is_sparse(labels_NC: AnyLabels) -> TypeGuard[SparseLabels]:
+    """Whether only the annotated entries are stored."""
+    return bool(sparse.issparse(labels_NC))
+
+
+def dense_rows(labels_NC: AnyLabels, rows_M: Rows) -> Labels:
+    """Labels (M, C) of some images, every entry written down.
+
+    Raises:
+        DataError: there are too many for the memory of this machine.
+    """
+    if not is_sparse(labels_NC):
+        return labels_NC[rows_M]
+    try:
+        return np.asarray(labels_NC[rows_M].toarray(), dtype=np.int8)
+    except MemoryError as error:
+        num_bytes = len(rows_M) * labels_NC.shape[1]
+        raise DataError(
+            f"the labels of {len(rows_M):,} images and {labels_NC.shape[1]:,} classes take {num_bytes / 2**30:.0f} "
+            f"GiB, more than this machine has; use fewer images or classes, or a larger machine"
+        ) from error
 
 
 def hide_labels(truth_NC: Labels, *, positives: Kept, negatives: Kept, seed: int) -> Labels:
@@ -43,7 +71,7 @@ def hide_labels(truth_NC: Labels, *, positives: Kept, negatives: Kept, seed: int
     array([[1, 0, 0],
            [0, 1, 0]], dtype=int8)
     """
-    limits = ((POSITIVE, _limit("positives", positives)), (NEGATIVE, _limit("negatives", negatives)))
+    limits = ((POSITIVE, limit_of("positives", positives)), (NEGATIVE, limit_of("negatives", negatives)))
     random = np.random.RandomState(seed)
     observed_NC = np.full_like(truth_NC, UNOBSERVED)
     for truth_C, observed_C in zip(truth_NC, observed_NC, strict=True):
@@ -133,7 +161,7 @@ class LabelCounts:
         return self.hidden_positives / num_hidden if num_hidden else None
 
 
-def count_labels(truth_NC: Labels, observed_NC: Labels) -> LabelCounts:
+def count_labels(truth_NC: AnyLabels, observed_NC: AnyLabels) -> LabelCounts:
     """Count the entries of a label matrix by their true and their observed state.
 
     Raises:
@@ -141,6 +169,10 @@ def count_labels(truth_NC: Labels, observed_NC: Labels) -> LabelCounts:
     """
     if truth_NC.ndim != 2 or truth_NC.shape != observed_NC.shape:
         raise ValueError(f"expected two matrices of one shape, got {truth_NC.shape} and {observed_NC.shape}")
+    if is_sparse(truth_NC) and is_sparse(observed_NC):
+        return _count_sparse(truth_NC, observed_NC)
+    assert not is_sparse(truth_NC)
+    assert not is_sparse(observed_NC)
     unobserved_NC = observed_NC == UNOBSERVED
 
     def count(mask_NC: npt.NDArray[np.bool_]) -> int:
@@ -158,7 +190,22 @@ def count_labels(truth_NC: Labels, observed_NC: Labels) -> LabelCounts:
     )
 
 
-def _limit(name: str, kept: Kept) -> int | None:
+def _count_sparse(truth_NC: SparseLabels, observed_NC: SparseLabels) -> LabelCounts:
+    """What is sparse is partial already, and nothing of it is hidden."""
+    positives, negatives = (int(np.count_nonzero(observed_NC.data == state)) for state in (POSITIVE, NEGATIVE))
+    return LabelCounts(
+        num_images=truth_NC.shape[0],
+        num_classes=truth_NC.shape[1],
+        true_positives=positives,
+        true_negatives=negatives,
+        observed_positives=positives,
+        observed_negatives=negatives,
+        hidden_positives=0,
+        hidden_negatives=0,
+    )
+
+
+def limit_of(name: str, kept: Kept) -> int | None:
     """Where to cut a random order of entries; None keeps them all."""
     if kept == "all":
         return None

@@ -34,6 +34,19 @@ class DatasetName(StrEnum):
     DIGIT_SCENES = "digit_scenes"
     VOC2007 = "voc2007"
     VOC2012 = "voc2012"
+    COCO2014 = "coco2014"
+    COCO2017 = "coco2017"
+    NUSWIDE = "nuswide"
+    CUB = "cub"
+    OPENIMAGES_V3 = "openimages_v3"
+    TABLE = "table"
+    LIST = "list"
+    COCO_JSON = "coco_json"
+
+
+OWN_LABELS = (DatasetName.TABLE, DatasetName.LIST, DatasetName.COCO_JSON)
+KEPT_AS_THEY_ARE = (*OWN_LABELS, DatasetName.OPENIMAGES_V3)
+"""Datasets whose labels nobody hides unless the study says so: the user's own, and those that are partial already."""
 
 
 class Observe(Description):
@@ -45,7 +58,69 @@ class Observe(Description):
     negatives: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
         default=0, description="Negative labels kept per image, drawn at random, or `all`."
     )
+    bias: Annotated[float, Field(ge=-10, le=10)] | None = Field(
+        default=None,
+        description="A positive is kept with odds of its class's frequency to this power: above 0 prefers frequent "
+        "classes, below 0 rare ones; fair by default.",
+    )
+    share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Instead of counts per image: the share of all labels that is kept, a fraction."
+    )
+    share_per_class: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Instead of counts per image: the share of each class's labels that is kept."
+    )
     seed: Seed = Field(default=1200, description="Seed of the draw.")
+
+    @model_validator(mode="after")
+    def _counts_or_share(self) -> Self:
+        shares = [key for key in ("share", "share_per_class") if getattr(self, key) is not None]
+        if len(shares) > 1:
+            raise ValueError("expected `share` or `share_per_class`, got both")
+        if shares and (self.positives, self.negatives, self.bias) != (1, 0, None):
+            raise ValueError(f"`{shares[0]}` stands instead of `positives`, `negatives` and `bias`")
+        return self
+
+
+KEPT = Observe(positives="all", negatives="all")
+"""Nothing is hidden."""
+
+
+class LabelsOfYourOwn(Description):
+    """Files with labels of the user's own images."""
+
+    file: str = Field(description="Labels of all images, or of those to train on.")
+    test_file: str | None = Field(default=None, description="Labels of the images to test on.")
+    classes: str | None = Field(default=None, description="A file with the names of the classes, one a line.")
+    image_column: str | None = Field(
+        default=None, description="table: the column with the image files; by default the first."
+    )
+    split_column: str | None = Field(default=None, description="table: a column with train, validation or test.")
+    positives_column: str | None = Field(
+        default=None, description="table: the column that lists the classes of an image, instead of a column per class."
+    )
+    negatives_column: str | None = Field(
+        default=None, description="table: the column that lists the classes that an image does not show."
+    )
+    separator: Annotated[str, Field(min_length=1)] = Field(
+        default=";", description="table: between the classes of such a column."
+    )
+    unlisted: Literal["negative", "unobserved"] | None = Field(
+        default=None, description="table: what a class is that no column lists for an image."
+    )
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Share of the images to test on, where neither a file nor a column says which."
+    )
+    seed: Seed = Field(default=1200, description="Seed of their draw.")
+
+    @model_validator(mode="after")
+    def _columns_go_together(self) -> Self:
+        if self.positives_column is None and (self.negatives_column is not None or self.unlisted is not None):
+            raise ValueError("`negatives_column` and `unlisted` need `positives_column`")
+        if self.positives_column is not None and self.negatives_column is None and self.unlisted is None:
+            raise ValueError(
+                "`positives_column` needs `unlisted`: is a class that is not listed `negative`, or `unobserved`?"
+            )
+        return self
 
 
 class Validation(Description):
@@ -65,7 +140,11 @@ class Data(Description):
     dataset: DatasetName = Field(strict=False, description="Which reader reads the images and labels.")
     root: str | None = Field(
         default=None,
-        description="Folder of the dataset's own download, relative to where the command runs; not for digit_scenes.",
+        description="Folder of the dataset's own download, or of your images, relative to where the command runs; not "
+        "for digit_scenes.",
+    )
+    labels: LabelsOfYourOwn | None = Field(
+        default=None, description="table, list and coco_json: the files with the labels of your own images."
     )
     image_size: Annotated[int, Field(ge=16, le=2048)] | None = Field(
         default=None,
@@ -74,8 +153,19 @@ class Data(Description):
     horizontal_flip: bool | None = Field(
         default=None, description="Mirror half of the training images; by default as the dataset's protocol."
     )
-    observe: Observe = Field(default=Observe(), description="Which true labels the method gets to see.")
+    observe: Observe = Field(
+        default=Observe(),
+        description="Which true labels the method gets to see; all of them by default if they are your own, or "
+        "openimages_v3's, and one positive per image else.",
+    )
     validation: Validation = Field(default=Validation(), description="The images held out to judge a trial.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_are_what_they_are(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("dataset") in KEPT_AS_THEY_ARE and "observe" not in content:
+            return content | {"observe": KEPT.model_dump()}
+        return content
 
 
 class Model(Description):
@@ -386,6 +476,16 @@ _DOWNLOADED = tuple(name.value for name in DatasetName if name is not DatasetNam
 
 KEY_RULES = (
     KeyRule(key="data.root", decider="data.dataset", called="dataset", takers=_DOWNLOADED, needed=True),
+    KeyRule(
+        key="data.labels", decider="data.dataset", called="dataset", takers=tuple(map(str, OWN_LABELS)), needed=True
+    ),
+    *(
+        KeyRule(key=f"data.labels.{key}", decider="data.dataset", called="dataset", takers=("table",), needed=False)
+        for key in ("image_column", "split_column", "positives_column", "negatives_column", "unlisted")
+    ),
+    KeyRule(
+        key="data.labels.classes", decider="data.dataset", called="dataset", takers=("table", "list"), needed=False
+    ),
     KeyRule(key="method.schedule", decider="method.name", called="method", takers=takers("schedule"), needed=True),
     *(
         KeyRule(key=f"method.{key}", decider="method.name", called="method", takers=takers(key), needed=False)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, Split, read_dataset
+from wsml_study.data.dataset import Dataset, LabelFiles, Split, read_dataset
 from wsml_study.data.image_store import Progress, open_images
-from wsml_study.data.label_states import hide_labels, split_validation
+from wsml_study.data.label_states import dense_rows
+from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.study.spec import Data
 
 Labels = npt.NDArray[np.int8]
@@ -66,29 +67,37 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
     Raises:
         DataError: a file is missing or malformed.
     """
-    dataset, images_by_split = _open_dataset(data.dataset.value, data.root, data.image_size, cache_dir, progress)
+    dataset, images_by_split = _open_dataset(
+        data.dataset.value,
+        data.root,
+        None if data.labels is None else LabelFiles(**data.labels.model_dump()),
+        data.image_size,
+        cache_dir,
+        progress,
+    )
     truth_NC = dataset.train.labels_NC
-    observe = data.observe
-    observed_NC = hide_labels(truth_NC, positives=observe.positives, negatives=observe.negatives, seed=observe.seed)
-    train_rows, validation_rows = split_validation(len(truth_NC), data.validation.fraction, data.validation.seed)
+    observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
+    train_rows, validation_rows = train_and_validation_rows(dataset, data.validation.fraction, data.validation.seed)
 
     def part_of_train(rows_M: npt.NDArray[np.int64]) -> LabelledImages:
         return LabelledImages(
             images_NcHW=images_by_split["train"],
             rows_M=rows_M,
-            truth_MC=truth_NC[rows_M],
-            observed_MC=observed_NC[rows_M],
+            truth_MC=dense_rows(truth_NC, rows_M),
+            observed_MC=dense_rows(observed_NC, rows_M),
         )
 
+    test_rows = np.arange(len(dataset.test))
+    test_labels_NC = dense_rows(dataset.test.labels_NC, test_rows)
     return TrialData(
         classes=dataset.classes,
         train=part_of_train(train_rows),
         validation=part_of_train(validation_rows),
         test=LabelledImages(
             images_NcHW=images_by_split["test"],
-            rows_M=np.arange(len(dataset.test.names)),
-            truth_MC=dataset.test.labels_NC,
-            observed_MC=dataset.test.labels_NC,
+            rows_M=test_rows,
+            truth_MC=test_labels_NC,
+            observed_MC=test_labels_NC,
         ),
         horizontal_flip=dataset.horizontal_flip if data.horizontal_flip is None else data.horizontal_flip,
     )
@@ -96,9 +105,14 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
 
 @lru_cache(maxsize=4)
 def _open_dataset(
-    name: str, root: str | None, image_size: int | None, cache_dir: Path | None, progress: Progress | None
+    name: str,
+    root: str | None,
+    labels: LabelFiles | None,
+    image_size: int | None,
+    cache_dir: Path | None,
+    progress: Progress | None,
 ) -> tuple[Dataset, dict[str, npt.NDArray[np.uint8]]]:
-    dataset = read_dataset(name, root=root)
+    dataset = read_dataset(name, root=root, labels=labels)
 
     def images_of(split: Split) -> npt.NDArray[np.uint8]:
         size = image_size or dataset.image_size

@@ -1,0 +1,84 @@
+"""The list format that public code for weakly supervised labels shares: `name,index index ...`, an image a line.
+
+An index that is not listed is a label that is absent. Spaces after the comma do not matter. Names of the classes are in
+a file of their own, one a line; without it they are called by their numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from wsml_study.data.dataset import Dataset, LabelFiles
+from wsml_study.data.label_states import NEGATIVE, POSITIVE
+from wsml_study.data.own_labels import Labelled, own_dataset
+from wsml_study.data.problem_list import data_error
+from wsml_study.data.text_lines import numbered_lines
+from wsml_study.errors import DataError
+
+REMEDY = "give the file as `file` under data.labels"
+
+
+def read_lists(root: Path, files: LabelFiles) -> Dataset:
+    """Images of the user's own with lists of class numbers.
+
+    Raises:
+        DataError: a file or image is missing or malformed.
+    """
+    classes = None if files.classes is None else read_class_names(Path(files.classes))
+    first = read_list(Path(files.file), classes)
+    second = None if files.test_file is None else read_list(Path(files.test_file), classes or first.classes)
+    return own_dataset("list", root, files, first, second)
+
+
+def read_list(file: Path, classes: tuple[str, ...] | None) -> Labelled:
+    """Labels of a list; a class is positive where it is listed and negative elsewhere.
+
+    Args:
+        file: the list.
+        classes: C names; None for as many as the largest number in the list needs.
+
+    Raises:
+        DataError: a line is not an image and numbers of classes.
+    """
+    names: list[str] = []
+    columns_N: list[list[int]] = []
+    problems: list[str] = []
+    for number, line in numbered_lines(file, remedy=REMEDY):
+        name, comma, indices = line.rpartition(",")
+        words = indices.split()
+        if not comma or not name.strip() or not all(word.isdecimal() for word in words):
+            problems.append(f"{file.name}:{number}: expected an image, a comma and numbers of classes, got {line!r}")
+            continue
+        names.append(name.strip())
+        columns_N.append([int(word) for word in words])
+        too_large = [index for index in columns_N[-1] if classes is not None and index >= len(classes)]
+        if too_large:
+            assert classes is not None
+            problems.append(
+                f"{file.name}:{number}:{len(name) + 2}: expected classes from 0 to {len(classes) - 1}, "
+                f"got {too_large[0]}"
+            )
+    if problems:
+        raise data_error(file, problems, remedy="numbers of classes count from 0")
+    if not names:
+        raise DataError(f"{file}: no image is listed; {REMEDY}")
+    num_classes = max((max(columns, default=-1) for columns in columns_N), default=-1) + 1
+    classes = classes or tuple(map(str, range(num_classes)))
+    labels_NC = np.full((len(names), len(classes)), NEGATIVE, dtype=np.int8)
+    for labels_C, columns in zip(labels_NC, columns_N, strict=True):
+        labels_C[columns] = POSITIVE
+    return Labelled(file=file, classes=classes, names=tuple(names), labels_NC=labels_NC)
+
+
+def read_class_names(file: Path) -> tuple[str, ...]:
+    """Names, one a line.
+
+    Raises:
+        DataError: the file is missing, or names a class twice.
+    """
+    names = [line for _, line in numbered_lines(file, remedy="give the file as `classes` under data.labels")]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise data_error(file, [f"{name!r} is listed more than once" for name in repeated])
+    return tuple(names)

@@ -1,0 +1,126 @@
+"""Which labels of the training images a method gets to see, and which images validate: one draw for all who ask.
+
+Shapes: N images, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wsml_study.data.dataset import Dataset
+from wsml_study.data.label_states import (
+    NEGATIVE,
+    POSITIVE,
+    UNOBSERVED,
+    AnyLabels,
+    Kept,
+    Labels,
+    Rows,
+    hide_labels,
+    is_sparse,
+    limit_of,
+    split_validation,
+)
+from wsml_study.errors import DataError
+
+
+def observed_labels(
+    truth_NC: AnyLabels,
+    *,
+    positives: Kept,
+    negatives: Kept,
+    bias: float | None,
+    share: float | None,
+    share_per_class: float | None,
+    seed: int,
+) -> AnyLabels:
+    """Observed labels (N, C) of training images with these true ones; the same seed gives the same.
+
+    Args:
+        truth_NC: true states.
+        positives: how many to keep per image.
+        negatives: how many to keep per image.
+        bias: as in `hide_with_bias`; None draws fairly, as `hide_labels`.
+        share: instead of counts, a share of all labels.
+        share_per_class: instead of counts, a share of each class's labels.
+        seed: of the draw.
+
+    Raises:
+        DataError: labels that are partial already are to be hidden.
+    """
+    counted = share is None and share_per_class is None
+    if counted and (positives, negatives) == ("all", "all"):
+        return truth_NC
+    if is_sparse(truth_NC):
+        raise DataError(
+            "data.observe: these labels are partial already and nothing more of them can be hidden; leave the key out"
+        )
+    if share is not None:
+        return keep_share(truth_NC, share, per_class=False, seed=seed)
+    if share_per_class is not None:
+        return keep_share(truth_NC, share_per_class, per_class=True, seed=seed)
+    if bias is not None:
+        return hide_with_bias(truth_NC, positives=positives, negatives=negatives, bias=bias, seed=seed)
+    return hide_labels(truth_NC, positives=positives, negatives=negatives, seed=seed)
+
+
+def train_and_validation_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Rows, Rows]:
+    """Rows of the training split to train on, and to validate on: as the labels say, or drawn.
+
+    Raises:
+        DataError: the images are too few to draw from.
+    """
+    num_images = len(dataset.train)
+    if dataset.validation_rows is None:
+        return split_validation(num_images, fraction, seed)
+    validation = np.array(dataset.validation_rows, dtype=np.int64)
+    return np.setdiff1d(np.arange(num_images), validation), validation
+
+
+def hide_with_bias(truth_NC: Labels, *, positives: Kept, negatives: Kept, bias: float, seed: int) -> Labels:
+    """Observed labels as `hide_labels`, but a positive is drawn with odds of its class's frequency to the power `bias`.
+
+    People name what is common, or what strikes them: a bias above 0 keeps frequent classes, one below 0 rare ones.
+    Negatives are drawn fairly.
+
+    Raises:
+        ValueError: a count is negative or neither a number nor "all".
+    """
+    num_positives, num_negatives = limit_of("positives", positives), limit_of("negatives", negatives)
+    frequency_C = (truth_NC == POSITIVE).sum(axis=0)
+    # Logarithms: a power of a frequency may leave the range of floats.
+    log_odds_C = bias * np.log(np.maximum(frequency_C, 1))
+    random = np.random.RandomState(seed)
+    observed_NC = np.full_like(truth_NC, UNOBSERVED)
+    for truth_C, observed_C in zip(truth_NC, observed_NC, strict=True):
+        present, missing = np.flatnonzero(truth_C == POSITIVE), np.flatnonzero(truth_C == NEGATIVE)
+        # The largest of log odds plus Gumbel noise is a draw with these odds, and so on without replacement
+        # (Gumbel's trick; Vieira, 2014).
+        order = np.argsort(-(log_odds_C[present] + random.gumbel(size=len(present))), kind="stable")
+        observed_C[present[order[:num_positives]]] = POSITIVE
+        observed_C[missing[random.permutation(len(missing))[:num_negatives]]] = NEGATIVE
+    return observed_NC
+
+
+def keep_share(truth_NC: Labels, share: float, *, per_class: bool, seed: int) -> Labels:
+    """Observed labels (N, C) int8: a random share of all annotated entries, or of those of each class, rounded.
+
+    Raises:
+        ValueError: the share is not in (0, 1].
+
+    >>> truth_NC = np.array([[1, -1], [-1, 1], [1, 1], [-1, -1]], dtype=np.int8)
+    >>> np.count_nonzero(keep_share(truth_NC, 0.5, per_class=True, seed=1), axis=0)
+    array([2, 2])
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"expected a share above 0 and at most 1, got {share}")
+    random = np.random.RandomState(seed)
+    observed_NC = np.full_like(truth_NC, UNOBSERVED)
+    columns = range(truth_NC.shape[1]) if per_class else [slice(None)]
+    for column in columns:
+        truth, observed = truth_NC[:, column].reshape(-1), np.zeros(truth_NC[:, column].size, dtype=truth_NC.dtype)
+        annotated = np.flatnonzero(truth != UNOBSERVED)
+        kept = random.permutation(annotated)[: round(share * len(annotated))]
+        observed[kept] = truth[kept]
+        observed_NC[:, column] = observed.reshape(truth_NC[:, column].shape)
+    return observed_NC

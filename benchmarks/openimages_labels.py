@@ -72,9 +72,8 @@ def main() -> None:
         process.start()
         shape, stored, seconds, before, peak = answer.get()
         process.join()
-    print(
-        f"labels {shape[0]:,} x {shape[1]:,}, {stored:,} of them stored; dense they would take {shape[0] * shape[1] / 2**30:.1f} GiB"
-    )
+    dense = shape[0] * shape[1] / 2**30
+    print(f"labels {shape[0]:,} x {shape[1]:,}, {stored:,} of them stored; dense they would take {dense:.1f} GiB")
     print(f"read in {seconds:.0f} s; peak memory {peak / 2**30:.2f} GiB, {before / 2**30:.2f} GiB of it before reading")
 
 

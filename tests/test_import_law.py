@@ -22,8 +22,9 @@ MAY_KNOW = {
     "results": ("results", "study"),
     "tuning": ("tuning", "training", "methods", "data", "study", "results"),
     "preview": ("study", "data", "methods.schedules", "methods.catalogue"),
+    "data_tour": ("study", "data"),
     "progress": ("results", "study"),
-    "cli": ("tuning", "training", "methods", "data", "study", "results", "preview", "progress"),
+    "cli": ("tuning", "training", "methods", "data", "study", "results", "preview", "data_tour", "progress"),
 }
 """A room, or a module beside the rooms -> the rooms and modules that it may import."""
 

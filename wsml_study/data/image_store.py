@@ -85,6 +85,16 @@ def open_images(
     return _open(stored, shape)
 
 
+def stored_images(source: ImageSource, *, size: int, channels: int, cache_dir: Path | None = None) -> Path:
+    """Where the store keeps these images, or would.
+
+    Raises:
+        DataError: images are missing.
+    """
+    folder = default_cache_dir() if cache_dir is None else cache_dir
+    return folder / _file_name(source, (len(source), channels, size, size))
+
+
 def default_cache_dir() -> Path:
     """$WSML_CACHE, or ~/.cache/wsml-study."""
     return Path(os.environ.get("WSML_CACHE") or Path.home() / ".cache" / "wsml-study")
@@ -205,9 +215,9 @@ def _writing(stored: Path, num_bytes: int | None = None) -> Iterator[None]:
 def _fill(images_NcHW: Images, source: ImageSource, progress: Progress | None) -> None:
     """Decode all images, in threads: Pillow lets go of the interpreter while it decodes and resizes."""
     num_images = len(source)
-    open_picture = _opener(source)
+    open_picture = picture_opener(source)
     done, unreadable = 0, []
-    executor = ThreadPoolExecutor(max_workers=_num_cpus())
+    executor = ThreadPoolExecutor(max_workers=num_cpus())
     try:
         tasks = [
             executor.submit(_fill_rows, images_NcHW, range(start, min(start + ROWS_PER_TASK, num_images)), open_picture)
@@ -249,7 +259,8 @@ def _raise_unreadable(source: ImageSource, failures: list[tuple[int, str]]) -> N
     raise data_error(source.folder, problems, remedy="put readable images in their place, or take them off the lists")
 
 
-def _opener(source: ImageSource) -> OpenPicture:
+def picture_opener(source: ImageSource) -> OpenPicture:
+    """A function that opens the picture of a row; who calls it closes the picture."""
     if isinstance(source, ImageFiles):
         return lambda row: Image.open(source.folder / source.names[row])
     rendered_NcHW = source.render()
@@ -258,6 +269,6 @@ def _opener(source: ImageSource) -> OpenPicture:
     return lambda row: Image.fromarray(rendered_NcHW[row, 0] if gray else rendered_NcHW[row].transpose(1, 2, 0))
 
 
-def _num_cpus() -> int:
+def num_cpus() -> int:
     """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

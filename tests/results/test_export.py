@@ -2,10 +2,12 @@
 
 import pytest
 
+from tests.results.stories import small_study, told_history
 from wsml_study.errors import ResultsError
 from wsml_study.results.export import export_configs
 from wsml_study.results.ranking import best_per_method, ranked_trials, top_trials
 from wsml_study.results.summary import study_summary, trials_table
+from wsml_study.results.tables import write_tables
 from wsml_study.study.reading import read_study
 
 
@@ -49,3 +51,15 @@ def test_the_table_and_the_answer_are_as_printed(folder):
     assert "Best in this search: LL-R at rate_per_epoch 0.01, 70.00 % validation mAP (trial 1)" in summary
     assert "That is 10.00 points above the best AN trial (60.00 %)." in summary
     assert summary[-1] == "Not finished; nothing is lost. Go on with the same command."
+
+
+def test_full_labels_are_an_upper_bound_and_no_contender(tmp_path):
+    study, folder = small_study(), tmp_path / "told"
+    history = told_history(study)
+    history.trials[1].config["method"]["name"] = "full"
+    folder.mkdir()
+    write_tables(folder, study, history)
+    summary = study_summary(folder, place=str(folder), num_trials=3, study_argument="told.yaml")
+    assert "Best in this search: AN, 60.00 % validation mAP (trial 0)" in summary
+    assert "With all labels (full), which is no contender, it is 70.00 %." in summary
+    assert summary[-1] == "  wsml-study train configs/told-AN-trial0.yaml --seeds 3"

@@ -27,8 +27,8 @@ def uncommented() -> str:
 @pytest.mark.parametrize("text", ["\n".join(LINES), uncommented()], ids=["ssh", "aws"])
 def test_cluster_yaml_satisfies_rays_schema(text: str) -> None:
     content = YAML(typ="safe").load(text)
-    # What `ray up` does first; of a cloud it would ask the cloud next.
-    validate_config(prepare_config(content) if content["provider"]["type"] == "local" else content)
+    # What `ray up` does first.
+    validate_config(prepare_config(content))
 
 
 def test_the_variant_for_aws_has_its_node_types() -> None:

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all study test lint types slow clean
+.PHONY: all study test lint types slow soak clean
 
 all: lint types test
 
@@ -24,6 +24,9 @@ types: $(VENV)/.installed
 
 slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+soak: $(VENV)/.installed
+	$(BIN)/python benchmarks/many_trials.py --trials 1000
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info; assert v >= (3, 11), f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12"'

@@ -13,7 +13,17 @@ from wsml_study.data.observation import observed_labels, train_and_validation_ro
 from wsml_study.methods.catalogue import describe, missing_hyperparameters
 from wsml_study.methods.schedules import distrusted_count, schedule
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
-from wsml_study.study.spec import Data, FloatRange, IntRange, Observe, Resources, Scalar, Study, TrialConfig
+from wsml_study.study.spec import (
+    Data,
+    EarlyStopping,
+    FloatRange,
+    IntRange,
+    Observe,
+    Resources,
+    Scalar,
+    Study,
+    TrialConfig,
+)
 from wsml_study.study.writing import flow
 
 WIDEST = 100
@@ -322,15 +332,26 @@ def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
 def _run_lines(study: Study) -> list[str]:
     epochs = longest_training(study)
     up_to = "up to " if "training.epochs" in study.search else ""
-    rungs = ", ".join(map(str, study.early_stopping.rungs(epochs)))
-    stopping = f"{study.early_stopping.name}, comparing trials after epoch {rungs}" if rungs else "none"
     return [
-        f"early stopping: {stopping}",
+        f"early stopping: {_stopping(study.early_stopping, epochs)}",
         f"objective: {study.objective.metric} ({study.objective.mode}), on {study.data.validation.labels} labels",
         f"each trial: {up_to}{epochs} epoch{'s' if epochs > 1 else ''}, {_workers(study.resources)}",
         f"a trial that fails is tried again {study.retries} time{'s' if study.retries != 1 else ''}",
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
+    """Who ends trials, and when."""
+    if early_stopping.name == "median":
+        others, grace = early_stopping.min_trials or 3, early_stopping.grace_epochs or 1
+        return f"median, from epoch {grace} on, once {others} other trials have come as far"
+    brackets = (early_stopping.brackets or 3) if early_stopping.name == "hyperband" else 1
+    rungs = [early_stopping.rungs(epochs, bracket=bracket) for bracket in range(brackets)]
+    if not rungs[0]:
+        return "none"
+    words = "; ".join(", ".join(map(str, some)) if some else "none" for some in rungs)
+    return f"{early_stopping.name}, comparing trials after epoch {words}"
 
 
 def _failing_lines(shown: Preview) -> list[str]:

@@ -122,3 +122,47 @@ def test_a_second_run_of_the_same_study_is_refused_while_the_first_is_at_work(cl
         assert "another run of this study is at work" in cli("run", "study.yaml", status=1)
     finally:
         kill_driver(process)
+
+
+@pytest.mark.timeout(600)
+def test_a_study_is_seen_followed_and_stopped_from_elsewhere(cli):
+    cli.write("study.yaml", STUDY)
+    process = cli.start("run", "study.yaml")
+    wait_for_epochs(cli, process, 3)
+    status = json.loads(cli("status", "study.yaml", "--json"))
+    assert (status["state"], status["driver"]["pid"], status["num_trials"]) == ("running", process.pid, 8)
+    follower = cli.start("run", "study.yaml", "--watch")
+    wait_for_epochs(cli, process, 8)
+    assert "stopped; nothing is lost" in cli("stop", "study.yaml")
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    assert "Go on with the same command" in printed
+    followed, _ = follower.communicate(timeout=60)
+    assert follower.returncode == 0, followed
+    assert "interrupted: interrupted" in followed
+    assert cli("status", "study.yaml").splitlines()[-1] == "Nothing is lost; `wsml-study run` goes on with it."
+    assert "nobody runs this study" in cli("stop", "study.yaml", status=1)
+    cli("run", "study.yaml")
+    assert_whole(cli.folder, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_a_crash_has_torn_is_dropped_and_said(cli):
+    """The event log, a table and a checkpoint, all cut in half."""
+    cli.write("study.yaml", STUDY.replace("trials: 8", "trials: 1").replace("epochs: 4", "epochs: 60"))
+    process = cli.start("run", "study.yaml")
+    while not any(event["event"] == "saved" for event in events(cli.folder)):
+        time.sleep(0.2)
+        assert process.poll() is None
+    kill_driver(process)
+    folder = cli.folder / "results/interrupted"
+    saved = next(event for event in reversed(events(cli.folder)) if event["event"] == "saved")
+    for path in (Path(saved["checkpoint"]) / "state.pt", folder / "events.jsonl"):
+        os.truncate(path, path.stat().st_size - 20)
+    (folder / "trials.parquet").write_bytes(b"PAR1 and no more")
+    printed = cli("run", "study.yaml")
+    assert "the last line was cut short and is dropped" in printed
+    assert "trials.parquet: not a whole table; it is written anew" in printed
+    assert "is gone or damaged and is dropped; the trial starts anew" in printed
+    assert_whole(cli.folder, 1)

@@ -181,7 +181,7 @@ ONE_PROBLEM = {
     ),
     "a rule for no early stopping": (
         "early_stopping: {grace_epochs: 2}\n",
-        "4:18  early_stopping.grace_epochs: early stopping none takes no `grace_epochs` (only asha)",
+        "4:18  early_stopping.grace_epochs: early stopping none takes no `grace_epochs` (only asha, hyperband, median)",
     ),
     "trials without a search": (
         "trials: 5\n",

@@ -1,4 +1,4 @@
-"""ASHA's rungs and decisions, and that a restart finds the same ones."""
+"""Which trials each rule ends, and that a restart finds the same ones."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from wsml_study.results.history import StudyHistory
 from wsml_study.study.spec import EarlyStopping
-from wsml_study.tuning.early_stopping import Asha, EarlyStoppingScheduler, asha_of
+from wsml_study.tuning.early_stopping import Asha, EarlyStoppingScheduler, MedianStopping, rule_of
 
 
 def test_one_in_three_goes_on_and_the_best_so_far_always():
@@ -30,8 +30,36 @@ def test_between_rungs_every_trial_goes_on():
 
 
 def test_none_is_no_rule():
-    assert asha_of(EarlyStopping(name="none"), epochs=10) is None
-    assert asha_of(EarlyStopping(name="asha"), epochs=10).rungs == {1: {}, 3: {}, 9: {}}
+    assert rule_of(EarlyStopping(name="none"), epochs=10) is None
+    assert rule_of(EarlyStopping(name="asha"), epochs=10).rungs == {1: {}, 3: {}, 9: {}}
+
+
+def test_hyperbands_brackets_start_later_and_trials_take_turns():
+    rule = rule_of(EarlyStopping(name="hyperband", brackets=3), epochs=10)
+    assert [bracket.rungs for bracket in rule.brackets] == [{1: {}, 3: {}, 9: {}}, {3: {}, 9: {}}, {9: {}}]
+    for trial, value in enumerate([50.0, 50.0, 50.0, 40.0, 40.0, 40.0]):
+        rule.record(trial, 1, value)
+    assert [rule.goes_on(trial, 1) for trial in range(6)] == [True, True, True, False, True, True]
+
+
+def test_the_median_rule_compares_the_best_with_averages_of_the_others():
+    rule = rule_of(EarlyStopping(name="median", grace_epochs=2, min_trials=2), epochs=10)
+    for trial, curve in enumerate([[10.0, 30.0], [20.0, 40.0], [24.0, 24.0], [26.0, 1.0]]):
+        for epoch, value in enumerate(curve, start=1):
+            rule.record(trial, epoch, value)
+    # Averages after epoch 2: 20, 30, 24, 13.5. Trial 2's best of 24 is above the median 20 of the others'.
+    assert [rule.goes_on(trial, 2) for trial in range(4)] == [True, True, True, True]
+    rule.record(2, 1, 19.0)
+    rule.record(2, 2, 19.0)
+    assert not rule.goes_on(2, 2)
+    assert rule.goes_on(2, 1), "the grace period"
+
+
+def test_the_median_rule_needs_company():
+    rule = MedianStopping(grace_epochs=1, min_trials=2)
+    rule.record(0, 1, 90.0)
+    rule.record(1, 1, 1.0)
+    assert rule.goes_on(1, 1)
 
 
 @given(st.lists(st.lists(st.floats(0, 100), min_size=1, max_size=9), min_size=1, max_size=12), st.data())

@@ -409,27 +409,38 @@ class Sampler(Description):
 class EarlyStopping(Description):
     """Who ends a trial before its last epoch."""
 
-    name: Literal["asha", "none"] = Field(
-        default="none", description="asha compares trials after some epochs and ends the worse ones."
+    name: Literal["asha", "hyperband", "median", "none"] = Field(
+        default="none",
+        description="asha compares trials after some epochs and ends the worse ones; hyperband does so in several "
+        "brackets, each later than the last; median ends trials below the median of the others.",
     )
-    grace_epochs: PositiveInt | None = Field(
-        default=None, description="ASHA: epochs that every trial gets; 1 by default."
-    )
+    grace_epochs: PositiveInt | None = Field(default=None, description="Epochs that every trial gets; 1 by default.")
     reduction_factor: Annotated[int, Field(ge=2)] | None = Field(
-        default=None, description="ASHA: one in this many goes on at each rung; 3 by default."
+        default=None, description="asha, hyperband: one in this many goes on at each rung; 3 by default."
+    )
+    brackets: PositiveInt | None = Field(
+        default=None, description="hyperband: trials take turns in so many brackets; 3 by default."
+    )
+    min_trials: PositiveInt | None = Field(
+        default=None, description="median: as many other trials must have come as far; 3 by default."
     )
 
-    def rungs(self, epochs: int) -> list[int]:
-        """Epochs after which trials are compared: the grace period times powers of the factor, below the last epoch.
+    def rungs(self, epochs: int, *, bracket: int = 0) -> list[int]:
+        """Epochs after which trials of a bracket are compared, below the last epoch.
+
+        The grace period times powers of the factor; each bracket leaves out one more of the first ones.
 
         >>> EarlyStopping(name="asha", grace_epochs=2).rungs(20)
         [2, 6, 18]
+        >>> EarlyStopping(name="hyperband", grace_epochs=2).rungs(20, bracket=1)
+        [6, 18]
         """
+        factor = self.reduction_factor or 3
         rungs = []
-        epoch = self.grace_epochs or 1
-        while self.name == "asha" and epoch < epochs:
+        epoch = (self.grace_epochs or 1) * factor**bracket
+        while self.name in ("asha", "hyperband") and epoch < epochs:
             rungs.append(epoch)
-            epoch *= self.reduction_factor or 3
+            epoch *= factor
         return rungs
 
 
@@ -494,8 +505,19 @@ KEY_RULES = (
     *_schedule_rules(),
     KeyRule(key="training.momentum", decider="training.optimizer", called="optimizer", takers=("sgd",), needed=False),
     *(
-        KeyRule(key=key, decider="early_stopping.name", called="early stopping", takers=("asha",), needed=False)
-        for key in ("early_stopping.grace_epochs", "early_stopping.reduction_factor")
+        KeyRule(
+            key=f"early_stopping.{key}",
+            decider="early_stopping.name",
+            called="early stopping",
+            takers=names,
+            needed=False,
+        )
+        for key, names in (
+            ("grace_epochs", ("asha", "hyperband", "median")),
+            ("reduction_factor", ("asha", "hyperband")),
+            ("brackets", ("hyperband",)),
+            ("min_trials", ("median",)),
+        )
     ),
 )
 """Sections before the keys inside them."""

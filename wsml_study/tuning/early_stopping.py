@@ -1,14 +1,25 @@
-"""Asynchronous successive halving whose rungs are rebuilt from what happened."""
+"""Rules that end trials before their last epoch, rebuilt from what happened."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from wsml_study.results.history import StudyHistory
 from wsml_study.study.spec import EarlyStopping
+
+
+class Rule(Protocol):
+    """Decides from trials' objectives after their epochs which of them go on."""
+
+    def record(self, trial: int, epoch: int, value: float) -> None:
+        """Note a trial's objective after an epoch; a repeated epoch replaces what was noted before."""
+
+    def goes_on(self, trial: int, epoch: int) -> bool:
+        """Whether a trial recorded at this epoch may go on."""
 
 
 class Asha:
@@ -36,21 +47,82 @@ class Asha:
         return num_better < max(1, len(rung) // self.reduction_factor)
 
 
-def asha_of(early_stopping: EarlyStopping, *, epochs: int) -> Asha | None:
+class Hyperband:
+    """Brackets of successive halving, each later and gentler than the last; trials take turns by their number.
+
+    Source: Li et al., "Hyperband", JMLR 2018; every bracket decides at once, as `Asha`.
+    """
+
+    def __init__(self, brackets: Sequence[Asha]) -> None:
+        self.brackets = tuple(brackets)
+
+    def record(self, trial: int, epoch: int, value: float) -> None:
+        """Note a trial's objective after an epoch in its bracket."""
+        self._bracket(trial).record(trial, epoch, value)
+
+    def goes_on(self, trial: int, epoch: int) -> bool:
+        """Whether its bracket lets a trial go on."""
+        return self._bracket(trial).goes_on(trial, epoch)
+
+    def _bracket(self, trial: int) -> Asha:
+        return self.brackets[trial % len(self.brackets)]
+
+
+class MedianStopping:
+    """A trial ends once its best objective is below the median of the other trials' averages up to the same epoch.
+
+    Source: Golovin et al., "Google Vizier", KDD 2017.
+    """
+
+    def __init__(self, *, grace_epochs: int, min_trials: int) -> None:
+        self.grace_epochs, self.min_trials = grace_epochs, min_trials
+        self.values: dict[int, dict[int, float]] = {}
+
+    def record(self, trial: int, epoch: int, value: float) -> None:
+        """Note a trial's objective after an epoch; a repeated epoch replaces what it noted before."""
+        self.values.setdefault(trial, {})[epoch] = value
+
+    def goes_on(self, trial: int, epoch: int) -> bool:
+        """Whether a trial recorded at this epoch may go on; always true in the grace period and among too few."""
+        averages = [
+            statistics.fmean(value for at, value in values.items() if at <= epoch)
+            for other, values in self.values.items()
+            if other != trial and epoch in values
+        ]
+        if epoch < self.grace_epochs or len(averages) < self.min_trials:
+            return True
+        best = max(value for at, value in self.values[trial].items() if at <= epoch)
+        return best >= statistics.median(averages)
+
+
+def rule_of(early_stopping: EarlyStopping, *, epochs: int) -> Rule | None:
     """The study's rule, or None for a study that runs every trial to its end."""
-    if early_stopping.name == "none":
-        return None
-    return Asha(rungs=early_stopping.rungs(epochs), reduction_factor=early_stopping.reduction_factor or 3)
+
+    def asha(bracket: int = 0) -> Asha:
+        rungs = early_stopping.rungs(epochs, bracket=bracket)
+        return Asha(rungs=rungs, reduction_factor=early_stopping.reduction_factor or 3)
+
+    match early_stopping.name:
+        case "none":
+            return None
+        case "asha":
+            return asha()
+        case "hyperband":
+            return Hyperband([asha(bracket) for bracket in range(early_stopping.brackets or 3)])
+        case "median":
+            return MedianStopping(
+                grace_epochs=early_stopping.grace_epochs or 1, min_trials=early_stopping.min_trials or 3
+            )
 
 
 class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
     """Lets Tune run trials in order and ends those that the rule ends."""
 
-    def __init__(self, rule: Asha | None, history: StudyHistory, metric: str) -> None:
-        """Rebuild the rungs from the trials that ran before.
+    def __init__(self, rule: Rule | None, history: StudyHistory, metric: str) -> None:
+        """Tell the rule of the trials that ran before.
 
         Args:
-            rule: the study's rule, with empty rungs, or None.
+            rule: the study's rule, which knows nothing yet, or None.
             history: what happened so far.
             metric: the objective.
         """

@@ -18,7 +18,7 @@ from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.tuning.cluster import Slots, gpus_per_worker, ray_session
-from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, asha_of
+from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
@@ -175,7 +175,7 @@ def _run_trials(
         open_trial=open_trial,
     )
     searcher = OptunaSearcher(study, log, num_trials=num_trials, slots=slots)
-    rule = asha_of(study.early_stopping, epochs=longest_training(study))
+    rule = rule_of(study.early_stopping, epochs=longest_training(study))
     remaining = num_trials - len(log.history.with_state(*ENDED))
     listener.on_slots(min(slots(), remaining), num_trials, log.history)
     tuner = tune.Tuner(

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.data import trees
 from tests.data.conftest import write_photo
-from wsml_study.cli import app
+from wsml_study.cli.entry import app
 from wsml_study.data.dataset import DATASETS
 from wsml_study.data_tour import KNOWN
 

@@ -24,7 +24,7 @@ MAY_KNOW = {
     "preview": ("study", "data", "methods.schedules", "methods.catalogue"),
     "data_tour": ("study", "data"),
     "progress": ("results", "study"),
-    "cli": ("tuning", "training", "methods", "data", "study", "results", "preview", "data_tour", "progress"),
+    "cli": ("cli", "tuning", "training", "methods", "data", "study", "results", "preview", "data_tour", "progress"),
 }
 """A room, or a module beside the rooms -> the rooms and modules that it may import."""
 

@@ -1,0 +1,71 @@
+"""Arguments and options that several commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from wsml_study.progress import Progress
+    from wsml_study.study.spec import Study
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (YAML).", show_default=False)]
+StudyOrFolder = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="A study file, or the folder of its results.", show_default=False)
+]
+Address = Annotated[
+    str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray cluster; by default Ray starts on this machine.")
+]
+Storage = Annotated[
+    str | None, typer.Option(help="Folder that receives a folder per study, instead of the study's own.")
+]
+DataRoot = Annotated[str | None, typer.Option(help="Where the dataset lies, instead of the study's `data.root`.")]
+
+
+def read(path: Path, storage: str | None, data_root: str | None) -> Study:
+    """The study of a file, with what the command line says of where."""
+    from wsml_study.study.reading import read_study
+
+    study = read_study(path)
+    if storage is not None:
+        study = study.model_copy(update={"storage": storage})
+    if data_root is not None:
+        study = study.model_copy(update={"data": study.data.model_copy(update={"root": data_root})})
+    return study
+
+
+def folder_of(study: Path, storage: str | None) -> Path:
+    """The folder of a study's results, or a fresh copy of it if it is kept elsewhere."""
+    if study.is_dir():
+        return study
+    from wsml_study.results.summary import study_folder
+
+    description = read(study, storage, None)
+    return study_folder(description.name, description.storage)
+
+
+def screen() -> Console:
+    """Standard output, for progress and for what follows it."""
+    return Console(file=sys.stdout)
+
+
+@contextmanager
+def progress_of(console: Console, study: Study) -> Iterator[Progress]:
+    """Progress of a run of a study, shown for the duration of a block."""
+    from wsml_study.progress import Progress
+
+    progress = Progress(console, metric=study.objective.metric, epochs=study.training.epochs)
+    with progress.shown():
+        yield progress
+
+
+def show(console: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are, however long."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

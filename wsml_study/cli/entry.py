@@ -1,0 +1,32 @@
+"""All commands in one program, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from wsml_study.cli import data, knowledge, models, references, studies
+from wsml_study.errors import WsmlStudyError
+
+app = typer.Typer(
+    help="Find out by experiment how a weakly supervised multi-label classifier should treat its unobserved labels.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (studies, knowledge, models, references):
+    app.add_typer(group.app)
+app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
+
+
+def main() -> None:
+    """Entry point: what a user can mend is told without a traceback, with exit status 1."""
+    try:
+        app()
+    except WsmlStudyError as error:
+        print(f"wsml-study: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

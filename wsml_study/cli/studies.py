@@ -1,0 +1,97 @@
+"""Commands of a study's life: check, run, status, stop."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wsml_study.cli.arguments import Address, DataRoot, Storage, StudyFile, progress_of, read, screen, show
+
+if TYPE_CHECKING:
+    from wsml_study.study.spec import Study
+
+PANEL = "A study"
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PANEL)
+def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None) -> None:
+    """Say what a study will run, without running it."""
+    from wsml_study.preview import preview
+
+    for line in preview(read(study, storage, data_root)).lines():
+        print(line)
+
+
+@app.command(rich_help_panel=PANEL)
+def run(
+    study: StudyFile,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Total number of trials; more than before extends it.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Set earlier results aside and start anew.")] = False,
+    address: Address = None,
+    storage: Storage = None,
+    data_root: DataRoot = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the study where it runs already, on whichever machine.")
+    ] = False,
+) -> None:
+    """Run a study, or go on with it from wherever it stopped."""
+    description = read(study, storage, data_root)
+    if watch:
+        _watch(description)
+        return
+    from wsml_study.results.summary import study_summary
+    from wsml_study.tuning.run import run_study
+
+    console = screen()
+    with progress_of(console, description) as progress:
+        outcome = run_study(description, progress, num_trials=trials, restart=restart, address=address)
+    argument = str(study) if storage is None else f"{study} --storage {shlex.quote(storage)}"
+    show(
+        console,
+        study_summary(outcome.folder, place=outcome.place, num_trials=outcome.num_trials, study_argument=argument),
+    )
+    if not outcome.finished and not outcome.stopped_on_request:
+        raise typer.Exit(130)
+
+
+@app.command(rich_help_panel=PANEL)
+def status(
+    study: StudyFile,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Say where a study stands and who runs it, from any machine that sees its storage."""
+    from wsml_study.tuning.status import study_status
+
+    description = read(study, storage, None)
+    found = study_status(description.storage, description.name)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+        return
+    for line in found.lines():
+        print(line)
+
+
+@app.command(rich_help_panel=PANEL)
+def stop(study: StudyFile, storage: Storage = None) -> None:
+    """End a running study after the epochs at hand, from any machine that sees its storage; `run` goes on with it."""
+    from wsml_study.tuning.lease import end_run
+
+    description = read(study, storage, None)
+    end_run(description.storage, description.name, notify=print)
+
+
+def _watch(study: Study) -> None:
+    from wsml_study.tuning.status import follow
+
+    console = screen()
+    with progress_of(console, study) as progress:
+        found = follow(study.storage, study.name, progress)
+    show(console, found.lines())

@@ -9,7 +9,18 @@ import pytest
 from tests.results.stories import small_study, told_history
 from wsml_study.errors import ResultsError
 from wsml_study.results.files import write_whole
-from wsml_study.results.tables import CLASSES, EPOCHS, TRIALS, read_table, write_table, write_tables
+from wsml_study.results.history import StudyHistory, TrialHistory
+from wsml_study.results.tables import (
+    BLOCK,
+    CLASSES,
+    EPOCHS,
+    SCHEMAS,
+    TRIALS,
+    TableWriter,
+    read_table,
+    write_table,
+    write_tables,
+)
 
 
 def test_schemas_of_version_1_are_as_they_were_published():
@@ -93,3 +104,25 @@ def test_a_write_that_fails_leaves_the_old_file(folder, monkeypatch):
         write_whole(blocked, b"content")
     assert pq.read_table(path).num_rows == 4
     assert not list(folder.glob(".*.tmp"))
+
+
+def test_tables_written_as_a_study_grows_equal_those_written_at_once(tmp_path):
+    study = small_study()
+    grown, writer = StudyHistory(), TableWriter(tmp_path / "grown", study)
+    told = told_history(study)
+    grown.classes = told.classes
+    order = [number ^ 1 for number in range(2 * BLOCK + 10)]  # neighbours end in turned order
+    for number in sorted(order):
+        values = told.trials[number % 4].values
+        grown.trials[number] = TrialHistory(number=number, values=values, config=told.trials[number % 4].config)
+    for step, number in enumerate(order):
+        source = told.trials[number % 4]
+        grown.trials[number].epochs = source.epochs
+        grown.trials[number].state, grown.trials[number].closed = source.state, source.closed
+        if step % 50 == 0:
+            writer.write(grown)
+    writer.write(grown)
+    write_tables(tmp_path / "at_once", study, grown)
+    for table in SCHEMAS:
+        assert read_table(tmp_path / "grown", table).equals(read_table(tmp_path / "at_once", table))
+    assert read_table(tmp_path / "grown", "trials")["trial"].to_pylist() == sorted(order)

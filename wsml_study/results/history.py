@@ -32,6 +32,7 @@ class TrialHistory:
         values: what the sampler suggested, by dotted path.
         config: the resolved trial config as plain data.
         state: running until it ended, for whatever reason.
+        closed: the event of its end is known, so nothing about it changes any more.
         attempt: how often it was started, from 1; 0 before the first start.
         epochs: epoch -> what `EpochResult` says of it, as plain data.
         checkpoint: (epoch, folder) of the newest checkpoint, or None.
@@ -45,6 +46,7 @@ class TrialHistory:
     values: dict[str, Any]
     config: dict[str, Any]
     state: TrialState = TrialState.RUNNING
+    closed: bool = False
     attempt: int = 0
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
     checkpoint: tuple[int, str] | None = None
@@ -128,6 +130,7 @@ class StudyHistory:
                 trial.error = event.get("error")
                 trial.sampler_state = dict(event["sampler_state"])
                 trial.ended = event["time"]
+                trial.closed = True
 
     def with_state(self, *states: TrialState) -> list[TrialHistory]:
         """Trials in any of these states, by number."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wsml_study.errors import ResultsError
@@ -87,27 +88,50 @@ CLASSES = _schema(
 )
 """One row per class of each trial, at its best epoch."""
 
+BLOCK = 64
+"""Trials that ended since, before their rows are made for the last time: small blocks cost more to join."""
+
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
 
 
+class TableWriter:
+    """Writes the tables of a study anew as it grows; the rows of trials that have ended for good are made once."""
+
+    def __init__(self, folder: Path, study: Study) -> None:
+        self._folder, self._study = folder, study
+        self._blocks: list[dict[str, pa.Table]] = []
+        self._in_blocks: set[int] = set()
+
+    def write(self, history: StudyHistory) -> None:
+        """Write trials.parquet, epochs.parquet and classes.parquet, each whole or not at all.
+
+        Raises:
+            ResultsError: the folder cannot be written.
+        """
+        loose = [trial for number, trial in sorted(history.trials.items()) if number not in self._in_blocks]
+        closed = [trial for trial in loose if trial.closed]
+        if len(closed) >= BLOCK:
+            self._blocks.append(_tables_of(self._study, closed, history.classes))
+            self._in_blocks.update(trial.number for trial in closed)
+            loose = [trial for trial in loose if not trial.closed]
+        parts = [*self._blocks, _tables_of(self._study, loose, history.classes)]
+        for name in SCHEMAS:
+            table = pa.concat_tables([part[name] for part in parts])
+            _write(self._folder / f"{name}.parquet", _by_trial(table) if len(parts) > 1 else table)
+
+
 def write_tables(folder: Path, study: Study, history: StudyHistory) -> None:
-    """Write trials.parquet, epochs.parquet and classes.parquet, each whole or not at all.
+    """Write trials.parquet, epochs.parquet and classes.parquet once, each whole or not at all.
 
     Raises:
         ResultsError: the folder cannot be written.
     """
-    trials = [trial for _, trial in sorted(history.trials.items())]
-    write_table(folder / "trials.parquet", [_trial_row(study, t) for t in trials], _with_searched_keys(study))
-    write_table(folder / "epochs.parquet", [row for t in trials for row in _epoch_rows(study, t)], EPOCHS)
-    class_rows = [row for t in trials for row in _class_rows(study, t, history.classes)]
-    write_table(folder / "classes.parquet", class_rows, CLASSES)
+    TableWriter(folder, study).write(history)
 
 
 def write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     """Write rows as a Parquet file of this schema."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
-    write_whole(path, sink.getvalue().to_pybytes())
+    _write(path, pa.Table.from_pylist(rows, schema=schema))
 
 
 def read_table(folder: Path, table: str) -> pa.Table:
@@ -140,6 +164,29 @@ def damaged_tables(folder: Path) -> list[str]:
         except (pa.ArrowInvalid, OSError):
             damaged.append(path.name)
     return damaged
+
+
+def _tables_of(study: Study, trials: Sequence[TrialHistory], classes: Sequence[str]) -> dict[str, pa.Table]:
+    """All rows about these trials, by table."""
+    trial_rows = [_trial_row(study, trial) for trial in trials]
+    epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
+    class_rows = [row for trial in trials for row in _class_rows(study, trial, classes)]
+    return {
+        "trials": pa.Table.from_pylist(trial_rows, schema=_with_searched_keys(study)),
+        "epochs": pa.Table.from_pylist(epoch_rows, schema=EPOCHS),
+        "classes": pa.Table.from_pylist(class_rows, schema=CLASSES),
+    }
+
+
+def _by_trial(table: pa.Table) -> pa.Table:
+    """The same rows in the order of the trials; Arrow's sort keeps the order within each."""
+    return table.take(pc.sort_indices(table["trial"]))
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_whole(path, sink.getvalue().to_pybytes())
 
 
 def _with_searched_keys(study: Study) -> pa.Schema:

@@ -11,13 +11,16 @@ from ray import tune
 
 from wsml_study.results.history import StudyHistory, TrialState
 from wsml_study.results.storage import TABLE_FILES, StudyStorage
-from wsml_study.results.tables import write_tables
+from wsml_study.results.tables import TableWriter
 from wsml_study.study.spec import Study
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.searcher import OptunaSearcher, ending_of
 
 TABLES_INTERVAL_S = 2.0
+LEAST_WAIT = 20
+"""The tables are left alone for so many times as long as the last writing took."""
+
 LONGEST_ERROR = 500
 
 
@@ -52,9 +55,10 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         searcher: OptunaSearcher,
         listener: Listener,
     ) -> None:
-        self._study, self._storage, self._log, self._lease = study, storage, log, lease
+        self._storage, self._log, self._lease = storage, log, lease
         self._searcher, self._listener = searcher, listener
-        self._tables_at = time.monotonic()
+        self._tables = TableWriter(storage.folder, study)
+        self._tables_due = time.monotonic() + TABLES_INTERVAL_S
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         # Tune pickles its callbacks into a snapshot that nobody reads; an open log cannot follow.
@@ -100,10 +104,16 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self._append("ended", number, state=state, error=error, sampler_state=self._searcher.sampler_state(number))
         with suppress(OSError):
             trial.storage.storage_filesystem.delete_dir(trial.storage.trial_fs_path)
-        if time.monotonic() - self._tables_at > TABLES_INTERVAL_S:
-            write_tables(self._storage.folder, self._study, self._log.history)
-            self._storage.upload(*TABLE_FILES)
-            self._tables_at = time.monotonic()
+        if time.monotonic() > self._tables_due:
+            self._write_tables()
+
+    def _write_tables(self) -> None:
+        """Keep the tables close behind, at a small share of the time: large ones take long to write."""
+        started = time.monotonic()
+        self._tables.write(self._log.history)
+        self._storage.upload(*TABLE_FILES)
+        ended = time.monotonic()
+        self._tables_due = ended + max(TABLES_INTERVAL_S, LEAST_WAIT * (ended - started))
 
     def _append(self, event: str, number: int, **details: Any) -> None:
         self._lease.check()

@@ -72,7 +72,10 @@ def test_digits_lie_inside_the_canvas() -> None:
 
 def test_little_overlap() -> None:
     pairs = [
-        _overlap(one, other) for scene in SCENES for number, one in enumerate(scene) for other in scene[number + 1 :]
+        _overlap(one.top, one.left, one.size, other)
+        for scene in SCENES
+        for number, one in enumerate(scene)
+        for other in scene[number + 1 :]
     ]
     assert np.mean([overlap > MOST_OVERLAP for overlap in pairs]) < 0.005
     assert max(pairs) < 0.5

@@ -12,9 +12,11 @@ Shapes: N scenes, C = 10 classes, H = W = SIZE pixels.
 
 from __future__ import annotations
 
+import bisect
 import hashlib
-from dataclasses import dataclass
+import math
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,8 @@ VERSION = 1
 SHARES = (0.35, 0.3, 0.2, 0.1, 0.05)
 """Share of the scenes that have one, two, three, four and five digits: 2.2 on average."""
 
+_SHARES_UP_TO = (np.cumsum(SHARES) / np.sum(SHARES)).tolist()
+
 GLYPH_SIZES = (8, 10)
 """Pixels of a digit's side, least and largest; the originals have 8."""
 
@@ -51,8 +55,7 @@ TRAIN_SHARE = 2 / 3
 """Share of the handwritten digits of each class that training scenes are composed of."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Glyph:
+class Glyph(NamedTuple):
     """One digit of a scene.
 
     Attributes:
@@ -127,7 +130,7 @@ def _read_split(split: str, num_scenes: int) -> Split:
 
 
 def _draw_scene(random: np.random.RandomState) -> Scene:
-    num_digits = 1 + random.choice(len(SHARES), p=SHARES)
+    num_digits = 1 + bisect.bisect_right(_SHARES_UP_TO, random.random_sample())
     scene: Scene = ()
     for label in random.permutation(len(CLASSES))[:num_digits]:
         scene += (_draw_glyph(random, int(label), scene),)
@@ -138,24 +141,22 @@ def _draw_glyph(random: np.random.RandomState, label: int, others: Scene) -> Gly
     """A digit at the first random place that is free enough, or else at the freest of those tried."""
     least, largest = GLYPH_SIZES
     size = random.randint(least, largest + 1)
-    which, brightness = random.uniform(), random.uniform(DIMMEST, 1)
-    best, best_overlap = None, np.inf
-    for top, left in random.randint(0, SIZE - size + 1, size=(ATTEMPTS, 2)):
-        glyph = Glyph(label=label, which=which, top=int(top), left=int(left), size=size, brightness=brightness)
-        overlap = max((_overlap(glyph, other) for other in others), default=0.0)
+    which, brightness = random.random_sample(), DIMMEST + (1 - DIMMEST) * random.random_sample()
+    best, best_overlap = (0, 0), math.inf
+    for top, left in random.randint(0, SIZE - size + 1, size=(ATTEMPTS, 2)).tolist():
+        overlap = max((_overlap(top, left, size, other) for other in others), default=0.0)
         if overlap < best_overlap:
-            best, best_overlap = glyph, overlap
+            best, best_overlap = (top, left), overlap
         if overlap <= MOST_OVERLAP:
             break
-    assert best is not None
-    return best
+    return Glyph(label=label, which=which, top=best[0], left=best[1], size=size, brightness=brightness)
 
 
-def _overlap(one: Glyph, other: Glyph) -> float:
-    """Pixels that both squares cover, as a share of the smaller square."""
-    height = min(one.top + one.size, other.top + other.size) - max(one.top, other.top)
-    width = min(one.left + one.size, other.left + other.size) - max(one.left, other.left)
-    return max(height, 0) * max(width, 0) / min(one.size, other.size) ** 2
+def _overlap(top: int, left: int, size: int, other: Glyph) -> float:
+    """Pixels that a square and the one of a glyph both cover, as a share of the smaller square."""
+    height = min(top + size, other.top + other.size) - max(top, other.top)
+    width = min(left + size, other.left + other.size) - max(left, other.left)
+    return max(height, 0) * max(width, 0) / min(size, other.size) ** 2
 
 
 def _handwritten_digits(split: str) -> list[npt.NDArray[np.float64]]:

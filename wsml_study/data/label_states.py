@@ -7,30 +7,32 @@ labels that a method sees, it means unobserved.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from wsml_study.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy import sparse  # which takes longer to import than most labels to read
 
 POSITIVE = 1
 UNOBSERVED = 0
 NEGATIVE = -1
 
 Labels = npt.NDArray[np.int8]
-SparseLabels: TypeAlias = sparse.csr_array
+SparseLabels: TypeAlias = "sparse.csr_array"
 """int8 (N, C) of which only what is annotated is stored."""
 
-AnyLabels: TypeAlias = Labels | SparseLabels
+AnyLabels: TypeAlias = "Labels | SparseLabels"
 Rows = npt.NDArray[np.int64]
 Kept = int | Literal["all"]
 
 
 def is_sparse(labels_NC: AnyLabels) -> TypeGuard[SparseLabels]:
     """Whether only the annotated entries are stored."""
-    return bool(sparse.issparse(labels_NC))
+    return not isinstance(labels_NC, np.ndarray)
 
 
 def dense_rows(labels_NC: AnyLabels, rows_M: Rows) -> Labels:

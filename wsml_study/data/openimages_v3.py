@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from wsml_study.data.dataset import Dataset, ImageFiles, Split
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, SparseLabels
@@ -141,6 +140,8 @@ def image_numbers(ids: list[str]) -> npt.NDArray[np.uint64]:
 
 def sparse_labels(annotations: Annotations, num_classes: int) -> tuple[npt.NDArray[np.uint64], SparseLabels]:
     """Ids of the annotated images, ascending, and their labels (N, C), of which only the annotated ones are stored."""
+    from scipy import sparse
+
     images_N, rows_M = np.unique(annotations.images_M, return_inverse=True)
     # Later entries replace earlier ones, so positives come last: present wins.
     order = np.lexsort((annotations.states_M, annotations.columns_M, rows_M))

@@ -81,6 +81,8 @@ class Classifier(nn.Module):
             self.head = _replace_head(self.network, num_classes)
         if head == "boostlu":
             self.network = BoostLU(self.network, self.head)
+        # Convolutions run faster with the channels of a pixel side by side, on CPUs and on tensor cores.
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.num_channels = 3 if backbone != "small_cnn" else num_channels
         mean, std = ((0.5,), (0.5,)) if weights is None else (IMAGENET_MEAN, IMAGENET_STD)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)

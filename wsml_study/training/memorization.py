@@ -16,6 +16,9 @@ from torch import Tensor
 from wsml_study.methods.baselines import cross_entropy
 from wsml_study.methods.contract import ALONE, NEGATIVE, PADDING, POSITIVE, UNOBSERVED, Peers
 
+ENTRIES_AT_ONCE = 2**16
+"""Images times classes that are counted together, at some 30 bytes each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Memorization:
@@ -39,12 +42,16 @@ class Memorization:
 
 
 class MemorizationMeter:
-    """Sums over an epoch's batches that stay on the device until the epoch ends."""
+    """Sums over an epoch's batches that stay on the device until the epoch ends.
+
+    Small batches wait until there are enough of them: counting few entries costs as much as counting many.
+    """
 
     def __init__(self, device: torch.device | str, peers: Peers = ALONE) -> None:
         self._peers = peers
         self._losses = torch.zeros(3, dtype=torch.float64, device=device)
         self._counts = torch.zeros(6, dtype=torch.int64, device=device)
+        self._waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     @torch.no_grad()
     def update(self, *, logits_BC: Tensor, labels_BC: Tensor, truth_BC: Tensor, distrusted_BC: Tensor | None) -> None:
@@ -56,7 +63,15 @@ class MemorizationMeter:
             truth_BC: +1 positive, -1 negative, anything else unknown, which counts among num_distrusted alone.
             distrusted_BC: the method's mask, or None, which distrusts nothing.
         """
-        counted_BC = labels_BC != PADDING
+        mask_BC = torch.zeros_like(labels_BC, dtype=torch.bool) if distrusted_BC is None else distrusted_BC
+        self._waiting.append((logits_BC, labels_BC, truth_BC, mask_BC))
+        if len(self._waiting) * labels_BC.numel() >= ENTRIES_AT_ONCE:
+            self._count()
+
+    @torch.no_grad()
+    def _count(self) -> None:
+        logits_BC, labels_BC, truth_BC, distrusted_BC = map(torch.cat, zip(*self._waiting, strict=True))
+        self._waiting.clear()
         unobserved_BC = labels_BC == UNOBSERVED
         truly_positive_BC = truth_BC == POSITIVE
         true_positive_BC = (labels_BC == POSITIVE) & truly_positive_BC
@@ -66,13 +81,15 @@ class MemorizationMeter:
         losses_BC = cross_entropy(logits_BC, true_positive_BC)
         self._losses += losses_BC.where(groups_GBC, 0).sum((1, 2), dtype=torch.float64)
 
-        distrusted_BC = torch.zeros_like(counted_BC) if distrusted_BC is None else distrusted_BC & counted_BC
+        distrusted_BC = distrusted_BC & (labels_BC != PADDING)
         known_BC = truly_positive_BC | (truth_BC == NEGATIVE)
         suspects_GBC = torch.stack([distrusted_BC, distrusted_BC & known_BC, distrusted_BC & false_negative_BC])
         self._counts += torch.cat([groups_GBC, suspects_GBC]).sum((1, 2))
 
     def result(self) -> Memorization:
         """The epoch over all ranks; every rank calls it, once, and every rank gets the same."""
+        if self._waiting:
+            self._count()
         losses = self._peers.gather(self._losses[None]).sum(0).tolist()
         counts = self._peers.gather(self._counts[None]).sum(0).tolist()
         num_true_positive, num_true_negative, num_false_negative, num_distrusted, num_known, num_caught = counts

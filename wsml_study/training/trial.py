@@ -281,10 +281,8 @@ class TrialTraining:
         The order of images and the mirrored ones are the same for any number of ranks.
         """
         training, train, size = self.config.training, self.data.train, self.peers.size
-        generator = torch.Generator().manual_seed(_seed_of(training.seed, epoch))
-        order_N = torch.randperm(len(train), generator=generator)
-        mirrored_N = torch.rand(len(train), generator=generator) < 0.5
-        torch.manual_seed(_seed_of(training.seed, epoch, 1 + self.peers.rank))
+        order_N, mirrored_N = order_of_epoch(len(train), seed=training.seed, epoch=epoch)
+        torch.manual_seed(seed_of(training.seed, epoch, 1 + self.peers.rank))
         for start in range(0, len(train), training.batch_size):
             batch = order_N[start : start + training.batch_size]
             share = batch[self.peers.rank :: size]
@@ -340,9 +338,9 @@ def _optimizer(config: TrialConfig, classifier: Classifier, method: Method) -> t
     groups = classifier.parameter_groups(training.learning_rate, training.head_learning_rate_multiplier)
     groups += method.parameter_groups(training.learning_rate)
     if training.optimizer == "adam":
-        return torch.optim.Adam(groups, weight_decay=training.weight_decay)
+        return torch.optim.Adam(groups, weight_decay=training.weight_decay, fused=True)
     momentum = 0.9 if training.momentum is None else training.momentum
-    return torch.optim.SGD(groups, momentum=momentum, weight_decay=training.weight_decay)
+    return torch.optim.SGD(groups, momentum=momentum, weight_decay=training.weight_decay, fused=True)
 
 
 def _shared_by_peers(classifier: Classifier, peers: Peers, device: torch.device) -> nn.Module:
@@ -358,7 +356,14 @@ def _images(split: LabelledImages, positions: np.ndarray[Any, np.dtype[np.int64]
     return torch.from_numpy(split.images_NcHW[split.rows_M[positions]])
 
 
-def _seed_of(*parts: int) -> int:
+def order_of_epoch(num_images: int, *, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+    """The order (N,) in which an epoch takes its images, and which of them (N,) it mirrors."""
+    generator = torch.Generator().manual_seed(seed_of(seed, epoch))
+    return torch.randperm(num_images, generator=generator), torch.rand(num_images, generator=generator) < 0.5
+
+
+def seed_of(*parts: int) -> int:
+    """A seed that depends on all of these."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 

@@ -1,7 +1,7 @@
-"""How the workers of one group find each other.
+"""The workers of one slot as Ray Train runs them, with as little around them as there can be.
 
-Ray's own `TorchConfig` imports torch wherever it travels, so also into the Tune actor and the controller of every slot,
-which have no use for it and wait two seconds for it each. This one names torch in the workers alone.
+Ray's own `TorchTrainer` brings `TorchConfig`, which imports torch wherever it travels: also into the Tune actor and
+the controller of every slot, which have no use for it and take two seconds for it each. Here the workers alone do.
 """
 
 from __future__ import annotations
@@ -13,6 +13,15 @@ from typing import Any
 
 import ray
 from ray.train.backend import Backend, BackendConfig
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+
+class WorkerGroup(DataParallelTrainer):  # type: ignore[misc]
+    """Ray Train's trainer without the actor that hands out Ray datasets, of which there are none."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [one for one in super()._create_default_callbacks() if not isinstance(one, DatasetsCallback)]
 
 
 @dataclass(frozen=True)

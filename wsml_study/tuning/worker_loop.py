@@ -61,6 +61,7 @@ def serve(settings: dict[str, Any]) -> None:
         settings: mailbox (actor handle), open_trial, threads.
     """
     import torch
+    from ray.train.torch import get_device
 
     from wsml_study.methods.contract import Peers
 
@@ -69,7 +70,7 @@ def serve(settings: dict[str, Any]) -> None:
     mailbox = settings["mailbox"]
     worker = _Worker(
         settings["open_trial"],
-        device=train.torch.get_device(),
+        device=get_device(),
         peers=Peers(rank=context.get_world_rank(), size=context.get_world_size()),
     )
     while True:

@@ -24,6 +24,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.results.model_folder import write_model_folder
 from wsml_study.study.spec import TrialConfig
 from wsml_study.tuning.mailbox import Mailbox
+from wsml_study.tuning.process_group import ProcessGroupConfig, WorkerGroup
 from wsml_study.tuning.worker_loop import OpenTrial, serve
 
 STATE_FILE = "state.pt"
@@ -163,12 +164,10 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         return {**metrics, "model": str(folder)}
 
     def _run_group(self) -> None:
-        from ray.train.torch import TorchConfig, TorchTrainer
-
         settings = self._settings
         on_gpu = settings.gpus_per_worker > 0
         resources = {"CPU": float(settings.cpus_per_worker)}
-        trainer = TorchTrainer(
+        trainer = WorkerGroup(
             serve,
             train_loop_config={
                 "mailbox": self._mailbox,
@@ -180,7 +179,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
                 use_gpu=on_gpu,
                 resources_per_worker=resources | ({"GPU": settings.gpus_per_worker} if on_gpu else {}),
             ),
-            torch_config=TorchConfig(backend="nccl" if on_gpu else "gloo"),
+            backend_config=ProcessGroupConfig(backend="nccl" if on_gpu else "gloo"),
             run_config=train.RunConfig(
                 name=f"slot-{uuid.uuid4().hex}",
                 storage_path=settings.scratch_folder,

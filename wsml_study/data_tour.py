@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from wsml_study.data.dataset import Dataset, LabelFiles, read_dataset
-from wsml_study.data.image_store import Progress, default_cache_dir, open_images, stored_images
+from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, ImageSource, LabelFiles, read_dataset
+from wsml_study.data.image_store import estimated_bytes, kind_of_store, open_images, stored_images
 from wsml_study.data.inspection import ClassCounts, Soundness, contact_sheet, count_classes, look_at_images
 from wsml_study.data.observation import observed_labels
+from wsml_study.data.stored_file import Progress, default_cache_dir
 from wsml_study.errors import DataError
 from wsml_study.study.spec import Data
 
 BAR = 24
 MOST_CLASSES, MOST_PAIRS = 40, 8
 PICTURES, PICTURE_SEED = 20, 0
+KINDS = {"raw": "raw pixels", "jpeg": "JPEGs"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ KNOWN = (
         "list", "your photos, lines of `name,index index ...`", "your photos; data.labels.file names the list"
     ),
     KnownDataset("coco_json", "your photos, objects in COCO's JSON", "your photos; data.labels.file names the JSON"),
+    KnownDataset(
+        "features", "your features in .arff, .parquet or .npy", "your files; data.features.file names the first"
+    ),
 )
 
 
@@ -84,10 +89,11 @@ def data_info(data: Data, *, picture: Path | None = None) -> list[str]:
     known = int(train.positives_C.sum() + train.negatives_C.sum())
     visible = int(seen.positives_C.sum() + seen.negatives_C.sum())
     hidden = known - visible
+    thing = "row" if isinstance(dataset.train.images, GivenFeatures) else "image"
     lines = [
-        f"{dataset.name}: {len(dataset.train):,} images to train and validate on, {len(dataset.test):,} to test on, "
+        f"{dataset.name}: {len(dataset.train):,} {thing}s to train and validate on, {len(dataset.test):,} to test on, "
         f"{len(dataset.classes):,} classes",
-        f"positives per image: {train.positives_C.sum() / len(dataset.train):.2f} train, "
+        f"positives per {thing}: {train.positives_C.sum() / len(dataset.train):.2f} train, "
         f"{test.positives_C.sum() / len(dataset.test):.2f} test",
         f"training labels: {known / num_entries:.1%} are known, {visible / num_entries:.2%} are seen by a method",
         *dataset.notices,
@@ -109,7 +115,7 @@ def data_info(data: Data, *, picture: Path | None = None) -> list[str]:
 
 
 def prepare(data: Data, *, notify: Callable[[str], None], progress: Progress) -> None:
-    """Decode and resize all images of a study's data into the store.
+    """Decode and resize all images of a study's data into the store; what an earlier call got done stays done.
 
     Args:
         data: of the study.
@@ -120,27 +126,46 @@ def prepare(data: Data, *, notify: Callable[[str], None], progress: Progress) ->
         DataError: images are missing or unreadable, or the disk is too small.
     """
     dataset = _read(data)
-    size = data.image_size or dataset.image_size
     for part, split in (("train", dataset.train), ("test", dataset.test)):
-        stored = stored_images(split.images, size=size, channels=dataset.channels)
-        num_bytes = len(split) * dataset.channels * size * size
-        if stored.exists():
-            notify(f"{part}: {len(split):,} images are in the store already ({num_bytes / 2**30:.2f} GiB): {stored}")
-            continue
-        home = default_cache_dir()
-        home.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(home).free
-        notify(
-            f"{part}: {len(split):,} images of {size} x {size} take {num_bytes / 2**30:.2f} GiB, "
-            f"{free / 2**30:.1f} GiB are free"
+        if isinstance(split.images, GivenFeatures):
+            notify(f"{part}: features are given, nothing is to be prepared")
+        elif data.store == "none":
+            notify(f"{part}: data.store is `none`, so that images are decoded for each batch")
+        else:
+            _prepare(data, dataset, part, split.images, notify, progress)
+
+
+def _prepare(
+    data: Data,
+    dataset: Dataset,
+    part: str,
+    images: ImageSource,
+    notify: Callable[[str], None],
+    progress: Progress,
+) -> None:
+    assert dataset.image_size is not None
+    assert dataset.channels is not None
+    size, channels = data.image_size or dataset.image_size, dataset.channels
+    kind = data.store or kind_of_store((len(images), channels, size, size))
+    stored = stored_images(images, size=size, channels=channels, kind=kind)
+    if stored.exists():
+        notify(f"{part}: {len(images):,} images are in the store already: {stored}")
+        return
+    num_bytes = estimated_bytes(images, size=size, channels=channels, kind=kind)
+    home = default_cache_dir()
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free
+    notify(
+        f"{part}: {len(images):,} images of {size} x {size} take {num_bytes / 2**30:.2f} GiB as {KINDS[kind]}, "
+        f"{free / 2**30:.1f} GiB are free"
+    )
+    if num_bytes > free:
+        raise DataError(
+            f"{home}: {num_bytes / 2**30:.2f} GiB do not fit into {free / 2**30:.1f} GiB; set WSML_CACHE to a folder "
+            f"with room, make data.image_size smaller, or set data.store to jpeg, or to none, which keeps nothing"
         )
-        if num_bytes > free:
-            raise DataError(
-                f"{home}: {num_bytes / 2**30:.2f} GiB do not fit into {free / 2**30:.1f} GiB; set WSML_CACHE to a "
-                f"folder with room, or make data.image_size smaller"
-            )
-        open_images(split.images, size=size, channels=dataset.channels, progress=progress)
-        notify(f"{part}: stored in {stored}")
+    open_images(images, size=size, channels=channels, kind=kind, progress=progress)
+    notify(f"{part}: stored in {stored}")
 
 
 def verify(data: Data, *, progress: Progress) -> Soundness:
@@ -154,7 +179,8 @@ def verify(data: Data, *, progress: Progress) -> Soundness:
 
 def _read(data: Data) -> Dataset:
     labels = None if data.labels is None else LabelFiles(**data.labels.model_dump())
-    return read_dataset(data.dataset, root=data.root, labels=labels)
+    features = None if data.features is None else FeatureFiles(**data.features.model_dump())
+    return read_dataset(data.dataset, root=data.root, labels=labels, features=features)
 
 
 def _frequency_lines(dataset: Dataset, train: ClassCounts, seen: ClassCounts) -> list[str]:

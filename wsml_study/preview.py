@@ -7,13 +7,14 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wsml_study.data.dataset import Dataset, LabelFiles, read_dataset
+from wsml_study.data.dataset import Dataset, FeatureFiles, LabelFiles, read_dataset
 from wsml_study.data.label_states import LabelCounts, count_labels
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.methods.catalogue import describe, missing_hyperparameters
 from wsml_study.methods.schedules import distrusted_count, schedule
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
 from wsml_study.study.spec import (
+    LINEAR_EPOCHS,
     Data,
     EarlyStopping,
     FloatRange,
@@ -33,7 +34,7 @@ MOST_BRANCHES = 200
 MOST_ROWS = 16
 """Rows of counts that are shown; a search over more shapes and methods than that is cut."""
 
-DECIDES_COUNTS = {"method.name", "method.variant", "method.schedule.shape"}
+DECIDES_COUNTS = {"method.name", "method.variant", "method.schedule.shape", "training.mode"}
 GROW_WITH = ("method.schedule.rate_per_epoch", "method.schedule.final_rate", "method.schedule.rate_per_step")
 SHRINK_WITH = ("method.schedule.warmup_epochs", "method.schedule.ramp_epochs", "method.schedule.epochs_per_step")
 BATCH_SIZE = "training.batch_size"
@@ -108,7 +109,10 @@ def preview(study: Study) -> Preview:
     """
     data = study.data
     dataset = read_dataset(
-        data.dataset, root=data.root, labels=None if data.labels is None else LabelFiles(**data.labels.model_dump())
+        data.dataset,
+        root=data.root,
+        labels=None if data.labels is None else LabelFiles(**data.labels.model_dump()),
+        features=None if data.features is None else FeatureFiles(**data.features.model_dump()),
     )
     splits = _count_splits(dataset, study.data)
     return Preview(
@@ -192,6 +196,7 @@ def _end(key: SearchedKey, *, most: bool) -> Scalar:
 def _num_distrusted(config: TrialConfig, train: LabelCounts, epoch: int) -> int:
     """k of a full batch; where the variant counts unobserved labels, of a batch with as many as the average one."""
     assert config.method.schedule is not None
+    epoch = config.training.epoch_of_phase(epoch)
     rate = schedule(**config.method.schedule.model_dump(mode="json"))
     # LL-Cp keeps its corrections, so each epoch corrects what the rate has grown by.
     permanent = config.method.name == "LL-Cp"
@@ -213,7 +218,8 @@ def _setting(study: Study, config: TrialConfig) -> str:
     parameters = config.method.schedule.model_dump(mode="json", exclude_none=True)
     shape = parameters.pop("shape")
     batch = [f"batches of {config.training.batch_size}"] if BATCH_SIZE in study.search else []
-    return ", ".join([shape, *(f"{name} {flow(value)}" for name, value in parameters.items()), *batch])
+    mode = [f"mode {config.training.mode}"] if "training.mode" in study.search else []
+    return ", ".join([shape, *(f"{name} {flow(value)}" for name, value in parameters.items()), *batch, *mode])
 
 
 def _method_name(config: TrialConfig) -> str:
@@ -224,15 +230,26 @@ def _method_name(config: TrialConfig) -> str:
 def _data_lines(shown: Preview) -> list[str]:
     data = shown.study.data
     source = "" if data.root is None else f" in {data.root}"
-    heading = ["", "images", "positives per image", "observed positives", "observed negatives"]
+    thing = "image" if data.features is None else "row"
+    heading = ["", f"{thing}s", f"positives per {thing}", "observed positives", "observed negatives"]
     rows = [[name, *_split_cells(counts)] for name, counts in shown.splits.items()]
     return [
         f"data: {data.dataset}{source}, {len(shown.classes)} classes",
         *_table([heading, *rows]),
         *_share_lines(shown),
         *(f"  {notice}" for notice in shown.notices),
+        *_scaling_lines(shown.study),
         f"  {_observation(data.observe)}",
     ]
+
+
+def _scaling_lines(study: Study) -> list[str]:
+    """What becomes of given features."""
+    if study.data.features is None or "data.feature_scaling" in study.search:
+        return []
+    if study.data.feature_scaling == "none":
+        return ["  features are taken as they are"]
+    return ["  features get mean 0 and deviation 1 over the training rows"]
 
 
 def _observation(observe: Observe) -> str:
@@ -331,11 +348,11 @@ def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
 
 def _run_lines(study: Study) -> list[str]:
     epochs = longest_training(study)
-    up_to = "up to " if "training.epochs" in study.search else ""
+    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.search.keys() else ""
     return [
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         f"objective: {study.objective.metric} ({study.objective.mode}), on {study.data.validation.labels} labels",
-        f"each trial: {up_to}{epochs} epoch{'s' if epochs > 1 else ''}, {_workers(study.resources)}",
+        f"each trial: {up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}, {_workers(study.resources)}",
         f"a trial that fails is tried again {study.retries} time{'s' if study.retries != 1 else ''}",
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
@@ -352,6 +369,19 @@ def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
         return "none"
     words = "; ".join(", ".join(map(str, some)) if some else "none" for some in rungs)
     return f"{early_stopping.name}, comparing trials after epoch {words}"
+
+
+def _phases(study: Study) -> str:
+    """Which part of the classifier learns when; nothing where everything learns all the time."""
+    modes = study.search["training.mode"].choice or () if "training.mode" in study.search else (study.training.mode,)
+    words = {
+        "linear": "of the head alone on frozen features",
+        "linear_init": f"{study.training.linear_epochs or LINEAR_EPOCHS} of the head alone on frozen features at first",
+    }
+    if "training.linear_epochs" in study.search:
+        words["linear_init"] = "some of the head alone on frozen features at first"
+    told = " or ".join(words[str(mode)] for mode in modes if mode in words)
+    return f" ({told})" if told else ""
 
 
 def _failing_lines(shown: Preview) -> list[str]:

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from wsml_study.data.dataset import ImageFiles, RenderedImages
-from wsml_study.data.image_store import default_cache_dir, open_images
+from wsml_study.data.image_store import open_images
+from wsml_study.data.stored_file import default_cache_dir
 from wsml_study.errors import DataError
 
 NAMES = tuple(f"{number:03d}.jpg" for number in range(70))

@@ -483,7 +483,7 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 
 
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
-    keys = "dataset, root, labels, image_size, horizontal_flip, observe, validation"
+    keys = "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, observe, validation"
     assert_complains(
         tmp_path,
         "# a comment\ntrials: 1\n",

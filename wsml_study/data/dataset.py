@@ -1,6 +1,6 @@
-"""A dataset as every reader gives it: classes, true labels and images that nobody has opened yet.
+"""A dataset as every reader gives it: classes, true labels and images that nobody has opened yet, or given features.
 
-Shapes: N images of a split, C classes, H = W pixels.
+Shapes: N images of a split, C classes, H = W pixels, D features.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BENCHMARKS = ("voc2007", "voc2012", "coco2014", "coco2017", "nuswide", "cub", "o
 OWN_LABELS = ("table", "list", "coco_json")
 """Ways to give labels of the user's own."""
 
-DATASETS = ("digit_scenes", *BENCHMARKS, *OWN_LABELS)
+DATASETS = ("digit_scenes", *BENCHMARKS, *OWN_LABELS, "features")
 """Names that `read_dataset` takes."""
 
 
@@ -51,6 +51,35 @@ class LabelFiles:
     negatives_column: str | None = None
     separator: str = ";"
     unlisted: str | None = None
+    test_fraction: float = 0.2
+    seed: int = 1200
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureFiles:
+    """Where features of the user's own are, and their labels. Files are relative to the root.
+
+    Attributes:
+        file: features of all rows, or of those to train on: .npy, .parquet or .arff.
+        test_file: features of those to test on.
+        labels_file: labels of the rows of `file`, where they are elsewhere: .npy, or a table.
+        test_labels_file: labels of the rows of `test_file`.
+        classes: a file with the names of the classes, one a line, or Mulan's XML.
+        num_labels: the last so many columns of `file` are labels.
+        name_column: what each row is called.
+        split_column: says train, validation or test.
+        test_fraction: share of the rows to test on where nothing else says which.
+        seed: of their draw.
+    """
+
+    file: str
+    test_file: str | None = None
+    labels_file: str | None = None
+    test_labels_file: str | None = None
+    classes: str | None = None
+    num_labels: int | None = None
+    name_column: str | None = None
+    split_column: str | None = None
     test_fraction: float = 0.2
     seed: int = 1200
 
@@ -93,6 +122,26 @@ ImageSource = ImageFiles | RenderedImages
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class GivenFeatures:
+    """Features that somebody else has computed, in place of images.
+
+    Attributes:
+        values_ND: float32, finite. Read-only.
+    """
+
+    values_ND: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        # Trials share them.
+        read_only_ND = self.values_ND.view()
+        read_only_ND.flags.writeable = False
+        object.__setattr__(self, "values_ND", read_only_ND)
+
+    def __len__(self) -> int:
+        return len(self.values_ND)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
     """Images that are trained on or tested on together.
 
@@ -100,7 +149,7 @@ class Split:
         names: what each image is called, unique within the split.
         labels_NC: int8 true states, +1 present, -1 absent, 0 where the dataset does not say. Read-only. Sparse where
             most are 0 and there are too many to write down.
-        images: an image for each row, not yet opened.
+        images: an image for each row, not yet opened, or the features that stand for it.
 
     Raises:
         ValueError: the three disagree on N, or the labels are not int8 states.
@@ -108,7 +157,7 @@ class Split:
 
     names: tuple[str, ...]
     labels_NC: AnyLabels
-    images: ImageSource
+    images: ImageSource | GivenFeatures
 
     def __post_init__(self) -> None:
         if self.labels_NC.ndim != 2 or self.labels_NC.dtype != np.int8:
@@ -143,9 +192,9 @@ class Dataset:
         classes: C names, in the order of the label columns.
         train: what training and validation images are taken from.
         test: images that no trial is chosen by.
-        image_size: pixels, the side that the dataset's protocol resizes images to.
+        image_size: pixels, the side that the dataset's protocol resizes images to; None for given features.
         horizontal_flip: whether that protocol mirrors training images.
-        channels: 1 for gray images, 3 for RGB.
+        channels: 1 for gray images, 3 for RGB; None for given features.
         validation_rows: rows of `train` to validate on, where the labels say which; None to draw them.
         notices: what the user should know of the data.
     """
@@ -154,9 +203,9 @@ class Dataset:
     classes: tuple[str, ...]
     train: Split
     test: Split
-    image_size: int
+    image_size: int | None
     horizontal_flip: bool
-    channels: int
+    channels: int | None
     validation_rows: tuple[int, ...] | None = None
     notices: tuple[str, ...] = ()
 
@@ -166,23 +215,43 @@ class Dataset:
             raise ValueError(f"expected a label column for each of {len(self.classes)} classes, got {sorted(widths)}")
 
 
-def read_dataset(name: str, *, root: str | Path | None = None, labels: LabelFiles | None = None) -> Dataset:
+def read_dataset(
+    name: str,
+    *,
+    root: str | Path | None = None,
+    labels: LabelFiles | None = None,
+    features: FeatureFiles | None = None,
+) -> Dataset:
     """Read classes, labels and image names; images themselves are opened later, by `open_images`.
 
     Args:
         name: one of `DATASETS`.
         root: folder of the dataset's own download, or of the user's images; none for `digit_scenes`, which is embedded.
         labels: where the labels are, for those of the user's own.
+        features: where the features are, for those of the user's own.
 
     Raises:
-        ValueError: the name is unknown, or a root or labels are missing or not wanted.
+        ValueError: the name is unknown, or a root, labels or features are missing or not wanted.
         DataError: a file is missing or malformed.
     """
     # Readers import this module.
-    from wsml_study.data import coco, coco_json, cub, digit_scenes, lists, nuswide, openimages_v3, table, voc2012
+    from wsml_study.data import (
+        coco,
+        coco_json,
+        cub,
+        digit_scenes,
+        given_features,
+        lists,
+        nuswide,
+        openimages_v3,
+        table,
+        voc2012,
+    )
 
     if (labels is None) == (name in OWN_LABELS):
         raise ValueError(f"{name} {'needs' if labels is None else 'takes no'} files of labels")
+    if (features is None) == (name == "features"):
+        raise ValueError(f"{name} {'needs' if features is None else 'takes no'} files of features")
     if name == "digit_scenes":
         if root is not None:
             raise ValueError(f"digit_scenes is embedded and takes no root, got {str(root)!r}")
@@ -200,5 +269,7 @@ def read_dataset(name: str, *, root: str | Path | None = None, labels: LabelFile
     if name not in DATASETS:
         raise ValueError(f"expected a dataset out of {', '.join(DATASETS)}, got {name!r}")
     if root is None:
-        raise ValueError(f"{name} needs a root, the folder of its images")
+        raise ValueError(f"{name} needs a root, the folder of its {'files' if features else 'images'}")
+    if features is not None:
+        return given_features.read_given_features(Path(root), features)
     return readers[name](Path(root)) if labels is None else own[name](Path(root), labels)

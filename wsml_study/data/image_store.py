@@ -1,47 +1,64 @@
 """Decoded and resized images in one memory-mapped file, shared by every process of a machine.
 
-A file of the store is written once, under a lock, beside its final place, and renamed when it is complete: who opens it
-sees all of it or none. Its name is a fingerprint of the images and of what was done to them; a changed image leads to
-another file.
+They are kept as raw pixels, or, where these would take too much room, as JPEGs of the final size that are decoded for
+each batch. A file's name is a fingerprint of the images and of what was done to them: a changed image leads to another
+file, and what is there is never stale.
 
 Shapes: N images, c channels, H = W = size pixels.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import math
+import io
+import mmap
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from wsml_study.data.dataset import ImageFiles, ImageSource, RenderedImages
+from wsml_study.data.decoded_rows import MODES, DecodedRows, Images, OpenPicture, decode_into
 from wsml_study.data.problem_list import data_error
+from wsml_study.data.stored_file import (
+    Progress,
+    Unfinished,
+    blocks_of,
+    default_cache_dir,
+    in_threads,
+    made_once,
+    make_array,
+    open_array,
+    writing,
+)
 from wsml_study.errors import DataError
 
 VERSION = 1
 """Part of every fingerprint. Raise it when the same image would be stored as other pixels."""
 
-ROWS_PER_TASK = 32
+ROWS_PER_BLOCK = 32
 """Images that a thread decodes at a stretch, and the step of the progress."""
 
-MODES = {1: "L", 3: "RGB"}
+MOST_RAW_BYTES = 100 * 2**30
+"""Raw pixels of a split take at most so much room; beyond it JPEGs are kept, unless the study says otherwise.
 
-Images = npt.NDArray[np.uint8]
-MappedImages = np.memmap[tuple[int, ...], np.dtype[np.uint8]]
-OpenPicture = Callable[[int], Image.Image]
-"""Row -> picture, any size and mode."""
+The same on every machine: pixels that have been a JPEG are not quite the same, so how much room a machine has must not
+decide it."""
 
-Progress = Callable[[int, int], None]
-"""Called with the number of images done and of all; never called where the store has them already."""
+JPEG_QUALITY = 95
+SAMPLED_IMAGES = 64
+WHAT = "decoded images"
+
+Kind = Literal["raw", "jpeg", "none"]
+ImageRows = Images | DecodedRows
+"""Images by row: an array, or what decodes the rows that it is asked for."""
+
+Failures = list[tuple[int, str]]
 
 
 def open_images(
@@ -49,18 +66,22 @@ def open_images(
     *,
     size: int,
     channels: int,
+    kind: Kind | None = None,
     cache_dir: str | Path | None = None,
     progress: Progress | None = None,
-) -> Images:
-    """Images (N, channels, size, size) uint8, memory-mapped and read-only; decoded now if never before.
+) -> ImageRows:
+    """Images (N, channels, size, size) uint8, read-only; decoded now if never before.
 
     Each image is converted to gray or RGB and resized to a square without keeping its aspect, bilinearly with
-    antialiasing. Several processes may ask for the same images at once: one does the work, the others wait for it.
+    antialiasing. Several processes may ask for the same images at once: one does the work, the others wait for it; a
+    process that is killed leaves the rest to the next one.
 
     Args:
         source: where the images come from.
         size: pixels of a side.
         channels: 1 for gray, 3 for RGB.
+        kind: `raw` memory-mapped pixels, `jpeg`, or `none` to decode the files themselves for each batch; by default
+            as `kind_of_store` says.
         cache_dir: folder of the store; `default_cache_dir()` if None.
         progress: told how far the work has got, in the calling thread.
 
@@ -74,38 +95,90 @@ def open_images(
             f"expected images, a size of at least 1 and 1 or 3 channels, got {len(source)} images, size {size}, "
             f"{channels} channels"
         )
-    folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
     shape = (len(source), channels, size, size)
-    stored = folder / _file_name(source, shape)
-    if not stored.exists():
-        with _lock(stored):
-            # Another process may have stored them while this one waited.
-            if not stored.exists():
-                _store(source, stored, shape, progress)
-    return _open(stored, shape)
+    folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+    match kind or kind_of_store(shape):
+        case "raw":
+            return _open_raw(source, folder / _file_name(source, shape, "raw"), shape, progress)
+        case "jpeg":
+            return _open_jpegs(source, folder / _file_name(source, shape, "jpeg"), shape, progress)
+    # The pixels are those of the raw store.
+    return DecodedRows(
+        picture_opener(source),
+        shape,
+        identity=_file_name(source, shape, "raw"),
+        name_of=partial(_name_of, source),
+    )
 
 
-def stored_images(source: ImageSource, *, size: int, channels: int, cache_dir: Path | None = None) -> Path:
-    """Where the store keeps these images, or would.
+def stored_images(
+    source: ImageSource, *, size: int, channels: int, kind: Kind | None = None, cache_dir: Path | None = None
+) -> Path:
+    """Where the store keeps these images, or would; kind is raw or jpeg.
 
     Raises:
         DataError: images are missing.
     """
     folder = default_cache_dir() if cache_dir is None else cache_dir
-    return folder / _file_name(source, (len(source), channels, size, size))
+    shape = (len(source), channels, size, size)
+    return folder / _file_name(source, shape, kind or kind_of_store(shape))
 
 
-def default_cache_dir() -> Path:
-    """$WSML_CACHE, or ~/.cache/wsml-study."""
-    return Path(os.environ.get("WSML_CACHE") or Path.home() / ".cache" / "wsml-study")
+def kind_of_store(shape: tuple[int, ...]) -> Kind:
+    """How images (N, channels, H, W) are kept where the study does not say.
+
+    >>> kind_of_store((80_000, 3, 448, 448)), kind_of_store((3_400_000, 3, 448, 448))
+    ('raw', 'jpeg')
+    """
+    return "raw" if _num_raw_bytes(shape) <= MOST_RAW_BYTES else "jpeg"
 
 
-def _file_name(source: ImageSource, shape: tuple[int, ...]) -> str:
+def estimated_bytes(source: ImageSource, *, size: int, channels: int, kind: Kind | None = None) -> int:
+    """Room that the store takes; of JPEGs a guess from some of the images.
+
+    Raises:
+        DataError: one of them is missing or unreadable.
+    """
+    shape = (len(source), channels, size, size)
+    if (kind or kind_of_store(shape)) == "raw":
+        return _num_raw_bytes(shape)
+    rows = np.unique(np.linspace(0, len(source) - 1, min(SAMPLED_IMAGES, len(source))).astype(int))
+    encode = partial(_encode, open_picture=picture_opener(source), shape=shape)
+    sampled = [encode(range(row, row + 1)) for row in map(int, rows)]
+    if unreadable := [failure for _, _, failures in sampled for failure in failures]:
+        _raise_unreadable(source, unreadable)
+    mean = sum(len(encoded) for _, encoded_one, _ in sampled for encoded in encoded_one) / len(sampled)
+    return round(mean * len(source))
+
+
+def identity_of(images: ImageRows) -> str | None:
+    """What stands for everything that decides the pixels of opened images; None for an array from elsewhere."""
+    if isinstance(images, DecodedRows):
+        return images.identity
+    return None if not isinstance(images, np.memmap) or images.filename is None else Path(images.filename).name
+
+
+def picture_opener(source: ImageSource) -> OpenPicture:
+    """A function that opens the picture of a row; who calls it closes the picture."""
+    if isinstance(source, ImageFiles):
+        return lambda row: Image.open(source.folder / source.names[row])
+    rendered_NcHW = source.render()
+    assert len(rendered_NcHW) == len(source)
+    gray = rendered_NcHW.shape[1] == 1
+    return lambda row: Image.fromarray(rendered_NcHW[row, 0] if gray else rendered_NcHW[row].transpose(1, 2, 0))
+
+
+def _num_raw_bytes(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def _file_name(source: ImageSource, shape: tuple[int, ...], kind: str) -> str:
     _, channels, height, width = shape
     digest = hashlib.sha256(f"{VERSION} {shape}".encode())
     for part in _identity(source):
         digest.update(b"\0" + part.encode(errors="surrogateescape"))
-    return f"images-{height}x{width}x{channels}-{digest.hexdigest()[:32]}.npy"
+    jpeg = f"-q{JPEG_QUALITY}" if kind == "jpeg" else ""
+    return f"images-{height}x{width}x{channels}{jpeg}-{digest.hexdigest()[:32]}.npy"
 
 
 def _identity(source: ImageSource) -> Iterator[str]:
@@ -126,149 +199,162 @@ def _identity(source: ImageSource) -> Iterator[str]:
         raise data_error(source.folder, missing, remedy="put these images back; the labels list them")
 
 
-@contextmanager
-def _lock(stored: Path) -> Iterator[None]:
-    """One process at a time. The lock of a process that was killed is free."""
-    lock = FileLock(stored.with_suffix(".lock"))
-    with _writing(stored):
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def _check_unchanged(source: ImageSource, stored: Path, shape: tuple[int, ...], kind: str) -> None:
+    if _file_name(source, shape, kind) != stored.name:
+        raise DataError("images changed while they were decoded; start again when nothing writes to them")
 
 
-def _store(source: ImageSource, stored: Path, shape: tuple[int, ...], progress: Progress | None) -> None:
-    # Under the lock nobody else writes here; what a killed process left is overwritten.
-    unfinished = stored.with_suffix(".unfinished")
-    try:
-        with _writing(stored, num_bytes=math.prod(shape)):
-            images_NcHW = _reserve(unfinished, shape)
-        _fill(images_NcHW, source, progress)
-        if _file_name(source, shape) != stored.name:
-            raise DataError("images changed while they were decoded; start again when nothing writes to them")
-        with _writing(stored):
-            images_NcHW.flush()
-            _rename(unfinished, stored)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+def _name_of(source: ImageSource, row: int) -> str:
+    if isinstance(source, RenderedImages):
+        return f"{source.identity}: rendered image {row}"
+    return str(source.folder / source.names[row])
 
 
-def _reserve(path: Path, shape: tuple[int, ...]) -> MappedImages:
-    """A new file of zeros that has its place on the disk.
-
-    Writing to a memory map on a full disk kills the process without a word; here a full disk is an OSError.
-    """
-    images_NcHW = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-            except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # file systems that cannot reserve
-                    raise
-    return images_NcHW
-
-
-def _rename(unfinished: Path, stored: Path) -> None:
-    """Rename once the content has reached the disk: after a power cut the file is whole or absent."""
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(stored)
-    folder = os.open(stored.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _open(stored: Path, shape: tuple[int, ...]) -> Images:
-    try:
-        images_NcHW: Images = np.load(stored, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{stored}: cannot be read as stored images ({error}); delete it to have it made anew"
-        ) from error
-    if images_NcHW.shape != shape or images_NcHW.dtype != np.uint8:
-        raise DataError(
-            f"{stored}: expected uint8 images {shape}, got {images_NcHW.dtype} {images_NcHW.shape}; delete it to "
-            f"have it made anew"
-        )
-    return images_NcHW
-
-
-@contextmanager
-def _writing(stored: Path, num_bytes: int | None = None) -> Iterator[None]:
-    """Say where and how much was to be written, and the way out, if that fails."""
-    try:
-        yield
-    except OSError as error:
-        need = "" if num_bytes is None else f" of {num_bytes:,} bytes"
-        raise DataError(
-            f"{stored.parent}: cannot keep decoded images{need} there: {error.strerror}; "
-            f"set WSML_CACHE to a folder with room for them"
-        ) from error
-
-
-def _fill(images_NcHW: Images, source: ImageSource, progress: Progress | None) -> None:
-    """Decode all images, in threads: Pillow lets go of the interpreter while it decodes and resizes."""
-    num_images = len(source)
-    open_picture = picture_opener(source)
-    done, unreadable = 0, []
-    executor = ThreadPoolExecutor(max_workers=num_cpus())
-    try:
-        tasks = [
-            executor.submit(_fill_rows, images_NcHW, range(start, min(start + ROWS_PER_TASK, num_images)), open_picture)
-            for start in range(0, num_images, ROWS_PER_TASK)
-        ]
-        for task in as_completed(tasks):
-            num_rows, failures = task.result()
-            done += num_rows
-            unreadable += failures
-            if progress is not None:
-                progress(done, num_images)
-    finally:
-        executor.shutdown(cancel_futures=True)
-    if unreadable:
-        _raise_unreadable(source, unreadable)
-
-
-def _fill_rows(images_NcHW: Images, rows: range, open_picture: OpenPicture) -> tuple[int, list[tuple[int, str]]]:
-    """How many rows these were, and which of them are unreadable and why."""
-    _, channels, height, width = images_NcHW.shape
-    failures = []
-    for row in rows:
-        try:
-            with open_picture(row) as picture:
-                resized = picture.convert(MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
-        except UnidentifiedImageError:
-            failures.append((row, "not an image of a known format"))
-        except Exception as error:  # a damaged file can make a decoder raise anything
-            failures.append((row, str(error) or type(error).__name__))
-        else:
-            images_NcHW[row] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
-    return len(rows), failures
-
-
-def _raise_unreadable(source: ImageSource, failures: list[tuple[int, str]]) -> None:
+def _raise_unreadable(source: ImageSource, failures: Failures) -> None:
     if isinstance(source, RenderedImages):
         raise DataError(f"{source.identity}: rendered image {failures[0][0]} is no picture: {failures[0][1]}")
     problems = [f"{source.names[row]}: {reason}" for row, reason in sorted(failures)]
     raise data_error(source.folder, problems, remedy="put readable images in their place, or take them off the lists")
 
 
-def picture_opener(source: ImageSource) -> OpenPicture:
-    """A function that opens the picture of a row; who calls it closes the picture."""
-    if isinstance(source, ImageFiles):
-        return lambda row: Image.open(source.folder / source.names[row])
-    rendered_NcHW = source.render()
-    assert len(rendered_NcHW) == len(source)
-    gray = rendered_NcHW.shape[1] == 1
-    return lambda row: Image.fromarray(rendered_NcHW[row, 0] if gray else rendered_NcHW[row].transpose(1, 2, 0))
+# Raw pixels: one array.
 
 
-def num_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _open_raw(source: ImageSource, stored: Path, shape: tuple[int, ...], progress: Progress | None) -> Images:
+    def make() -> None:
+        make_array(
+            stored,
+            shape,
+            np.uint8,
+            rows_per_block=ROWS_PER_BLOCK,
+            fill=partial(_fill, source),
+            check=partial(_check_unchanged, source, stored, shape, "raw"),
+            what=WHAT,
+            progress=progress,
+        )
+
+    made_once(stored, make, what=WHAT)
+    return open_array(stored, shape, np.uint8, what=WHAT)
+
+
+def _fill(source: ImageSource, images_NcHW: Images, blocks: list[range]) -> Iterator[range]:
+    """Decode blocks of rows into the array, in threads: Pillow lets go of the interpreter while it decodes."""
+    open_picture = picture_opener(source)
+    unreadable: Failures = []
+
+    def fill(block: range) -> tuple[range, Failures]:
+        failures = [(row, decode_into(images_NcHW[row], open_picture, row)) for row in block]
+        return block, [(row, reason) for row, reason in failures if reason is not None]
+
+    for block, failures in in_threads(fill, blocks):
+        unreadable += failures
+        if not failures:
+            yield block
+    if unreadable:
+        _raise_unreadable(source, unreadable)
+
+
+# JPEGs: their bytes one after the other in one file, and an array (N, 2) of where each begins and how long it is. The
+# array is put in place last: where it is, everything is.
+
+Encoded = tuple[range, list[bytes], Failures]
+
+
+def _open_jpegs(source: ImageSource, stored: Path, shape: tuple[int, ...], progress: Progress | None) -> DecodedRows:
+    made_once(stored, partial(_make_jpegs, source, stored, shape, progress), what=WHAT)
+    places_N2 = open_array(stored, (shape[0], 2), np.int64, what=f"places of {WHAT}")
+    file = stored.with_suffix(".jpegs")
+    try:
+        with file.open("rb") as opened:
+            content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as {WHAT} ({error}); delete {stored} to have it made anew") from error
+    if len(content) < int(places_N2.sum(axis=1).max()):
+        raise DataError(f"{file}: shorter than {stored} says; delete both to have them made anew")
+    return DecodedRows(
+        partial(_open_jpeg, content, places_N2),
+        shape,
+        identity=stored.name,
+        name_of=lambda row: f"{file}: image {row}",
+    )
+
+
+def _open_jpeg(content: mmap.mmap, places_N2: npt.NDArray[np.int64], row: int) -> Image.Image:
+    start, length = places_N2[row]
+    return Image.open(io.BytesIO(content[start : start + length]))
+
+
+def _make_jpegs(source: ImageSource, stored: Path, shape: tuple[int, ...], progress: Progress | None) -> None:
+    unfinished = Unfinished(stored.with_suffix(".jpegs"))
+    if not unfinished.notes:
+        unfinished.start_anew()
+    try:
+        places_N2 = _append_jpegs(source, unfinished, shape, progress)
+        _check_unchanged(source, stored, shape, "jpeg")
+        with writing(stored, WHAT):
+            unfinished.put_in_place()
+            index = Unfinished(stored)
+            with index.path.open("wb") as file:
+                np.save(file, places_N2)
+            index.put_in_place()
+    except DataError:
+        unfinished.remove()
+        raise
+
+
+def _append_jpegs(
+    source: ImageSource, unfinished: Unfinished, shape: tuple[int, ...], progress: Progress | None
+) -> npt.NDArray[np.int64]:
+    """Encode what is not in the file yet, and say where all of it is."""
+    blocks = blocks_of(shape[0], ROWS_PER_BLOCK)
+    done = {note["block"] for note in unfinished.notes}
+    encode = partial(_encode, open_picture=picture_opener(source), shape=shape)
+    num_done = sum(len(blocks[number]) for number in done)
+    end = max((note["start"] + sum(note["lengths"]) for note in unfinished.notes), default=0)
+    unreadable: Failures = []
+    with writing(unfinished.stored, WHAT), unfinished.path.open("ab") as file:
+        file.truncate(end)  # what came after the last note may be cut short
+        try:
+            for block, encoded, failures in in_threads(encode, [b for n, b in enumerate(blocks) if n not in done]):
+                unreadable += failures
+                if failures:
+                    continue
+                file.writelines(encoded)
+                lengths = list(map(len, encoded))
+                unfinished.note(
+                    {"block": block.start // ROWS_PER_BLOCK, "start": end, "lengths": lengths}, partial(_flush, file)
+                )
+                end += sum(lengths)
+                num_done += len(block)
+                if progress is not None:
+                    progress(num_done, shape[0])
+        finally:
+            unfinished.write_notes(partial(_flush, file))
+    if unreadable:
+        _raise_unreadable(source, unreadable)
+    places_N2 = np.empty((shape[0], 2), dtype=np.int64)
+    for note in unfinished.notes:
+        rows = blocks[note["block"]]
+        starts = note["start"] + np.cumsum([0, *note["lengths"][:-1]])
+        places_N2[rows.start : rows.stop] = np.stack([starts, note["lengths"]], axis=1)
+    return places_N2
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _encode(block: range, *, open_picture: OpenPicture, shape: tuple[int, ...]) -> Encoded:
+    """The images of some rows as JPEGs of the final size, all color kept."""
+    image_cHW = np.empty(shape[1:], dtype=np.uint8)
+    encoded, failures = [], []
+    for row in block:
+        if (reason := decode_into(image_cHW, open_picture, row)) is not None:
+            failures.append((row, reason))
+            continue
+        picture = Image.fromarray(image_cHW[0] if shape[1] == 1 else image_cHW.transpose(1, 2, 0))
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        encoded.append(buffer.getvalue())
+    return block, encoded, failures

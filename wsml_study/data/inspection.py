@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from wsml_study.data.dataset import Dataset, ImageFiles
-from wsml_study.data.image_store import OpenPicture, Progress, num_cpus, picture_opener
+from wsml_study.data.dataset import Dataset, GivenFeatures, ImageFiles, Split
+from wsml_study.data.decoded_rows import OpenPicture
+from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, AnyLabels, dense_rows
+from wsml_study.data.stored_file import Progress, num_cpus
+from wsml_study.errors import DataError
 
 ROWS_PER_BLOCK = 10_000
 THUMBNAIL = 160
@@ -74,14 +77,14 @@ class Soundness:
 
 
 def look_at_images(dataset: Dataset, progress: Progress) -> Soundness:
-    """Decode every image, and compare the contents of all."""
+    """Decode every image, and compare the contents of all; of given features compare the rows."""
     splits = {"train": dataset.train, "test": dataset.test}
     total, done = sum(map(len, splits.values())), 0
     problems: list[str] = []
     places: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
     with ThreadPoolExecutor(max_workers=num_cpus()) as executor:
         for part, split in splits.items():
-            look = partial(_look, picture_opener(split.images))
+            look = _looker(split)
             for name, seen in zip(split.names, executor.map(look, range(len(split))), strict=True):
                 done += 1
                 progress(done, total)
@@ -89,17 +92,24 @@ def look_at_images(dataset: Dataset, progress: Progress) -> Soundness:
                     places[seen].append((part, name))
                 else:
                     problems.append(f"{part} image {name} cannot be read: {seen}")
+    thing = "features" if isinstance(dataset.train.images, GivenFeatures) else "picture"
     notes: list[str] = []
     for alike in places.values():
         if len(alike) > 1:
             both = len({part for part, _ in alike}) > 1
-            (problems if both else notes).append(f"the same picture: {', '.join(' '.join(one) for one in alike)}")
+            (problems if both else notes).append(f"the same {thing}: {', '.join(' '.join(one) for one in alike)}")
     notes += [*_unlisted(dataset), *_classes_without_positives(dataset)]
     return Soundness(num_images=total, problems=tuple(problems), notes=tuple(notes))
 
 
 def contact_sheet(dataset: Dataset, observed_NC: AnyLabels, *, num_images: int, seed: int) -> Image.Image:
-    """Random training images with their labels below: `+` for positives that a method sees, `?` for hidden ones."""
+    """Random training images with their labels below: `+` for positives that a method sees, `?` for hidden ones.
+
+    Raises:
+        DataError: features are given in place of images.
+    """
+    if isinstance(dataset.train.images, GivenFeatures):
+        raise DataError("given features have no pictures to show; leave out --picture")
     rows = np.sort(np.random.RandomState(seed).permutation(len(dataset.train))[:num_images])
     truth_MC, seen_MC = dense_rows(dataset.train.labels_NC, rows), dense_rows(observed_NC, rows)
     captions = [
@@ -140,6 +150,14 @@ def _fitting(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont 
     while draw.textlength(text, font=font) > THUMBNAIL:
         text = f"{text.removesuffix('…')[:-1]}…"
     return text
+
+
+def _looker(split: Split) -> Callable[[int], bytes | str]:
+    """What looks at a row of a split."""
+    if isinstance(split.images, GivenFeatures):
+        values_ND = split.images.values_ND
+        return lambda row: hashlib.sha256(values_ND[row].tobytes()).digest()
+    return partial(_look, picture_opener(split.images))
 
 
 def _look(open_row: OpenPicture, row: int) -> bytes | str:

@@ -70,6 +70,7 @@ EPOCHS = _schema(
         pa.field("train_seconds", pa.float64(), nullable=False, metadata=SECONDS),
         pa.field("validation_seconds", pa.float64(), nullable=False, metadata=SECONDS),
         pa.field("time", pa.float64(), nullable=False, metadata=SINCE_1970),
+        pa.field("phase", pa.string()),  # linear: the head learnt alone | end_to_end
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the

@@ -40,6 +40,7 @@ from wsml_study.study.spec import (
     Parameter,
     Scalar,
     broken_rules,
+    clashes_of,
 )
 
 MOST_BRANCHES = 20_000
@@ -276,6 +277,18 @@ def _unmet_need(draft: Draft, values: Values, broken: BrokenRule) -> Problem:
     return Problem(label=decider, message=message, path=path, about=about)
 
 
+def _clashing_values(draft: Draft) -> Iterator[Problem]:
+    """Values that some trial would get and that no trial can have together."""
+    decisive = {"model.backbone", "model.weights", "model.head", "training.mode"} & draft.search.keys()
+    for values in itertools.islice(SearchSpace.from_study(draft).branches(decisive), MOST_BRANCHES):
+        for clash in clashes_of(trial_content(draft, values)):
+            searched = sorted(clash.about & draft.search.keys(), key=lambda key: key != clash.key)
+            message = f"some trials get it: {clash.message}" if searched else clash.message
+            path = ("search", searched[0]) if searched else _path(clash.key)
+            about = tuple(clash.about | values.keys())
+            yield Problem(label=clash.key, message=message, path=path, at_key=bool(searched), about=about)
+
+
 def _sampler(draft: Draft) -> Iterator[Problem]:
     """Samplers that the search does not suit."""
     continuous = [key.path for key in SearchSpace.from_study(draft).keys if key.num_values is None]
@@ -342,6 +355,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _circles,
     _pointless_keys,
     _unmet_needs,
+    _clashing_values,
     _sampler,
     _trials,
     _early_stopping,

@@ -18,6 +18,9 @@ _OTHER_DATA = "it changes the data that trials are judged on, so its trials coul
 NOT_SEARCHED = {
     "data.dataset": _OTHER_DATA,
     "data.root": _OTHER_DATA,
+    "data.labels": _OTHER_DATA,
+    "data.features": _OTHER_DATA,
+    "data.store": "how images are kept is no way to treat labels; give it in the base config",
     "data.validation": _OTHER_OBJECTIVE,
     "objective": _OTHER_OBJECTIVE,
 }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wsml_study.study.config_keys import config_sections
 from wsml_study.study.spec import (
     KEY_RULES,
+    LINEAR_EPOCHS,
     Draft,
     FloatRange,
     IntRange,
@@ -303,14 +304,22 @@ def same(one: Scalar, other: Scalar) -> bool:
 
 
 def longest_training(study: Draft) -> int:
-    """The most epochs that any trial may run."""
-    match study.search.get("training.epochs"):
+    """The most epochs that any trial may run, those of the head alone included."""
+    modes = study.search.get("training.mode")
+    begins_with_head = "linear_init" in (modes.choice or () if modes is not None else (study.training.mode,))
+    first = _most(study, "training.linear_epochs", study.training.linear_epochs or LINEAR_EPOCHS)
+    return _most(study, "training.epochs", study.training.epochs) + (first if begins_with_head else 0)
+
+
+def _most(study: Draft, key: str, otherwise: int) -> int:
+    """The largest value that a trial may get of a key with whole numbers."""
+    match study.search.get(key):
         case None:
-            return study.training.epochs
+            return otherwise
         case Parameter(int=IntRange(high=high)):
             return high
         case parameter:
-            return max(int(epochs) for epochs in parameter.choice or ())
+            return max(int(value) for value in parameter.choice or ())
 
 
 def _searched_key(study: Draft, path: str, parameter: Parameter) -> SearchedKey:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from wsml_study.methods.catalogue import LIMITS, METHODS, explain_key, takers
+from wsml_study.study.clashes import Clash, clashes
 
 Scalar = bool | int | float | str
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -42,10 +43,11 @@ class DatasetName(StrEnum):
     TABLE = "table"
     LIST = "list"
     COCO_JSON = "coco_json"
+    FEATURES = "features"
 
 
 OWN_LABELS = (DatasetName.TABLE, DatasetName.LIST, DatasetName.COCO_JSON)
-KEPT_AS_THEY_ARE = (*OWN_LABELS, DatasetName.OPENIMAGES_V3)
+KEPT_AS_THEY_ARE = (*OWN_LABELS, DatasetName.FEATURES, DatasetName.OPENIMAGES_V3)
 """Datasets whose labels nobody hides unless the study says so: the user's own, and those that are partial already."""
 
 
@@ -123,6 +125,46 @@ class LabelsOfYourOwn(Description):
         return self
 
 
+class GivenFeatures(Description):
+    """Files with features of the user's own, in place of images, and their labels."""
+
+    file: str = Field(
+        description="Features of all rows, or of those to train on: an .npy matrix, .parquet or .arff, relative to "
+        "data.root."
+    )
+    test_file: str | None = Field(default=None, description="Features of the rows to test on.")
+    labels_file: str | None = Field(
+        default=None,
+        description="Labels of the rows, where `file` holds features alone: an .npy matrix of 1, 0 and NaN, or a table "
+        "as of `dataset: table`, row by row.",
+    )
+    test_labels_file: str | None = Field(default=None, description="Labels of the rows to test on.")
+    classes: str | None = Field(
+        default=None,
+        description="A file with the names of the classes, one a line, or Mulan's .xml; the columns of `file` that are "
+        "called so are the labels.",
+    )
+    num_labels: PositiveInt | None = Field(
+        default=None, description="The last so many columns of `file` are the labels."
+    )
+    name_column: str | None = Field(default=None, description="A column with a name for each row.")
+    split_column: str | None = Field(default=None, description="A column with train, validation or test.")
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Share of the rows to test on, where neither a file nor a column says which."
+    )
+    seed: Seed = Field(default=1200, description="Seed of their draw.")
+
+    @model_validator(mode="after")
+    def _files_go_together(self) -> Self:
+        if self.test_labels_file is not None and (self.test_file is None or self.labels_file is None):
+            raise ValueError("`test_labels_file` needs `test_file` and `labels_file`")
+        if self.test_file is not None and self.labels_file is not None and self.test_labels_file is None:
+            raise ValueError("`test_file` beside `labels_file` needs `test_labels_file`")
+        if self.num_labels is not None and self.labels_file is not None:
+            raise ValueError("`num_labels` counts labels in `file`, and `labels_file` says that they are elsewhere")
+        return self
+
+
 class Validation(Description):
     """The part of the training images that is held out to judge a trial."""
 
@@ -146,12 +188,25 @@ class Data(Description):
     labels: LabelsOfYourOwn | None = Field(
         default=None, description="table, list and coco_json: the files with the labels of your own images."
     )
+    features: GivenFeatures | None = Field(
+        default=None, description="features: the files with your own features and labels."
+    )
+    feature_scaling: Literal["standardize", "none"] | None = Field(
+        default=None,
+        description="features: `standardize` (default) gives each feature mean 0 and deviation 1 over the training "
+        "rows; `none` leaves it as it is.",
+    )
     image_size: Annotated[int, Field(ge=16, le=2048)] | None = Field(
         default=None,
         description="Images are resized to this many pixels squared; by default as the dataset's protocol.",
     )
     horizontal_flip: bool | None = Field(
         default=None, description="Mirror half of the training images; by default as the dataset's protocol."
+    )
+    store: Literal["raw", "jpeg", "none"] | None = Field(
+        default=None,
+        description="How decoded images are kept: `raw` pixels, `jpeg` (quality 95, decoded anew for each batch), or "
+        "`none` (the files are decoded for each batch); by default raw up to 100 GiB and jpeg above.",
     )
     observe: Observe = Field(
         default=Observe(),
@@ -172,7 +227,9 @@ class Model(Description):
     """The classifier: a backbone and one head."""
 
     backbone: str = Field(
-        default="small_cnn", description="`small_cnn`, or a torchvision classification model such as `resnet50`."
+        default="small_cnn",
+        description="`small_cnn`, a torchvision classification model such as `resnet50`, or `linear`, which given "
+        "features need.",
     )
     weights: str | None = Field(
         default=None, description="Weights of the backbone: torchvision's name (IMAGENET1K_V1) or a .pth file."
@@ -278,10 +335,34 @@ class Method(Description):
     prior_threshold: float | None = _hyperparameter("prior_threshold")
 
 
+LINEAR_EPOCHS = 25
+"""Epochs of the linear phase where nothing else is said: the published LinearInit."""
+
+
 class Training(Description):
     """One trial's optimization."""
 
-    epochs: PositiveInt = Field(default=10, description="Passes over the training images.")
+    mode: Literal["end_to_end", "linear", "linear_init"] | None = Field(
+        default=None,
+        description="`end_to_end` (default) trains everything; `linear` the head alone, on features of the frozen "
+        "backbone; `linear_init` first the head alone, then everything.",
+    )
+    epochs: PositiveInt = Field(
+        default=10, description="Passes over the training images; with linear_init those of everything."
+    )
+    linear_epochs: PositiveInt | None = Field(
+        default=None,
+        description=f"linear_init: epochs of the head alone, before the others; {LINEAR_EPOCHS} by default.",
+    )
+    linear_learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="linear_init: step size of the head while it learns alone; by default the one that it has later.",
+    )
+    mirror_features: bool | None = Field(
+        default=None,
+        description="linear and linear_init: the head learns from features of mirrored images as well, of half of the "
+        "images in each epoch; false by default, as published.",
+    )
     batch_size: PositiveInt = Field(default=16, description="Images of the global batch, shared by a trial's workers.")
     optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Who turns gradients into steps.")
     learning_rate: Annotated[float, Field(gt=0)] = Field(default=1e-5, description="Step size of the backbone.")
@@ -294,6 +375,28 @@ class Training(Description):
         default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."
     )
     seed: Seed = Field(default=0, description="Seed of initial weights, order of images and mirroring.")
+
+    @property
+    def num_linear_epochs(self) -> int:
+        """Epochs at the start that train the head alone, before the `epochs` of everything."""
+        return (self.linear_epochs or LINEAR_EPOCHS) if self.mode == "linear_init" else 0
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the whole trial.
+
+        >>> Training(mode="linear_init", epochs=10).total_epochs
+        35
+        """
+        return self.num_linear_epochs + self.epochs
+
+    def epoch_of_phase(self, epoch: int) -> int:
+        """The number of a trial's epoch as its method counts: each phase of linear_init begins at 1.
+
+        >>> [Training(mode="linear_init", linear_epochs=2).epoch_of_phase(epoch) for epoch in (1, 2, 3, 4)]
+        [1, 2, 1, 2]
+        """
+        return epoch if epoch <= self.num_linear_epochs else epoch - self.num_linear_epochs
 
 
 class Objective(Description):
@@ -463,6 +566,7 @@ class KeyRule:
         called: what a message calls the decider.
         takers: values of the decider with which the key means something.
         needed: with those values the key must be there.
+        by_default: what the decider is where it is absent; None if it is never absent.
     """
 
     key: str
@@ -470,6 +574,7 @@ class KeyRule:
     called: str
     takers: tuple[str, ...]
     needed: bool
+    by_default: str | None = None
 
 
 def _schedule_rules() -> Iterator[KeyRule]:
@@ -484,6 +589,7 @@ def _schedule_rules() -> Iterator[KeyRule]:
 
 
 _DOWNLOADED = tuple(name.value for name in DatasetName if name is not DatasetName.DIGIT_SCENES)
+_WITH_IMAGES = tuple(name.value for name in DatasetName if name is not DatasetName.FEATURES)
 
 KEY_RULES = (
     KeyRule(key="data.root", decider="data.dataset", called="dataset", takers=_DOWNLOADED, needed=True),
@@ -497,6 +603,12 @@ KEY_RULES = (
     KeyRule(
         key="data.labels.classes", decider="data.dataset", called="dataset", takers=("table", "list"), needed=False
     ),
+    KeyRule(key="data.features", decider="data.dataset", called="dataset", takers=("features",), needed=True),
+    KeyRule(key="data.feature_scaling", decider="data.dataset", called="dataset", takers=("features",), needed=False),
+    *(
+        KeyRule(key=f"data.{key}", decider="data.dataset", called="dataset", takers=_WITH_IMAGES, needed=False)
+        for key in ("image_size", "horizontal_flip", "store")
+    ),
     KeyRule(key="method.schedule", decider="method.name", called="method", takers=takers("schedule"), needed=True),
     *(
         KeyRule(key=f"method.{key}", decider="method.name", called="method", takers=takers(key), needed=False)
@@ -504,6 +616,21 @@ KEY_RULES = (
     ),
     *_schedule_rules(),
     KeyRule(key="training.momentum", decider="training.optimizer", called="optimizer", takers=("sgd",), needed=False),
+    *(
+        KeyRule(
+            key=f"training.{key}",
+            decider="training.mode",
+            called="mode",
+            takers=modes,
+            needed=False,
+            by_default="end_to_end",
+        )
+        for key, modes in (
+            ("linear_epochs", ("linear_init",)),
+            ("linear_learning_rate", ("linear_init",)),
+            ("mirror_features", ("linear", "linear_init")),
+        )
+    ),
     *(
         KeyRule(
             key=f"early_stopping.{key}",
@@ -545,7 +672,7 @@ def broken_rules(content: Mapping[str, Any]) -> list[BrokenRule]:
     broken = []
     for rule in KEY_RULES:
         section = value_at(content, rule.key.rpartition(".")[0])
-        decision = value_at(content, rule.decider)
+        decision = value_at(content, rule.decider) or rule.by_default
         if section is None or decision is None:
             continue
         present = value_at(content, rule.key) is not None
@@ -567,9 +694,21 @@ def value_at(content: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _refuse(broken: list[BrokenRule]) -> None:
-    if broken:
-        raise ValueError("; ".join(f"{one.rule.key}: {one.message}" for one in broken))
+def clashes_of(content: Mapping[str, Any]) -> list[Clash]:
+    """Values of plain content, defaults included, that no trial can have together."""
+    return clashes(
+        dataset=value_at(content, "data.dataset"),
+        backbone=value_at(content, "model.backbone"),
+        weights=value_at(content, "model.weights"),
+        head=value_at(content, "model.head"),
+        mode=value_at(content, "training.mode"),
+    )
+
+
+def _refuse(broken: list[BrokenRule], clashing: list[Clash]) -> None:
+    problems = [f"{one.rule.key}: {one.message}" for one in broken] + [f"{one.key}: {one.message}" for one in clashing]
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 class TrialConfig(Description):
@@ -583,7 +722,8 @@ class TrialConfig(Description):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        _refuse(broken_rules(self.model_dump(mode="json")))
+        content = self.model_dump(mode="json")
+        _refuse(broken_rules(content), clashes_of(content))
         return self
 
 
@@ -632,7 +772,8 @@ class Study(Draft):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        _refuse(self.broken_rules())
+        clashing = [clash for clash in clashes_of(self.model_dump(mode="json")) if not clash.about & self.search.keys()]
+        _refuse(self.broken_rules(), clashing)
         return self
 
     @classmethod

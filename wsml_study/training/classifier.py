@@ -1,7 +1,12 @@
-"""The classifier: a backbone with ImageNet or fresh weights, and one head with a logit per class."""
+"""The classifier: a backbone with ImageNet or fresh weights, and one head with a logit per class; or the head alone.
+
+Shapes: B images, C classes, D features.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ from torch import Tensor, nn
 
 from wsml_study.errors import TrainingError
 from wsml_study.training.boostlu import BoostLU
+from wsml_study.training.trial_data import Scaling
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -94,6 +100,16 @@ class Classifier(nn.Module):
         logits_BC: Tensor = self.network(normalized_BcHW.expand(-1, self.num_channels, -1, -1))
         return logits_BC
 
+    def features(self, images_BcHW: Tensor) -> Tensor:
+        """What the head makes logits of: features (B, D)."""
+        given: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+        try:
+            self(images_BcHW)
+        finally:
+            hook.remove()
+        return given[0]
+
     def parameter_groups(self, learning_rate: float, head_multiplier: float) -> list[dict[str, Any]]:
         """Two groups for an optimizer: the backbone, and the head at a multiple of the learning rate."""
         in_head = {id(parameter) for parameter in self.head.parameters()}
@@ -104,12 +120,46 @@ class Classifier(nn.Module):
         ]
 
 
+class LinearClassifier(nn.Module):
+    """Features (B, D) to logits (B, C): a head alone, with the scaling of its features."""
+
+    mean_D: Tensor
+    deviation_D: Tensor
+
+    def __init__(self, num_features: int, num_classes: int, *, scaling: Scaling | None = None) -> None:
+        """Start with a fresh head.
+
+        Args:
+            num_features: D.
+            num_classes: C.
+            scaling: of features as they are given, which is saved with the weights; None takes them as they are.
+        """
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+        mean_D, deviation_D = torch.zeros(num_features), torch.ones(num_features)
+        if scaling is not None:
+            mean_D, deviation_D = torch.tensor(scaling.mean_D), torch.tensor(scaling.deviation_D)
+        self.register_buffer("mean_D", mean_D)
+        self.register_buffer("deviation_D", deviation_D)
+
+    def forward(self, features_BD: Tensor) -> Tensor:
+        """Logits (B, C) of features as they are given."""
+        logits_BC: Tensor = self.head(self.features(features_BD))
+        return logits_BC
+
+    def features(self, features_BD: Tensor) -> Tensor:
+        """What the head makes logits of: scaled features (B, D)."""
+        return (features_BD - self.mean_D) / self.deviation_D
+
+
 def check_model(backbone: str, weights: str | None, head: str | None) -> None:
     """Build the backbone once, so that one which cannot be had is told before anything runs.
 
     Raises:
         TrainingError: the backbone or its weights are unknown, absent, or do not fit each other or the head.
     """
+    if backbone == "linear":
+        return  # there is nothing to it but the head
     Classifier(backbone, num_classes=1, num_channels=3, weights=weights, head=head)
 
 
@@ -129,16 +179,43 @@ def _torchvision_network(backbone: str, weights: str | None) -> nn.Module:
     return _published_network(backbone, weights)
 
 
-def _published_network(backbone: str, weights: str) -> nn.Module:
+def identity_of_weights(backbone: str, weights: str) -> str:
+    """What stands for the numbers themselves: where they are published, or a file's content.
+
+    Raises:
+        TrainingError: there are no such weights.
+    """
+    if not weights.endswith((".pth", ".pt")):
+        return f"{backbone} {_url(backbone, weights)}"
+    try:
+        status = Path(weights).stat()
+    except OSError as error:
+        raise TrainingError(f"model.weights: no file {weights}") from error
+    return f"{backbone} {_digest(Path(weights), status.st_size, status.st_mtime_ns)}"
+
+
+@lru_cache(maxsize=8)
+def _digest(path: Path, num_bytes: int, changed: int) -> str:
+    """SHA-256 of a file; its size and time of change are arguments, so that a changed file is read again."""
+    del num_bytes, changed
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _url(backbone: str, weights: str) -> str:
     choices = torchvision.models.get_model_weights(backbone)
     if weights not in choices.__members__:
         raise TrainingError(
             f"model.weights: {backbone} has {', '.join(choices.__members__)} or a .pth file, got {weights!r}"
         )
+    return str(choices[weights].url)
+
+
+def _published_network(backbone: str, weights: str) -> nn.Module:
+    url = _url(backbone, weights)
     try:
         return torchvision.models.get_model(backbone, weights=weights)  # type: ignore[no-any-return]
     except OSError as error:
-        url = choices[weights].url
         raise TrainingError(
             f"model.weights: {weights} of {backbone} could not be downloaded ({error}); fetch {url} elsewhere and "
             f"give the file's path as model.weights"

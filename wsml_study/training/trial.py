@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from wsml_study.errors import TrainingError
 from wsml_study.methods.catalogue import describe
 from wsml_study.methods.contract import ALONE, PADDING, Batch, Method, Peers
 from wsml_study.methods.registry import create_method
 from wsml_study.methods.schedules import schedule
-from wsml_study.study.spec import TrialConfig
+from wsml_study.study.spec import Training, TrialConfig
 from wsml_study.training.average_precision import average_precision_C, mean_average_precision
-from wsml_study.training.classifier import Classifier
+from wsml_study.training.classifier import Classifier, LinearClassifier
+from wsml_study.training.frozen_features import with_frozen_features
+from wsml_study.training.inputs import Inputs
 from wsml_study.training.memorization import Memorization, MemorizationMeter
+from wsml_study.training.phases import Everything, HeadAlone, Phase, PhaseName
 from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.trial_data import LabelledImages, TrialData
 
@@ -37,6 +39,8 @@ class EpochResult:
     """What one epoch showed; mAP and AP are percentages.
 
     Attributes:
+        epoch: of the trial, from 1; with linear_init those of the head alone come first.
+        phase: what learnt, `linear` for the head alone, or `end_to_end`.
         train_loss: the method's own loss, mean over the batches, weighted by their images.
         val_map: mAP on the validation labels that judge the trial.
         val_map_true: mAP on the true validation labels.
@@ -47,6 +51,7 @@ class EpochResult:
     """
 
     epoch: int
+    phase: str
     train_loss: float
     val_map: float
     val_map_true: float
@@ -118,17 +123,9 @@ class TrialTraining:
         self.best_val_map = -1.0
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] | None = None
-        torch.manual_seed(config.training.seed)
-        self.classifier = Classifier(
-            config.model.backbone,
-            num_classes=len(data.classes),
-            num_channels=data.num_channels,
-            weights=config.model.weights,
-            head=config.model.head,
-        ).to(self.device)
-        self.method = _method(config, data).to(self.device)
-        self.optimizer = _optimizer(config, self.classifier, self.method)
-        self._forward = _shared_by_peers(self.classifier, peers, self.device)
+        self._phase: Phase | None = None
+        self.classifier = _classifier(config, data, self.device)
+        self._enter(self._phase_name(1))
         self._truth_NC = torch.from_numpy(data.train.truth_MC).to(self.device)
         trains_on_truth = describe(config.method.name.value).learns_from_truth
         self._labels_NC = (
@@ -145,6 +142,7 @@ class TrialTraining:
         """
         started = time.perf_counter()
         epoch = self.epoch + 1
+        self._enter(self._phase_name(epoch))
         train_loss, memorization = self._train(epoch)
         trained = time.perf_counter()
         scores_MC = self._scores(self.data.validation)
@@ -164,6 +162,7 @@ class TrialTraining:
                 self.best_weights = {k: v.detach().clone() for k, v in self.classifier.state_dict().items()}
         return EpochResult(
             epoch=epoch,
+            phase=self.phase.name.value,
             train_loss=train_loss,
             val_map=val_map,
             val_map_true=map_true,
@@ -171,7 +170,7 @@ class TrialTraining:
             val_ap_C=ap_true_C if judged_by_truth else ap_observed_C,
             best_val_map=self.best_val_map,
             best_epoch=self.best_epoch,
-            rejection_rate=self.method.rejection_rate(epoch),
+            rejection_rate=self.method.rejection_rate(self.config.training.epoch_of_phase(epoch)),
             **vars(memorization),
             train_seconds=trained - started,
             validation_seconds=time.perf_counter() - trained,
@@ -196,10 +195,13 @@ class TrialTraining:
         )
 
     def best_weights_safetensors(self) -> bytes:
-        """The best epoch's weights in the safetensors format."""
+        """The best epoch's weights in the safetensors format, those of a frozen backbone included."""
         if self.best_weights is None:
             raise TrainingError(NO_BEST_WEIGHTS)
-        content: bytes = safetensors.torch.save({name: t.contiguous() for name, t in self.best_weights.items()})
+        weights = self.best_weights
+        if self.config.training.mode == "linear":
+            weights = _with_backbone(self.config, self.data, weights)
+        content: bytes = safetensors.torch.save({name: t.contiguous() for name, t in weights.items()})
         return content
 
     def state_dict(self) -> dict[str, Any]:
@@ -223,6 +225,7 @@ class TrialTraining:
         """
         if state["config"] != self._identity():
             raise TrainingError("the checkpoint belongs to another config than the trial that it was given to")
+        self._enter(self._phase_name(max(1, state["epoch"])))
         self.classifier.load_state_dict(state["classifier"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -235,27 +238,65 @@ class TrialTraining:
         """The config without where its data lies."""
         return self.config.model_dump_json(exclude={"data": {"root"}})
 
+    @property
+    def phase(self) -> Phase:
+        """What learns in the epochs at hand, and from what."""
+        assert self._phase is not None
+        return self._phase
+
+    def _phase_name(self, epoch: int) -> PhaseName:
+        training = self.config.training
+        head_alone = training.mode == "linear" or self.data.features_are_given or epoch <= training.num_linear_epochs
+        return PhaseName.LINEAR if head_alone else PhaseName.END_TO_END
+
+    def _enter(self, name: PhaseName) -> None:
+        """Begin a phase, if it is not the one at hand: with a method that has learnt nothing and a fresh optimizer."""
+        if self._phase is not None:
+            if self._phase.name is name:
+                return
+            torch.manual_seed(seed_of(self.config.training.seed, 0, 1))
+        self._inputs_by_split: dict[int, Inputs] = {}
+        if name is PhaseName.LINEAR:
+            self._phase = HeadAlone(self.config, self.classifier, self.device, self.peers)
+        else:
+            assert isinstance(self.classifier, Classifier)
+            self._phase = Everything(self.config, self.classifier, self.data, self.device, self.peers)
+        self.method = _method(self.config, self.data).to(self.device)
+        groups = self.phase.parameter_groups() + self.method.parameter_groups(self.config.training.learning_rate)
+        self.optimizer = _optimizer(self.config.training, groups)
+
+    def _inputs(self, split: LabelledImages) -> Inputs:
+        """The inputs of one of the trial's splits, made once per phase."""
+        if id(split) not in self._inputs_by_split:
+            self._inputs_by_split[id(split)] = self.phase.inputs(split, trained_on=split is self.data.train)
+        return self._inputs_by_split[id(split)]
+
     def _train(self, epoch: int) -> tuple[float, Memorization]:
-        self._forward.train()
-        self.method.start_epoch(epoch, self.config.training.epochs)
+        """Train an epoch. The method counts the epochs of the phase alone."""
+        training = self.config.training
+        num_epochs = training.num_linear_epochs if epoch <= training.num_linear_epochs else training.epochs
+        epoch_of_phase = training.epoch_of_phase(epoch)
+        self.phase.forward.train()
+        self.method.start_epoch(epoch_of_phase, num_epochs)
         meter = MemorizationMeter(self.device, self.peers)
         loss_sum = torch.zeros((), device=self.device)
         num_images = 0
-        for images_BcHW, indices_B, labels_BC, truth_BC, num_images_of_batch in self._batches(epoch):
+        for inputs, indices_B, labels_BC, truth_BC, num_images_of_batch in self._batches(epoch):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-                logits_BC = self._forward(images_BcHW)
+                logits_BC = self.phase.forward(inputs)
             outcome = self.method(
                 Batch(
                     logits_BC=logits_BC,
                     labels_BC=labels_BC,
                     indices_B=indices_B,
-                    epoch=epoch,
-                    epochs=self.config.training.epochs,
+                    epoch=epoch_of_phase,
+                    epochs=num_epochs,
                     num_images=num_images_of_batch,
                     peers=self.peers,
                 )
             )
             outcome.loss.backward()
+            self.phase.average_gradients()
             self.peers.average_gradients(self.method)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
@@ -267,7 +308,7 @@ class TrialTraining:
                 truth_BC=truth_BC,
                 distrusted_BC=outcome.distrusted_BC,
             )
-        self.method.finish_epoch(epoch, self.config.training.epochs, lambda: self._scores(self.data.train))
+        self.method.finish_epoch(epoch_of_phase, num_epochs, lambda: self._scores(self.data.train))
         train_loss = self.peers.sum(loss_sum / self.peers.size).item() / num_images
         if not np.isfinite(train_loss):
             raise TrainingError(
@@ -276,43 +317,78 @@ class TrialTraining:
         return train_loss, meter.result()
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, int]]:
-        """This rank's share of each global batch: images, indices, observed and true states, size of the global batch.
+        """This rank's share of each global batch: inputs, indices, observed and true states, size of the global batch.
 
         The order of images and the mirrored ones are the same for any number of ranks.
         """
-        training, train, size = self.config.training, self.data.train, self.peers.size
+        training, train = self.config.training, self.data.train
         order_N, mirrored_N = order_of_epoch(len(train), seed=training.seed, epoch=epoch)
         torch.manual_seed(seed_of(training.seed, epoch, 1 + self.peers.rank))
-        for start in range(0, len(train), training.batch_size):
-            batch = order_N[start : start + training.batch_size]
-            share = batch[self.peers.rank :: size]
-            num_padding = -(-len(batch) // size) - len(share)
-            indices_B = torch.cat([share, batch[:num_padding]])
-            images_BcHW = _images(train, indices_B.numpy()).to(self.device, non_blocking=True)
-            if self.data.horizontal_flip:
-                flip_B = mirrored_N[indices_B].to(self.device).view(-1, 1, 1, 1)
-                images_BcHW = torch.where(flip_B, images_BcHW.flip(-1), images_BcHW)
+        batches = torch.split(order_N, training.batch_size)
+        shares = [self._share(batch) for batch in batches]
+        indices = [indices_B for indices_B, _ in shares]
+        inputs = self._inputs(train).batches(indices, mirrored_N)
+        for batch, (indices_B, num_own), inputs_B in zip(batches, shares, inputs, strict=True):
             indices_B = indices_B.to(self.device)
             labels_BC, truth_BC = self._labels_NC[indices_B], self._truth_NC[indices_B]
-            if num_padding:
-                labels_BC[len(share) :] = PADDING
-                truth_BC[len(share) :] = PADDING
-            yield images_BcHW, indices_B, labels_BC, truth_BC, len(batch)
+            if num_own < len(indices_B):
+                labels_BC[num_own:] = PADDING
+                truth_BC[num_own:] = PADDING
+            yield inputs_B, indices_B, labels_BC, truth_BC, len(batch)
+
+    def _share(self, batch: Tensor) -> tuple[Tensor, int]:
+        """This rank's part of a global batch, filled up to the size of every rank's, and how many are its own."""
+        share = batch[self.peers.rank :: self.peers.size]
+        num_padding = -(-len(batch) // self.peers.size) - len(share)
+        return torch.cat([share, batch[:num_padding]]), len(share)
 
     @torch.inference_mode()
     def _scores(self, split: LabelledImages) -> Tensor:
         """Logits (M, C) in float32 of all images of a split, on every rank."""
-        self.classifier.eval()
+        self.phase.evaluated.eval()
         size = self.peers.size
-        share = np.arange(self.peers.rank, self.peers.rank + size * -(-len(split) // size), size) % len(split)
+        share = torch.arange(self.peers.rank, self.peers.rank + size * -(-len(split) // size), size) % len(split)
         batch_size = max(SMALLEST_EVALUATION_BATCH, self.config.training.batch_size)
         parts = []
-        for start in range(0, len(share), batch_size):
-            images_BcHW = _images(split, share[start : start + batch_size]).to(self.device, non_blocking=True)
+        for inputs in self._inputs(split).batches(torch.split(share, batch_size)):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-                parts.append(self.classifier(images_BcHW).float())
+                parts.append(self.phase.evaluated(inputs).float())
         by_rank_RmC = self.peers.gather(torch.cat(parts)).view(size, len(share), -1)
         return by_rank_RmC.transpose(0, 1).flatten(0, 1)[: len(split)]
+
+
+def _classifier(config: TrialConfig, data: TrialData, device: torch.device) -> Classifier | LinearClassifier:
+    """What learns, in its initial state: without its backbone where that stays frozen throughout."""
+    num_classes = len(data.classes)
+    if data.features_are_given:
+        torch.manual_seed(config.training.seed)
+        given_ND = data.train.features_ND
+        assert given_ND is not None
+        return LinearClassifier(given_ND.shape[1], num_classes, scaling=data.scaling).to(device)
+    if config.training.mode == "linear":
+        frozen_ND = with_frozen_features(data.train, config.model, device).features_ND
+        assert frozen_ND is not None
+        torch.manual_seed(config.training.seed)
+        return LinearClassifier(frozen_ND.shape[1], num_classes).to(device)
+    torch.manual_seed(config.training.seed)
+    return _whole_classifier(config, data).to(device)
+
+
+def _whole_classifier(config: TrialConfig, data: TrialData) -> Classifier:
+    return Classifier(
+        config.model.backbone,
+        num_classes=len(data.classes),
+        num_channels=data.num_channels,
+        weights=config.model.weights,
+        head=config.model.head,
+    )
+
+
+def _with_backbone(config: TrialConfig, data: TrialData, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the whole classifier whose head has learnt alone."""
+    classifier = _whole_classifier(config, data)
+    classifier.head.load_state_dict({name: weights[f"head.{name}"] for name in ("weight", "bias")})
+    return {name: tensor.detach().clone() for name, tensor in classifier.state_dict().items()}
 
 
 def _method(config: TrialConfig, data: TrialData) -> Method:
@@ -333,27 +409,11 @@ def _method(config: TrialConfig, data: TrialData) -> Method:
         raise TrainingError(f"method: {error}") from error
 
 
-def _optimizer(config: TrialConfig, classifier: Classifier, method: Method) -> torch.optim.Optimizer:
-    training = config.training
-    groups = classifier.parameter_groups(training.learning_rate, training.head_learning_rate_multiplier)
-    groups += method.parameter_groups(training.learning_rate)
+def _optimizer(training: Training, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     if training.optimizer == "adam":
         return torch.optim.Adam(groups, weight_decay=training.weight_decay, fused=True)
     momentum = 0.9 if training.momentum is None else training.momentum
     return torch.optim.SGD(groups, momentum=momentum, weight_decay=training.weight_decay, fused=True)
-
-
-def _shared_by_peers(classifier: Classifier, peers: Peers, device: torch.device) -> nn.Module:
-    if peers.size == 1:
-        return classifier
-    if device.type == "cuda":
-        synchronized = nn.SyncBatchNorm.convert_sync_batchnorm(classifier)  # type: ignore[no-untyped-call]
-        return DistributedDataParallel(synchronized, device_ids=[device])
-    return DistributedDataParallel(classifier)
-
-
-def _images(split: LabelledImages, positions: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
-    return torch.from_numpy(split.images_NcHW[split.rows_M[positions]])
 
 
 def order_of_epoch(num_images: int, *, seed: int, epoch: int) -> tuple[Tensor, Tensor]:

@@ -1,18 +1,23 @@
-"""What a trial trains on and is judged by: images, true labels, and the labels that it may see."""
+"""What a trial trains on and is judged by: images or features, true labels, and the labels that it may see.
+
+Shapes: N rows of a split of the dataset, M of them that belong to a split of the trial, C classes, D features.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, LabelFiles, Split, read_dataset
-from wsml_study.data.image_store import Progress, open_images
+from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, LabelFiles, Split, read_dataset
+from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_states import dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
+from wsml_study.data.stored_file import Progress
 from wsml_study.study.spec import Data
 
 Labels = npt.NDArray[np.int8]
@@ -20,44 +25,87 @@ Labels = npt.NDArray[np.int8]
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledImages:
-    """A split of a dataset.
+    """A split of a dataset, with images or with features in their place.
 
     Attributes:
-        images_NcHW: uint8, (N, channels, H, W), memory-mapped and read-only. A row per image of the dataset's split.
+        images_NcHW: uint8, (N, channels, H, W), read-only, a row per image of the dataset's split; memory-mapped, or
+            decoded when rows are asked for. None where there are features.
         rows_M: the rows that belong here; M may be smaller than N.
         truth_MC: int8 true states, +1, -1, or 0 where the dataset itself does not say.
         observed_MC: int8 states left to see.
+        features_ND: float32, read-only, given in place of images.
     """
 
-    images_NcHW: npt.NDArray[np.uint8]
+    images_NcHW: ImageRows | None = None
     rows_M: npt.NDArray[np.int64]
     truth_MC: Labels
     observed_MC: Labels
+    features_ND: npt.NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.images_NcHW is None) == (self.features_ND is None):
+            raise ValueError("expected images or features, got both or neither")
 
     def __len__(self) -> int:
         return len(self.rows_M)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """What makes given features comparable: (features - mean_D) / deviation_D."""
+
+    mean_D: npt.NDArray[np.float32]
+    deviation_D: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, features_MD: npt.NDArray[np.float32]) -> Scaling:
+        """Mean 0 and deviation 1 over these rows; a feature that never changes is only shifted.
+
+        >>> Scaling.of(np.array([[0, 7], [4, 7]], dtype=np.float32)).deviation_D
+        array([2., 1.], dtype=float32)
+        """
+        mean_D = features_MD.mean(axis=0, dtype=np.float64)
+        deviation_D = features_MD.std(axis=0, dtype=np.float64)
+        # Rounding leaves a constant a deviation that is not quite 0.
+        constant_D = deviation_D <= 1e-6 * np.abs(mean_D)
+        return cls(
+            mean_D=mean_D.astype(np.float32), deviation_D=np.where(constant_D, 1, deviation_D).astype(np.float32)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialData:
-    """The three splits that one trial works with."""
+    """The three splits that one trial works with.
+
+    Attributes:
+        classes: C names.
+        horizontal_flip: whether training images are mirrored.
+        scaling: of given features; None if they are taken as they are.
+    """
 
     classes: tuple[str, ...]
     train: LabelledImages
     validation: LabelledImages
     test: LabelledImages
     horizontal_flip: bool
+    scaling: Scaling | None = None
 
     @property
     def num_channels(self) -> int:
         """1 for gray images, 3 for RGB."""
+        assert self.train.images_NcHW is not None
         return int(self.train.images_NcHW.shape[1])
+
+    @property
+    def features_are_given(self) -> bool:
+        """Whether there are features in place of images."""
+        return self.train.features_ND is not None
 
 
 def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Progress | None = None) -> TrialData:
     """Read labels, hide most of them, hold out validation images, and open all images.
 
-    Images and labels of the last few datasets stay open, so that the trials of a warm worker share them.
+    Images, or features, and labels of the last few datasets stay open, so that the trials of a warm worker share them.
 
     Args:
         data: which dataset, and what to hide of it.
@@ -71,7 +119,9 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
         data.dataset.value,
         data.root,
         None if data.labels is None else LabelFiles(**data.labels.model_dump()),
+        None if data.features is None else FeatureFiles(**data.features.model_dump()),
         data.image_size,
+        data.store,
         cache_dir,
         progress,
     )
@@ -81,25 +131,28 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
 
     def part_of_train(rows_M: npt.NDArray[np.int64]) -> LabelledImages:
         return LabelledImages(
-            images_NcHW=images_by_split["train"],
+            **images_by_split["train"],
             rows_M=rows_M,
             truth_MC=dense_rows(truth_NC, rows_M),
             observed_MC=dense_rows(observed_NC, rows_M),
         )
 
-    test_rows = np.arange(len(dataset.test))
+    train, test_rows = part_of_train(train_rows), np.arange(len(dataset.test))
     test_labels_NC = dense_rows(dataset.test.labels_NC, test_rows)
     return TrialData(
         classes=dataset.classes,
-        train=part_of_train(train_rows),
+        train=train,
         validation=part_of_train(validation_rows),
         test=LabelledImages(
-            images_NcHW=images_by_split["test"],
+            **images_by_split["test"],
             rows_M=test_rows,
             truth_MC=test_labels_NC,
             observed_MC=test_labels_NC,
         ),
         horizontal_flip=dataset.horizontal_flip if data.horizontal_flip is None else data.horizontal_flip,
+        scaling=None
+        if train.features_ND is None or data.feature_scaling == "none"
+        else Scaling.of(train.features_ND[train.rows_M]),
     )
 
 
@@ -108,14 +161,28 @@ def _open_dataset(
     name: str,
     root: str | None,
     labels: LabelFiles | None,
+    features: FeatureFiles | None,
     image_size: int | None,
+    store: Kind | None,
     cache_dir: Path | None,
     progress: Progress | None,
-) -> tuple[Dataset, dict[str, npt.NDArray[np.uint8]]]:
-    dataset = read_dataset(name, root=root, labels=labels)
+) -> tuple[Dataset, dict[str, dict[str, Any]]]:
+    """The dataset, and what its splits have in the place of images, as arguments of `LabelledImages`."""
+    dataset = read_dataset(name, root=root, labels=labels, features=features)
 
-    def images_of(split: Split) -> npt.NDArray[np.uint8]:
-        size = image_size or dataset.image_size
-        return open_images(split.images, size=size, channels=dataset.channels, cache_dir=cache_dir, progress=progress)
+    def images_of(split: Split) -> dict[str, Any]:
+        if isinstance(split.images, GivenFeatures):
+            return {"features_ND": split.images.values_ND}
+        assert dataset.image_size is not None
+        assert dataset.channels is not None
+        images_NcHW = open_images(
+            split.images,
+            size=image_size or dataset.image_size,
+            channels=dataset.channels,
+            kind=store,
+            cache_dir=cache_dir,
+            progress=progress,
+        )
+        return {"images_NcHW": images_NcHW}
 
     return dataset, {"train": images_of(dataset.train), "test": images_of(dataset.test)}

@@ -87,7 +87,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             result = self._ask("epoch")
         except TrainingError as error:
             return {"error": str(error), DONE: True}
-        done = result["epoch"] >= self._trial_config.training.epochs
+        done = result["epoch"] >= self._trial_config.training.total_epochs
         value = result["best_val_map" if self._trial_config.objective.metric == "best_val_map" else "val_map"]
         report = self._notices() | {
             "epoch": result["epoch"],

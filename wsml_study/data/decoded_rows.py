@@ -1,0 +1,89 @@
+"""Images that are decoded anew whenever a batch asks for them, in threads, in place of an array of all of them.
+
+Shapes: N images, B of them asked for, c channels, H = W = size pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from wsml_study.errors import DataError
+
+MODES = {1: "L", 3: "RGB"}
+
+Images = npt.NDArray[np.uint8]
+OpenPicture = Callable[[int], Image.Image]
+"""Row -> picture, any size and mode."""
+
+
+class DecodedRows:
+    """Stands for an array of images (N, channels, H, W) uint8; `images[rows_B]` decodes those rows."""
+
+    def __init__(
+        self,
+        open_picture: OpenPicture,
+        shape: tuple[int, ...],
+        *,
+        identity: str,
+        name_of: Callable[[int], str],
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            open_picture: opens the picture of a row.
+            shape: (N, channels, H, W).
+            identity: stands for everything that decides the pixels.
+            name_of: what to call a row in an error.
+        """
+        self.shape = shape
+        self.identity = identity
+        self._open_picture = open_picture
+        self._name_of = name_of
+        self._threads: ThreadPoolExecutor | None = None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows_B: npt.NDArray[np.int64]) -> Images:
+        """Images (B, channels, H, W) of these rows.
+
+        Raises:
+            DataError: one cannot be decoded.
+        """
+        images_BcHW = np.empty((len(rows_B), *self.shape[1:]), dtype=np.uint8)
+
+        def decode(place: int) -> str | None:
+            return decode_into(images_BcHW[place], self._open_picture, int(rows_B[place]))
+
+        for row, failure in zip(rows_B, self._pool().map(decode, range(len(rows_B))), strict=True):
+            if failure is not None:
+                raise DataError(f"{self._name_of(int(row))} cannot be decoded: {failure}; `wsml-study data verify`")
+        return images_BcHW
+
+    def _pool(self) -> ThreadPoolExecutor:
+        import torch  # which knows how many threads this process is to use, and which readers of labels do without
+
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(max_workers=torch.get_num_threads(), thread_name_prefix="decode")
+        return self._threads
+
+
+def decode_into(image_cHW: Images, open_picture: OpenPicture, row: int) -> str | None:
+    """Decode and resize the picture of a row into an array; why it cannot be read, or None."""
+    channels, height, width = image_cHW.shape
+    try:
+        with open_picture(row) as picture:
+            resized = picture.convert(MODES[channels])
+            if resized.size != (width, height):
+                resized = resized.resize((width, height), Image.Resampling.BILINEAR)
+    except UnidentifiedImageError:
+        return "not an image of a known format"
+    except Exception as error:  # a damaged file can make a decoder raise anything
+        return str(error) or type(error).__name__
+    image_cHW[:] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
+    return None

@@ -1,0 +1,80 @@
+"""Features of images under a frozen backbone, computed once and kept in the cache as the image store keeps images.
+
+Shapes: N images, D features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wsml_study.data.stored_file import Progress, default_cache_dir, made_once, make_array, open_array
+from wsml_study.errors import DataError
+
+VERSION = 1
+"""Part of every fingerprint. Raise it when the same images and weights would give other features."""
+
+ROWS_PER_BLOCK = 64
+"""Images that go through the backbone at a stretch."""
+
+WHAT = "features"
+
+Features = npt.NDArray[np.float32]
+
+
+def stored_features(
+    *,
+    images: str,
+    backbone: str,
+    num_images: int,
+    num_features: Callable[[], int],
+    compute: Callable[[range], Features],
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """Features (N, D) float32, memory-mapped and read-only; computed now if never before.
+
+    Several processes may ask for the same features at once: one does the work, the others wait for it; a process that
+    is killed leaves the rest to the next one.
+
+    Args:
+        images: stands for everything that decides the pixels.
+        backbone: stands for everything that turns pixels into features: network, weights, mirroring.
+        num_images: N.
+        num_features: says D, asked only where they are computed.
+        compute: gives the features (B, D) of a block of rows.
+        cache_dir: folder of the cache; `default_cache_dir()` if None.
+        progress: told how far the work has got.
+
+    Raises:
+        DataError: the cache cannot be written or is damaged, or a feature is not a finite number.
+    """
+    digest = hashlib.sha256("\0".join([f"{VERSION} {num_images}", images, backbone]).encode()).hexdigest()
+    stored = (cache_dir or default_cache_dir()) / f"features-{digest[:32]}.npy"
+
+    def fill(features_ND: Features, blocks: list[range]) -> Iterator[range]:
+        for block in blocks:
+            features_BD = compute(block)
+            if not np.isfinite(features_BD).all():
+                raise DataError("the frozen backbone gives features that are not finite; its weights are damaged")
+            features_ND[block.start : block.stop] = features_BD
+            yield block
+
+    def make() -> None:
+        make_array(
+            stored,
+            (num_images, num_features()),
+            np.float32,
+            rows_per_block=ROWS_PER_BLOCK,
+            fill=fill,
+            check=lambda: None,
+            what=WHAT,
+            progress=progress,
+        )
+
+    made_once(stored, make, what=WHAT)
+    return open_array(stored, (num_images, None), np.float32, what=WHAT)

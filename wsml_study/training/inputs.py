@@ -1,0 +1,101 @@
+"""What a classifier is given, batch by batch on its device: images as they are stored, or features.
+
+Shapes: M rows of a split, B of a batch, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from wsml_study.data.decoded_rows import DecodedRows
+from wsml_study.training.trial_data import LabelledImages
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Inputs(Protocol):
+    """The inputs of one split."""
+
+    def batches(self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None) -> Iterator[Tensor]:
+        """Inputs (B, ...) on the device, batch by batch.
+
+        Args:
+            positions: rows of the split, int64 (B,) on the CPU, for each batch.
+            mirrored_M: which rows are to be mirrored, on the CPU; None for none.
+        """
+
+
+class ImageInputs:
+    """Images (B, channels, H, W) uint8 as they are stored; mirrored on the device."""
+
+    def __init__(self, split: LabelledImages, device: torch.device, *, flips: bool) -> None:
+        """Nothing is fetched yet.
+
+        Args:
+            split: rows with images.
+            device: where batches are wanted.
+            flips: whether what is to be mirrored is.
+        """
+        self._split, self._device, self._flips = split, device, flips
+        # Decoding and copying to a GPU take long enough to be done while the batch before is learnt from.
+        self._ahead = device.type == "cuda" or isinstance(split.images_NcHW, DecodedRows)
+
+    def batches(self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None) -> Iterator[Tensor]:
+        """As `Inputs` says."""
+        fetched = one_ahead(self._fetch, positions) if self._ahead else map(self._fetch, positions)
+        for positions_B, images_BcHW in zip(positions, fetched, strict=True):
+            images_BcHW = images_BcHW.to(self._device, non_blocking=True)
+            if self._flips and mirrored_M is not None:
+                flip_B = mirrored_M[positions_B].to(self._device).view(-1, 1, 1, 1)
+                images_BcHW = torch.where(flip_B, images_BcHW.flip(-1), images_BcHW)
+            yield images_BcHW
+
+    def _fetch(self, positions_B: Tensor) -> Tensor:
+        images_NcHW = self._split.images_NcHW
+        assert images_NcHW is not None
+        images_BcHW = torch.from_numpy(images_NcHW[self._split.rows_M[positions_B.numpy()]])
+        return images_BcHW.pin_memory() if self._device.type == "cuda" else images_BcHW
+
+
+class FeatureInputs:
+    """Features (B, D) out of one tensor that is on the device already."""
+
+    def __init__(self, features_MD: Tensor, mirrored_features_MD: Tensor | None = None) -> None:
+        """Keep the features of a split.
+
+        Args:
+            features_MD: float32, of each row.
+            mirrored_features_MD: of each row's mirrored image; None if rows are never mirrored.
+        """
+        self.features_MD, self.mirrored_features_MD = features_MD, mirrored_features_MD
+
+    def batches(self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None) -> Iterator[Tensor]:
+        """As `Inputs` says."""
+        for positions_B in positions:
+            on_device_B = positions_B.to(self.features_MD.device)
+            features_BD = self.features_MD[on_device_B]
+            if self.mirrored_features_MD is not None and mirrored_M is not None:
+                flip_B = mirrored_M[positions_B].to(self.features_MD.device).view(-1, 1)
+                features_BD = torch.where(flip_B, self.mirrored_features_MD[on_device_B], features_BD)
+            yield features_BD
+
+
+def one_ahead(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Results in order; each is worked out in a thread while the one before is used."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch") as executor:
+        try:
+            next_result = executor.submit(work, items[0]) if items else None
+            for item in items[1:]:
+                assert next_result is not None
+                result, next_result = next_result.result(), executor.submit(work, item)
+                yield result
+            if next_result is not None:
+                yield next_result.result()
+        finally:
+            executor.shutdown(cancel_futures=True)

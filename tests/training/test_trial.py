@@ -28,7 +28,13 @@ def striped_images(num_images: int, seed: int) -> LabelledImages:
     observed = np.zeros_like(truth)
     for row in range(num_images):
         observed[row, draw.choice(np.flatnonzero(truth[row] > 0))] = 1
-    return LabelledImages(images_NcHW=images, rows_M=np.arange(num_images), truth_MC=truth, observed_MC=observed)
+    return LabelledImages(
+        images_NcHW=images,
+        names_N=tuple(f"{seed}-{row}" for row in range(num_images)),
+        rows_M=np.arange(num_images),
+        truth_MC=truth,
+        observed_MC=observed,
+    )
 
 
 def small_data(num_train: int = 50) -> TrialData:

@@ -20,6 +20,7 @@ class TrialState(StrEnum):
     FAILED = "failed"
 
 
+RUN_KEYS = ("time", "environment", "data_fingerprint")
 ENDED = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED)
 
 
@@ -83,13 +84,14 @@ class StudyHistory:
     Attributes:
         trials: by number.
         classes: names, in the order of every AP per class.
-        num_runs: how often the study was started or went on.
+        runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
+            them (it has not in version 0.1).
         num_trials: how many trials the newest run wants the study to have; None before the first run.
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
-    num_runs: int = 0
+    runs: tuple[dict[str, Any], ...] = ()
     num_trials: int | None = None
 
     @classmethod
@@ -104,7 +106,7 @@ class StudyHistory:
         """Add one event."""
         if event["event"] == "run":
             self.classes = tuple(event["classes"])
-            self.num_runs += 1
+            self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
             self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
             return
         if event["event"] == "created":

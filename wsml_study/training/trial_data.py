@@ -30,6 +30,7 @@ class LabelledImages:
     Attributes:
         images_NcHW: uint8, (N, channels, H, W), read-only, a row per image of the dataset's split; memory-mapped, or
             decoded when rows are asked for. None where there are features.
+        names_N: what each of these images is called.
         rows_M: the rows that belong here; M may be smaller than N.
         truth_MC: int8 true states, +1, -1, or 0 where the dataset itself does not say.
         observed_MC: int8 states left to see.
@@ -37,6 +38,7 @@ class LabelledImages:
     """
 
     images_NcHW: ImageRows | None = None
+    names_N: tuple[str, ...]
     rows_M: npt.NDArray[np.int64]
     truth_MC: Labels
     observed_MC: Labels
@@ -132,6 +134,7 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
     def part_of_train(rows_M: npt.NDArray[np.int64]) -> LabelledImages:
         return LabelledImages(
             **images_by_split["train"],
+            names_N=dataset.train.names,
             rows_M=rows_M,
             truth_MC=dense_rows(truth_NC, rows_M),
             observed_MC=dense_rows(observed_NC, rows_M),
@@ -145,6 +148,7 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
         validation=part_of_train(validation_rows),
         test=LabelledImages(
             **images_by_split["test"],
+            names_N=dataset.test.names,
             rows_M=test_rows,
             truth_MC=test_labels_NC,
             observed_MC=test_labels_NC,

@@ -19,6 +19,7 @@ from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.tuning.cluster import Slots, gpus_per_worker, ray_session
 from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, rule_of
+from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
@@ -96,7 +97,13 @@ def run_study(
                 listener.on_phase("reading data")
                 data = open_trial_data(study.data, progress=listener.on_images)
                 _check_models(study)
-                log.append("run", classes=list(data.classes), num_trials=total)
+                log.append(
+                    "run",
+                    classes=list(data.classes),
+                    num_trials=total,
+                    environment=environment(),
+                    data_fingerprint=data_fingerprint(data),
+                )
                 listener.on_phase("starting Ray")
                 with ray_session(address, storage.folder / "ray.log"):
                     preflight(study, storage, listener.on_notice)
@@ -192,7 +199,7 @@ def _run_trials(
             trial_name_creator=_trial_folder_name,
         ),
         run_config=tune.RunConfig(
-            name=f"run_{log.history.num_runs:04d}",
+            name=f"run_{len(log.history.runs):04d}",
             storage_path=scratch,
             storage_filesystem=filesystem,
             failure_config=tune.FailureConfig(max_failures=study.retries),

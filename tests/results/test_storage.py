@@ -9,8 +9,9 @@ import pytest
 
 from tests.storage_server import CREDENTIALS, bucket
 from wsml_study.errors import ResultsError
+from wsml_study.results.events import read_events
 from wsml_study.results.storage import SEGMENT_BYTES, EventMirror, StudyStorage, open_storage
-from wsml_study.tuning.event_log import EventLog, read_events
+from wsml_study.tuning.event_log import EventLog
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from wsml_study.errors import ResultsError
+from wsml_study.results.events import read_events
 from wsml_study.results.history import TrialState
-from wsml_study.tuning.event_log import EventLog, read_events
+from wsml_study.tuning.event_log import EventLog
 
 
 def created(log: EventLog, trial: int) -> None:

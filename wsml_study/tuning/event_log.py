@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError
+from wsml_study.results.events import read_events
 from wsml_study.results.history import StudyHistory
 from wsml_study.results.storage import EventMirror
 
@@ -78,26 +79,6 @@ class EventLog:
             if whole < len(content):
                 self.dropped = content[whole:].decode("utf-8", errors="replace")
                 file.truncate(whole)
-
-
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """All whole events of a log, oldest first. A last line without a line end is still being written: left out.
-
-    Raises:
-        ResultsError: a line is not an event.
-    """
-    text = path.read_text(encoding="utf-8")
-    events = []
-    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
-        try:
-            event = json.loads(line)
-            events.append(event | {"event": event["event"]})
-        except (ValueError, KeyError, TypeError) as error:
-            raise ResultsError(
-                f"{path}:{number}: expected an event as one JSON object, got {line[:60]!r}; the log is damaged: "
-                f"restore it from a copy, or set the study aside with --restart"
-            ) from error
-    return events
 
 
 def _cannot_write(path: Path, error: OSError) -> ResultsError:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wsml_study.errors import ResultsError
+from wsml_study.results.events import read_events
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
 from wsml_study.results.storage import EVENTS, StudyStorage, open_storage
 from wsml_study.results.wording import describe, duration
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
-from wsml_study.tuning.event_log import read_events
 from wsml_study.tuning.lease import Driver, read_lease
 
 if TYPE_CHECKING:

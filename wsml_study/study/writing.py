@@ -12,7 +12,7 @@ from wsml_study.study.yaml_tree import scalar
 WIDEST = 100
 """Columns that a mapping on one line may take."""
 
-PLAIN = re.compile(r"[A-Za-z0-9_./-][A-Za-z0-9_./+=@-]*")
+PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+=@-]*")
 """Text that needs no quotes in any position, unless it would read as a number, true, false or null."""
 
 ONLY_FOR_A_SEARCH = ("sampler", "early_stopping", "trials")

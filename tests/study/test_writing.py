@@ -102,6 +102,7 @@ def test_a_config_with_nothing_to_search_says_nothing_of_searching(make_study: M
         ("", '""'),
         ("a b", '"a b"'),
         ("- x", '"- x"'),
+        ("-", '"-"'),
         ('say "no"\\', '"say \\"no\\"\\\\"'),
         ("a\nb", '"a\\U0000000Ab"'),
         ("\u00e9t\u00e9", '"\u00e9t\u00e9"'),

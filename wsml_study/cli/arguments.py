@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,21 @@ def read(path: Path, storage: str | None, data_root: str | None) -> Study:
     if data_root is not None:
         study = study.model_copy(update={"data": study.data.model_copy(update={"root": data_root})})
     return study
+
+
+def read_or_recall(study: Path, storage: str | None, data_root: str | None) -> Study:
+    """The study of a file, or the one whose results a folder holds."""
+    if not study.is_dir():
+        return read(study, storage, data_root)
+    folder = study.absolute()
+    description = read(folder / "study.yaml", str(folder.parent), data_root)
+    return description.model_copy(update={"name": folder.name})
+
+
+def argument(study: Path, storage: str | None) -> str:
+    """How the user names the study to a further command."""
+    named = shlex.quote(str(study))
+    return named if storage is None else f"{named} --storage {shlex.quote(storage)}"
 
 
 def folder_of(study: Path, storage: str | None) -> Path:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Storage, StudyOrFolder, folder_of
+from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of
+from wsml_study.cli.output import FormatOption, OutputFile, deliver
+from wsml_study.results.formats import Format
 
 PANEL = "What it found"
 
@@ -25,13 +27,27 @@ class Per(StrEnum):
 @app.command(rich_help_panel=PANEL)
 def results(
     study: StudyOrFolder,
-    top: Annotated[int | None, typer.Option(min=1, help="Only the best so many trials.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Only trials of which this holds, such as \"method == 'LL-R' and value > 80\".")
+    ] = None,
+    per: Annotated[str | None, typer.Option(help="Only the best of each value of this column, such as method.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only the best so many trials, of each with --per.")] = None,
+    sort: Annotated[str | None, typer.Option(help="Show them by this column, instead of best first.")] = None,
+    descending: Annotated[bool, typer.Option("--descending", help="... from the largest value on.")] = False,
+    form: FormatOption = None,
+    output: OutputFile = None,
     storage: Storage = None,
 ) -> None:
-    """Show a study's trials, best first, also while it runs."""
-    from wsml_study.results.summary import trials_table
+    """Show a study's trials, best first, also while it runs, and what is sure of them."""
+    from wsml_study.results.selection import select_trials
+    from wsml_study.results.summary import answer, trials_table
 
-    for line in trials_table(folder_of(study, storage), top=top):
+    folder = folder_of(study, storage)
+    trials = select_trials(folder, where=where, per=per, top=top, sort=sort, descending=descending)
+    if output is not None or form not in (None, Format.TABLE):
+        deliver(trials, form, output)
+        return
+    for line in [*trials_table(trials.to_pandas()), "", *answer(folder, study_argument=argument(study, storage))]:
         print(line)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Address, DataRoot, Storage, StudyFile, progress_of, read, screen, show
+from wsml_study.cli.arguments import Address, DataRoot, Storage, StudyFile, argument, progress_of, read, screen, show
 
 if TYPE_CHECKING:
     from wsml_study.study.spec import Study
@@ -47,17 +46,24 @@ def run(
         _watch(description)
         return
     from wsml_study.results.summary import study_summary
-    from wsml_study.tuning.run import run_study
+    from wsml_study.tuning.confirmation import run_and_confirm
 
     console = screen()
     with progress_of(console, description) as progress:
-        outcome = run_study(description, progress, num_trials=trials, restart=restart, address=address)
-    argument = str(study) if storage is None else f"{study} --storage {shlex.quote(storage)}"
+        search, confirmation = run_and_confirm(
+            description, progress, num_trials=trials, restart=restart, address=address
+        )
     show(
         console,
-        study_summary(outcome.folder, place=outcome.place, num_trials=outcome.num_trials, study_argument=argument),
+        study_summary(
+            search.folder,
+            place=search.place,
+            num_trials=search.num_trials,
+            study_argument=argument(study, storage),
+        ),
     )
-    if not outcome.finished and not outcome.stopped_on_request:
+    last = confirmation or search
+    if not last.finished and not last.stopped_on_request:
         raise typer.Exit(130)
 
 

@@ -39,7 +39,8 @@ class TrialHistory:
         checkpoint: (epoch, folder) of the newest checkpoint, or None.
         error: why the trial failed.
         sampler_state: what the sampler wants to find again with the trial.
-        test: test metrics of a final training.
+        test: test metrics of the best epoch, of trials that are tested.
+        confirms: the trial of the search whose config this one runs again.
         started, ended: seconds since 1970.
     """
 
@@ -54,6 +55,7 @@ class TrialHistory:
     error: str | None = None
     sampler_state: dict[str, Any] = field(default_factory=dict)
     test: dict[str, Any] | None = None
+    confirms: int | None = None
     started: float | None = None
     ended: float | None = None
 
@@ -116,6 +118,7 @@ class StudyHistory:
                 values=dict(event["values"]),
                 config=dict(event["config"]),
                 sampler_state=dict(event["sampler_state"]),
+                confirms=event.get("confirms"),
             )
             return
         trial = self.trials[event["trial"]]

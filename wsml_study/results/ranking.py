@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from wsml_study.results.tables import read_table
+
+UPPER_BOUND = "full"
+"""The method that sees every true label: what the others could reach at most, not an answer."""
 
 
 def ranked_trials(folder: Path) -> pd.DataFrame:
@@ -15,10 +19,21 @@ def ranked_trials(folder: Path) -> pd.DataFrame:
     Raises:
         ResultsError: the folder holds no study's tables.
     """
-    trials: pd.DataFrame = read_table(folder, "trials").to_pandas()
+    return ranked(read_table(folder, "trials"))
+
+
+def ranked(table: pa.Table) -> pd.DataFrame:
+    """The trials of a table, best value first, those without a value last; `rank` counts from 1."""
+    trials: pd.DataFrame = table.to_pandas()
     trials = trials.sort_values(["value", "trial"], ascending=[False, True], na_position="last", ignore_index=True)
     trials.insert(0, "rank", range(1, len(trials) + 1))
     return trials
+
+
+def contenders(ranked: pd.DataFrame) -> pd.DataFrame:
+    """Trials that saw no more than the observed labels; all trials if every one saw more."""
+    some = ranked[ranked["method"] != UPPER_BOUND]
+    return some if some["value"].notna().any() else ranked
 
 
 def best_per_method(ranked: pd.DataFrame) -> pd.DataFrame:

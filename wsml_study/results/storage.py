@@ -173,6 +173,14 @@ class StudyStorage:
             remote = RemoteFolder(filesystem=remote.filesystem, path=f"{path}/{name}", uri=f"{uri}/{name}")
         return StudyStorage(folder=self.folder.with_name(name), remote=remote)
 
+    def inside(self, name: str) -> StudyStorage:
+        """The place of a study that belongs to this one, in its folder."""
+        remote = self.remote
+        if remote is not None:
+            path, uri = f"{remote.path}/{name}", f"{remote.uri}/{name}"
+            remote = RemoteFolder(filesystem=remote.filesystem, path=path, uri=uri)
+        return StudyStorage(folder=self.folder / name, remote=remote)
+
     def move_to(self, other: StudyStorage) -> None:
         """Rename the study's folder."""
         if self.remote is None:

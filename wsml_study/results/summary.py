@@ -8,34 +8,33 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.ranking import best_per_method, ranked_trials
+from wsml_study.results.confirmation import CONFIRMATION, confirmed_ranking, read_confirmation
+from wsml_study.results.formats import aligned, number, percent
+from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
+from wsml_study.results.statistics import estimate
 from wsml_study.results.storage import open_storage
+from wsml_study.results.tables import searched_keys
+from wsml_study.results.wording import describe, short_names
+from wsml_study.study.identity import without_seeds
+from wsml_study.study.spec import TrialConfig
 
 WHAT_DECIDES = {"method.name"}
-UPPER_BOUND = "full"
-"""The method that sees every true label: what the others could reach at most, not an answer."""
 
 
-def trials_table(folder: Path, *, top: int | None = None) -> list[str]:
-    """Ranked trials as aligned columns.
-
-    Raises:
-        ResultsError: the folder holds no study's tables.
-    """
-    ranked = ranked_trials(folder)
-    shown = ranked.head(top or len(ranked))
-    searched = [key for key in _searched_keys(ranked) if key not in WHAT_DECIDES]
+def trials_table(trials: pd.DataFrame) -> list[str]:
+    """Ranked trials as aligned columns."""
+    searched = short_names(key for key in searched_keys(trials.columns) if key not in WHAT_DECIDES)
     columns = {
-        "rank": shown["rank"].astype(str),
-        "trial": shown["trial"].astype(str),
-        "method": shown["method"],
-        **{key.rpartition(".")[2]: shown[key].map(_number) for key in searched},
-        "val mAP": shown["value"].map(_percent),
-        "best epoch": shown["best_epoch"].map(_number),
-        "epochs": shown["last_epoch"].astype(str),
-        "state": shown["state"] + shown["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
+        "rank": trials["rank"].astype(str),
+        "trial": trials["trial"].astype(str),
+        "method": trials["method"],
+        **{name: trials[key].map(number) for key, name in searched.items()},
+        "val mAP": trials["value"].map(percent),
+        "best epoch": trials["best_epoch"].map(number),
+        "epochs": trials["last_epoch"].astype(str),
+        "state": trials["state"] + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
     }
-    return _aligned({name: list(values) for name, values in columns.items()})
+    return aligned({name: list(values) for name, values in columns.items()})
 
 
 def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: str) -> list[str]:
@@ -47,19 +46,34 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         f"{folder.name}: {ended} of {num_trials} trials ended ({counts.get('complete', 0)} complete, "
         f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)",
         "",
-        *trials_table(folder),
+        *trials_table(ranked),
         "",
-        *_answer(ranked),
+        *answer(folder, study_argument=study_argument),
         f"Tables: {_short(place)}/trials.parquet, epochs.parquet, classes.parquet",
     ]
     if ended < num_trials:
         return [*lines, "Not finished; nothing is lost. Go on with the same command."]
     if ranked["value"].notna().any():
-        best = _contenders(ranked).iloc[0]
-        config = f"configs/{folder.name}-{best['method']}-trial{best['trial']}.yaml"
-        lines += ["Next:", f"  wsml-study export {study_argument} --per method -o configs/"]
-        lines += [f"  wsml-study train {config} --seeds 3"]
+        lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines
+
+
+def answer(folder: Path, *, study_argument: str) -> list[str]:
+    """What a study says so far. The best value of a search is not an answer, and never stands here as one.
+
+    Args:
+        folder: of the study's results.
+        study_argument: how the user names the study to commands.
+    """
+    ranked = ranked_trials(folder)
+    if not ranked["value"].notna().any():
+        return ["No trial ended an epoch."]
+    if ranked["confirms"].notna().any():
+        return []  # the runs of a confirmation: their study has the answer
+    confirmation = read_confirmation(folder)
+    if confirmation is not None:
+        return [*confirmation.lines(), *_upper_bound(ranked)]
+    return [*_not_confirmed(ranked, study_argument), *_upper_bound(ranked)]
 
 
 def training_summary(folder: Path) -> list[str]:
@@ -68,12 +82,12 @@ def training_summary(folder: Path) -> list[str]:
     if trials.empty:
         return ["No seed has been trained to its end yet; the same command goes on."]
     seeds = [json.loads(values)["training.seed"] for values in trials["values"]]
-    lines = _aligned(
+    lines = aligned(
         {
             "seed": [str(seed) for seed in seeds],
-            "best epoch": trials["best_epoch"].map(_number).tolist(),
-            "val mAP": trials["value"].map(_percent).tolist(),
-            "test mAP": trials["test_map"].map(_percent).tolist(),
+            "best epoch": trials["best_epoch"].map(number).tolist(),
+            "val mAP": trials["value"].map(percent).tolist(),
+            "test mAP": trials["test_map"].map(percent).tolist(),
             "model": [f"{_short(str(folder))}/seed_{seed}" for seed in seeds],
         }
     )
@@ -91,61 +105,53 @@ def study_folder(name: str, storage: str) -> Path:
     place = open_storage(storage, name)
     if not place.exists():
         raise ResultsError(f"{place.described}: no results of study {name} yet; `wsml-study run` makes them")
+    confirmation = place.inside(CONFIRMATION)
+    if confirmation.exists():
+        confirmation.fetch()
     return place.fetch()
 
 
-def _answer(ranked: pd.DataFrame) -> list[str]:
-    methods = best_per_method(ranked)
-    if methods.empty:
-        return ["No trial ended an epoch."]
-    upper_bound = methods[methods["method"] == UPPER_BOUND]
-    best = _contenders(methods).iloc[0]
-    searched = {key.rpartition(".")[2]: best[key] for key in _searched_keys(ranked) if key not in WHAT_DECIDES}
-    at = ", ".join(f"{name} {_number(value)}" for name, value in searched.items() if _number(value) != "-")
-    lines = [
-        f"Best in this search: {best['method']}{f' at {at}' if at else ''}, "
-        f"{best['value']:.2f} % validation mAP (trial {best['trial']})"
+def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:
+    some = contenders(ranked.dropna(subset=["value"]))
+    if some["config"].nunique() > 1 and some["config"].map(_identity).nunique() == 1:
+        mean = estimate(some["value"].tolist())
+        return [
+            f"These {len(some)} trials are one config with other seeds: {mean.mean:.2f} % validation mAP on average "
+            f"({mean.low:.2f} to {mean.high:.2f}); what they differ by is what seeds do."
+        ]
+    best = some.iloc[0]
+    return [
+        f"The search leads with {describe(json.loads(best['values']))} (trial {best['trial']}); not confirmed yet, and "
+        f"the best of a search flatters itself: wsml-study confirm {study_argument}"
     ]
-    baseline = methods[methods["method"] == "AN"]
-    if best["method"] != "AN" and not baseline.empty:
-        gain = best["value"] - baseline.iloc[0]["value"]
-        lines.append(f"That is {gain:.2f} points above the best AN trial ({baseline.iloc[0]['value']:.2f} %).")
-    if best["method"] != UPPER_BOUND and not upper_bound.empty:
-        lines.append(
-            f"With all labels ({UPPER_BOUND}), which is no contender, it is {upper_bound.iloc[0]['value']:.2f} %."
-        )
-    lines.append("The best of a search flatters itself: train it over several seeds before you quote a figure.")
-    return lines
 
 
-def _contenders(ranked: pd.DataFrame) -> pd.DataFrame:
-    """Trials that saw no more than the observed labels; all trials if every one saw more."""
-    contenders = ranked[ranked["method"] != UPPER_BOUND]
-    return contenders if contenders["value"].notna().any() else ranked
+def _upper_bound(ranked: pd.DataFrame) -> list[str]:
+    """What the search reached with all labels, where it tried that beside others."""
+    some = ranked.dropna(subset=["value"])
+    full = some[some["method"] == UPPER_BOUND]
+    if full.empty or len(full) == len(some):
+        return []
+    return [f"With all labels ({UPPER_BOUND}), which is no contender, the search reached {full['value'].max():.2f} %."]
 
 
-def _searched_keys(ranked: pd.DataFrame) -> list[str]:
-    return list(ranked.columns[list(ranked.columns).index("config") + 1 :])
+def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> list[str]:
+    confirmation = read_confirmation(folder)
+    if confirmation is not None and confirmation.configs:
+        best, by, first = confirmed_ranking(folder).iloc[0], "--by confirmed", []
+    else:
+        best, by = contenders(ranked).iloc[0], "--per method"
+        first = [f"  wsml-study confirm {study_argument}"]
+    config = f"configs/{folder.name}-{best['method']}-trial{best['trial']}.yaml"
+    return [
+        *first,
+        f"  wsml-study export {study_argument} {by} -o configs/",
+        f"  wsml-study train {config} --seeds 3",
+    ]
 
 
-def _aligned(columns: dict[str, list[str]]) -> list[str]:
-    widths = {name: max(len(name), *(len(value) for value in values), 0) for name, values in columns.items()}
-    rows = zip(*columns.values(), strict=True)
-    lines = ["  ".join(name.ljust(widths[name]) for name in columns)]
-    lines += ["  ".join(value.ljust(width) for value, width in zip(row, widths.values(), strict=True)) for row in rows]
-    return [line.rstrip() for line in lines]
-
-
-def _number(value: object) -> str:
-    if value is None or pd.isna(value):  # type: ignore[call-overload]
-        return "-"
-    if isinstance(value, float):
-        return str(int(value)) if value == int(value) and abs(value) >= 1 else f"{value:.4g}"
-    return str(value)
-
-
-def _percent(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.2f}"
+def _identity(config: str) -> str:
+    return without_seeds(TrialConfig.model_validate_json(config))
 
 
 def _short(place: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from wsml_study.results.files import write_whole
 from wsml_study.results.history import StudyHistory, TrialHistory
 from wsml_study.study.spec import Parameter, Study
 
-PERCENT = {"unit": "percent, mean over classes"}
-NATS = {"unit": "nats, mean binary cross-entropy"}
-SECONDS = {"unit": "s"}
-SINCE_1970 = {"unit": "s since 1970-01-01 UTC"}
+PERCENT = "percent, mean over classes"
+NATS = "nats, mean binary cross-entropy"
+SECONDS = "s"
+SINCE_1970 = "s since 1970-01-01 UTC"
 VERSION = "1"
 
 
@@ -27,23 +27,33 @@ def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
     return pa.schema(fields, metadata={"wsml_study.table": table, "wsml_study.version": VERSION})
 
 
+def _column(name: str, kind: pa.DataType, meaning: str, *, unit: str | None = None, nullable: bool = False) -> pa.Field:
+    metadata = {"meaning": meaning} | ({} if unit is None else {"unit": unit})
+    return pa.field(name, kind, nullable=nullable, metadata=metadata)
+
+
+def _maybe(name: str, kind: pa.DataType, meaning: str, *, unit: str | None = None) -> pa.Field:
+    return _column(name, kind, meaning, unit=unit, nullable=True)
+
+
 TRIALS = _schema(
     "trials",
     [
-        pa.field("study", pa.string(), nullable=False),
-        pa.field("trial", pa.int32(), nullable=False),
-        pa.field("state", pa.string(), nullable=False),  # running | complete | stopped | failed
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), metadata=PERCENT),  # the objective; null before the first epoch
-        pa.field("best_epoch", pa.int32()),
-        pa.field("last_epoch", pa.int32(), nullable=False),
-        pa.field("test_map", pa.float64(), metadata=PERCENT),  # final training alone
-        pa.field("attempts", pa.int32(), nullable=False),
-        pa.field("error", pa.string()),
-        pa.field("started", pa.float64(), metadata=SINCE_1970),
-        pa.field("ended", pa.float64(), metadata=SINCE_1970),
-        pa.field("values", pa.string(), nullable=False, metadata={"format": "JSON, dotted path -> suggested value"}),
-        pa.field("config", pa.string(), nullable=False, metadata={"format": "JSON of the trial config"}),
+        _column("study", pa.string(), "name of the study"),
+        _column("trial", pa.int32(), "number of the trial, from 0, in the order of creation"),
+        _column("state", pa.string(), "running, complete, stopped (early) or failed"),
+        _column("method", pa.string(), "how unobserved labels are treated"),
+        _maybe("value", pa.float64(), "the objective after the newest epoch", unit=PERCENT),
+        _maybe("best_epoch", pa.int32(), "epoch of the best validation mAP, from 1"),
+        _column("last_epoch", pa.int32(), "newest epoch, 0 before the first"),
+        _maybe("test_map", pa.float64(), "test mAP of the best epoch; of trials that are tested alone", unit=PERCENT),
+        _column("attempts", pa.int32(), "how often the trial was started"),
+        _maybe("error", pa.string(), "why the trial failed"),
+        _maybe("started", pa.float64(), "first start", unit=SINCE_1970),
+        _maybe("ended", pa.float64(), "end, for whatever reason", unit=SINCE_1970),
+        _column("values", pa.string(), "what was suggested: JSON, dotted path -> value"),
+        _column("config", pa.string(), "all that decides what the trial computes: JSON of the trial config"),
+        _maybe("confirms", pa.int32(), "confirmation: the trial of the search whose config runs again"),
     ],
 )
 """One row per trial. A study's own file adds a nullable column per searched key, named by its dotted path."""
@@ -51,26 +61,26 @@ TRIALS = _schema(
 EPOCHS = _schema(
     "epochs",
     [
-        pa.field("study", pa.string(), nullable=False),
-        pa.field("trial", pa.int32(), nullable=False),
-        pa.field("epoch", pa.int32(), nullable=False),  # from 1
-        pa.field("attempt", pa.int32(), nullable=False),  # which start of the trial ran this epoch, from 1
-        pa.field("train_loss", pa.float64(), nullable=False, metadata={"unit": "nats, as the method reduces it"}),
-        pa.field("val_map", pa.float64(), nullable=False, metadata=PERCENT),
-        pa.field("val_map_true", pa.float64(), nullable=False, metadata=PERCENT),
-        pa.field("val_map_observed", pa.float64(), nullable=False, metadata=PERCENT),
-        pa.field("best_val_map", pa.float64(), nullable=False, metadata=PERCENT),
-        pa.field("rejection_rate", pa.float64(), metadata={"unit": "fraction of the counted entries"}),
-        pa.field("num_distrusted", pa.int64(), nullable=False, metadata={"unit": "labels"}),
-        pa.field("distrust_precision", pa.float64(), metadata={"unit": "fraction"}),
-        pa.field("distrust_recall", pa.float64(), metadata={"unit": "fraction"}),
-        pa.field("loss_true_positive", pa.float64(), metadata=NATS),
-        pa.field("loss_true_negative", pa.float64(), metadata=NATS),
-        pa.field("loss_false_negative", pa.float64(), metadata=NATS),
-        pa.field("train_seconds", pa.float64(), nullable=False, metadata=SECONDS),
-        pa.field("validation_seconds", pa.float64(), nullable=False, metadata=SECONDS),
-        pa.field("time", pa.float64(), nullable=False, metadata=SINCE_1970),
-        pa.field("phase", pa.string()),  # linear: the head learnt alone | end_to_end
+        _column("study", pa.string(), "name of the study"),
+        _column("trial", pa.int32(), "number of the trial"),
+        _column("epoch", pa.int32(), "number of the epoch, from 1"),
+        _column("attempt", pa.int32(), "which start of the trial ran this epoch, from 1"),
+        _column("train_loss", pa.float64(), "the method's own loss", unit="nats, as the method reduces it"),
+        _column("val_map", pa.float64(), "mAP on the labels that judge the trial", unit=PERCENT),
+        _column("val_map_true", pa.float64(), "mAP on the true validation labels", unit=PERCENT),
+        _column("val_map_observed", pa.float64(), "mAP on the observed ones, unobserved being negative", unit=PERCENT),
+        _column("best_val_map", pa.float64(), "the best `val_map` so far", unit=PERCENT),
+        _maybe("rejection_rate", pa.float64(), "the schedule's rate", unit="fraction of the counted entries"),
+        _column("num_distrusted", pa.int64(), "labels that the method distrusted in this epoch", unit="labels"),
+        _maybe("distrust_precision", pa.float64(), "share of them that are false negatives", unit="fraction"),
+        _maybe("distrust_recall", pa.float64(), "share of the false negatives that are among them", unit="fraction"),
+        _maybe("loss_true_positive", pa.float64(), "loss of observed positives", unit=NATS),
+        _maybe("loss_true_negative", pa.float64(), "loss of negatives, observed or not", unit=NATS),
+        _maybe("loss_false_negative", pa.float64(), "loss of calling unobserved positives negative", unit=NATS),
+        _column("train_seconds", pa.float64(), "time of training", unit=SECONDS),
+        _column("validation_seconds", pa.float64(), "time of validation", unit=SECONDS),
+        _column("time", pa.float64(), "end of the epoch", unit=SINCE_1970),
+        _maybe("phase", pa.string(), "what learnt: linear (the head alone) or end_to_end"),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the
@@ -79,12 +89,12 @@ version and ships a reader for the old one."""
 CLASSES = _schema(
     "classes",
     [
-        pa.field("study", pa.string(), nullable=False),
-        pa.field("trial", pa.int32(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),  # validation | test
-        pa.field("epoch", pa.int32(), nullable=False),  # the epoch of the best validation mAP
-        pa.field("class", pa.string(), nullable=False),
-        pa.field("average_precision", pa.float64(), metadata={"unit": "percent; null without annotations"}),
+        _column("study", pa.string(), "name of the study"),
+        _column("trial", pa.int32(), "number of the trial"),
+        _column("split", pa.string(), "validation, or test where the trial was tested"),
+        _column("epoch", pa.int32(), "the epoch that is judged: that of the best validation mAP"),
+        _column("class", pa.string(), "name of the class"),
+        _maybe("average_precision", pa.float64(), "AP of the class", unit="percent; null without annotations"),
     ],
 )
 """One row per class of each trial, at its best epoch."""
@@ -136,7 +146,7 @@ def write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> No
 
 
 def read_table(folder: Path, table: str) -> pa.Table:
-    """Read one of a study's tables.
+    """Read one of a study's tables; columns that an earlier release did not write are null.
 
     Raises:
         ResultsError: there is no such study, it is damaged, or a newer version wrote it.
@@ -151,7 +161,23 @@ def read_table(folder: Path, table: str) -> pa.Table:
     version = (content.schema.metadata or {}).get(b"wsml_study.version", b"?").decode()
     if version != VERSION:
         raise ResultsError(f"{path}: expected version {VERSION} of the table, got {version}; update wsml-study")
-    return content
+    return _completed(content, SCHEMAS[table])
+
+
+def _completed(content: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of the schema, then those of the study's own searched keys."""
+    columns = {
+        field.name: content[field.name] if field.name in content.column_names else pa.nulls(len(content), field.type)
+        for field in schema
+    }
+    own = {name: content[name] for name in content.column_names if name not in columns}
+    fields = [*schema, *(content.schema.field(name) for name in own)]
+    return pa.table([*columns.values(), *own.values()], schema=pa.schema(fields, metadata=content.schema.metadata))
+
+
+def searched_keys(names: Iterable[str]) -> list[str]:
+    """Those of a trials table's columns that are searched keys: they alone are dotted."""
+    return [name for name in names if "." in name]
 
 
 def damaged_tables(folder: Path) -> list[str]:
@@ -215,6 +241,7 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
     searched = {
         key: str(value) if _arrow_type(study.search[key]) == pa.string() else value
         for key, value in trial.values.items()
+        if key in study.search
     }
     return searched | {
         "study": study.name,
@@ -231,6 +258,7 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
         "ended": trial.ended,
         "values": json.dumps(trial.values),
         "config": json.dumps(trial.config),
+        "confirms": trial.confirms,
     }
 
 

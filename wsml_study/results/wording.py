@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 
-def describe(values: dict[str, object]) -> str:
-    """Suggested values in a few words: the last part of each key, the method's name bare."""
+
+def describe(values: Mapping[str, object]) -> str:
+    """Suggested values in a few words: each key by its short name, the method's name bare."""
+    short = short_names(values)
     parts = []
     for key, value in values.items():
-        short = f"{value:.4g}" if isinstance(value, float) else str(value)
-        parts.append(short if key == "method.name" else f"{key.rpartition('.')[2]} {short}")
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        parts.append(text if key == "method.name" else f"{short[key]} {text}")
     return ", ".join(parts) or "the base config"
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """Each dotted key by its last part, or by the last two where others end alike.
+
+    >>> short_names(["training.seed", "data.observe.seed", "training.epochs"])
+    {'training.seed': 'training.seed', 'data.observe.seed': 'observe.seed', 'training.epochs': 'epochs'}
+    """
+    parts = {key: key.split(".") for key in keys}
+    last = [words[-1] for words in parts.values()]
+    return {key: words[-1] if last.count(words[-1]) == 1 else ".".join(words[-2:]) for key, words in parts.items()}
 
 
 def duration(seconds: float) -> str:

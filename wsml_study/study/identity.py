@@ -10,7 +10,7 @@ from typing import Any
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.study.writing import flow
 
-DECIDES_NO_RESULT = frozenset({"name", "trials", "retries", "resources", "storage", "provenance"})
+DECIDES_NO_RESULT = frozenset({"name", "trials", "confirm", "retries", "resources", "storage", "provenance"})
 """Sections that say how much of a study runs, on what, and what it is called. A trial's batches are global, so what it
 computes does not depend on how many workers share them. Where the data lies (`data.root`) decides nothing either."""
 
@@ -26,6 +26,13 @@ def canonical(description: Study | TrialConfig) -> str:
 def fingerprint(description: Study | TrialConfig) -> str:
     """Sixteen hexadecimal digits of the SHA-256 of `canonical`; equal for equal results, seeds included."""
     return hashlib.sha256(canonical(description).encode()).hexdigest()[:16]
+
+
+def without_seeds(config: TrialConfig) -> str:
+    """As `fingerprint`, but equal for configs that differ in their seeds of training and hidden labels alone."""
+    observe = config.data.observe.model_copy(update={"seed": 0})
+    data, training = config.data.model_copy(update={"observe": observe}), config.training.model_copy(update={"seed": 0})
+    return fingerprint(config.model_copy(update={"data": data, "training": training}))
 
 
 def differences(old: Study | TrialConfig, new: Study | TrialConfig) -> list[str]:

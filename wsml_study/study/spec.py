@@ -547,6 +547,18 @@ class EarlyStopping(Description):
         return rungs
 
 
+class Confirm(Description):
+    """What runs again once the search has ended, so that its best is no stroke of luck."""
+
+    top: PositiveInt = Field(
+        default=3,
+        description="How many configs beside the baseline: the best of each of the best methods, then the next best.",
+    )
+    seeds: Annotated[int, Field(ge=2, le=1000)] = Field(
+        default=5, description="Each config runs with so many seeds and draws of the hidden labels, the same for all."
+    )
+
+
 class Provenance(Description):
     """Where an exported config comes from. Decides nothing."""
 
@@ -746,6 +758,11 @@ class Draft(Description):
         default=EarlyStopping(), description="Who ends a trial before its last epoch."
     )
     trials: PositiveInt = Field(default=1, description="How many trials the study has in the end.")
+    confirm: Confirm | None = Field(
+        default=None,
+        description="After the search: the best configs and the best baseline again, over fresh seeds; `wsml-study "
+        "confirm` does the same later.",
+    )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
         default=2, description="How often a trial that fails is tried again before it counts as failed."
     )

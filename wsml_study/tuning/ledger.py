@@ -15,7 +15,8 @@ from wsml_study.results.tables import TableWriter
 from wsml_study.study.spec import Study
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.lease import Lease
-from wsml_study.tuning.searcher import OptunaSearcher, ending_of
+from wsml_study.tuning.searcher import ending_of
+from wsml_study.tuning.trial_source import TrialSource
 
 TABLES_INTERVAL_S = 2.0
 LEAST_WAIT = 20
@@ -52,11 +53,11 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         storage: StudyStorage,
         log: EventLog,
         lease: Lease,
-        searcher: OptunaSearcher,
+        source: TrialSource,
         listener: Listener,
     ) -> None:
         self._storage, self._log, self._lease = storage, log, lease
-        self._searcher, self._listener = searcher, listener
+        self._source, self._listener = source, listener
         self._tables = TableWriter(storage.folder, study)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
 
@@ -101,7 +102,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
 
     def _end(self, trial: Any, state: TrialState, error: str | None) -> None:
         number = trial.config["trial"]
-        self._append("ended", number, state=state, error=error, sampler_state=self._searcher.sampler_state(number))
+        self._append("ended", number, state=state, error=error, sampler_state=self._source.sampler_state(number))
         with suppress(OSError):
             trial.storage.storage_filesystem.delete_dir(trial.storage.trial_fs_path)
         if time.monotonic() > self._tables_due:

@@ -18,14 +18,16 @@ from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.tuning.cluster import Slots, gpus_per_worker, ray_session
-from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, rule_of
+from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, Rule, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
+from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.preflight import preflight
 from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.tuning.study_folder import claim, locked, set_aside
+from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.tuning.worker_loop import OpenTrial, open_trial
 from wsml_study.tuning.workers import WarmTrial, WorkerSettings
 
@@ -58,6 +60,25 @@ class Outcome:
         return _finished(self.history, self.num_trials)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What the trials of a run are for.
+
+    Attributes:
+        plan: the trials that there are to be; None where Optuna proposes them.
+        tested: judge each trial's best epoch on the test images.
+        model_folder: receives a trained model per trial (final training); None elsewhere.
+        rule: ends trials early; None for the study's own.
+        open_trial: makes a trial in a worker process.
+    """
+
+    plan: tuple[PlannedTrial, ...] | None = None
+    tested: bool = False
+    model_folder: Path | None = None
+    rule: Rule | None = None
+    open_trial: OpenTrial = open_trial
+
+
 def run_study(
     study: Study,
     listener: Listener,
@@ -88,40 +109,61 @@ def run_study(
     storage = open_storage(study.storage, study.name)
     if restart:
         set_aside(storage, listener.on_notice)
+    task = Task(tested=model_folder is not None, model_folder=model_folder, open_trial=open_trial)
     with locked(storage, listener.on_notice) as lease:
-        claim(storage, study)
-        log = _open_log(storage, listener.on_notice)
-        try:
-            total = _total(study, num_trials or study.trials, log.history)
-            if not _finished(log.history, total):
-                listener.on_phase("reading data")
-                data = open_trial_data(study.data, progress=listener.on_images)
-                _check_models(study)
-                log.append(
-                    "run",
-                    classes=list(data.classes),
-                    num_trials=total,
-                    environment=environment(),
-                    data_fingerprint=data_fingerprint(data),
-                )
-                listener.on_phase("starting Ray")
-                with ray_session(address, storage.folder / "ray.log"):
-                    preflight(study, storage, listener.on_notice)
-                    _run_trials(study, storage, log, lease, listener, total, model_folder, open_trial)
-            write_tables(storage.folder, study, log.history)
-            storage.upload(*TABLE_FILES)
-            outcome = Outcome(
-                folder=storage.folder,
-                place=storage.described,
-                history=log.history,
+        return run_leased(study, storage, lease, listener, task, num_trials=num_trials, address=address)
+
+
+def run_leased(
+    study: Study,
+    storage: StudyStorage,
+    lease: Lease,
+    listener: Listener,
+    task: Task,
+    *,
+    num_trials: int | None = None,
+    address: str | None = None,
+) -> Outcome:
+    """As `run_study`, in a place that is locked already: the study's own, or one inside it.
+
+    Args:
+        storage: where the results go.
+        lease: of the study, or of the one that it belongs to.
+        task: what its trials are for.
+    """
+    claim(storage, study)
+    log = _open_log(storage, listener.on_notice)
+    try:
+        total = _total(study, task, num_trials or study.trials, log.history)
+        if not _finished(log.history, total):
+            listener.on_phase("reading data")
+            data = open_trial_data(study.data, progress=listener.on_images)
+            _check_models(study)
+            log.append(
+                "run",
+                classes=list(data.classes),
                 num_trials=total,
-                stopped_on_request=lease.stop_requested.is_set(),
+                environment=environment(),
+                data_fingerprint=data_fingerprint(data),
             )
-            if outcome.finished:
-                storage.delete_scratch()
-            return outcome
-        finally:
-            log.close()
+            listener.on_phase("starting Ray")
+            with ray_session(address, storage.folder / "ray.log"):
+                preflight(study, storage, listener.on_notice)
+                _run_trials(study, storage, log, lease, listener, total, task)
+        write_tables(storage.folder, study, log.history)
+        storage.upload(*TABLE_FILES)
+        outcome = Outcome(
+            folder=storage.folder,
+            place=storage.described,
+            history=log.history,
+            num_trials=total,
+            stopped_on_request=lease.stop_requested.is_set(),
+        )
+        if outcome.finished:
+            storage.delete_scratch()
+        return outcome
+    finally:
+        log.close()
 
 
 def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:
@@ -152,8 +194,10 @@ def _check_models(study: Study) -> None:
             check_model(str(backbone), None if weights is None else str(weights), None if head is None else str(head))
 
 
-def _total(study: Study, wanted: int, history: StudyHistory) -> int:
+def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
     """How many trials the study should have: what is wanted, never less than it has, never more than a grid has."""
+    if task.plan is not None:
+        return len(history.trials) + len(not_begun(task.plan, history))
     total = max(wanted, len(history.trials))
     size = SearchSpace.from_study(study).size() if study.sampler.name == "grid" else None
     return total if size is None else min(total, size)
@@ -166,8 +210,7 @@ def _run_trials(
     lease: Lease,
     listener: Listener,
     num_trials: int,
-    model_folder: Path | None,
-    open_trial: OpenTrial,
+    task: Task,
 ) -> None:
     slots = Slots(study.resources)
     filesystem, scratch = storage.scratch()
@@ -178,11 +221,16 @@ def _run_trials(
         filesystem=filesystem,
         scratch_folder=scratch,
         checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
-        model_folder=None if model_folder is None else str(model_folder.absolute()),
-        open_trial=open_trial,
+        tested=task.tested,
+        model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
+        open_trial=task.open_trial,
     )
-    searcher = OptunaSearcher(study, log, num_trials=num_trials, slots=slots)
-    rule = rule_of(study.early_stopping, epochs=longest_training(study))
+    source: TrialSource
+    if task.plan is None:
+        source = OptunaSearcher(study, log, num_trials=num_trials, slots=slots)
+    else:
+        source = PlannedTrials(study, log, plan=task.plan, slots=slots)
+    rule = task.rule or rule_of(study.early_stopping, epochs=longest_training(study))
     remaining = num_trials - len(log.history.with_state(*ENDED))
     listener.on_slots(min(slots(), remaining), num_trials, log.history)
     tuner = tune.Tuner(
@@ -191,7 +239,7 @@ def _run_trials(
             tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
         ),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
+            search_alg=source,
             scheduler=EarlyStoppingScheduler(rule, log.history, study.objective.metric),
             num_samples=-1,
             reuse_actors=True,
@@ -204,7 +252,7 @@ def _run_trials(
             storage_filesystem=filesystem,
             failure_config=tune.FailureConfig(max_failures=study.retries),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
-            callbacks=[Ledger(study, storage, log, lease, searcher, listener)],
+            callbacks=[Ledger(study, storage, log, lease, source, listener)],
             stop=StopOnRequest(lease),
             verbose=0,
         ),

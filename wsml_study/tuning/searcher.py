@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +16,13 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState as OptunaState
-from ray.tune.search import Searcher
 
 from wsml_study.errors import StudyFileError
 from wsml_study.results.history import TrialHistory, TrialState
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Sampler, Study
 from wsml_study.tuning.event_log import EventLog
+from wsml_study.tuning.trial_source import TrialSource
 
 OPTUNA_STATES = {
     TrialState.RUNNING: OptunaState.RUNNING,
@@ -33,7 +32,7 @@ OPTUNA_STATES = {
 }
 
 
-class OptunaSearcher(Searcher):  # type: ignore[misc]
+class OptunaSearcher(TrialSource):
     """Proposes trials until the study has as many as it should."""
 
     def __init__(self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int]) -> None:
@@ -45,8 +44,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
             num_trials: how many trials the study should have in the end.
             slots: says how many trials may run at once, which changes as machines come and go.
         """
-        super().__init__(metric="value", mode=study.objective.mode)
-        self._study, self._log, self._num_trials, self._slots = study, log, num_trials, slots
+        super().__init__(study, log, num_trials=num_trials, slots=slots)
         self._space = SearchSpace.from_study(study)
         self._grid = list(itertools.islice(self._space.grid(), num_trials)) if study.sampler.name == "grid" else None
         if self._grid is not None:
@@ -55,27 +53,11 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._optuna = optuna.create_study(direction="maximize")
         for _, trial in sorted(log.history.trials.items()):
             self._optuna.add_trial(self._as_optuna(trial))
-        self._unfinished = deque(log.history.with_state(TrialState.RUNNING))
-        self._live: dict[str, int] = {}
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The config of the next trial, FINISHED when there is none, None while all slots are taken."""
-        if len(self._live) >= self._slots():
-            return None
-        if self._unfinished:
-            trial = self._unfinished.popleft()
-        elif len(self._log.history.trials) < self._num_trials:
-            trial = self._new_trial()
-        else:
-            return str(Searcher.FINISHED)
-        self._live[trial_id] = trial.number
-        checkpoint = None if trial.checkpoint is None else trial.checkpoint[1]
-        data = trial.config["data"] | {"root": self._study.data.root}  # which may have moved since an earlier run
-        return {"trial": trial.number, "config": trial.config | {"data": data}, "checkpoint": checkpoint}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended; a trial that ended unasked (an interruption) is left for the next run."""
-        number = self._live.pop(trial_id)
+        number = self._live[trial_id]
+        super().on_trial_complete(trial_id, result, error)
         state = ending_of(result, error=error)
         if state is None:
             return
@@ -93,16 +75,6 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What the sampler has noted about a trial, to be kept in the log."""
         return dict(self._optuna.get_trials(deepcopy=False)[number].system_attrs)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing: the event log holds all there is to save."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the constructor replays the event log."""
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        # Tune pickles what it is given into a snapshot that nobody reads; an open log cannot follow.
-        return object, ()
 
     def _new_trial(self) -> TrialHistory:
         number = len(self._log.history.trials)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wsml_study.errors import ResultsError
+from wsml_study.results.confirmation import CONFIRMATION
 from wsml_study.results.events import read_events
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
 from wsml_study.results.storage import EVENTS, StudyStorage, open_storage
@@ -32,12 +33,14 @@ class Status:
         place: where it is kept.
         history: what happened so far.
         driver: who says that it runs the study, None if nobody does.
+        confirmation: what happened in the study's confirmation, None before that.
     """
 
     study: Study
     place: str
     history: StudyHistory
     driver: Driver | None
+    confirmation: StudyHistory | None = None
 
     @property
     def num_trials(self) -> int:
@@ -66,6 +69,7 @@ class Status:
                 {"trial": trial.number, "epoch": trial.last_epoch, "attempt": trial.attempt, "values": trial.values}
                 for trial in self.history.with_state(TrialState.RUNNING)
             ],
+            "confirmation": self._confirmed(),
         }
 
     def lines(self) -> list[str]:
@@ -88,9 +92,17 @@ class Status:
             )
             again = f", attempt {trial.attempt}" if trial.attempt > 1 else ""
             lines.append(f"  trial {trial.number}: {describe(trial.values)}: epoch {trial.last_epoch}{again}{since}")
+        if (confirmed := self._confirmed()) is not None:
+            lines.append(f"confirmation: {confirmed['ended']} of {confirmed['num_trials']} runs ended")
         if self.state == "interrupted":
             lines.append("Nothing is lost; `wsml-study run` goes on with it.")
         return lines
+
+    def _confirmed(self) -> dict[str, int] | None:
+        if self.confirmation is None:
+            return None
+        ended = len(self.confirmation.with_state(*ENDED))
+        return {"num_trials": self.confirmation.num_trials or len(self.confirmation.trials), "ended": ended}
 
     def _best(self) -> tuple[float, int] | None:
         metric = self.study.objective.metric
@@ -135,11 +147,15 @@ def follow(storage: str, name: str, listener: Listener) -> Status:
 
 def _look(place: StudyStorage) -> Status:
     folder = place.fetch()
+    confirmation = place.inside(CONFIRMATION)
+    if confirmation.exists():
+        confirmation.fetch()
     return Status(
         study=read_study(folder / "study.yaml"),
         place=place.described,
         history=StudyHistory.replay(_events(place)),
         driver=read_lease(place),
+        confirmation=StudyHistory.replay(_events(confirmation)) if confirmation.exists() else None,
     )
 
 

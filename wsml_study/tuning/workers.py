@@ -42,7 +42,8 @@ class WorkerSettings:
         filesystem: where checkpoints and Ray Train's own notes are kept.
         scratch_folder: the folder for them there.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
-        model_folder: where final training writes a folder per seed; None in a search.
+        tested: whether a trial's best epoch is judged on the test images in the end.
+        model_folder: where final training writes a folder per seed; None elsewhere.
         open_trial: makes the trial in the worker process.
     """
 
@@ -52,6 +53,7 @@ class WorkerSettings:
     filesystem: fs.FileSystem
     scratch_folder: str
     checkpoint_interval_s: float
+    tested: bool
     model_folder: str | None
     open_trial: OpenTrial
 
@@ -96,8 +98,8 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             "complete": done,
             DONE: done,
         }
-        if done and self._settings.model_folder is not None:
-            report["test"] = self._test(Path(self._settings.model_folder))
+        if done and self._settings.tested:
+            report["test"] = self._test()
         return report | {SHOULD_CHECKPOINT: not done and self._checkpoint_is_due()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -137,7 +139,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
 
     def _start(self) -> None:
         """Open the trial on every rank, with its saved state handed through the object store."""
-        self._ask("start", self._trial_config.model_dump_json(), self._settings.model_folder is not None)
+        self._ask("start", self._trial_config.model_dump_json(), self._settings.tested)
         if self._state_to_load is not None:
             self._ask("load", [ray.put(self._state_to_load)])
             self._state_to_load = None
@@ -155,8 +157,11 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     def _checkpoint_is_due(self) -> bool:
         return time.monotonic() - self._saved_at >= self._settings.checkpoint_interval_s
 
-    def _test(self, model_folder: Path) -> dict[str, Any]:
+    def _test(self) -> dict[str, Any]:
         metrics, weights = self._ask("test")
+        if self._settings.model_folder is None:
+            return dict(metrics)
+        model_folder = Path(self._settings.model_folder)
         folder = model_folder / f"seed_{self._trial_config.training.seed}"
         write_model_folder(
             folder, name=model_folder.name, config=self._trial_config, metrics=metrics, weights=ray.get(weights)

@@ -1,0 +1,100 @@
+"""Commands that make a study's findings sure, and compare and question them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsml_study.cli.arguments import (
+    Address,
+    DataRoot,
+    Storage,
+    StudyOrFolder,
+    argument,
+    folder_of,
+    progress_of,
+    read_or_recall,
+    screen,
+    show,
+)
+from wsml_study.cli.output import FormatOption, OutputFile, deliver
+
+PANEL = "What it found"
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PANEL)
+def confirm(
+    study: StudyOrFolder,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Configs beside the baseline; by default as the study says, else 3.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, max=1000, help="Seeds of each; by default as the study says, else 5.")
+    ] = None,
+    address: Address = None,
+    storage: Storage = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Run the best configs and the best baseline again over fresh seeds and draws of the hidden labels, and compare."""
+    from wsml_study.results.summary import answer
+    from wsml_study.tuning.confirmation import confirm_study
+
+    console = screen()
+    description = read_or_recall(study, storage, data_root)
+    with progress_of(console, description) as progress:
+        outcome = confirm_study(description, progress, top=top, seeds=seeds, address=address)
+    show(console, ["", *answer(outcome.folder.parent, study_argument=argument(study, storage))])
+    if not outcome.finished and not outcome.stopped_on_request:
+        raise typer.Exit(130)
+
+
+@app.command(rich_help_panel=PANEL)
+def query(
+    study: StudyOrFolder,
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="Asks the tables trials, epochs and classes.")],
+    form: FormatOption = None,
+    output: OutputFile = None,
+    storage: Storage = None,
+) -> None:
+    """Ask a study's tables in SQL, through DuckDB."""
+    from wsml_study.results.queries import query_study
+
+    deliver(query_study(folder_of(study, storage), sql), form, output)
+
+
+@app.command(rich_help_panel=PANEL)
+def compare(
+    studies: Annotated[
+        list[Path], typer.Argument(metavar="STUDY...", help="Study files, or folders of results.", show_default=False)
+    ],
+    storage: Storage = None,
+) -> None:
+    """Show the best of each method of several studies side by side, and whether they can be compared at all."""
+    from wsml_study.results.comparison import compare_studies
+
+    for line in compare_studies([folder_of(study, storage) for study in studies]).lines():
+        print(line)
+
+
+@app.command(rich_help_panel=PANEL)
+def reproduce(
+    study: StudyOrFolder,
+    trial: Annotated[int, typer.Argument(min=0, metavar="TRIAL", help="Number of the trial.")],
+    address: Address = None,
+    storage: Storage = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Run one trial again and compare every number of every epoch; exit status 1 if any differs."""
+    from wsml_study.tuning.reproduction import reproduce_trial
+
+    console = screen()
+    description = read_or_recall(study, storage, data_root)
+    with progress_of(console, description) as progress:
+        found = reproduce_trial(description, progress, trial=trial, address=address)
+    show(console, found.lines())
+    if not found.is_equal:
+        raise typer.Exit(1)

@@ -1,0 +1,145 @@
+"""Several studies side by side, and whether what they found can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsml_study.errors import ResultsError
+from wsml_study.results.confirmation import Confirmation, ConfirmedConfig, read_confirmation
+from wsml_study.results.events import read_events
+from wsml_study.results.formats import aligned
+from wsml_study.results.history import StudyHistory
+from wsml_study.results.ranking import best_per_method, ranked_trials
+from wsml_study.results.storage import EVENTS
+from wsml_study.study.identity import differences
+from wsml_study.study.reading import read_study
+from wsml_study.study.spec import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedStudy:
+    """What a comparison needs of a study.
+
+    Attributes:
+        name: tells it from the others.
+        study: as its folder has it.
+        fingerprints: of the data that its runs saw, each once; empty where the log is of version 0.1.
+        best: method -> value and number of the best trial of the search.
+        confirmation: what is sure, None if nothing was confirmed.
+    """
+
+    name: str
+    study: Study
+    fingerprints: tuple[str, ...]
+    best: dict[str, tuple[float, int]]
+    confirmation: Confirmation | None
+
+    def confirmed(self, method: str) -> ConfirmedConfig | None:
+        """The best confirmed config of a method."""
+        configs = () if self.confirmation is None else self.confirmation.configs
+        return next((config for config in configs if config.method == method), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Studies side by side, the first being what the others are compared with."""
+
+    studies: tuple[ComparedStudy, ...]
+
+    def lines(self) -> list[str]:
+        """Best of each method, what differs, and whether it may be compared."""
+        lines = [*self._table(), "search: best validation mAP (trial), which flatters; confirmed: mean test mAP", ""]
+        first, *others = self.studies
+        for other in others:
+            changes = differences(first.study, other.study)
+            heading = f"{first.name} -> {other.name}"
+            lines += [f"{heading}: {'what differs' if changes else 'the same study file'}"]
+            lines += [f"  {change}" for change in changes]
+            obstacles, doubts = list(_obstacles(first, other)), list(_doubts(first, other))
+            verdict = "not comparable" if obstacles else "comparable"
+            lines += [f"  {verdict}: {'; '.join([*obstacles, *doubts]) or 'same data, split and metric'}"]
+        return lines
+
+    def _table(self) -> list[str]:
+        methods = list(dict.fromkeys(method for one in self.studies for method in one.best))
+        columns = {"method": methods}
+        for one in self.studies:
+            columns[f"{one.name}: search"] = [_searched(one, method) for method in methods]
+            if one.confirmation is not None:
+                columns[f"{one.name}: confirmed"] = [_confirmed(one, method) for method in methods]
+        return aligned(columns)
+
+
+def compare_studies(folders: Sequence[Path]) -> Comparison:
+    """Read studies to be compared.
+
+    Args:
+        folders: of their results, two at least.
+
+    Raises:
+        ResultsError: there is only one, or a folder holds no study's results.
+    """
+    if len(folders) < 2:
+        raise ResultsError(f"expected two studies at least, got {len(folders)}")
+    names = [folder.name for folder in folders]
+    unique = [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
+    return Comparison(studies=tuple(_compared(name, folder) for name, folder in zip(unique, folders, strict=True)))
+
+
+def _compared(name: str, folder: Path) -> ComparedStudy:
+    best = best_per_method(ranked_trials(folder))
+    history = StudyHistory.replay(read_events(folder / EVENTS))
+    return ComparedStudy(
+        name=name,
+        study=read_study(folder / "study.yaml"),
+        fingerprints=tuple(dict.fromkeys(run["data_fingerprint"] for run in history.runs if "data_fingerprint" in run)),
+        best={row["method"]: (float(row["value"]), int(row["trial"])) for _, row in best.iterrows()},
+        confirmation=read_confirmation(folder),
+    )
+
+
+def _searched(one: ComparedStudy, method: str) -> str:
+    if method not in one.best:
+        return "-"
+    value, trial = one.best[method]
+    return f"{value:.2f} ({trial})"
+
+
+def _confirmed(one: ComparedStudy, method: str) -> str:
+    config = one.confirmed(method)
+    return "-" if config is None else f"{config.test.mean:.2f} ({config.test.low:.2f} to {config.test.high:.2f})"
+
+
+def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
+    """Why their figures are of different things."""
+    one, another = first.study, other.study
+    if one.objective.metric != another.objective.metric:
+        yield f"the metric differs ({one.objective.metric}, {another.objective.metric})"
+    if one.data.dataset != another.data.dataset:
+        yield f"the dataset differs ({one.data.dataset}, {another.data.dataset})"
+    elif one.data.validation != another.data.validation:
+        yield "the validation split differs"
+    elif one.data.validation.labels == "observed" and one.data.observe != another.data.observe:
+        yield "validation is judged by the observed labels, and they differ"
+    for study in (first, other):
+        if len(study.fingerprints) > 1:
+            yield f"the data of {study.name} changed between its runs"
+    newest = {study.fingerprints[-1] for study in (first, other) if study.fingerprints}
+    if _same_sections(first, other) and len(newest) > 1:
+        yield f"the data differs (fingerprints {first.fingerprints[-1]}, {other.fingerprints[-1]})"
+
+
+def _doubts(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
+    """What cannot be known."""
+    for study in (first, other):
+        if not study.fingerprints:
+            yield f"the log of {study.name} does not say which data it saw"
+    if not _same_sections(first, other) and first.study.data.dataset == other.study.data.dataset:
+        yield "their `data` differs, so whether the images are the same was not looked at"
+
+
+def _same_sections(first: ComparedStudy, other: ComparedStudy) -> bool:
+    one, another = (study.study.data.model_copy(update={"root": None}) for study in (first, other))
+    return one == another

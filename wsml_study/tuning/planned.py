@@ -1,0 +1,56 @@
+"""Trials that are known beforehand, instead of proposed one after another."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wsml_study.results.history import StudyHistory, TrialHistory
+from wsml_study.study.identity import fingerprint
+from wsml_study.study.spec import Scalar, Study, TrialConfig
+from wsml_study.tuning.event_log import EventLog
+from wsml_study.tuning.trial_source import TrialSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTrial:
+    """A trial to be run.
+
+    Attributes:
+        config: what it computes; the same config is not run twice.
+        values: what tells it from the others, by dotted path.
+        confirms: the trial of the search whose config this is.
+    """
+
+    config: TrialConfig
+    values: dict[str, Scalar]
+    confirms: int | None = None
+
+
+def not_begun(plan: Sequence[PlannedTrial], history: StudyHistory) -> list[PlannedTrial]:
+    """What a plan has beyond the trials that a study has already."""
+    begun = {fingerprint(TrialConfig.model_validate(trial.config)) for trial in history.trials.values()}
+    return [planned for planned in plan if fingerprint(planned.config) not in begun]
+
+
+class PlannedTrials(TrialSource):
+    """Hands out the trials of a plan, in its order."""
+
+    def __init__(self, study: Study, log: EventLog, *, plan: Sequence[PlannedTrial], slots: Callable[[], int]) -> None:
+        """Queue what the plan has beyond the study's trials."""
+        self._ahead = deque(not_begun(plan, log.history))
+        super().__init__(study, log, num_trials=len(log.history.trials) + len(self._ahead), slots=slots)
+
+    def _new_trial(self) -> TrialHistory:
+        number = len(self._log.history.trials)
+        planned = self._ahead.popleft()
+        self._log.append(
+            "created",
+            trial=number,
+            values=planned.values,
+            config=planned.config.model_dump(mode="json"),
+            sampler_state={},
+            confirms=planned.confirms,
+        )
+        return self._log.history.trials[number]

@@ -1,0 +1,69 @@
+"""Who gives Tune its trials: those that an interruption cut short first, then new ones."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from wsml_study.results.history import TrialHistory, TrialState
+from wsml_study.study.spec import Study
+from wsml_study.tuning.event_log import EventLog
+
+
+class TrialSource(Searcher, ABC):  # type: ignore[misc]
+    """Hands out trials until the study has as many as it should; what they are, subclasses say."""
+
+    def __init__(self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int]) -> None:
+        """Queue the trials that were cut short.
+
+        Args:
+            study: whose trials these are.
+            log: the study's events; `suggest` adds one per new trial.
+            num_trials: how many trials the study should have in the end.
+            slots: says how many trials may run at once, which changes as machines come and go.
+        """
+        super().__init__(metric="value", mode=study.objective.mode)
+        self._study, self._log, self._num_trials, self._slots = study, log, num_trials, slots
+        self._unfinished = deque(log.history.with_state(TrialState.RUNNING))
+        self._live: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The config of the next trial, FINISHED when there is none, None while all slots are taken."""
+        if len(self._live) >= self._slots():
+            return None
+        if self._unfinished:
+            trial = self._unfinished.popleft()
+        elif len(self._log.history.trials) < self._num_trials:
+            trial = self._new_trial()
+        else:
+            return str(Searcher.FINISHED)
+        self._live[trial_id] = trial.number
+        checkpoint = None if trial.checkpoint is None else trial.checkpoint[1]
+        data = trial.config["data"] | {"root": self._study.data.root}  # which may have moved since an earlier run
+        return {"trial": trial.number, "config": trial.config | {"data": data}, "checkpoint": checkpoint}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial left its slot, for whatever reason."""
+        del self._live[trial_id]
+
+    def sampler_state(self, number: int) -> dict[str, Any]:
+        """What is to be kept in the log about a trial, to be found again."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the event log holds all there is to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the constructor replays the event log."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        # Tune pickles what it is given into a snapshot that nobody reads; an open log cannot follow.
+        return object, ()
+
+    @abstractmethod
+    def _new_trial(self) -> TrialHistory:
+        """Write a further trial into the log, and return it."""

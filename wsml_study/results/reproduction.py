@@ -66,7 +66,8 @@ class Reproduction:
 
     def lines(self) -> list[str]:
         """The finding in words, with the largest differences."""
-        compared = f"trial {self.trial}: {self.num_epochs} epochs, {self.num_numbers:,} numbers"
+        epochs = f"{self.num_epochs} epoch{'s' if self.num_epochs != 1 else ''}"
+        compared = f"trial {self.trial}: {epochs}, {self.num_numbers:,} numbers"
         lines = [f"warning: {warning}" for warning in self.warnings]
         if self.missing_epochs:
             why = f": {self.error}" if self.error else ""

@@ -1,0 +1,86 @@
+"""From a search to what is sure: confirmed, compared, questioned, reproduced."""
+
+import json
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.end_to_end.processes import kill_driver
+
+NULL_STUDY = """\
+name: nothing_differs
+data: {dataset: digit_scenes}
+method: {name: LL-R, schedule: {shape: linear, rate_per_epoch: 1e-6}}
+training: {epochs: 2, batch_size: 64, learning_rate: 2e-3, head_learning_rate_multiplier: 1}
+search:
+  # One label per batch, whichever of these it is: three names for one config.
+  method.schedule.rate_per_epoch: {choice: [1e-6, 2e-6, 3e-6]}
+sampler: {name: grid}
+trials: 3
+confirm: {top: 3, seeds: 2}
+"""
+
+
+def events(path) -> list[dict]:
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def seeds_of(row: dict) -> tuple[int, int]:
+    config = json.loads(row["config"])
+    return config["training"]["seed"], config["data"]["observe"]["seed"]
+
+
+@pytest.mark.timeout(1200)
+def test_a_null_study_is_confirmed_to_show_nothing_and_its_trials_reproduce(cli):
+    cli.write("study.yaml", NULL_STUDY)
+    log = cli.folder / "results/nothing_differs/confirm/events.jsonl"
+    process = cli.start("run", "study.yaml")
+    while sum(event["event"] == "ended" for event in events(log)) < 2:
+        time.sleep(0.05)
+        assert process.poll() is None
+    kill_driver(process)
+    before = events(log)
+
+    printed = cli("run", "study.yaml")
+    assert "None of these 3 configs can be told from another." in printed
+    assert "wsml-study export study.yaml --by confirmed" in printed
+    assert events(log)[: len(before)] == before
+    runs = pq.read_table(log.parent / "trials.parquet").to_pylist()
+    assert [(run["confirms"], seeds_of(run)) for run in runs] == [
+        (trial, (seed, seed)) for seed in (1, 2) for trial in (0, 1, 2)
+    ]
+    by_seed = {seed: {run["test_map"] for run in runs if seeds_of(run)[0] == seed} for seed in (1, 2)}
+    assert [len(values) for values in by_seed.values()] == [1, 1], "equal configs with equal seeds are equal"
+    assert by_seed[1] != by_seed[2]
+
+    started = time.monotonic()
+    assert "None of these 3 configs" in cli("run", "study.yaml")
+    assert time.monotonic() - started < 20, "what is confirmed answers without starting Ray"
+    assert "confirmation: 6 of 6 runs ended" in cli("status", "study.yaml")
+
+    questioned(cli)
+    assert "all equal to the last bit" in cli("reproduce", "study.yaml", "1")
+
+
+def questioned(cli) -> None:
+    """What the tables say, asked in every way."""
+    shown = cli("results", "study.yaml", "--where", "rate_per_epoch > 1e-6", "--sort", "trial")
+    assert [line.split()[1] for line in shown.splitlines()[1:3]] == ["1", "2"]
+    assert "None of these 3 configs can be told from another." in shown
+    assert cli("results", "study.yaml", "--per", "method", "-o", "best.csv").split() == ["best.csv"]
+    assert len((cli.folder / "best.csv").read_text().splitlines()) == 2
+    sql = "SELECT count(*) AS runs, count(DISTINCT confirms) AS configs FROM confirm_trials"
+    assert json.loads(cli("query", "study.yaml", sql, "--format", "json")) == [{"runs": 6, "configs": 3}]
+    assert "syntax error" in cli("query", "study.yaml", "SELEC", status=1)
+    compared = cli("compare", "study.yaml", "results/nothing_differs")
+    assert "comparable: same data, split and metric" in compared
+    assert "there is no trial 9; the study has 3" in cli("reproduce", "study.yaml", "9", status=1)
+
+
+def test_before_there_are_results_there_is_nothing_to_confirm(cli):
+    cli.write("study.yaml", NULL_STUDY)
+    for command in (["confirm"], ["reproduce"], ["query"]):
+        rest = {"confirm": [], "reproduce": ["0"], "query": ["SELECT 1"]}[command[0]]
+        assert "no results of study nothing_differs yet" in cli(*command, "study.yaml", *rest, status=1)

@@ -1,0 +1,83 @@
+"""Studies side by side, and when they must not be compared."""
+
+import json
+
+import pytest
+
+from tests.results.stories import small_study, told_history
+from wsml_study.errors import ResultsError
+from wsml_study.results.comparison import compare_studies
+from wsml_study.results.tables import write_tables
+from wsml_study.study.reading import parse_study
+from wsml_study.study.writing import dump_config
+
+
+def results_of(tmp_path, name, *fingerprints, **changes):
+    """A study's folder whose runs saw data of these fingerprints."""
+    content = small_study().model_dump(mode="json", exclude_none=True)
+    for key, value in changes.items():
+        section, _, inside = key.partition("__")
+        content[section] = content[section] | {
+            inside: content[section][inside] | value if inside == "validation" else value
+        }
+    study = parse_study(content, source="test")
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "study.yaml").write_text(dump_config(study))
+    write_tables(folder, study, told_history(study))
+    runs = [
+        {"event": "run", "time": 1.0, "classes": ["cat"]} | ({"data_fingerprint": f} if f else {}) for f in fingerprints
+    ]
+    (folder / "events.jsonl").write_text("".join(json.dumps(run) + "\n" for run in runs))
+    return folder
+
+
+def test_the_best_of_each_method_stands_side_by_side(tmp_path):
+    lines = compare_studies([results_of(tmp_path, "a", "f"), results_of(tmp_path, "b", "f")]).lines()
+    assert lines[:3] == ["method  a: search  b: search", "LL-R    70.00 (1)  70.00 (1)", "AN      60.00 (0)  60.00 (0)"]
+    assert lines[-2:] == ["a -> b: the same study file", "  comparable: same data, split and metric"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fingerprint", "verdict"),
+    [
+        ({}, "g", "not comparable: the data differs (fingerprints f, g)"),
+        ({"objective__metric": "last_val_map"}, "f", "not comparable: the metric differs (best_val_map, last_val_map)"),
+        ({"data__validation": {"seed": 1}}, "g", "not comparable: the validation split differs"),
+        ({"data__validation": {"labels": "observed"}}, "f", "not comparable: the validation split differs"),
+        ({}, None, "comparable: the log of b does not say which data it saw"),
+        ({"training__epochs": 20}, "f", "comparable: same data, split and metric"),
+        (
+            {"data__observe": {"seed": 7}},
+            "g",
+            "comparable: their `data` differs, so whether the images are the same was not looked at",
+        ),
+    ],
+    ids=str,
+)
+def test_what_makes_studies_incomparable_is_said(tmp_path, changes, fingerprint, verdict):
+    one, other = results_of(tmp_path, "a", "f"), results_of(tmp_path, "b", fingerprint, **changes)
+    assert verdict in compare_studies([one, other]).lines()[-1]
+
+
+def test_differences_of_the_study_files_are_listed(tmp_path):
+    other = results_of(tmp_path, "b", "f", training__epochs=20)
+    lines = compare_studies([results_of(tmp_path, "a", "f"), other]).lines()
+    assert lines[-3:-1] == ["a -> b: what differs", "  training.epochs: 10 -> 20"]
+
+
+def test_data_that_changed_within_a_study_is_said(tmp_path):
+    lines = compare_studies([results_of(tmp_path, "a", "f"), results_of(tmp_path, "b", "e", "f")]).lines()
+    assert lines[-1] == "  not comparable: the data of b changed between its runs"
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path):
+    for lab in ("one", "two"):
+        (tmp_path / lab).mkdir()
+    one, two = (results_of(tmp_path / lab, "same", "f") for lab in ("one", "two"))
+    assert f"{one}: search" in compare_studies([one, two]).lines()[0]
+
+
+def test_one_study_is_nothing_to_compare(tmp_path):
+    with pytest.raises(ResultsError, match="expected two studies at least, got 1"):
+        compare_studies([results_of(tmp_path, "a", "f")])

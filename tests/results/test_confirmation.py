@@ -1,0 +1,256 @@
+"""What a confirmation makes of its runs: means, intervals, comparisons, and what it admits not to know."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.results.stories import small_study
+from wsml_study.errors import ResultsError
+from wsml_study.results.confirmation import confirmed_ranking, read_confirmation, worth_confirming
+from wsml_study.results.history import StudyHistory
+from wsml_study.results.ranking import ranked_trials
+from wsml_study.results.statistics import holm, paired_p_value
+from wsml_study.results.summary import answer
+from wsml_study.results.tables import write_tables
+from wsml_study.study.search_space import SearchSpace
+from wsml_study.study.spec import TrialConfig
+from wsml_study.study.writing import dump_config
+
+RATE = "method.schedule.rate_per_epoch"
+SEARCH = [
+    {"method.name": "AN"},
+    {"method.name": "LL-R", RATE: 0.01},
+    {"method.name": "LL-R", RATE: 0.02},
+]
+VALUES = [70.0, 75.0, 74.0]
+
+
+def epoch_of(value: float) -> dict:
+    return {
+        "epoch": 1,
+        "train_loss": 1.0,
+        "val_map": value,
+        "val_map_true": value,
+        "val_map_observed": value,
+        "val_ap_C": [value],
+        "best_epoch": 1,
+        "best_val_map": value,
+        "num_distrusted": 0,
+        "train_seconds": 1.0,
+        "validation_seconds": 1.0,
+    }
+
+
+class Told:
+    """A finished search, and a confirmation to which runs are added."""
+
+    def __init__(self, folder, values=VALUES, search=SEARCH) -> None:
+        self.study, self.folder = small_study(), folder
+        self.space = SearchSpace.from_study(self.study)
+        self.search = search
+        self.events = [{"event": "run", "time": 0.0, "classes": ["cat"], "num_trials": None}]
+        history = StudyHistory()
+        history.apply({"event": "run", "time": 0.0, "classes": ["cat"]})
+        for number, (suggested, value) in enumerate(zip(search, values, strict=True)):
+            for event in self.trial(number, suggested, self.config(number), value):
+                history.apply(event)
+        folder.mkdir(exist_ok=True)
+        (folder / "study.yaml").write_text(dump_config(self.study))
+        write_tables(folder, self.study, history)
+
+    def config(self, number: int) -> dict:
+        return self.space.resolve(self.study, self.search[number]).model_dump(mode="json")
+
+    def trial(self, number, suggested, config, value, *, confirms=None, test=None, state="complete"):
+        created = {"event": "created", "trial": number, "values": suggested, "config": config, "sampler_state": {}}
+        yield created | {"time": 1.0, "confirms": confirms}
+        yield {"event": "attempt", "trial": number, "attempt": 1, "time": 1.0}
+        epoch = {"event": "epoch", "trial": number, "attempt": 1, "time": 2.0, "result": epoch_of(value)}
+        if state != "failed":
+            yield epoch | {"state": state} | ({} if test is None else {"test": {"test_map": test}})
+        if state != "running":
+            yield {"event": "ended", "trial": number, "state": state, "error": None, "sampler_state": {}, "time": 3.0}
+
+    def run(self, confirms, seed, value, test, state="complete"):
+        number = sum(event["event"] == "created" for event in self.events)
+        config = self.config(confirms)
+        config["training"]["seed"] = config["data"]["observe"]["seed"] = seed
+        seeds = {"training.seed": seed, "data.observe.seed": seed}
+        told = self.trial(
+            number, self.search[confirms] | seeds, config, value, confirms=confirms, test=test, state=state
+        )
+        self.events += told
+
+    def tell(self, num_trials=None):
+        place = self.folder / "confirm"
+        place.mkdir(exist_ok=True)
+        self.events[0]["num_trials"] = num_trials or sum(event["event"] == "created" for event in self.events)
+        (place / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in self.events))
+        return read_confirmation(self.folder)
+
+
+@pytest.fixture
+def told(tmp_path):
+    return Told(tmp_path / "told")
+
+
+AN_TEST = [66.0, 66.9, 65.8, 66.4, 66.6]
+LL_TEST = [68.3, 69.0, 68.2, 68.4, 69.1]
+CLOSE_TEST = [68.1, 69.3, 68.0, 68.8, 68.7]
+
+
+def confirm_all(told):
+    for seed, (an, ll, close) in enumerate(zip(AN_TEST, LL_TEST, CLOSE_TEST, strict=True), start=1):
+        told.run(1, seed, ll + 1, ll)
+        told.run(2, seed, close + 2, close)
+        told.run(0, seed, an + 1, an)
+    return told.tell()
+
+
+def test_configs_rank_by_validation_and_are_reported_by_test(told):
+    found = confirm_all(told)
+    assert [config.trial for config in found.configs] == [2, 1, 0]
+    assert [config.described for config in found.configs] == [
+        "LL-R, rate_per_epoch 0.02",
+        "LL-R, rate_per_epoch 0.01",
+        "AN",
+    ]
+    best = found.configs[0]
+    assert best.test.mean == pytest.approx(np.mean(CLOSE_TEST))
+    assert best.validation.mean == pytest.approx(np.mean(CLOSE_TEST) + 2)
+    assert best.test.low < best.test.mean < best.test.high
+    assert found.baseline.trial == 0
+
+
+def test_pairs_are_tested_on_equal_seeds_and_corrected_for_all_pairs(told):
+    found = confirm_all(told)
+    expected = [
+        paired_p_value(CLOSE_TEST, LL_TEST),
+        paired_p_value(CLOSE_TEST, AN_TEST),
+        paired_p_value(LL_TEST, AN_TEST),
+    ]
+    assert [one.p_value for one in found.differences] == pytest.approx(expected)
+    assert [one.corrected for one in found.differences] == pytest.approx(holm(expected))
+    assert [one.is_sure for one in found.differences] == [False, True, True]
+    gain = found.between(found.configs[0], found.baseline)
+    assert gain.points.mean == pytest.approx(np.mean(CLOSE_TEST) - np.mean(AN_TEST))
+
+
+def test_the_answer_has_mean_interval_gain_and_what_cannot_be_told_apart(told):
+    confirm_all(told)
+    lines = answer(told.folder, study_argument="told.yaml")
+    assert lines[0].endswith("above AN (trial 0)")
+    assert lines[4].startswith("means over fresh seeds and draws of the hidden labels, 95 % intervals")
+    (confirmed,) = [line for line in lines if line.startswith("Confirmed: ")]
+    assert confirmed.startswith("Confirmed: LL-R, rate_per_epoch 0.02 (trial 2): 68.58 % test mAP (68.0")
+    assert "2.24 points" in confirmed
+    assert "above AN (trial 0), p " in confirmed
+    assert lines[-1].startswith("Trials that cannot be told apart: 1 and 2 (p ") or lines[-1].startswith(
+        "Trials that cannot be told apart: 2 and 1 (p "
+    )
+    assert not any("75.00" in line for line in lines), "the maximum of the search is no answer"
+
+
+def test_runs_that_failed_or_are_to_come_are_said(told):
+    for seed in (1, 2):
+        told.run(1, seed, 70.0, 68.0 + seed)
+        told.run(0, seed, 69.0, 66.0 + seed)
+    told.run(1, 3, 0.0, None, state="failed")
+    told.run(0, 3, 60.0, None, state="running")
+    found = told.tell(num_trials=8)
+    assert (found.num_trials, found.num_ended, found.num_failed) == (8, 5, 1)
+    assert [config.test.count for config in found.configs] == [2, 2]
+    assert found.lines()[-2:] == [
+        "1 of 8 runs failed and do not count.",
+        "5 of 8 runs ended; `wsml-study confirm STUDY` goes on with the others.",
+    ]
+
+
+def test_one_seed_says_nothing_yet(told):
+    told.run(1, 1, 70.0, 68.0)
+    assert told.tell(num_trials=10).lines() == ["Confirmation: 1 of 10 runs ended, too few to say anything."]
+    with pytest.raises(ResultsError, match="no config is confirmed yet"):
+        confirmed_ranking(told.folder)
+
+
+def test_configs_are_compared_on_the_seeds_that_they_share(told):
+    for seed, (an, ll) in enumerate(zip(AN_TEST, LL_TEST, strict=True), start=1):
+        told.run(1, seed, ll, ll)
+        if seed > 2:
+            told.run(0, seed, an, an)
+    found = told.tell()
+    (difference,) = found.differences
+    assert difference.points.count == 3
+    assert difference.p_value == pytest.approx(paired_p_value(LL_TEST[2:], AN_TEST[2:]))
+
+
+def test_the_confirmed_ranking_has_the_columns_of_the_search(told):
+    confirm_all(told)
+    ranked = confirmed_ranking(told.folder)
+    assert ranked["trial"].tolist() == [2, 1, 0]
+    assert ranked["rank"].tolist() == [1, 2, 3]
+    assert ranked["num_seeds"].tolist() == [5, 5, 5]
+    assert ranked["confirmed_test_map"].tolist() == pytest.approx([68.58, 68.6, 66.34])
+    assert set(ranked_trials(told.folder).columns) <= set(ranked.columns)
+
+
+def test_before_a_confirmation_there_is_none(told):
+    assert read_confirmation(told.folder) is None
+    with pytest.raises(ResultsError, match="wsml-study confirm STUDY"):
+        confirmed_ranking(told.folder)
+
+
+def chosen(tmp_path, search, values, top):
+    told = Told(tmp_path / "chosen", values=values, search=search)
+    return worth_confirming(ranked_trials(told.folder), top=top)
+
+
+def ll(rate):
+    return {"method.name": "LL-R", RATE: rate}
+
+
+@pytest.mark.parametrize(
+    ("search", "values", "top", "expected"),
+    [
+        (SEARCH, VALUES, 3, [1, 2, 0]),
+        (SEARCH, VALUES, 1, [1, 0]),
+        ([ll(0.01), ll(0.02), ll(0.03)], [70.0, 72.0, 71.0], 2, [1, 2]),
+        ([{"method.name": "AN"}] * 2, [70.0, 70.0], 3, [0]),
+        ([ll(0.01), {"method.name": "AN"}, ll(0.02)], [70.0, 80.0, 71.0], 2, [2, 0, 1]),
+    ],
+    ids=["best two and AN", "best and AN", "one method has no baseline", "equal configs count once", "AN leads"],
+)
+def test_the_best_configs_and_the_baseline_are_chosen(tmp_path, search, values, top, expected):
+    assert chosen(tmp_path, search, values, top) == expected
+
+
+def methods_table(rows):
+    """A ranked search of these methods, rate None for a method without a schedule."""
+    content = []
+    for trial, (method, rate, value) in enumerate(rows):
+        schedule = {} if rate is None else {"schedule": {"rate_per_epoch": rate}}
+        config = TrialConfig.model_validate(
+            {"data": {"dataset": "digit_scenes"}, "method": {"name": method} | schedule}
+        )
+        content.append({"trial": trial, "method": method, "value": value, "config": config.model_dump_json()})
+    return pd.DataFrame(content).sort_values("value", ascending=False, ignore_index=True)
+
+
+def test_every_good_method_has_its_best_before_any_has_a_second():
+    rows = [
+        ("LL-R", 0.01, 90.0),
+        ("LL-R", 0.02, 89.0),
+        ("LL-Ct", 0.01, 85.0),
+        ("LL-Cp", 0.01, 84.0),
+        ("AN", None, 83.0),
+    ]
+    assert worth_confirming(methods_table(rows), top=3) == [0, 2, 3, 4]
+    assert worth_confirming(methods_table(rows), top=4) == [0, 2, 3, 1, 4]
+
+
+def test_without_an_the_baseline_is_the_best_method_without_a_schedule():
+    rows = [("LL-R", 0.01, 90.0), ("ROLE", None, 88.0), ("WAN", None, 86.0), ("full", None, 99.0)]
+    assert worth_confirming(methods_table(rows), top=2) == [0, 2, 1]
+    assert worth_confirming(methods_table([*rows[:1], ("LL-Ct", 0.01, 80.0)]), top=2) == [0, 1]

@@ -1,0 +1,76 @@
+"""Trials of a plan: each once, in order, over any number of interruptions."""
+
+import pytest
+
+from tests.tuning.test_searcher import study_with
+from wsml_study.results.history import TrialState
+from wsml_study.study.search_space import SearchSpace
+from wsml_study.tuning.event_log import EventLog
+from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
+
+
+def plan_of(study, rates):
+    space = SearchSpace.from_study(study)
+    values = [
+        {"method.name": "LL-R", "method.schedule.rate_per_epoch": rate, "training.learning_rate": 1e-3}
+        for rate in rates
+    ]
+    return [PlannedTrial(config=space.resolve(study, one), values=one, confirms=3) for one in values]
+
+
+class Slot:
+    """Plays Tune's part for a plan."""
+
+    def __init__(self, folder, rates, slots=1):
+        self.study = study_with("random")
+        self.log = EventLog(folder / "events.jsonl")
+        plan = plan_of(self.study, rates)
+        self.source = PlannedTrials(self.study, self.log, plan=plan, slots=lambda: slots)
+        self.count = 0
+
+    def start(self):
+        self.count += 1
+        return f"tune-{self.count}", self.source.suggest(f"tune-{self.count}")
+
+    def end(self, tune_id, suggestion, state="complete"):
+        self.source.on_trial_complete(tune_id, {"done": True, "complete": True})
+        self.log.append("ended", trial=suggestion["trial"], state=state, error=None, sampler_state={})
+
+
+def test_a_plan_runs_in_its_order_and_then_is_finished(tmp_path):
+    slot = Slot(tmp_path, [0.01, 0.02])
+    rates = []
+    for _ in range(2):
+        tune_id, suggestion = slot.start()
+        rates.append(suggestion["config"]["method"]["schedule"]["rate_per_epoch"])
+        slot.end(tune_id, suggestion)
+    assert rates == [0.01, 0.02]
+    assert slot.start()[1] == "FINISHED"
+    assert [trial.confirms for trial in slot.log.history.trials.values()] == [3, 3]
+
+
+def test_no_more_trials_run_than_there_are_slots(tmp_path):
+    slot = Slot(tmp_path, [0.01, 0.02, 0.03], slots=2)
+    assert [slot.start()[1]["trial"] for _ in range(2)] == [0, 1]
+    assert slot.start()[1] is None
+
+
+@pytest.mark.parametrize("state", ["complete", "failed"])
+def test_what_has_ended_is_not_run_again_and_a_longer_plan_adds_to_it(tmp_path, state):
+    slot = Slot(tmp_path, [0.01, 0.02])
+    slot.end(*slot.start(), state=state)
+    slot.start()
+    again = Slot(tmp_path, [0.03, 0.01, 0.02])
+    seen = []
+    while (started := again.start())[1] != "FINISHED":
+        seen.append((started[1]["trial"], started[1]["config"]["method"]["schedule"]["rate_per_epoch"]))
+        again.end(*started)
+    assert seen == [(1, 0.02), (2, 0.03)], "the one that was cut short comes first"
+    assert len(again.log.history.with_state(TrialState.RUNNING)) == 0
+
+
+def test_a_plan_knows_what_is_done_by_its_configs(tmp_path):
+    slot = Slot(tmp_path, [0.01])
+    slot.start()
+    plan = plan_of(slot.study, [0.01, 0.02])
+    assert not_begun(plan, slot.log.history) == plan[1:]

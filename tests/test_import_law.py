@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "wsml_study"
 
 EVERYONE_MAY_KNOW = ("errors",)
 MAY_KNOW = {
+    "__init__": ("results",),  # what `import wsml_study` offers, each imported when it is called
     "errors": (),
     "methods": ("methods",),
     "data": ("data",),
@@ -32,6 +33,7 @@ ONLY_IN = {
     "ray": ("tuning",),
     "optuna": ("study.search_space", "tuning", "results.figures"),
     "typer": ("cli",),
+    "duckdb": ("results.queries",),
     "torch": ("methods", "data", "training", "tuning"),
     "torchvision": ("data", "training"),
 }
@@ -69,7 +71,7 @@ def offences(module: str, source: str) -> list[str]:
 def modules() -> dict[str, Path]:
     """Every source of the package by its name from within, `study.spec`."""
     files = {file.relative_to(PACKAGE).with_suffix(""): file for file in sorted(PACKAGE.rglob("*.py"))}
-    return {".".join(name.parts): file for name, file in files.items() if name.parts != ("__init__",)}
+    return {".".join(name.parts): file for name, file in files.items()}
 
 
 @pytest.mark.parametrize("module", modules())
@@ -96,6 +98,8 @@ def test_imports_point_one_way(module: str) -> None:
         ("tuning.run", "import typer"),
         ("tuning.run", "from wsml_study import cli"),
         ("errors", "from wsml_study.study.spec import Study"),
+        ("__init__", "from wsml_study.tuning import run"),
+        ("results.tables", "import duckdb"),
     ],
 )
 def test_the_law_is_enforced(module: str, source: str) -> None:

@@ -104,6 +104,12 @@ def test_a_config_with_nothing_to_search(preview_of: Callable[..., Preview]) -> 
     assert "a trial that fails is tried again 1 time" in lines
 
 
+def test_a_confirmation_to_come_is_announced(preview_of: Callable[..., Preview]) -> None:
+    lines = preview_of(confirm={"top": 2, "seeds": 4}).lines()
+    assert "then: the best 2 configs and the best baseline, 4 seeds each, up to 12 trials" in lines
+    assert not any(line.startswith("then: ") for line in preview_of().lines())
+
+
 def test_a_finite_space_is_counted(preview_of: Callable[..., Preview]) -> None:
     shown = preview_of({"training.seed": {"int": {"low": 1, "high": 5}}}, sampler={"name": "grid"})
     assert "search: 5 combinations, 1 trial proposed by grid, seed 0" in shown.lines()

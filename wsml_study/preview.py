@@ -354,8 +354,16 @@ def _run_lines(study: Study) -> list[str]:
         f"objective: {study.objective.metric} ({study.objective.mode}), on {study.data.validation.labels} labels",
         f"each trial: {up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}, {_workers(study.resources)}",
         f"a trial that fails is tried again {study.retries} time{'s' if study.retries != 1 else ''}",
+        *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _confirmation_lines(study: Study) -> list[str]:
+    if study.confirm is None:
+        return []
+    top, seeds = study.confirm.top, study.confirm.seeds
+    return [f"then: the best {top} configs and the best baseline, {seeds} seeds each, up to {(top + 1) * seeds} trials"]
 
 
 def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:

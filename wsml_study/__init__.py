@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsml_study.results.loading import StudyResults
+    from wsml_study.results.loading import load
 
 __all__ = ["load"]
 
+_ON_DEMAND = {"load": "wsml_study.results.loading"}
+"""What Python programs use -> the module that has it, imported once somebody asks: pandas takes half a second."""
 
-def load(place: str | Path) -> StudyResults:
-    """The results of a study, as pandas and Arrow tables.
 
-    >>> wsml_study.load("results/rejection_rate").ranked  # doctest: +SKIP
-
-    Args:
-        place: the folder of its results, or a URI of `pyarrow.fs` such as `s3://bucket/results/x`.
-
-    Raises:
-        wsml_study.errors.ResultsError: no results are there.
-    """
-    from wsml_study.results import loading
-
-    return loading.load(place)
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_ON_DEMAND[name]), name)

@@ -9,6 +9,7 @@ import pytest
 from tests.results.stories import small_study
 from wsml_study.errors import ResultsError
 from wsml_study.results.confirmation import confirmed_ranking, read_confirmation, worth_confirming
+from wsml_study.results.export import export_configs
 from wsml_study.results.history import StudyHistory
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.statistics import holm, paired_p_value
@@ -194,6 +195,14 @@ def test_the_confirmed_ranking_has_the_columns_of_the_search(told):
     assert ranked["num_seeds"].tolist() == [5, 5, 5]
     assert ranked["confirmed_test_map"].tolist() == pytest.approx([68.58, 68.6, 66.34])
     assert set(ranked_trials(told.folder).columns) <= set(ranked.columns)
+
+
+def test_configs_are_exported_by_confirmed_mean(told, tmp_path):
+    confirm_all(told)
+    paths = export_configs(told.folder, top=2, per_method=False, output=tmp_path / "configs", by_confirmed=True)
+    assert [path.name for path in paths] == ["told-LL-R-trial2.yaml", "told-LL-R-trial1.yaml"]
+    (best,) = export_configs(told.folder, top=1, per_method=False, output=tmp_path / "configs")
+    assert best == paths[1]
 
 
 def test_before_a_confirmation_there_is_none(told):

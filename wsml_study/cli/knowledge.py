@@ -17,6 +17,13 @@ PANEL = "What it found"
 app = typer.Typer()
 
 
+class By(StrEnum):
+    """What to rank by."""
+
+    VALUE = "value"
+    CONFIRMED = "confirmed"
+
+
 class Per(StrEnum):
     """What to rank within."""
 
@@ -57,10 +64,17 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the configs.")],
     top: Annotated[int, typer.Option(min=1, help="How many of the best trials, of each method with --per method.")] = 1,
     per: Annotated[Per, typer.Option(help="Rank over the whole study or within each method.")] = Per.STUDY,
+    by: Annotated[By, typer.Option(help="Rank all trials by their value, or the confirmed ones by mean.")] = By.VALUE,
     storage: Storage = None,
 ) -> None:
     """Write the best trials as configs that `check` accepts and `train` trains."""
     from wsml_study.results.export import export_configs
 
-    for path in export_configs(folder_of(study, storage), top=top, per_method=per is Per.METHOD, output=output):
+    for path in export_configs(
+        folder_of(study, storage),
+        top=top,
+        per_method=per is Per.METHOD,
+        output=output,
+        by_confirmed=by is By.CONFIRMED,
+    ):
         print(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
+from wsml_study.results.confirmation import confirmed_ranking
 from wsml_study.results.files import write_whole
 from wsml_study.results.ranking import ranked_trials, top_trials
 from wsml_study.study.identity import fingerprint
@@ -16,7 +17,7 @@ from wsml_study.study.spec import Provenance, Study, TrialConfig
 from wsml_study.study.writing import dump_config
 
 
-def export_configs(folder: Path, *, top: int, per_method: bool, output: Path) -> list[Path]:
+def export_configs(folder: Path, *, top: int, per_method: bool, output: Path, by_confirmed: bool = False) -> list[Path]:
     """Write the best trials of a study as one config file each, best first.
 
     Args:
@@ -24,15 +25,17 @@ def export_configs(folder: Path, *, top: int, per_method: bool, output: Path) ->
         top: how many trials, of each method if `per_method`.
         per_method: rank within each method.
         output: folder for the configs; created if absent.
+        by_confirmed: rank the confirmed configs alone, by their mean, instead of all trials by their value.
 
     Returns:
         The files, best trial first.
 
     Raises:
-        ResultsError: no trial has a value yet, or a file of that name holds something else.
+        ResultsError: no trial has a value yet, or nothing is confirmed, or a file of that name holds something else.
     """
     study = read_study(folder / "study.yaml")
-    chosen = top_trials(ranked_trials(folder), top=top, per_method=per_method)
+    ranked = confirmed_ranking(folder) if by_confirmed else ranked_trials(folder)
+    chosen = top_trials(ranked, top=top, per_method=per_method)
     if chosen.empty:
         raise ResultsError(f"{folder}: no trial has ended an epoch yet; `wsml-study run` goes on with the study")
     return [_export(study, row, output) for _, row in chosen.iterrows()]
@@ -47,8 +50,7 @@ def _export(study: Study, row: pd.Series, output: Path) -> Path:
     exported = Study.of_trial(config, name=name, provenance=provenance, resources=study.resources)
     path = output / f"{exported.name}.yaml"
     text = (
-        f"# Rank {row['rank']} of study {study.name}: trial {row['trial']}, "
-        f"{row['value']:.2f} % {study.objective.metric} in the search.\n"
+        f"# Trial {row['trial']} of study {study.name}: {row['value']:.2f} % {study.objective.metric} in the search.\n"
         f"# Suggested: {json.dumps(json.loads(row['values']))}\n"
         f"# Train it for good: wsml-study train {path} --seeds 3\n"
     ) + dump_config(exported)

@@ -14,7 +14,7 @@ from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.statistics import estimate
 from wsml_study.results.storage import open_storage
 from wsml_study.results.tables import searched_keys
-from wsml_study.results.wording import describe, short_names
+from wsml_study.results.wording import describe, short_names, short_path
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.spec import TrialConfig
 
@@ -49,7 +49,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         *trials_table(ranked),
         "",
         *answer(folder, study_argument=study_argument),
-        f"Tables: {_short(place)}/trials.parquet, epochs.parquet, classes.parquet",
+        f"Tables: {short_path(place)}/trials.parquet, epochs.parquet, classes.parquet",
     ]
     if ended < num_trials:
         return [*lines, "Not finished; nothing is lost. Go on with the same command."]
@@ -88,7 +88,7 @@ def training_summary(folder: Path) -> list[str]:
             "best epoch": trials["best_epoch"].map(number).tolist(),
             "val mAP": trials["value"].map(percent).tolist(),
             "test mAP": trials["test_map"].map(percent).tolist(),
-            "model": [f"{_short(str(folder))}/seed_{seed}" for seed in seeds],
+            "model": [f"{short_path(str(folder))}/seed_{seed}" for seed in seeds],
         }
     )
     mean = f"test mAP {trials['test_map'].mean():.2f} %"
@@ -152,9 +152,3 @@ def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> l
 
 def _identity(config: str) -> str:
     return without_seeds(TrialConfig.model_validate_json(config))
-
-
-def _short(place: str) -> str:
-    """A path relative to where the command runs, where that is shorter."""
-    path = Path(place)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else place

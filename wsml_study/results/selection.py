@@ -39,7 +39,7 @@ def select_trials(
     """
     table = read_table(folder, "trials")
     trials = ranked(table)
-    short = {name: trials[key] for key, name in short_names(searched_keys(trials.columns)).items()}
+    short = {name: trials[key] for key, name in _short_names(trials.columns).items()}
     chosen = _matching(trials.assign(**{name: column for name, column in short.items() if name not in trials}), where)
     if per is not None:
         chosen = chosen.groupby(_column(per, chosen.columns), sort=False, dropna=False).head(top or 1)
@@ -51,6 +51,11 @@ def select_trials(
     # Arrow's own rows: pandas has no whole numbers beside absent ones.
     selected = table.take(pa.array([row_of[trial] for trial in chosen["trial"]], pa.int64()))
     return selected.add_column(0, pa.field("rank", pa.int32()), pa.array(chosen["rank"], pa.int32()))
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """Of all searched keys but the method's name, which has a column anyway."""
+    return short_names(key for key in searched_keys(names) if key != "method.name")
 
 
 def _matching(trials: pd.DataFrame, where: str | None) -> pd.DataFrame:

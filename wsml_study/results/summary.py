@@ -121,8 +121,9 @@ def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:
         ]
     best = some.iloc[0]
     return [
-        f"The search leads with {describe(json.loads(best['values']))} (trial {best['trial']}); not confirmed yet, and "
-        f"the best of a search flatters itself: wsml-study confirm {study_argument}"
+        f"The search leads with {describe(json.loads(best['values']))} (trial {best['trial']}). Not confirmed yet, and "
+        f"the best of a search flatters itself:",
+        f"  wsml-study confirm {study_argument}",
     ]
 
 
@@ -138,16 +139,11 @@ def _upper_bound(ranked: pd.DataFrame) -> list[str]:
 def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> list[str]:
     confirmation = read_confirmation(folder)
     if confirmation is not None and confirmation.configs:
-        best, by, first = confirmed_ranking(folder).iloc[0], "--by confirmed", []
+        best, by = confirmed_ranking(folder).iloc[0], "--by confirmed"
     else:
         best, by = contenders(ranked).iloc[0], "--per method"
-        first = [f"  wsml-study confirm {study_argument}"]
     config = f"configs/{folder.name}-{best['method']}-trial{best['trial']}.yaml"
-    return [
-        *first,
-        f"  wsml-study export {study_argument} {by} -o configs/",
-        f"  wsml-study train {config} --seeds 3",
-    ]
+    return [f"  wsml-study export {study_argument} {by} -o configs/", f"  wsml-study train {config} --seeds 3"]
 
 
 def _identity(config: str) -> str:

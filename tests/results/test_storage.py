@@ -80,6 +80,28 @@ def test_a_local_copy_that_ran_ahead_of_the_storage_gives_way_to_it(
     assert [event["classes"] for event in read_events(storage.fetch() / "events.jsonl")] == [["kept"]]
 
 
+def test_a_local_copy_has_the_confirmation_as_the_storage_has_it(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in CREDENTIALS.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path / "one"))
+    storage = open_storage(uri, "confirmed")
+    storage.write("study.yaml", b"name: confirmed\n")
+    confirmation = storage.inside("confirm")
+    confirmation.write("study.yaml", b"name: again\n")
+    log = EventLog(confirmation.fetch() / "events.jsonl", mirror=EventMirror(confirmation))
+    log.append("run", classes=["a"])
+    log.close()
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path / "other"))
+    elsewhere = open_storage(uri, "confirmed")
+    folder = elsewhere.fetch()
+    assert (folder / "confirm" / "study.yaml").read_bytes() == b"name: again\n"
+    assert [event["classes"] for event in read_events(folder / "confirm" / "events.jsonl")] == [["a"]]
+    storage.move_to(storage.sibling("confirmed.1"))
+    assert not (elsewhere.fetch() / "confirm").exists()
+
+
 def test_a_bucket_that_is_not_there_is_an_error_that_names_it(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in CREDENTIALS.items():
         monkeypatch.setenv(key, value)

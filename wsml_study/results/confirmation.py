@@ -22,14 +22,11 @@ from wsml_study.results.formats import aligned
 from wsml_study.results.history import ENDED, StudyHistory, TrialHistory, TrialState
 from wsml_study.results.ranking import contenders, ranked_trials
 from wsml_study.results.statistics import SIGNIFICANCE, Estimate, estimate, holm, paired_p_value
-from wsml_study.results.storage import EVENTS
+from wsml_study.results.storage import CONFIRMATION, EVENTS
 from wsml_study.results.tables import read_table
 from wsml_study.results.wording import describe
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.spec import TrialConfig
-
-CONFIRMATION = "confirm"
-"""The folder, inside a study's own, of its confirmation."""
 
 BASELINE = "AN"
 FEWEST_SEEDS = 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.confirmation import CONFIRMATION
+from wsml_study.results.storage import CONFIRMATION
 from wsml_study.results.tables import SCHEMAS, read_table
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ EVENTS = "events.jsonl"
 TABLE_FILES = ("trials.parquet", "epochs.parquet", "classes.parquet")
 DOCUMENTS = ("study.yaml", *TABLE_FILES)
 """What a local copy has beside the events."""
+
+CONFIRMATION = "confirm"
+"""The folder, inside a study's own, of its confirmation."""
 
 SEGMENT_BYTES = 64 * 1024
 """Objects cannot be appended to: each event writes the newest segment anew, until that has this size."""
@@ -109,9 +113,19 @@ class StudyStorage:
         return self.remote.read("study.yaml") is not None
 
     def fetch(self) -> Path:
-        """Bring the local copy up to the storage, and say where it is."""
+        """Bring the local copy up to the storage, that of its confirmation as well, and say where it is."""
         if self.remote is None:
             return self.folder
+        self._copy()
+        confirmation = self.inside(CONFIRMATION)
+        if confirmation.exists():
+            confirmation._copy()
+        else:
+            shutil.rmtree(confirmation.folder, ignore_errors=True)
+        return self.folder
+
+    def _copy(self) -> None:
+        assert self.remote is not None
         for name in DOCUMENTS:
             content = self.remote.read(name)
             if content is None:
@@ -119,7 +133,6 @@ class StudyStorage:
             else:
                 write_whole(self.folder / name, content)
         write_whole(self.folder / EVENTS, b"".join(segment for _, segment in self.segments()))
-        return self.folder
 
     def read(self, name: str) -> bytes | None:
         """A document as the storage has it now."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.confirmation import CONFIRMATION, confirmed_ranking, read_confirmation
+from wsml_study.results.confirmation import confirmed_ranking, read_confirmation
 from wsml_study.results.formats import aligned, number, percent
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.statistics import estimate
@@ -105,9 +105,6 @@ def study_folder(name: str, storage: str) -> Path:
     place = open_storage(storage, name)
     if not place.exists():
         raise ResultsError(f"{place.described}: no results of study {name} yet; `wsml-study run` makes them")
-    confirmation = place.inside(CONFIRMATION)
-    if confirmation.exists():
-        confirmation.fetch()
     return place.fetch()
 
 

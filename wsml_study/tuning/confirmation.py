@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.confirmation import CONFIRMATION, worth_confirming
+from wsml_study.results.confirmation import worth_confirming
 from wsml_study.results.events import read_events
 from wsml_study.results.history import ENDED, StudyHistory
 from wsml_study.results.ranking import ranked_trials
-from wsml_study.results.storage import EVENTS, StudyStorage, open_storage
+from wsml_study.results.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
 from wsml_study.results.tables import read_table
 from wsml_study.study.spec import Confirm, EarlyStopping, IntRange, Parameter, Sampler, Study, TrialConfig
 from wsml_study.tuning.ledger import Listener

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.confirmation import CONFIRMATION
 from wsml_study.results.events import read_events
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
-from wsml_study.results.storage import EVENTS, StudyStorage, open_storage
+from wsml_study.results.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
 from wsml_study.results.wording import describe, duration
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
@@ -148,14 +147,12 @@ def follow(storage: str, name: str, listener: Listener) -> Status:
 def _look(place: StudyStorage) -> Status:
     folder = place.fetch()
     confirmation = place.inside(CONFIRMATION)
-    if confirmation.exists():
-        confirmation.fetch()
     return Status(
         study=read_study(folder / "study.yaml"),
         place=place.described,
         history=StudyHistory.replay(_events(place)),
         driver=read_lease(place),
-        confirmation=StudyHistory.replay(_events(confirmation)) if confirmation.exists() else None,
+        confirmation=StudyHistory.replay(_events(confirmation)) if confirmation.folder.exists() else None,
     )
 
 

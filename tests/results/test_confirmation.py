@@ -169,6 +169,17 @@ def test_runs_that_failed_or_are_to_come_are_said(told):
     ]
 
 
+def test_a_search_that_went_on_and_leads_with_another_config_is_said(told):
+    for seed in (1, 2):
+        told.run(2, seed, 70.0, 68.0 + seed)
+        told.run(0, seed, 69.0, 66.0 + seed)
+    told.tell()
+    assert answer(told.folder, study_argument="told.yaml")[-2:] == [
+        "The search leads with LL-R, rate_per_epoch 0.01 (trial 1), which is not confirmed:",
+        "  wsml-study confirm told.yaml",
+    ]
+
+
 def test_one_seed_says_nothing_yet(told):
     told.run(1, 1, 70.0, 68.0)
     assert told.tell(num_trials=10).lines() == ["Confirmation: 1 of 10 runs ended, too few to say anything."]

@@ -3,6 +3,7 @@
 from tests.results.stories import small_study, told_history
 from wsml_study.results.history import StudyHistory
 from wsml_study.results.ranking import ranked_trials
+from wsml_study.results.selection import select_trials
 from wsml_study.results.summary import answer, study_summary, trials_table
 from wsml_study.results.tables import write_tables
 
@@ -15,6 +16,11 @@ def test_the_table_is_as_printed(folder):
         "3     3      AN      -               52.00    1           1       running",
         "4     2      LL-R    0.02            -        -           0       failed: the worker group stopped",
     ]
+
+
+def test_a_table_of_no_trials_is_its_headings(folder):
+    nothing = select_trials(folder, where="value > 1000").to_pandas()
+    assert [line.split()[0] for line in trials_table(nothing)] == ["rank"]
 
 
 def test_the_best_of_a_search_is_not_presented_as_the_result(folder):

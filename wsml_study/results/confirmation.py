@@ -65,6 +65,7 @@ class ConfirmedConfig:
 
     Attributes:
         trial: the trial of the search that has the config.
+        identity: equal for trials that differ in their seeds alone.
         method: its method.
         has_schedule: whether that distrusts labels by a schedule.
         described: what the search suggested, in a few words.
@@ -74,6 +75,7 @@ class ConfirmedConfig:
     """
 
     trial: int
+    identity: str
     method: str
     has_schedule: bool
     described: str
@@ -220,7 +222,9 @@ def read_confirmation(folder: Path) -> Confirmation | None:
     for trial in history.with_state(TrialState.COMPLETE):
         run = Run.of(trial)
         by_config.setdefault(without_seeds(run.config), []).append(run)
-    configs = [_confirmed(runs, values_of) for runs in by_config.values() if len(runs) >= FEWEST_SEEDS]
+    configs = [
+        _confirmed(identity, runs, values_of) for identity, runs in by_config.items() if len(runs) >= FEWEST_SEEDS
+    ]
     configs.sort(key=lambda config: (-config.validation.mean, config.trial))
     return Confirmation(
         configs=tuple(configs),
@@ -290,10 +294,11 @@ def _baseline(trials: pd.DataFrame) -> list[int]:
     return [int(trial) for trial in (preferred if len(preferred) else without_schedule)["trial"].head(1)]
 
 
-def _confirmed(runs: Sequence[Run], values_of: dict[int, dict[str, Any]]) -> ConfirmedConfig:
+def _confirmed(identity: str, runs: Sequence[Run], values_of: dict[int, dict[str, Any]]) -> ConfirmedConfig:
     trial, method = runs[0].confirms, runs[0].config.method
     return ConfirmedConfig(
         trial=trial,
+        identity=identity,
         method=method.name.value,
         has_schedule=method.schedule is not None,
         described=describe(values_of[trial]),

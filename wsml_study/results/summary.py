@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.confirmation import confirmed_ranking, read_confirmation
+from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.formats import aligned, number, percent
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.statistics import estimate
@@ -30,6 +30,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         "method": trials["method"],
         **{name: trials[key].map(number) for key, name in searched.items()},
         "val mAP": trials["value"].map(percent),
+        **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),
         "best epoch": trials["best_epoch"].map(number),
         "epochs": trials["last_epoch"].astype(str),
         "state": trials["state"] + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
@@ -72,7 +73,7 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
         return []  # the runs of a confirmation: their study has the answer
     confirmation = read_confirmation(folder)
     if confirmation is not None:
-        return [*confirmation.lines(), *_upper_bound(ranked)]
+        return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *_upper_bound(ranked)]
     return [*_not_confirmed(ranked, study_argument), *_upper_bound(ranked)]
 
 
@@ -122,6 +123,15 @@ def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:
         f"the best of a search flatters itself:",
         f"  wsml-study confirm {study_argument}",
     ]
+
+
+def _overtaken(ranked: pd.DataFrame, confirmation: Confirmation, study_argument: str) -> list[str]:
+    """A word about a search that went on after its confirmation, if it leads with another config now."""
+    best = contenders(ranked.dropna(subset=["value"])).iloc[0]
+    if not confirmation.configs or _identity(best["config"]) in {config.identity for config in confirmation.configs}:
+        return []
+    leader = f"{describe(json.loads(best['values']))} (trial {best['trial']})"
+    return [f"The search leads with {leader}, which is not confirmed:", f"  wsml-study confirm {study_argument}"]
 
 
 def _upper_bound(ranked: pd.DataFrame) -> list[str]:

@@ -25,6 +25,7 @@ MAY_KNOW = {
     "preview": ("study", "data", "methods.schedules", "methods.catalogue"),
     "data_tour": ("study", "data"),
     "progress": ("results", "study"),
+    "__main__": ("cli",),
     "cli": ("cli", "tuning", "training", "methods", "data", "study", "results", "preview", "data_tour", "progress"),
 }
 """A room, or a module beside the rooms -> the rooms and modules that it may import."""

@@ -23,6 +23,9 @@ StudyOrFolder = Annotated[
 Address = Annotated[
     str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray cluster; by default Ray starts on this machine.")
 ]
+Dashboard = Annotated[
+    str, typer.Option("--address", help="Dashboard of a running Ray cluster, http://HEAD:8265.", show_default=False)
+]
 Storage = Annotated[
     str | None, typer.Option(help="Folder that receives a folder per study, instead of the study's own.")
 ]

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from wsml_study.cli import data, evidence, knowledge, models, references, studies
+from wsml_study.cli import cluster, data, evidence, knowledge, models, references, studies
 from wsml_study.errors import WsmlStudyError
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, knowledge, evidence, models, references):
+for group in (studies, cluster, knowledge, evidence, models, references):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsml_study.cli.arguments import Address, DataRoot, Storage, StudyFile, argument, progress_of, read, screen, show
+from wsml_study.cli.cluster import SubmittedTo, job_status, stop_job
 
 if TYPE_CHECKING:
     from wsml_study.study.spec import Study
@@ -72,8 +73,12 @@ def status(
     study: StudyFile,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     storage: Storage = None,
+    address: SubmittedTo = None,
 ) -> None:
-    """Say where a study stands and who runs it, from any machine that sees its storage."""
+    """Say where a study stands and who runs it, from any machine that sees its storage, or of a submitted one."""
+    if address is not None:
+        job_status(study, address, as_json=as_json)
+        return
     from wsml_study.tuning.status import study_status
 
     description = read(study, storage, None)
@@ -86,8 +91,18 @@ def status(
 
 
 @app.command(rich_help_panel=PANEL)
-def stop(study: StudyFile, storage: Storage = None) -> None:
+def stop(
+    study: StudyFile,
+    storage: Storage = None,
+    address: SubmittedTo = None,
+    now: Annotated[bool, typer.Option("--now", help="A submitted study: end it at once, as a crash would.")] = False,
+) -> None:
     """End a running study after the epochs at hand, from any machine that sees its storage; `run` goes on with it."""
+    if address is not None:
+        stop_job(study, address, now=now)
+        return
+    if now:
+        raise typer.BadParameter("needs --address; Ctrl-C ends a study that runs in a terminal", param_hint="--now")
     from wsml_study.tuning.lease import end_run
 
     description = read(study, storage, None)

@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from wsml_study.errors import ResourcesError
 from wsml_study.results.storage import StudyStorage
+from wsml_study.study.paths import named_files
 from wsml_study.study.spec import Resources, Study
 from wsml_study.tuning.cluster import count_slots, living_nodes, needs_of_a_worker
 
@@ -89,7 +90,7 @@ def _look_everywhere(study: Study, storage: StudyStorage, nodes: list[dict[str, 
     """Machine -> what it shows, all of them at once."""
     filesystem, scratch = storage.scratch()
     marker = uuid.uuid4().hex
-    paths = tuple(path for path in (study.data.root, study.model.weights) if path is not None and _is_path(path))
+    paths = (*([] if study.data.root is None else [study.data.root]), *named_files(study))
     filesystem.create_dir(scratch, recursive=True)
     _write(filesystem, f"{scratch}/{marker}", marker)
     look = ray.remote(num_cpus=0)(_look)
@@ -135,11 +136,6 @@ def _version_problems(looks: Mapping[str, Look]) -> Iterator[str]:
         if len(machines) > 1:
             found = "; ".join(f"{version or 'none'} on {', '.join(names)}" for version, names in machines.items())
             yield f"{package} differs: {found}; install the same version everywhere"
-
-
-def _is_path(text: str) -> bool:
-    """Whether weights are a file and not the name of a set of torchvision's."""
-    return os.sep in text or text.endswith((".pth", ".pt"))
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,30 @@
+"""Files and folders that a study names, beside its storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wsml_study.study.spec import Draft, Scalar
+
+LABEL_FILES = ("file", "test_file", "classes")
+
+
+def named_files(study: Draft) -> dict[str, str]:
+    """Every file that a trial may read, and the dotted key that names it; none of what `data.root` holds."""
+    return {path: key for key, path in _named(study)}
+
+
+def is_file_of_weights(weights: Scalar) -> bool:
+    """Whether weights are a file, and not the name of a set of torchvision's."""
+    return isinstance(weights, str) and weights.endswith((".pth", ".pt"))
+
+
+def _named(study: Draft) -> Iterator[tuple[str, str]]:
+    for name in LABEL_FILES if study.data.labels is not None else ():
+        path = getattr(study.data.labels, name)
+        if path is not None:
+            yield f"data.labels.{name}", path
+    searched = study.search.get("model.weights")
+    for weights in (study.model.weights, *(searched.choice or () if searched is not None else ())):
+        if weights is not None and is_file_of_weights(weights):
+            yield "model.weights", str(weights)

@@ -81,9 +81,16 @@ class Progress:
         """An event was added to the history."""
         self._history = history
         trial = history.trials[number]
-        if event == "attempt" and trial.attempt > 1:
+        if event == "attempt" and trial.attempt > 1 and not trial.takes_over:
             since = trial.checkpoint[0] if trial.checkpoint else 0
             self._console.print(f"trial {number} starts again (attempt {trial.attempt}) after epoch {since}")
+        if event == "out_of_memory":
+            self.on_notice(f"trial {number}: {trial.out_of_memory}; it is tried again alone when the others have ended")
+        if event == "exploited":
+            source = trial.exploits[-1].source
+            self.on_notice(
+                f"trial {number} goes on from trial {source} after epoch {trial.last_epoch}: {describe(trial.values)}"
+            )
         if event == "ended" and (self._live is None or trial.state is TrialState.FAILED):
             self._console.print(self._line(trial), soft_wrap=True, highlight=False)
 

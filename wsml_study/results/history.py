@@ -24,20 +24,41 @@ RUN_KEYS = ("time", "environment", "data_fingerprint")
 ENDED = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exploit:
+    """A trial of a population took over another's network, and went on with other values.
+
+    Attributes:
+        epoch: after which it did so.
+        source: number of the other trial.
+        checkpoint: the other's state after that epoch.
+        values: what it had before, by dotted path.
+    """
+
+    epoch: int
+    source: int
+    checkpoint: str
+    values: dict[str, Any]
+
+
 @dataclass(kw_only=True)
 class TrialHistory:
     """One trial so far.
 
     Attributes:
         number: from 0, in the order of creation.
-        values: what the sampler suggested, by dotted path.
+        values: what the sampler suggested, by dotted path; in a population, what the newest epochs run with.
         config: the resolved trial config as plain data.
         state: running until it ended, for whatever reason.
         closed: the event of its end is known, so nothing about it changes any more.
         attempt: how often it was started, from 1; 0 before the first start.
         epochs: epoch -> what `EpochResult` says of it, as plain data.
-        checkpoint: (epoch, folder) of the newest checkpoint, or None.
+        checkpoint: (epoch, folder) of the checkpoint to go on from, or None; another trial's after an exploit.
+        saved: epoch -> folder of its own checkpoints, as long as they are kept.
+        exploits: of a population, oldest first.
+        moving: it has ended in one slot, to go on from an exploit in the next.
         error: why the trial failed.
+        out_of_memory: why it waits until it can be tried again alone.
         sampler_state: what the sampler wants to find again with the trial.
         test: test metrics of the best epoch, of trials that are tested.
         confirms: the trial of the search whose config this one runs again.
@@ -52,7 +73,11 @@ class TrialHistory:
     attempt: int = 0
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
     checkpoint: tuple[int, str] | None = None
+    saved: dict[int, str] = field(default_factory=dict)
+    exploits: list[Exploit] = field(default_factory=list)
+    moving: bool = False
     error: str | None = None
+    out_of_memory: str | None = None
     sampler_state: dict[str, Any] = field(default_factory=dict)
     test: dict[str, Any] | None = None
     confirms: int | None = None
@@ -63,6 +88,15 @@ class TrialHistory:
     def last_epoch(self) -> int:
         """The newest epoch, 0 before the first."""
         return max(self.epochs, default=0)
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether the checkpoint to go on from is another trial's."""
+        return self.checkpoint is not None and self.checkpoint[1] in {exploit.checkpoint for exploit in self.exploits}
+
+    def values_in(self, epoch: int) -> dict[str, Any]:
+        """The values that an epoch was run with."""
+        return next((exploit.values for exploit in self.exploits if exploit.epoch >= epoch), self.values)
 
     def values_by_epoch(self, metric: str) -> dict[int, float]:
         """The objective after each epoch: `best_val_map`, the best mAP so far, or `last_val_map`."""
@@ -125,11 +159,17 @@ class StudyHistory:
         match event["event"]:
             case "attempt":
                 trial.attempt = event["attempt"]
+                trial.moving = False
                 trial.started = trial.started or event["time"]
             case "epoch":
                 _put_epoch(trial, event)
             case "saved":
                 trial.checkpoint = (event["epoch"], event["checkpoint"])
+                trial.saved[event["epoch"]] = event["checkpoint"]
+            case "exploited":
+                _move(trial, event)
+            case "out_of_memory":
+                trial.out_of_memory = event["error"]
             case "ended":
                 trial.state = TrialState(event["state"])
                 trial.error = event.get("error")
@@ -147,8 +187,21 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     result = dict(event["result"])
     for later in [number for number in trial.epochs if number >= result["epoch"]]:
         del trial.epochs[later]
+    trial.exploits = [exploit for exploit in trial.exploits if exploit.epoch < result["epoch"]]
+    trial.saved = {number: folder for number, folder in trial.saved.items() if number < result["epoch"]}
+    if trial.checkpoint is not None and trial.checkpoint[0] >= result["epoch"]:
+        trial.checkpoint = None
     trial.epochs[result["epoch"]] = result | {"time": event["time"], "attempt": event["attempt"]}
     trial.test = event.get("test", trial.test)
     # Its last epoch ends a trial, even if a crash keeps the event of the end from being written.
     trial.state = TrialState(event["state"])
     trial.ended = None if trial.state is TrialState.RUNNING else event["time"]
+
+
+def _move(trial: TrialHistory, event: Event) -> None:
+    trial.exploits.append(
+        Exploit(epoch=event["epoch"], source=event["source"], checkpoint=event["checkpoint"], values=dict(trial.values))
+    )
+    trial.checkpoint = (event["epoch"], event["checkpoint"])
+    trial.values, trial.config = dict(event["values"]), dict(event["config"])
+    trial.moving = True

@@ -81,6 +81,8 @@ EPOCHS = _schema(
         _column("validation_seconds", pa.float64(), "time of validation", unit=SECONDS),
         _column("time", pa.float64(), "end of the epoch", unit=SINCE_1970),
         _maybe("phase", pa.string(), "what learnt: linear (the head alone) or end_to_end"),
+        _maybe("exploited_trial", pa.int32(), "a population's: whose network this trial took over after this epoch"),
+        _maybe("values", pa.string(), "a population's: what this epoch ran with: JSON, dotted path -> value"),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the
@@ -263,8 +265,12 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
 
 
 def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
-    for _, result in sorted(trial.epochs.items()):
-        yield {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
+    sources = {exploit.epoch: exploit.source for exploit in trial.exploits}
+    changing = study.early_stopping.name == "pbt"
+    for epoch, result in sorted(trial.epochs.items()):
+        row = {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
+        row |= {"exploited_trial": sources.get(epoch)}
+        yield row | {"values": json.dumps(trial.values_in(epoch)) if changing else None}
 
 
 def _class_rows(study: Study, trial: TrialHistory, classes: Sequence[str]) -> Iterator[dict[str, Any]]:

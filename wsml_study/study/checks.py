@@ -32,6 +32,7 @@ from wsml_study.study.search_space import (
 )
 from wsml_study.study.spec import (
     KEY_RULES,
+    PERTURBED,
     BrokenRule,
     Draft,
     FloatRange,
@@ -312,14 +313,35 @@ def _trials(draft: Draft) -> Iterator[Problem]:
 
 
 def _early_stopping(draft: Draft) -> Iterator[Problem]:
-    """A grace period that leaves nothing to stop."""
+    """A grace period, or an interval of a population, that leaves nothing to decide."""
     rule = draft.early_stopping
-    if rule.name == "none" or (grace := rule.grace_epochs or 1) < longest_training(draft):
+    key, given = (
+        ("interval_epochs", rule.interval_epochs) if rule.name == "pbt" else ("grace_epochs", rule.grace_epochs)
+    )
+    if rule.name == "none" or (given or 1) < longest_training(draft):
         return
-    by_default = " (the default)" if rule.grace_epochs is None else ""
-    message = f"expected fewer than the {longest_training(draft)} epochs of a trial, got {grace}{by_default}"
-    label = "early_stopping.grace_epochs"
+    by_default = " (the default)" if given is None else ""
+    message = f"expected fewer than the {longest_training(draft)} epochs of a trial, got {given or 1}{by_default}"
+    label = f"early_stopping.{key}"
     yield Problem(label=label, message=message, path=_path(label), about=(label, "training.epochs"))
+
+
+def _population(draft: Draft) -> Iterator[Problem]:
+    """What a population cannot change in mid-training, and samplers that would learn from what is no trial's own."""
+    if draft.early_stopping.name != "pbt":
+        return
+    for key in draft.search:
+        if key not in PERTURBED:
+            message = (
+                f"a population (early_stopping pbt) cannot change it in mid-training; it can change {listed(PERTURBED)}"
+            )
+            yield _entry_problem(key, message, at_key=True)
+    if draft.sampler.name not in ("random", "grid"):
+        message = (
+            f"expected `random` or `grid` with early_stopping pbt, got `{draft.sampler.name}`: values change as trials "
+            f"run, and it would learn from those that they began with"
+        )
+        yield Problem(label="sampler.name", message=message, path=("sampler", "name"))
 
 
 def _batches(draft: Draft) -> Iterator[Problem]:
@@ -359,6 +381,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _sampler,
     _trials,
     _early_stopping,
+    _population,
     _batches,
 )
 """Later checks rely on what earlier ones have found sound."""

@@ -6,6 +6,7 @@ table, `KEY_RULES`, since a base config may hold keys that only some of the sear
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -512,10 +513,11 @@ class Sampler(Description):
 class EarlyStopping(Description):
     """Who ends a trial before its last epoch."""
 
-    name: Literal["asha", "hyperband", "median", "none"] = Field(
+    name: Literal["asha", "hyperband", "median", "pbt", "none"] = Field(
         default="none",
         description="asha compares trials after some epochs and ends the worse ones; hyperband does so in several "
-        "brackets, each later than the last; median ends trials below the median of the others.",
+        "brackets, each later than the last; median ends trials below the median of the others; pbt ends none, the "
+        "worse ones take over the networks of the better ones and go on with other values.",
     )
     grace_epochs: PositiveInt | None = Field(default=None, description="Epochs that every trial gets; 1 by default.")
     reduction_factor: Annotated[int, Field(ge=2)] | None = Field(
@@ -525,7 +527,17 @@ class EarlyStopping(Description):
         default=None, description="hyperband: trials take turns in so many brackets; 3 by default."
     )
     min_trials: PositiveInt | None = Field(
-        default=None, description="median: as many other trials must have come as far; 3 by default."
+        default=None, description="median, pbt: as many other trials must have come as far; 3 by default."
+    )
+    interval_epochs: PositiveInt | None = Field(
+        default=None, description="pbt: trials are compared after every so many epochs; 1 by default."
+    )
+    quantile: Annotated[float, Field(gt=0, le=0.5)] | None = Field(
+        default=None, description="pbt: the worst so many take over one of as many best, a fraction; 0.25 by default."
+    )
+    resample_probability: Fraction | None = Field(
+        default=None,
+        description="pbt: chance of a value to be drawn anew instead of being moved by a fifth; 0.25 by default.",
     )
 
     def rungs(self, epochs: int, *, bracket: int = 0) -> list[int]:
@@ -655,7 +667,10 @@ KEY_RULES = (
             ("grace_epochs", ("asha", "hyperband", "median")),
             ("reduction_factor", ("asha", "hyperband")),
             ("brackets", ("hyperband",)),
-            ("min_trials", ("median",)),
+            ("min_trials", ("median", "pbt")),
+            ("interval_epochs", ("pbt",)),
+            ("quantile", ("pbt",)),
+            ("resample_probability", ("pbt",)),
         )
     ),
 )
@@ -715,6 +730,30 @@ def clashes_of(content: Mapping[str, Any]) -> list[Clash]:
         head=value_at(content, "model.head"),
         mode=value_at(content, "training.mode"),
     )
+
+
+PERTURBED = (
+    "training.learning_rate",
+    "training.head_learning_rate_multiplier",
+    "training.weight_decay",
+    "training.momentum",
+    *(
+        f"method.schedule.{key}"
+        for key in sorted({key for keys in SCHEDULE_PARAMETERS.values() for key in keys if "rate" in key})
+    ),
+    *(f"method.{key}" for key, limits in LIMITS.items() if not limits.whole and not limits.choices),
+)
+"""Numbers of a trial config that every epoch reads anew, so that a population can change them in mid-training. All else
+decides what a network, its optimizer or its labels are: another trial's state would not fit."""
+
+
+def fixed_part(config_json: str) -> Any:
+    """A trial config without the numbers that may change in mid-training, as plain content."""
+    content = json.loads(config_json)
+    for key in PERTURBED:
+        section, _, name = key.rpartition(".")
+        (value_at(content, section) or {}).pop(name, None)
+    return content
 
 
 def _refuse(broken: list[BrokenRule], clashing: list[Clash]) -> None:

@@ -20,7 +20,7 @@ from wsml_study.methods.catalogue import describe
 from wsml_study.methods.contract import ALONE, PADDING, Batch, Method, Peers
 from wsml_study.methods.registry import create_method
 from wsml_study.methods.schedules import schedule
-from wsml_study.study.spec import Training, TrialConfig
+from wsml_study.study.spec import Training, TrialConfig, fixed_part
 from wsml_study.training.average_precision import average_precision_C, mean_average_precision
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.frozen_features import with_frozen_features
@@ -225,14 +225,36 @@ class TrialTraining:
         """
         if state["config"] != self._identity():
             raise TrainingError("the checkpoint belongs to another config than the trial that it was given to")
+        self._load(state)
+        self.best_val_map = state["best_val_map"]
+        self.best_epoch = state["best_epoch"]
+        self.best_weights = state["best_weights"]
+
+    def take_over(self, state: dict[str, Any], *, best_val_map: float, best_epoch: int) -> None:
+        """Go on from where another trial's `state_dict()` was taken, with the numbers of this one's own config.
+
+        Args:
+            state: of a trial whose config differs in numbers alone that every epoch reads anew.
+            best_val_map, best_epoch: of this trial's own epochs before.
+
+        Raises:
+            TrainingError: the configs differ in more than that.
+        """
+        if fixed_part(state["config"]) != fixed_part(self._identity()):
+            raise TrainingError("the checkpoint belongs to a config that differs in more than numbers of an epoch")
+        self._enter(self._phase_name(max(1, state["epoch"])))
+        own = [{key: value for key, value in group.items() if key != "params"} for group in self.optimizer.param_groups]
+        self._load(state)
+        for group, numbers in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(numbers)
+        self.best_val_map, self.best_epoch = best_val_map, best_epoch
+
+    def _load(self, state: dict[str, Any]) -> None:
         self._enter(self._phase_name(max(1, state["epoch"])))
         self.classifier.load_state_dict(state["classifier"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
-        self.best_val_map = state["best_val_map"]
-        self.best_epoch = state["best_epoch"]
-        self.best_weights = state["best_weights"]
 
     def _identity(self) -> str:
         """The config without where its data lies."""

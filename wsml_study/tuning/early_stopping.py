@@ -96,14 +96,14 @@ class MedianStopping:
 
 
 def rule_of(early_stopping: EarlyStopping, *, epochs: int) -> Rule | None:
-    """The study's rule, or None for a study that runs every trial to its end."""
+    """The study's rule, or None for a study that runs every trial to its end, as a population does."""
 
     def asha(bracket: int = 0) -> Asha:
         rungs = early_stopping.rungs(epochs, bracket=bracket)
         return Asha(rungs=rungs, reduction_factor=early_stopping.reduction_factor or 3)
 
     match early_stopping.name:
-        case "none":
+        case "none" | "pbt":
             return None
         case "asha":
             return asha()

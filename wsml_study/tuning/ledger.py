@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from wsml_study.results.history import StudyHistory, TrialState
 from wsml_study.results.storage import TABLE_FILES, StudyStorage
@@ -15,6 +17,7 @@ from wsml_study.results.tables import TableWriter
 from wsml_study.study.spec import Study
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.lease import Lease
+from wsml_study.tuning.population import Population
 from wsml_study.tuning.searcher import ending_of
 from wsml_study.tuning.trial_source import TrialSource
 
@@ -55,9 +58,10 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         lease: Lease,
         source: TrialSource,
         listener: Listener,
+        population: Population | None = None,
     ) -> None:
         self._storage, self._log, self._lease = storage, log, lease
-        self._source, self._listener = source, listener
+        self._source, self._listener, self._population = source, listener, population
         self._tables = TableWriter(storage.folder, study)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
 
@@ -68,7 +72,8 @@ class Ledger(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A slot takes a trial, for the first time or again."""
         number = trial.config["trial"]
-        self._append("attempt", number, attempt=self._log.history.trials[number].attempt + 1)
+        history = self._log.history.trials[number]
+        self._append("attempt", number, attempt=history.attempt + (0 if history.moving else 1))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -77,23 +82,34 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         number = trial.config["trial"]
         if "notice" in result:
             self._listener.on_notice(f"trial {number}: {result['notice']}")
-        if "error" in result:
+        if "out_of_memory" in result:
+            self._append("out_of_memory", number, error=result["out_of_memory"])
+        if "result" not in result:
             return
         history = self._log.history.trials[number]
         details = {"test": result["test"]} if "test" in result else {}
-        state = ending_of(result, error=False) or TrialState.RUNNING
+        takeover = None if self._population is None else self._population.pop(number)
+        state = TrialState.RUNNING if takeover is not None else ending_of(result, error=False) or TrialState.RUNNING
         self._append("epoch", number, attempt=history.attempt, result=result["result"], state=state, **details)
+        if takeover is not None:
+            self._append("exploited", number, **asdict(takeover))
+            result[SHOULD_CHECKPOINT] = False  # nobody goes on from the network that was given up
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
         """A checkpoint is whole and in its place."""
         number = trial.config["trial"]
-        self._append("saved", number, epoch=self._log.history.trials[number].last_epoch, checkpoint=checkpoint.path)
+        history = self._log.history.trials[number]
+        before = history.checkpoint
+        self._append("saved", number, epoch=history.last_epoch, checkpoint=checkpoint.path)
+        if self._population is not None and before is not None and not self._population.compares_after(before[0]):
+            # Tune keeps all checkpoints of a population, of which only these are of use to others.
+            _delete(trial, before[1])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended, or was cut short by the end of the run."""
         result = trial.last_result
         state = ending_of(result, error=False)
-        if state is not None:
+        if state is not None and not self._log.history.trials[trial.config["trial"]].moving:
             self._end(trial, state, result.get("error"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -103,8 +119,8 @@ class Ledger(tune.Callback):  # type: ignore[misc]
     def _end(self, trial: Any, state: TrialState, error: str | None) -> None:
         number = trial.config["trial"]
         self._append("ended", number, state=state, error=error, sampler_state=self._source.sampler_state(number))
-        with suppress(OSError):
-            trial.storage.storage_filesystem.delete_dir(trial.storage.trial_fs_path)
+        if self._population is None:
+            _delete(trial, trial.storage.trial_fs_path)
         if time.monotonic() > self._tables_due:
             self._write_tables()
 
@@ -139,6 +155,11 @@ class StopOnRequest(tune.Stopper):  # type: ignore[misc]
     def __reduce__(self) -> tuple[type, tuple[()]]:
         # As the ledger: a lease cannot follow into a snapshot.
         return StopOnRequest, ()
+
+
+def _delete(trial: Any, folder: str) -> None:
+    with suppress(OSError):
+        trial.storage.storage_filesystem.delete_dir(folder)
 
 
 def _last_line(error_file: Path) -> str:

@@ -37,10 +37,18 @@ def not_begun(plan: Sequence[PlannedTrial], history: StudyHistory) -> list[Plann
 class PlannedTrials(TrialSource):
     """Hands out the trials of a plan, in its order."""
 
-    def __init__(self, study: Study, log: EventLog, *, plan: Sequence[PlannedTrial], slots: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        log: EventLog,
+        *,
+        plan: Sequence[PlannedTrial],
+        slots: Callable[[], int],
+        alone: bool = False,
+    ) -> None:
         """Queue what the plan has beyond the study's trials."""
         self._ahead = deque(not_begun(plan, log.history))
-        super().__init__(study, log, num_trials=len(log.history.trials) + len(self._ahead), slots=slots)
+        super().__init__(study, log, num_trials=len(log.history.trials) + len(self._ahead), slots=slots, alone=alone)
 
     def _new_trial(self) -> TrialHistory:
         number = len(self._log.history.trials)

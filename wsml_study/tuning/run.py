@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 from ray import tune
 from ray.tune import TuneError
+from ray.tune.schedulers import TrialScheduler
 
-from wsml_study.results.history import ENDED, StudyHistory
+from wsml_study.results.history import ENDED, StudyHistory, TrialState
 from wsml_study.results.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.results.tables import damaged_tables, write_tables
 from wsml_study.study.search_space import SearchSpace, longest_training
@@ -24,12 +26,13 @@ from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
+from wsml_study.tuning.population import Population, PopulationScheduler
 from wsml_study.tuning.preflight import preflight
 from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.tuning.study_folder import claim, locked, set_aside
 from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.tuning.worker_loop import OpenTrial, open_trial
-from wsml_study.tuning.workers import WarmTrial, WorkerSettings
+from wsml_study.tuning.workers import WarmTrial, WorkerSettings, whole_state
 
 CHECKPOINT_INTERVAL_S = 15.0
 SLOT_MEMORY_BYTES = 2**20
@@ -149,7 +152,15 @@ def run_leased(
             listener.on_phase("starting Ray")
             with ray_session(address, storage.folder / "ray.log"):
                 preflight(study, storage, listener.on_notice)
-                _run_trials(study, storage, log, lease, listener, total, task)
+                _Run(
+                    study=study,
+                    storage=storage,
+                    log=log,
+                    lease=lease,
+                    listener=listener,
+                    num_trials=total,
+                    task=task,
+                ).trials()
         write_tables(storage.folder, study, log.history)
         storage.upload(*TABLE_FILES)
         outcome = Outcome(
@@ -203,67 +214,112 @@ def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
     return total if size is None else min(total, size)
 
 
-def _run_trials(
-    study: Study,
-    storage: StudyStorage,
-    log: EventLog,
-    lease: Lease,
-    listener: Listener,
-    num_trials: int,
-    task: Task,
-) -> None:
-    slots = Slots(study.resources)
-    filesystem, scratch = storage.scratch()
-    settings = WorkerSettings(
-        num_workers=study.resources.workers_per_trial,
-        cpus_per_worker=study.resources.cpus_per_worker,
-        gpus_per_worker=gpus_per_worker(study.resources),
-        filesystem=filesystem,
-        scratch_folder=scratch,
-        checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
-        tested=task.tested,
-        model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
-        open_trial=task.open_trial,
-    )
-    source: TrialSource
-    if task.plan is None:
-        source = OptunaSearcher(study, log, num_trials=num_trials, slots=slots)
-    else:
-        source = PlannedTrials(study, log, plan=task.plan, slots=slots)
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What all trials of a run have in common."""
+
+    study: Study
+    storage: StudyStorage
+    log: EventLog
+    lease: Lease
+    listener: Listener
+    num_trials: int
+    task: Task
+
+    def trials(self) -> None:
+        """Run what is left, and then, one at a time, the trials that ran out of memory beside others."""
+        if self._num_left(out_of_memory=False) > 0:
+            self._fit(alone=False)
+        num_alone = self._num_left(out_of_memory=True)
+        if num_alone > 0 and self._num_left(out_of_memory=False) == 0 and not self.lease.stop_requested.is_set():
+            self.listener.on_notice(f"{num_alone} trials that ran out of memory are tried again, one at a time")
+            self._fit(alone=True)
+
+    def _num_left(self, *, out_of_memory: bool) -> int:
+        history = self.log.history
+        alone = sum(trial.out_of_memory is not None for trial in history.with_state(TrialState.RUNNING))
+        return alone if out_of_memory else self.num_trials - len(history.with_state(*ENDED)) - alone
+
+    def _fit(self, *, alone: bool) -> None:
+        study, log = self.study, self.log
+        slots: Callable[[], int] = _one if alone else Slots(study.resources)
+        filesystem, scratch = self.storage.scratch()
+        source = self._source(slots, alone)
+        population = _population(study, log.history, self.storage)
+        ledger = Ledger(study, self.storage, log, self.lease, source, self.listener, population)
+        self.listener.on_slots(min(slots(), self._num_left(out_of_memory=alone)), self.num_trials, log.history)
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(WarmTrial, settings=self._settings(alone)),
+                tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=source,
+                scheduler=_scheduler(study, self.task, log.history, population),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=_trial_folder_name,
+                trial_name_creator=_trial_folder_name,
+            ),
+            run_config=tune.RunConfig(
+                name=f"run_{len(log.history.runs):04d}{'_alone' if alone else ''}",
+                storage_path=scratch,
+                storage_filesystem=filesystem,
+                failure_config=tune.FailureConfig(max_failures=study.retries),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=2 if population is None else None),
+                callbacks=[ledger],
+                stop=StopOnRequest(self.lease),
+                verbose=0,
+            ),
+        )
+        try:
+            tuner.fit()
+        except TuneError:
+            if log.failure is not None:  # which Tune has turned into a text
+                raise log.failure from None
+            self.lease.check()
+            raise
+
+    def _source(self, slots: Callable[[], int], alone: bool) -> TrialSource:
+        if self.task.plan is None:
+            return OptunaSearcher(self.study, self.log, num_trials=self.num_trials, slots=slots, alone=alone)
+        return PlannedTrials(self.study, self.log, plan=self.task.plan, slots=slots, alone=alone)
+
+    def _settings(self, alone: bool) -> WorkerSettings:
+        resources, stopping, task = self.study.resources, self.study.early_stopping, self.task
+        filesystem, scratch = self.storage.scratch()
+        gpus = gpus_per_worker(resources)
+        return WorkerSettings(
+            num_workers=resources.workers_per_trial,
+            cpus_per_worker=resources.cpus_per_worker,
+            gpus_per_worker=math.ceil(gpus) if alone else gpus,
+            filesystem=filesystem,
+            scratch_folder=scratch,
+            checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
+            checkpoint_interval_epochs=stopping.interval_epochs or 1 if stopping.name == "pbt" else None,
+            alone=alone,
+            tested=task.tested,
+            model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
+            open_trial=task.open_trial,
+        )
+
+
+def _one() -> int:
+    return 1
+
+
+def _population(study: Study, history: StudyHistory, storage: StudyStorage) -> Population | None:
+    if study.early_stopping.name != "pbt":
+        return None
+    filesystem, _ = storage.scratch()
+    return Population(study, history, lambda folder: whole_state(filesystem, folder) is not None)
+
+
+def _scheduler(study: Study, task: Task, history: StudyHistory, population: Population | None) -> TrialScheduler:
+    if population is not None:
+        return PopulationScheduler(population)
     rule = task.rule or rule_of(study.early_stopping, epochs=longest_training(study))
-    remaining = num_trials - len(log.history.with_state(*ENDED))
-    listener.on_slots(min(slots(), remaining), num_trials, log.history)
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(WarmTrial, settings=settings),
-            tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
-        ),
-        tune_config=tune.TuneConfig(
-            search_alg=source,
-            scheduler=EarlyStoppingScheduler(rule, log.history, study.objective.metric),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_dirname_creator=_trial_folder_name,
-            trial_name_creator=_trial_folder_name,
-        ),
-        run_config=tune.RunConfig(
-            name=f"run_{len(log.history.runs):04d}",
-            storage_path=scratch,
-            storage_filesystem=filesystem,
-            failure_config=tune.FailureConfig(max_failures=study.retries),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
-            callbacks=[Ledger(study, storage, log, lease, source, listener)],
-            stop=StopOnRequest(lease),
-            verbose=0,
-        ),
-    )
-    try:
-        tuner.fit()
-    except TuneError:
-        if log.failure is not None:  # which Tune has turned into a text
-            raise log.failure from None
-        lease.check()
-        raise
+    return EarlyStoppingScheduler(rule, history, study.objective.metric)
 
 
 def _trial_folder_name(trial: Any) -> str:

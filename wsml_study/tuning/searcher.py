@@ -35,7 +35,9 @@ OPTUNA_STATES = {
 class OptunaSearcher(TrialSource):
     """Proposes trials until the study has as many as it should."""
 
-    def __init__(self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int]) -> None:
+    def __init__(
+        self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int], alone: bool = False
+    ) -> None:
         """Replay what happened into a fresh Optuna study.
 
         Args:
@@ -43,23 +45,24 @@ class OptunaSearcher(TrialSource):
             log: the study's events; `suggest` adds one per new trial.
             num_trials: how many trials the study should have in the end.
             slots: says how many trials may run at once, which changes as machines come and go.
+            alone: propose nothing but the trials that have run out of memory; otherwise all others.
         """
-        super().__init__(study, log, num_trials=num_trials, slots=slots)
+        super().__init__(study, log, num_trials=num_trials, slots=slots, alone=alone)
         self._space = SearchSpace.from_study(study)
         self._grid = list(itertools.islice(self._space.grid(), num_trials)) if study.sampler.name == "grid" else None
         if self._grid is not None:
-            self._num_trials = min(num_trials, len(self._grid))
+            self._num_trials = min(self._num_trials, len(self._grid))
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna = optuna.create_study(direction="maximize")
         for _, trial in sorted(log.history.trials.items()):
             self._optuna.add_trial(self._as_optuna(trial))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell Optuna how a trial ended; a trial that ended unasked (an interruption) is left for the next run."""
+        """Tell Optuna how a trial ended; one that ended unasked (interrupted, no memory) is left for the next run."""
         number = self._live[trial_id]
         super().on_trial_complete(trial_id, result, error)
         state = ending_of(result, error=error)
-        if state is None:
+        if state is None or self._log.history.trials[number].moving:
             return
         trial = optuna.trial.Trial(self._optuna, self._optuna.get_trials(deepcopy=False)[number]._trial_id)
         history = self._log.history.trials[number]
@@ -115,7 +118,7 @@ def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | Non
     """How a trial ended, from its last result; None if it was merely interrupted."""
     if error or (result is not None and result.get("error")):
         return TrialState.FAILED
-    if result is None or not result.get("done"):
+    if result is None or not result.get("done") or "out_of_memory" in result:
         return None
     return TrialState.COMPLETE if result["complete"] else TrialState.STOPPED
 

@@ -17,7 +17,9 @@ from wsml_study.tuning.event_log import EventLog
 class TrialSource(Searcher, ABC):  # type: ignore[misc]
     """Hands out trials until the study has as many as it should; what they are, subclasses say."""
 
-    def __init__(self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int]) -> None:
+    def __init__(
+        self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int], alone: bool = False
+    ) -> None:
         """Queue the trials that were cut short.
 
         Args:
@@ -25,10 +27,13 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             log: the study's events; `suggest` adds one per new trial.
             num_trials: how many trials the study should have in the end.
             slots: says how many trials may run at once, which changes as machines come and go.
+            alone: hand out nothing but the trials that have run out of memory; otherwise all others.
         """
         super().__init__(metric="value", mode=study.objective.mode)
-        self._study, self._log, self._num_trials, self._slots = study, log, num_trials, slots
-        self._unfinished = deque(log.history.with_state(TrialState.RUNNING))
+        self._study, self._log, self._slots = study, log, slots
+        self._num_trials = 0 if alone else num_trials
+        unfinished = log.history.with_state(TrialState.RUNNING)
+        self._unfinished = deque(trial for trial in unfinished if (trial.out_of_memory is not None) == alone)
         self._live: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -42,13 +47,20 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         else:
             return str(Searcher.FINISHED)
         self._live[trial_id] = trial.number
-        checkpoint = None if trial.checkpoint is None else trial.checkpoint[1]
         data = trial.config["data"] | {"root": self._study.data.root}  # which may have moved since an earlier run
-        return {"trial": trial.number, "config": trial.config | {"data": data}, "checkpoint": checkpoint}
+        newest = trial.epochs.get(trial.last_epoch, {})
+        return {
+            "trial": trial.number,
+            "config": trial.config | {"data": data},
+            "checkpoint": None if trial.checkpoint is None else trial.checkpoint[1],
+            "best_before": (newest["best_val_map"], newest["best_epoch"]) if trial.takes_over else None,
+        }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial left its slot, for whatever reason."""
-        del self._live[trial_id]
+        """A trial left its slot, for whatever reason; one that takes over another's network comes next."""
+        trial = self._log.history.trials[self._live.pop(trial_id)]
+        if trial.moving:
+            self._unfinished.appendleft(trial)
 
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What is to be kept in the log about a trial, to be found again."""

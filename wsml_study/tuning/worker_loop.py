@@ -38,6 +38,9 @@ class Trial(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
 
+    def take_over(self, state: dict[str, Any], *, best_val_map: float, best_epoch: int) -> None:
+        """Go on from another trial's state with the numbers of this one's own config."""
+
 
 class OpenTrial(Protocol):
     """Makes a trial in a worker process."""
@@ -59,6 +62,9 @@ def serve(settings: dict[str, Any]) -> None:
 
     Args:
         settings: mailbox (actor handle), open_trial, threads.
+
+    Raises:
+        Exception: whatever is not the trial's own fault, a lack of memory among it; the worker group ends with it.
     """
     import torch
     from ray.train.torch import get_device
@@ -82,6 +88,11 @@ def serve(settings: dict[str, Any]) -> None:
         except TrainingError as error:
             # Every rank raises these at the same point, so the group stays fit for the next trial.
             reply = ("failed", str(error))
+        except (RuntimeError, MemoryError) as error:
+            if _is_lack_of_memory(error):
+                # Other ranks may wait for this one: the group is lost, and the trial is tried again elsewhere.
+                ray.get(mailbox.reply.remote("out of memory", str(error).partition("\n")[0]))
+            raise
         if worker.peers.rank == 0:
             ray.get(mailbox.reply.remote(*reply))
 
@@ -109,12 +120,22 @@ class _Worker:
                 return [ray.put(_to_bytes(self.trial.state_dict()))] if self.peers.rank == 0 else None
             case "load":
                 return self.trial.load_state_dict(_from_bytes(ray.get(arguments[0][0]), self.device))
+            case "take over":
+                state = _from_bytes(ray.get(arguments[0][0]), self.device)
+                return self.trial.take_over(state, best_val_map=arguments[1], best_epoch=arguments[2])
         raise AssertionError(f"unknown command {command}")
 
     def _start(self, config_json: str, keep_best: bool) -> None:
         self.trial = None  # its memory is needed for the next one
         config = TrialConfig.model_validate_json(config_json)
         self.trial = self.open_trial(config, device=self.device, peers=self.peers, keep_best=keep_best)
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    import torch
+
+    # On a CPU torch raises a bare RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _to_bytes(state: dict[str, Any]) -> bytes:

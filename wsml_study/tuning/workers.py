@@ -29,6 +29,9 @@ from wsml_study.tuning.worker_loop import OpenTrial, serve
 
 STATE_FILE = "state.pt"
 DIGEST_FILE = "state.sha256"
+GROUP_END_S = 10.0
+KILLED_FOR_MEMORY = "running low on memory"
+"""Ray's words when it ends a worker to save its machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,8 @@ class WorkerSettings:
         scratch_folder: the folder for them there.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
         tested: whether a trial's best epoch is judged on the test images in the end.
+        checkpoint_interval_epochs: a trial is also saved after every so many epochs; None for no such need.
+        alone: no other trial shares a machine's CPUs, or a GPU, with this one; running out of memory is then final.
         model_folder: where final training writes a folder per seed; None elsewhere.
         open_trial: makes the trial in the worker process.
     """
@@ -54,8 +59,14 @@ class WorkerSettings:
     scratch_folder: str
     checkpoint_interval_s: float
     tested: bool
+    checkpoint_interval_epochs: int | None
+    alone: bool
     model_folder: str | None
     open_trial: OpenTrial
+
+
+class OutOfMemoryError(Exception):
+    """A worker had not enough memory for the trial at hand; its whole group is gone."""
 
 
 class WarmTrial(tune.Trainable):  # type: ignore[misc]
@@ -67,9 +78,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         Tune tries a trial again when a step fails, not when a setup does: nothing here waits for the workers.
         """
         self._settings = settings
-        self._mailbox = ray.remote(Mailbox).options(num_cpus=0).remote(settings.num_workers)
-        self._group = threading.Thread(target=self._run_group, daemon=True)
-        self._group.start()
+        self._start_group()
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -80,8 +89,8 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Run one epoch, and after the last one the test if the study asks for it.
 
-        A trial that cannot go on by its own fault (it diverged) ends with an `error`; a crash of the worker group
-        raises, and Tune tries the trial again.
+        A trial that cannot go on by its own fault (it diverged) ends with an `error`, one that lacks memory with
+        `out_of_memory`, to be tried again alone; a crash of the worker group raises, and Tune tries the trial again.
         """
         try:
             if not self._started:
@@ -89,6 +98,10 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             result = self._ask("epoch")
         except TrainingError as error:
             return {"error": str(error), DONE: True}
+        except OutOfMemoryError as error:
+            self._group.join(timeout=GROUP_END_S)
+            self._start_group()
+            return {"error" if self._settings.alone else "out_of_memory": str(error), DONE: True}
         done = result["epoch"] >= self._trial_config.training.total_epochs
         value = result["best_val_map" if self._trial_config.objective.metric == "best_val_map" else "val_map"]
         report = self._notices() | {
@@ -100,7 +113,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         }
         if done and self._settings.tested:
             report["test"] = self._test()
-        return report | {SHOULD_CHECKPOINT: not done and self._checkpoint_is_due()}
+        return report | {SHOULD_CHECKPOINT: not done and self._checkpoint_is_due(result["epoch"])}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Fetch the trial's state from rank 0 through the object store into a file."""
@@ -112,23 +125,30 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Let the trial go on from a saved state; a damaged one leaves it at its start."""
+        self._best_before: tuple[float, int] | None = None  # the state is the trial's own
         self._load(fs.LocalFileSystem(), checkpoint_dir)
 
     def cleanup(self) -> None:
         """Let the workers return from their loop, so that the run ends in good order."""
         ray.get(self._mailbox.send.remote("stop"))
-        self._group.join(timeout=10)
+        self._group.join(timeout=GROUP_END_S)
+
+    def _start_group(self) -> None:
+        self._mailbox = ray.remote(Mailbox).options(num_cpus=0).remote(self._settings.num_workers)
+        self._group = threading.Thread(target=self._run_group, args=(self._mailbox,), daemon=True)
+        self._group.start()
 
     def _take(self, config: dict[str, Any]) -> None:
         self._trial_config = TrialConfig.model_validate_json(json.dumps(config["config"]))
         self._started = False
         self._state_to_load: bytes | None = None
+        self._best_before = config["best_before"]
         self._notice: str | None = None
         if config["checkpoint"] is not None:
             self._load(self._settings.filesystem, config["checkpoint"])
 
     def _load(self, filesystem: fs.FileSystem, folder: str) -> None:
-        self._state_to_load = _whole_state(filesystem, folder)
+        self._state_to_load = whole_state(filesystem, folder)
         if self._state_to_load is None:
             self._notice = f"its checkpoint {folder} is gone or damaged and is dropped; the trial starts anew"
 
@@ -141,7 +161,11 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         """Open the trial on every rank, with its saved state handed through the object store."""
         self._ask("start", self._trial_config.model_dump_json(), self._settings.tested)
         if self._state_to_load is not None:
-            self._ask("load", [ray.put(self._state_to_load)])
+            state = [ray.put(self._state_to_load)]
+            if self._best_before is None:
+                self._ask("load", state)
+            else:
+                self._ask("take over", state, *self._best_before)
             self._state_to_load = None
         self._started = True
         self._saved_at = time.monotonic()
@@ -150,11 +174,17 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         kind, content = ray.get(self._mailbox.ask.remote(*command))
         if kind == "failed":
             raise TrainingError(content)
+        if kind == "out of memory":
+            alone = ", with nothing beside it" if self._settings.alone else ""
+            raise OutOfMemoryError(f"out of memory{alone}: {content}; lower training.batch_size or data.image_size")
         if kind == "crashed":
             raise RuntimeError(f"the worker group stopped: {content}")
         return content
 
-    def _checkpoint_is_due(self) -> bool:
+    def _checkpoint_is_due(self, epoch: int) -> bool:
+        every = self._settings.checkpoint_interval_epochs
+        if every is not None and epoch % every == 0:
+            return True
         return time.monotonic() - self._saved_at >= self._settings.checkpoint_interval_s
 
     def _test(self) -> dict[str, Any]:
@@ -168,14 +198,14 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         )
         return {**metrics, "model": str(folder)}
 
-    def _run_group(self) -> None:
+    def _run_group(self, mailbox: Any) -> None:
         settings = self._settings
         on_gpu = settings.gpus_per_worker > 0
         resources = {"CPU": float(settings.cpus_per_worker)}
         trainer = WorkerGroup(
             serve,
             train_loop_config={
-                "mailbox": self._mailbox,
+                "mailbox": mailbox,
                 "open_trial": settings.open_trial,
                 "threads": settings.cpus_per_worker,
             },
@@ -194,10 +224,13 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         try:
             trainer.fit()
         except Exception as error:
-            ray.get(self._mailbox.reply.remote("crashed", f"{type(error).__name__}: {error}"))
+            if KILLED_FOR_MEMORY in str(error):
+                ray.get(mailbox.reply.remote("out of memory", "Ray ended a worker as its machine ran low on memory"))
+            else:
+                ray.get(mailbox.reply.remote("crashed", f"{type(error).__name__}: {error}"))
 
 
-def _whole_state(filesystem: fs.FileSystem, folder: str) -> bytes | None:
+def whole_state(filesystem: fs.FileSystem, folder: str) -> bytes | None:
     """The saved state, or None if the folder is gone or was not written to its end."""
     try:
         content, digest = (_read(filesystem, f"{folder}/{name}") for name in (STATE_FILE, DIGEST_FILE))

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,8 +59,10 @@ def wait_for_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> No
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
-        with suppress(OSError):
+        try:
             urllib.request.urlopen(url, timeout=5)
-            return
-        time.sleep(0.3)
+        except urllib.error.HTTPError:
+            return  # it asks for the token
+        except OSError:
+            time.sleep(0.3)
     raise AssertionError(log.read_text())

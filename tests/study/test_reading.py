@@ -203,6 +203,46 @@ def test_a_wrong_key_or_value_names_its_place(tmp_path: Path, text: str, line: s
     assert_complains(tmp_path, GOOD + text, line)
 
 
+POPULATION = (
+    "search:\n  training.learning_rate: {float: {low: 0.0001, high: 0.01}}\n"
+    "early_stopping: {name: pbt}\nsampler: {name: random}\n"
+)
+
+
+def test_a_population_changes_nothing_that_an_epoch_does_not_read_anew(tmp_path: Path) -> None:
+    lines = (
+        "  training.seed: {int: {low: 0, high: 9}}\n",
+        "  training.batch_size: {choice: [16, 32]}\n",
+        "  method.schedule.warmup_epochs: {int: {low: 0, high: 2}}\n",
+    )
+    head, tail = POPULATION.split("early_stopping")
+    told = complaint(tmp_path, GOOD + head + "".join(lines) + "early_stopping" + tail).splitlines()
+    assert told[0].endswith("3 problems")
+    for line, key, number in zip(
+        told[1:], ("training.seed", "training.batch_size", "method.schedule.warmup"), (6, 7, 8), strict=True
+    ):
+        assert line.strip().startswith(f"{number}:3  {key}")
+        assert "a population (early_stopping pbt) cannot change it in mid-training; it can change" in line
+        assert "training.learning_rate" in line
+
+
+def test_a_population_takes_no_sampler_that_learns(tmp_path: Path) -> None:
+    assert_complains(
+        tmp_path,
+        GOOD + POPULATION.replace("random", "tpe"),
+        "7:17  sampler.name: expected `random` or `grid` with early_stopping pbt, got `tpe`: values change as trials "
+        "run, and it would learn from those that they began with",
+    )
+
+
+def test_a_population_whose_interval_is_a_whole_trial_is_none(tmp_path: Path) -> None:
+    assert_complains(
+        tmp_path,
+        GOOD + POPULATION.replace("pbt}", "pbt, interval_epochs: 10}"),
+        "6:46  early_stopping.interval_epochs: expected fewer than the 10 epochs of a trial, got 10",
+    )
+
+
 SEARCH_PROBLEMS = {
     "an unknown key": (
         "  method.schedule.rate_per_epochs: {choice: [0.1]}\n",

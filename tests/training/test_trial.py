@@ -134,7 +134,7 @@ def test_the_test_judges_the_best_epoch_and_leaves_training_as_it_was():
 
 def test_a_diverging_trial_says_so():
     trial = TrialTraining(config_of(MethodName.AN, optimizer="sgd", learning_rate=1e30), small_data())
-    with pytest.raises(TrainingError, match=r"the trial diverged; lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"in epoch 1: the trial diverged; lower the learning rate"):
         trial.run_epoch()
 
 

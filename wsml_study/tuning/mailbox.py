@@ -10,11 +10,16 @@ from typing import Any
 
 
 class Mailbox:
-    """Async actor between a Tune actor and its workers: a queue of commands per rank, one queue of replies."""
+    """Async actor between a Tune actor and its workers: a queue of commands per rank, one queue of replies.
+
+    Also where the workers learn how to reach the first of them.
+    """
 
     def __init__(self, num_ranks: int) -> None:
         self._commands: list[asyncio.Queue[tuple[Any, ...]]] = [asyncio.Queue() for _ in range(num_ranks)]
         self._replies: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self._announced = asyncio.Event()
+        self._meeting_point: tuple[str, int] | None = None
 
     async def send(self, *command: Any) -> None:
         """Give every rank the command."""
@@ -33,3 +38,14 @@ class Mailbox:
     async def reply(self, kind: str, content: Any) -> None:
         """Answer the command that is being waited for."""
         self._replies.put_nowait((kind, content))
+
+    async def announce(self, address: str, port: int) -> None:
+        """Say where the first rank waits for the others."""
+        self._meeting_point = (address, port)
+        self._announced.set()
+
+    async def meeting_point(self) -> tuple[str, int]:
+        """Wait until the first rank has said where it waits."""
+        await self._announced.wait()
+        assert self._meeting_point is not None
+        return self._meeting_point

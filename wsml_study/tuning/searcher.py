@@ -106,7 +106,8 @@ class OptunaSearcher(TrialSource):
             params=trial.values,
             distributions=distributions,
             value=trial.value(metric) if trial.state is TrialState.COMPLETE else None,
-            intermediate_values=trial.values_by_epoch(metric),
+            # Optuna is told of epochs when a trial ends: one that was cut short has reported nothing yet.
+            intermediate_values={} if trial.state is TrialState.RUNNING else trial.values_by_epoch(metric),
             system_attrs=trial.sampler_state,
         )
 

@@ -61,7 +61,7 @@ def serve(settings: dict[str, Any]) -> None:
     """The train loop of each worker: obey commands until told to stop.
 
     Args:
-        settings: mailbox (actor handle), open_trial, threads.
+        settings: mailbox (actor handle), open_trial, threads, backend (gloo or nccl).
 
     Raises:
         Exception: whatever is not the trial's own fault, a lack of memory among it; the worker group ends with it.
@@ -70,15 +70,20 @@ def serve(settings: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     from wsml_study.methods.contract import Peers
+    from wsml_study.tuning.process_group import process_group
 
     torch.set_num_threads(settings["threads"])
     context = train.get_context()
-    mailbox = settings["mailbox"]
-    worker = _Worker(
-        settings["open_trial"],
-        device=get_device(),
-        peers=Peers(rank=context.get_world_rank(), size=context.get_world_size()),
-    )
+    peers = Peers(rank=context.get_world_rank(), size=context.get_world_size())
+    device = get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    worker = _Worker(settings["open_trial"], device=device, peers=peers)
+    with process_group(peers, settings["mailbox"], backend=settings["backend"]):
+        _obey_until_told_to_stop(worker, settings["mailbox"])
+
+
+def _obey_until_told_to_stop(worker: _Worker, mailbox: Any) -> None:
     while True:
         command, *arguments = ray.get(mailbox.next_command.remote(worker.peers.rank))
         if command == "stop":

@@ -24,7 +24,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.results.model_folder import write_model_folder
 from wsml_study.study.spec import TrialConfig
 from wsml_study.tuning.mailbox import Mailbox
-from wsml_study.tuning.process_group import ProcessGroupConfig, WorkerGroup
+from wsml_study.tuning.worker_group import WorkerGroup, Workers
 from wsml_study.tuning.worker_loop import OpenTrial, serve
 
 STATE_FILE = "state.pt"
@@ -208,13 +208,14 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
                 "mailbox": mailbox,
                 "open_trial": settings.open_trial,
                 "threads": settings.cpus_per_worker,
+                "backend": "nccl" if on_gpu else "gloo",
             },
             scaling_config=train.ScalingConfig(
                 num_workers=settings.num_workers,
                 use_gpu=on_gpu,
                 resources_per_worker=resources | ({"GPU": settings.gpus_per_worker} if on_gpu else {}),
             ),
-            backend_config=ProcessGroupConfig(backend="nccl" if on_gpu else "gloo"),
+            backend_config=Workers(),
             run_config=train.RunConfig(
                 name=f"slot-{uuid.uuid4().hex}",
                 storage_path=settings.scratch_folder,

@@ -1,0 +1,64 @@
+"""What runs on one machine is reached from that machine alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.processes import descendants
+from tests.end_to_end.test_interruptions import STUDY, wait_for_epochs
+
+LISTENING = "0A"
+
+
+def listening(pids: list[int]) -> list[tuple[str, str]]:
+    """Command and address of each TCP socket on which any of these processes waits for others."""
+    addresses = dict(entry for table in ("tcp", "tcp6") for entry in _listening(Path(f"/proc/{pids[0]}/net/{table}")))
+    return [(_command(pid), addresses[inode]) for pid in pids for inode in _open_sockets(pid) if inode in addresses]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def _listening(table: Path):
+    for line in table.read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == LISTENING:
+            yield fields[9], str(_address(fields[1].partition(":")[0]))
+
+
+def _address(digits: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The kernel's hexadecimal digits, word by word in the machine's byte order."""
+    words = [bytes.fromhex(digits[start : start + 8]) for start in range(0, len(digits), 8)]
+    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+    address = ipaddress.ip_address(packed)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _open_sockets(pid: int) -> list[str]:
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        targets = [str(file.readlink()) for file in folder.iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [target.removeprefix("socket:[").removesuffix("]") for target in targets if target.startswith("socket:[")]
+
+
+@pytest.mark.timeout(300)
+def test_nothing_listens_beyond_loopback(cli):
+    two_workers = STUDY.replace("epochs: 4", "epochs: 20") + "resources: {workers_per_trial: 2}\n"
+    cli.write("study.yaml", two_workers)
+    process = cli.start("run", "study.yaml")
+    try:
+        wait_for_epochs(cli, process, 2)
+        found = listening([process.pid, *descendants(process.pid)])
+    finally:
+        cli("stop", "study.yaml", status=None)
+        process.communicate(timeout=120)
+    assert any("RayTrainWorker" in command for command, _ in found), "gloo and the store of the process group"
+    assert any("raylet" in command for command, _ in found)
+    assert [entry for entry in found if not ipaddress.ip_address(entry[1]).is_loopback] == []

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, AnyLabels, is_sparse
+from wsml_study.data.problem_list import data_error
 
 BENCHMARKS = ("voc2007", "voc2012", "coco2014", "coco2017", "nuswide", "cub", "openimages_v3")
 """Public datasets, read from the folder that their own download gives."""
@@ -90,11 +91,20 @@ class ImageFiles:
 
     Attributes:
         folder: what the names are relative to.
-        names: a file for each row.
+        names: a file for each row, in the folder or below it.
+
+    Raises:
+        DataError: a name leads out of the folder.
     """
 
     folder: Path
     names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        outside = [name for name in self.names if name.startswith("/") or (".." in name and ".." in name.split("/"))]
+        if outside:
+            problems = [f"{name} lies outside of it" for name in outside]
+            raise data_error(self.folder, problems, remedy="list images by names within this folder")
 
     def __len__(self) -> int:
         return len(self.names)

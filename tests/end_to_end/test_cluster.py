@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from ray.cluster_utils import Cluster
 
+from tests.end_to_end.head import head
 from tests.end_to_end.processes import kill_driver
 from tests.storage_server import CREDENTIALS, bucket
 
@@ -36,11 +38,14 @@ def cluster() -> Iterator[Cluster]:
         cluster.shutdown()
 
 
-def epochs(cli, name: str) -> list[dict]:
+def events(cli, name: str) -> list[dict]:
     path = cli.folder / "results" / name / "events.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    events = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [event for event in events if event["event"] == "epoch"]
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def epochs(cli, name: str) -> list[dict]:
+    return [event for event in events(cli, name) if event["event"] == "epoch"]
 
 
 def wait(condition, *, timeout: float) -> None:
@@ -96,3 +101,23 @@ def test_a_study_in_a_bucket_goes_on_after_a_kill(cli):
         status = json.loads(cli("status", "study.yaml", "--storage", uri, "--json"))
         assert (status["state"], status["trials"]["complete"]) == ("finished", 6)
         assert "LL-Cp" in cli("results", "study.yaml", "--storage", uri)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_cluster_without_room_grows_until_the_study_has_it(cli, tmp_path):
+    """Machines come by demand: the first is waited for, the second comes for the trials that are left."""
+    study = STUDY.replace("workers_per_trial: 2", "workers_per_trial: 1, cpus_per_worker: 2")
+    cli.write("study.yaml", study.replace("trials: 24", "trials: 6").replace("epochs: 2", "epochs: 8"))
+    with head(tmp_path, num_cpus=0, machines={"resources": {"CPU": 2}, "max_workers": 2}) as (address, _, token):
+        cli.environment |= token
+        printed = cli("run", "study.yaml", "--address", address)
+        assert "no machine has room for a trial; asked for one" in printed
+        assert "cluster of 2 machines, 2 CPUs" in printed
+        large = study.replace("name: far", "name: large").replace("cpus_per_worker: 2", "cpus_per_worker: 9")
+        cli.write("large.yaml", large)
+        printed = cli("run", "large.yaml", "--address", address, status=1)
+        assert "a worker needs 9 CPUs on one machine, the largest has 2" in printed
+    assert_each_trial_once(cli.folder / "results/far", 6, 8)
+    begun_and_ended = [event["event"] for event in events(cli, "far") if event["event"] in ("attempt", "ended")]
+    assert ("attempt", "attempt") in itertools.pairwise(begun_and_ended), "a trial on each of two machines"

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -66,8 +66,9 @@ def gpus_per_worker(resources: Resources) -> float:
 class Slots:
     """How many trials fit on the connected cluster at once, looked up anew as machines come and go."""
 
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+    def __init__(self, resources: Resources, on_count: Callable[[int], None] | None = None) -> None:
+        """Count for trials with these needs; `on_count` is told each new number."""
+        self._resources, self._on_count = resources, on_count
         self._count, self._counted_at = 0, -math.inf
 
     def __call__(self) -> int:
@@ -75,6 +76,8 @@ class Slots:
         if time.monotonic() - self._counted_at > SLOTS_AGE_S:
             self._count = count_slots(self._resources, [node["Resources"] for node in living_nodes()])
             self._counted_at = time.monotonic()
+            if self._on_count is not None:
+                self._on_count(self._count)
         return self._count
 
 

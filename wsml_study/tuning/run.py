@@ -23,6 +23,7 @@ from wsml_study.tuning.cluster import Slots, gpus_per_worker, ray_session
 from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, Rule, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.event_log import EventLog
+from wsml_study.tuning.growth import Growth, wait_for_room
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
@@ -151,6 +152,8 @@ def run_leased(
             )
             listener.on_phase("starting Ray")
             with ray_session(address, storage.folder / "ray.log"):
+                if address is not None:
+                    wait_for_room(study.resources, listener.on_notice)
                 preflight(study, storage, listener.on_notice)
                 _Run(
                     study=study,
@@ -160,6 +163,7 @@ def run_leased(
                     listener=listener,
                     num_trials=total,
                     task=task,
+                    growth=None if address is None else Growth(study.resources),
                 ).trials()
         write_tables(storage.folder, study, log.history)
         storage.upload(*TABLE_FILES)
@@ -225,6 +229,7 @@ class _Run:
     listener: Listener
     num_trials: int
     task: Task
+    growth: Growth | None
 
     def trials(self) -> None:
         """Run what is left, and then, one at a time, the trials that ran out of memory beside others."""
@@ -242,7 +247,7 @@ class _Run:
 
     def _fit(self, *, alone: bool) -> None:
         study, log = self.study, self.log
-        slots: Callable[[], int] = _one if alone else Slots(study.resources)
+        slots: Callable[[], int] = _one if alone else Slots(study.resources, self._ask_for_more)
         filesystem, scratch = self.storage.scratch()
         source = self._source(slots, alone)
         population = _population(study, log.history, self.storage)
@@ -284,6 +289,10 @@ class _Run:
         if self.task.plan is None:
             return OptunaSearcher(self.study, self.log, num_trials=self.num_trials, slots=slots, alone=alone)
         return PlannedTrials(self.study, self.log, plan=self.task.plan, slots=slots, alone=alone)
+
+    def _ask_for_more(self, slots: int) -> None:
+        if self.growth is not None:
+            self.growth.ask_for(self._num_left(out_of_memory=False) - slots)
 
     def _settings(self, alone: bool) -> WorkerSettings:
         resources, stopping, task = self.study.resources, self.study.early_stopping, self.task

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all study test lint types slow soak clean
+.PHONY: all study test lint types slow storm ssh soak clean
 
 all: lint types test
 
@@ -24,6 +24,12 @@ types: $(VENV)/.installed
 
 slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+storm: $(VENV)/.installed
+	$(BIN)/python -m pytest -m storm
+
+ssh: $(VENV)/.installed
+	$(BIN)/python -m pytest -m ssh
 
 soak: $(VENV)/.installed
 	$(BIN)/python benchmarks/many_trials.py --trials 1000

@@ -16,7 +16,7 @@ class Rule(Protocol):
     """Decides from trials' objectives after their epochs which of them go on."""
 
     def record(self, trial: int, epoch: int, value: float) -> None:
-        """Note a trial's objective after an epoch; a repeated epoch replaces what was noted before."""
+        """Note a trial's objective after an epoch; a repeated epoch replaces itself and all that followed."""
 
     def goes_on(self, trial: int, epoch: int) -> bool:
         """Whether a trial recorded at this epoch may go on."""
@@ -34,7 +34,9 @@ class Asha:
         self.rungs: dict[int, dict[int, float]] = {epoch: {} for epoch in rungs}
 
     def record(self, trial: int, epoch: int, value: float) -> None:
-        """Note a trial's objective after an epoch; a repeated epoch replaces what it noted before."""
+        """Note a trial's objective after an epoch; a repeated epoch replaces itself and all that followed."""
+        for rung in [at for at in self.rungs if at > epoch]:
+            self.rungs[rung].pop(trial, None)
         if epoch in self.rungs:
             self.rungs[epoch][trial] = value
 
@@ -79,8 +81,9 @@ class MedianStopping:
         self.values: dict[int, dict[int, float]] = {}
 
     def record(self, trial: int, epoch: int, value: float) -> None:
-        """Note a trial's objective after an epoch; a repeated epoch replaces what it noted before."""
-        self.values.setdefault(trial, {})[epoch] = value
+        """Note a trial's objective after an epoch; a repeated epoch replaces itself and all that followed."""
+        before = self.values.get(trial, {})
+        self.values[trial] = {at: noted for at, noted in before.items() if at < epoch} | {epoch: value}
 
     def goes_on(self, trial: int, epoch: int) -> bool:
         """Whether a trial recorded at this epoch may go on; always true in the grace period and among too few."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator
 
 import pyarrow.parquet as pq
 import pytest
-from ray.cluster_utils import Cluster
 
-from tests.end_to_end.head import head
+from tests.end_to_end.machines import machines
 from tests.end_to_end.processes import kill_driver
 from tests.storage_server import CREDENTIALS, bucket
 
@@ -26,16 +24,6 @@ sampler: {name: tpe, seed: 3}
 resources: {workers_per_trial: 2, gpus_per_worker: 0}
 trials: 24
 """
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A head and two more machines, of two CPUs each, on loopback."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def events(cli, name: str) -> list[dict]:
@@ -65,17 +53,17 @@ def assert_each_trial_once(folder, num_trials: int, num_epochs: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
-def test_a_machine_goes_and_another_comes_and_every_trial_runs_once(cli, cluster):
-    second = cluster.add_node(num_cpus=2)
-    cluster.add_node(num_cpus=2)
-    cluster.wait_for_nodes()
+def test_a_machine_goes_and_another_comes_and_every_trial_runs_once(cli, tmp_path):
     cli.write("study.yaml", STUDY)
-    process = cli.start("run", "study.yaml", "--address", cluster.address)
-    wait(lambda: process.poll() is not None or len(epochs(cli, "far")) >= 6, timeout=600)
-    cluster.remove_node(second, allow_graceful=False)
-    wait(lambda: process.poll() is not None or len(epochs(cli, "far")) >= 16, timeout=600)
-    cluster.add_node(num_cpus=2)
-    printed, _ = process.communicate(timeout=1200)
+    with machines(tmp_path, others=2) as cluster:
+        cli.environment |= cluster.token
+        time.sleep(10)  # until all have joined
+        process = cli.start("run", "study.yaml", "--address", cluster.gcs)
+        wait(lambda: process.poll() is not None or len(epochs(cli, "far")) >= 6, timeout=600)
+        cluster.pull_the_plug(cluster.running[1])
+        wait(lambda: process.poll() is not None or len(epochs(cli, "far")) >= 16, timeout=600)
+        cluster.join()
+        printed, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, printed
     assert "cluster of 3 machines, 6 CPUs, 0 GPUs; token authentication on" in printed
     assert_each_trial_once(cli.folder / "results/far", 24, 2)
@@ -109,14 +97,14 @@ def test_a_cluster_without_room_grows_until_the_study_has_it(cli, tmp_path):
     """Machines come by demand: the first is waited for, the second comes for the trials that are left."""
     study = STUDY.replace("workers_per_trial: 2", "workers_per_trial: 1, cpus_per_worker: 2")
     cli.write("study.yaml", study.replace("trials: 24", "trials: 6").replace("epochs: 2", "epochs: 8"))
-    with head(tmp_path, num_cpus=0, machines={"resources": {"CPU": 2}, "max_workers": 2}) as (address, _, token):
-        cli.environment |= token
-        printed = cli("run", "study.yaml", "--address", address)
+    with machines(tmp_path, num_cpus=0, by_demand={"resources": {"CPU": 2}, "max_workers": 2}) as cluster:
+        cli.environment |= cluster.token
+        printed = cli("run", "study.yaml", "--address", cluster.gcs)
         assert "no machine has room for a trial; asked for one" in printed
         assert "cluster of 2 machines, 2 CPUs" in printed
         large = study.replace("name: far", "name: large").replace("cpus_per_worker: 2", "cpus_per_worker: 9")
         cli.write("large.yaml", large)
-        printed = cli("run", "large.yaml", "--address", address, status=1)
+        printed = cli("run", "large.yaml", "--address", cluster.gcs, status=1)
         assert "a worker needs 9 CPUs on one machine, the largest has 2" in printed
     assert_each_trial_once(cli.folder / "results/far", 6, 8)
     begun_and_ended = [event["event"] for event in events(cli, "far") if event["event"] in ("attempt", "ended")]

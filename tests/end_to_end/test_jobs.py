@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.end_to_end.head import head
+from tests.end_to_end.machines import machines
 
 STUDY = """\
 name: sent
@@ -26,15 +26,15 @@ trials: 2
 @pytest.mark.timeout(900)
 def test_a_study_is_sent_followed_looked_at_stopped_and_gone_on_with(cli, tmp_path):
     cli.write("study.yaml", STUDY)
-    with head(tmp_path) as (_, dashboard, token):
-        there = ("study.yaml", "--address", dashboard)
+    with machines(tmp_path) as cluster:
+        there = ("study.yaml", "--address", cluster.dashboard)
         assert "refuses this machine's token" in cli("submit", *there, "--storage", tmp_path / "kept", status=1)
-        cli.environment |= token | {"RAY_ADDRESS": "127.0.0.1:1"}
+        cli.environment |= cluster.token | {"RAY_ADDRESS": "127.0.0.1:1"}
         assert "storage: results is relative" in cli("submit", *there, status=1)
         assert "no job of study sent" in cli("status", *there, status=1)
 
         printed = cli("submit", *there, "--storage", tmp_path / "kept", "--detach")
-        assert f"wsml-study logs study.yaml --address {dashboard} --follow" in printed
+        assert f"wsml-study logs study.yaml --address {cluster.dashboard} --follow" in printed
         follower = cli.start("logs", *there, "--follow")
         until_running(cli, there)
         os.kill(follower.pid, signal.SIGINT)

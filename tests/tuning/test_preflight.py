@@ -6,7 +6,7 @@ import pytest
 
 from wsml_study.study.spec import Resources
 from wsml_study.tuning.cluster import count_slots, needs_of_a_worker
-from wsml_study.tuning.preflight import Look, _resource_problems, _version_problems
+from wsml_study.tuning.preflight import Look, _authentication, _resource_problems, _version_problems
 
 CPU_NODE, GPU_NODE = {"CPU": 4.0}, {"CPU": 8.0, "GPU": 2.0}
 
@@ -56,9 +56,21 @@ def test_a_trial_that_never_fits_is_told_with_the_way_out(resources: Resources, 
     assert list(_resource_problems(resources, [CPU_NODE, CPU_NODE])) == [message]
 
 
+def look(**shown) -> Look:
+    good = {"versions": {}, "sees_marker": True, "can_write": True, "missing_paths": (), "asks_for_token": True}
+    return Look(**(good | shown))
+
+
+def test_a_cluster_that_serves_anybody_is_told_with_the_way_out() -> None:
+    assert _authentication({"a": look(), "b": look()}) == "token authentication on"
+    told = _authentication({"a": look(), "b": look(asks_for_token=False)})
+    assert told.startswith("token authentication is OFF")
+    assert "ray get-auth-token --generate" in told
+
+
 def test_machines_with_different_versions_are_named() -> None:
     looks = {
-        name: Look(versions={"ray": "2.60.0", "torch": torch}, sees_marker=True, can_write=True, missing_paths=())
+        name: look(versions={"ray": "2.60.0", "torch": torch})
         for name, torch in (("a", "2.11.0"), ("b", "2.10.0"), ("c", None))
     }
     assert list(_version_problems(looks)) == [

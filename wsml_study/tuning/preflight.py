@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 import ray
 from pyarrow import fs
+from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from wsml_study.errors import ResourcesError
@@ -35,12 +35,14 @@ class Look:
         sees_marker: whether it reads what the driver wrote into the storage.
         can_write: whether the driver's file system takes what it writes into the storage.
         missing_paths: out of those that the study names.
+        asks_for_token: whether its Ray serves only those who have the cluster's token.
     """
 
     versions: dict[str, str | None]
     sees_marker: bool
     can_write: bool
     missing_paths: tuple[str, ...]
+    asks_for_token: bool
 
 
 def preflight(study: Study, storage: StudyStorage, notify: Callable[[str], None]) -> None:
@@ -56,17 +58,23 @@ def preflight(study: Study, storage: StudyStorage, notify: Callable[[str], None]
     """
     nodes = living_nodes()
     problems = list(_resource_problems(study.resources, [node["Resources"] for node in nodes]))
-    if len(nodes) > 1:
-        looks = _look_everywhere(study, storage, nodes)
-        problems += [problem for name, look in looks.items() for problem in _problems_there(name, look, storage)]
-        problems += _version_problems(looks)
+    looks = _look_everywhere(study, storage, nodes) if len(nodes) > 1 else {}
+    problems += [problem for name, look in looks.items() for problem in _problems_there(name, look, storage)]
+    problems += _version_problems(looks)
     if problems:
         raise ResourcesError("\n".join(["this cluster cannot run the study:", *(f"  {one}" for one in problems)]))
-    if len(nodes) > 1:
-        token = "on" if os.environ.get("RAY_AUTH_MODE", "token") == "token" else "OFF"
-        gpus = sum(node["Resources"].get("GPU", 0) for node in nodes)
-        cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
-        notify(f"cluster of {len(nodes)} machines, {cpus:g} CPUs, {gpus:g} GPUs; token authentication {token}")
+    if looks:
+        cpus, gpus = (sum(node["Resources"].get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
+        notify(f"cluster of {len(nodes)} machines, {cpus:g} CPUs, {gpus:g} GPUs; {_authentication(looks)}")
+
+
+def _authentication(looks: Mapping[str, Look]) -> str:
+    if all(look.asks_for_token for look in looks.values()):
+        return "token authentication on"
+    return (
+        "token authentication is OFF: whoever reaches its ports runs what they like there. Make a token with `ray "
+        "get-auth-token --generate`, copy it to every machine and start Ray there with RAY_AUTH_MODE=token"
+    )
 
 
 def _resource_problems(resources: Resources, nodes: list[Mapping[str, float]]) -> Iterator[str]:
@@ -113,6 +121,7 @@ def _look(filesystem: fs.FileSystem, scratch: str, marker: str, node: str, paths
         sees_marker=_try(lambda: _read(filesystem, f"{scratch}/{marker}") == marker),
         can_write=_try(lambda: _write(filesystem, f"{scratch}/{marker}-{node}", marker)),
         missing_paths=tuple(path for path in paths if not Path(path).exists()),
+        asks_for_token=is_token_auth_enabled(),
     )
 
 
@@ -129,10 +138,10 @@ def _problems_there(name: str, look: Look, storage: StudyStorage) -> Iterator[st
 
 
 def _version_problems(looks: Mapping[str, Look]) -> Iterator[str]:
-    for package in next(iter(looks.values())).versions:
+    for package in ("python", *PACKAGES):
         machines: dict[str | None, list[str]] = defaultdict(list)
         for name, look in looks.items():
-            machines[look.versions[package]].append(name)
+            machines[look.versions.get(package)].append(name)
         if len(machines) > 1:
             found = "; ".join(f"{version or 'none'} on {', '.join(names)}" for version, names in machines.items())
             yield f"{package} differs: {found}; install the same version everywhere"

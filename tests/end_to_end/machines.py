@@ -1,0 +1,158 @@
+"""Real machines of a Ray cluster on loopback, as `ray start` makes them, with a token of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+
+from tests.end_to_end.processes import descendants
+
+RAY = Path(sys.executable).with_name("ray")
+
+
+@dataclass
+class Machines:
+    """A running cluster.
+
+    Attributes:
+        folder: for its files.
+        gcs, dashboard: addresses.
+        token: environment of who may use it.
+        running: `ray start` of each machine, the head first.
+    """
+
+    folder: Path
+    gcs: str
+    dashboard: str
+    token: dict[str, str]
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """One more machine."""
+        command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--dashboard-agent-listen-port=0"]
+        own = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "PATH": f"{RAY.parent}:{os.environ['PATH']}"}
+        with (self.folder / "machines.log").open("a") as log:
+            process = subprocess.Popen(
+                [*map(str, command), *arguments],
+                env=os.environ | self.token | own | environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.running.append(process)
+        return process
+
+    def join(self, num_cpus: int = 2) -> subprocess.Popen[bytes]:
+        """One more machine beside the head."""
+        return self.start(f"--address={self.gcs}", f"--num-cpus={num_cpus}")
+
+    def pull_the_plug(self, machine: subprocess.Popen[bytes]) -> None:
+        """Kill -9 of all that runs on a machine."""
+        self.running.remove(machine)
+        for pid in [machine.pid, *descendants(machine.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        machine.wait()
+
+    def wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert process.poll() is None, (self.folder / "machines.log").read_text()
+            try:
+                urllib.request.urlopen(f"{self.dashboard}/api/version", timeout=5)
+            except urllib.error.HTTPError:
+                return  # it asks for the token
+            except OSError:
+                time.sleep(0.3)
+        raise AssertionError((self.folder / "machines.log").read_text())
+
+
+@contextmanager
+def machines(
+    folder: Path, *, num_cpus: int = 2, others: int = 0, by_demand: dict[str, Any] | None = None
+) -> Iterator[Machines]:
+    """A cluster for the duration of a block.
+
+    Args:
+        folder: for its files.
+        num_cpus: of each machine.
+        others: machines beside the head.
+        by_demand: resources and `max_workers` of machines that come by demand: raylets on this machine.
+    """
+    token = folder / "auth_token"
+    token.write_text("a" * 32)
+    token.chmod(0o600)
+    gcs, dashboard = f"127.0.0.1:{free_port()}", free_port()
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    cluster = Machines(folder, gcs, f"http://127.0.0.1:{dashboard}", environment)
+    arguments = ["--head", f"--port={gcs.rpartition(':')[2]}", f"--num-cpus={num_cpus}", f"--temp-dir={folder}/ray"]
+    arguments += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    arguments += [f"--ray-client-server-port={free_port()}", "--disable-usage-stats"]
+    own: dict[str, str] = {}
+    if by_demand is not None:
+        (folder / "machines.json").write_text(json.dumps(autoscaling(by_demand, gcs)))
+        arguments += [f"--autoscaling-config={folder}/machines.json"]
+        own |= {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_enable_autoscaler_v2": "1"}
+        own |= {"RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID}
+    try:
+        cluster.wait_until_it_answers(cluster.start(*arguments, **own))
+        for _ in range(others):
+            cluster.join(num_cpus)
+        yield cluster
+    finally:
+        for machine in reversed(list(cluster.running)):
+            cluster.pull_the_plug(machine)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def autoscaling(by_demand: dict[str, Any], gcs: str) -> dict[str, Any]:
+    """A cluster file of Ray's provider for tests."""
+    head_type = {"resources": {"CPU": 0}, "node_config": {}, "min_workers": 0, "max_workers": 0}
+    return {
+        "cluster_name": "by-demand",
+        "max_workers": by_demand["max_workers"],
+        "idle_timeout_minutes": 5,
+        "upscaling_speed": 1.0,
+        "provider": {
+            "type": "fake_multinode",
+            "launch_multiple": True,
+            "head_node_id": FAKE_HEAD_NODE_ID,
+            "gcs_address": gcs,
+        },
+        "available_node_types": {
+            "ray.head.default": head_type,
+            "worker": {"node_config": {}, "min_workers": 0, **by_demand},
+        },
+        "head_node_type": "ray.head.default",
+        "auth": {},
+        "file_mounts": {},
+        "cluster_synced_files": [],
+        "file_mounts_sync_continuously": False,
+        "rsync_exclude": [],
+        "rsync_filter": [],
+        "initialization_commands": [],
+        "setup_commands": [],
+        "head_setup_commands": [],
+        "worker_setup_commands": [],
+        "head_start_ray_commands": [],
+        "worker_start_ray_commands": [],
+    }

@@ -32,8 +32,28 @@ def seeds_of(row: dict) -> tuple[int, int]:
     return config["training"]["seed"], config["data"]["observe"]["seed"]
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(900)
 def test_a_null_study_is_confirmed_to_show_nothing_and_its_trials_reproduce(cli):
+    cli.write("study.yaml", NULL_STUDY)
+    printed = cli("run", "study.yaml")
+    assert "None of these 3 configs can be told from another." in printed
+    assert "wsml-study export study.yaml --by confirmed" in printed
+    runs = pq.read_table(cli.folder / "results/nothing_differs/confirm/trials.parquet").to_pylist()
+    assert_planned(runs, num_seeds=2)
+    by_seed = {seed: {run["test_map"] for run in runs if seeds_of(run)[0] == seed} for seed in (1, 2)}
+    assert [len(values) for values in by_seed.values()] == [1, 1], "equal configs with equal seeds are equal"
+    assert by_seed[1] != by_seed[2]
+
+    started = time.monotonic()
+    assert "None of these 3 configs" in cli("run", "study.yaml")
+    assert time.monotonic() - started < 20, "what is confirmed answers without starting Ray"
+    assert "all equal to the last bit" in cli("reproduce", "study.yaml", "1")
+    assert "there is no trial 9; the study has 3" in cli("reproduce", "study.yaml", "9", status=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_confirmation_that_was_cut_short_goes_on_and_grows(cli):
     cli.write("study.yaml", NULL_STUDY)
     log = cli.folder / "results/nothing_differs/confirm/events.jsonl"
     process = cli.start("run", "study.yaml")
@@ -42,41 +62,20 @@ def test_a_null_study_is_confirmed_to_show_nothing_and_its_trials_reproduce(cli)
         assert process.poll() is None
     kill_driver(process)
     before = events(log)
-
-    printed = cli("run", "study.yaml")
-    assert "None of these 3 configs can be told from another." in printed
-    assert "wsml-study export study.yaml --by confirmed" in printed
-    assert events(log)[: len(before)] == before
-    runs = pq.read_table(log.parent / "trials.parquet").to_pylist()
-    assert [(run["confirms"], seeds_of(run)) for run in runs] == [
-        (trial, (seed, seed)) for seed in (1, 2) for trial in (0, 1, 2)
-    ]
-    by_seed = {seed: {run["test_map"] for run in runs if seeds_of(run)[0] == seed} for seed in (1, 2)}
-    assert [len(values) for values in by_seed.values()] == [1, 1], "equal configs with equal seeds are equal"
-    assert by_seed[1] != by_seed[2]
-
-    started = time.monotonic()
     assert "None of these 3 configs" in cli("run", "study.yaml")
-    assert time.monotonic() - started < 20, "what is confirmed answers without starting Ray"
+    assert events(log)[: len(before)] == before
+    assert_planned(pq.read_table(log.parent / "trials.parquet").to_pylist(), num_seeds=2)
     assert "confirmation: 6 of 6 runs ended" in cli("status", "study.yaml")
 
-    questioned(cli)
-    assert "all equal to the last bit" in cli("reproduce", "study.yaml", "1")
+    done = events(log)
+    assert "None of these 3 configs" in cli("confirm", "results/nothing_differs", "--seeds", "3")
+    assert events(log)[: len(done)] == done
+    assert_planned(pq.read_table(log.parent / "trials.parquet").to_pylist(), num_seeds=3)
 
 
-def questioned(cli) -> None:
-    """What the tables say, asked in every way."""
-    shown = cli("results", "study.yaml", "--where", "rate_per_epoch > 1e-6", "--sort", "trial")
-    assert [line.split()[1] for line in shown.splitlines()[1:3]] == ["1", "2"]
-    assert "None of these 3 configs can be told from another." in shown
-    assert cli("results", "study.yaml", "--per", "method", "-o", "best.csv").split() == ["best.csv"]
-    assert len((cli.folder / "best.csv").read_text().splitlines()) == 2
-    sql = "SELECT count(*) AS runs, count(DISTINCT confirms) AS configs FROM confirm_trials"
-    assert json.loads(cli("query", "study.yaml", sql, "--format", "json")) == [{"runs": 6, "configs": 3}]
-    assert "syntax error" in cli("query", "study.yaml", "SELEC", status=1)
-    compared = cli("compare", "study.yaml", "results/nothing_differs")
-    assert "comparable: same data, split and metric" in compared
-    assert "there is no trial 9; the study has 3" in cli("reproduce", "study.yaml", "9", status=1)
+def assert_planned(runs: list[dict], *, num_seeds: int) -> None:
+    expected = [(trial, (seed, seed)) for seed in range(1, num_seeds + 1) for trial in (0, 1, 2)]
+    assert [(run["confirms"], seeds_of(run)) for run in runs] == expected
 
 
 def test_before_there_are_results_there_is_nothing_to_confirm(cli):

@@ -1,0 +1,56 @@
+"""Commands that ask a study's results, from their options to what they print."""
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from tests.results.stories import small_study, told_history
+from wsml_study.cli.entry import app
+from wsml_study.errors import ResultsError
+from wsml_study.results.tables import write_tables
+from wsml_study.study.writing import dump_config
+
+
+@pytest.fixture
+def folder(tmp_path):
+    study, path = small_study(), tmp_path / "results" / "told"
+    path.mkdir(parents=True)
+    (path / "study.yaml").write_text(dump_config(study))
+    write_tables(path, study, told_history(study))
+    (path / "events.jsonl").write_text(json.dumps({"event": "run", "time": 1.0, "classes": ["cat"]}) + "\n")
+    return path
+
+
+def printed(*arguments) -> str:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_results_shows_the_chosen_trials_and_what_is_sure(folder):
+    lines = printed("results", folder, "--where", "method == 'AN'", "--sort", "trial").splitlines()
+    assert [line.split()[1] for line in lines[1:3]] == ["0", "3"]
+    assert lines[-1] == f"  wsml-study confirm {folder}"
+    assert printed("results", folder, "--per", "method", "--top", "1").splitlines()[1].split()[1] == "1"
+
+
+def test_results_are_handed_on_in_a_format(folder, tmp_path):
+    rows = json.loads(printed("results", folder, "--format", "json", "--top", "2"))
+    assert [row["trial"] for row in rows] == [1, 0]
+    file = tmp_path / "trials.parquet"
+    assert printed("results", folder, "-o", file).strip() == str(file)
+    assert pd.read_parquet(file)["rank"].tolist() == [1, 2, 3, 4]
+    with pytest.raises(ResultsError, match="exists and differs"):
+        printed("results", folder, "-o", file, "--top", "1")
+
+
+def test_a_query_prints_a_table_or_csv(folder):
+    sql = "SELECT method, count(*) AS num_trials FROM trials GROUP BY ALL ORDER BY method"
+    assert printed("query", folder, sql).splitlines() == ["method  num_trials", "AN      2", "LL-R    2"]
+    assert printed("query", folder, sql, "--format", "csv").splitlines()[1] == '"AN",2'
+
+
+def test_compare_says_whether_studies_can_be_compared(folder):
+    assert "the same study file" in printed("compare", folder, folder)

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,8 @@ class Machines:
         """One more machine."""
         command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--dashboard-agent-listen-port=0"]
         own = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "PATH": f"{RAY.parent}:{os.environ['PATH']}"}
-        with (self.folder / "machines.log").open("a") as log:
+        log_file = self.folder / f"machine-{len(list(self.folder.glob('machine-*.log')))}.log"
+        with log_file.open("w") as log:
             process = subprocess.Popen(
                 [*map(str, command), *arguments],
                 env=os.environ | self.token | own | environment,
@@ -54,6 +55,7 @@ class Machines:
                 start_new_session=True,
             )
         self.running.append(process)
+        wait_for(lambda: "Ray runtime started" in log_file.read_text(), process, log_file)
         return process
 
     def join(self, num_cpus: int = 2) -> subprocess.Popen[bytes]:
@@ -68,17 +70,23 @@ class Machines:
                 os.kill(pid, signal.SIGKILL)
         machine.wait()
 
-    def wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert process.poll() is None, (self.folder / "machines.log").read_text()
-            try:
-                urllib.request.urlopen(f"{self.dashboard}/api/version", timeout=5)
-            except urllib.error.HTTPError:
-                return  # it asks for the token
-            except OSError:
-                time.sleep(0.3)
-        raise AssertionError((self.folder / "machines.log").read_text())
+    def answers(self) -> bool:
+        """Whether its dashboard does."""
+        try:
+            urllib.request.urlopen(f"{self.dashboard}/api/version", timeout=5)
+        except urllib.error.HTTPError:
+            return True  # it asks for the token
+        except OSError:
+            return False
+        return True
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], log_file: Path) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert process.poll() is None, log_file.read_text()
+        assert time.monotonic() < deadline, log_file.read_text()
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -109,7 +117,7 @@ def machines(
         own |= {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_enable_autoscaler_v2": "1"}
         own |= {"RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID}
     try:
-        cluster.wait_until_it_answers(cluster.start(*arguments, **own))
+        wait_for(cluster.answers, cluster.start(*arguments, **own), folder / "machine-0.log")
         for _ in range(others):
             cluster.join(num_cpus)
         yield cluster

@@ -57,7 +57,6 @@ def test_a_machine_goes_and_another_comes_and_every_trial_runs_once(cli, tmp_pat
     cli.write("study.yaml", STUDY)
     with machines(tmp_path, others=2) as cluster:
         cli.environment |= cluster.token
-        time.sleep(10)  # until all have joined
         process = cli.start("run", "study.yaml", "--address", cluster.gcs)
         wait(lambda: process.poll() is not None or len(epochs(cli, "far")) >= 6, timeout=600)
         cluster.pull_the_plug(cluster.running[1])

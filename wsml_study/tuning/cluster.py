@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import ray
 from ray._private import ray_constants
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+from ray.exceptions import AuthenticationError
 
 from wsml_study.errors import ResourcesError
 from wsml_study.study.spec import Resources
@@ -120,8 +122,13 @@ def _start_locally() -> None:
 
 def _join(address: str) -> None:
     environment = {"env_vars": WORKER_ENVIRONMENT}
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         ray.init(address=address, configure_logging=False, log_to_driver=False, runtime_env=environment)
+    except AuthenticationError as error:
+        raise ResourcesError(
+            f"the Ray cluster at {address!r} asks for its token; copy ~/.ray/auth_token of its head here"
+        ) from error
     except (ConnectionError, RuntimeError) as error:
         raise ResourcesError(
             f"no Ray cluster answers at {address!r}: {error}; leave out --address for a local one"

@@ -87,8 +87,10 @@ class JobServer:
             raise ResourcesError("jobs need more of Ray than is installed here: pip install 'wsml-study[cluster]'")
         if not address.startswith(("http://", "https://")):
             raise ResourcesError(f"expected the address of a cluster's dashboard, http://HEAD:8265, got {address!r}")
+        from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
         from ray.job_submission import JobSubmissionClient
 
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
         # Ray's client prefers these to the address that it is given.
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
             os.environ.pop(name, None)

@@ -30,7 +30,7 @@ trials: 4
 
 
 def cluster_file(folder: Path, key: Path, head: str, worker: str) -> Path:
-    """Ours with hosts, user and key in their places; instead of installing anything hosts share this machine's packages."""
+    """Ours with hosts, user and key in their places; hosts share this machine's packages and install nothing."""
     text = (REPOSITORY / "cluster.yaml").read_text()
     for placeholder, value in (("HEAD_HOST", head), ("WORKER_HOST_1", worker), ("ssh_user: USER", "ssh_user: root")):
         assert placeholder in text

@@ -145,10 +145,15 @@ class JobServer:
         """Pass on what a job prints, from its beginning, until it ends.
 
         Raises:
-            ResourcesError: the connection was lost; the job goes on.
+            ResourcesError: the connection was lost, which is no harm to the job.
         """
-        with self._reached():
-            asyncio.run(self._pass_on(job, write))
+        try:
+            with self._reached():
+                asyncio.run(self._pass_on(job, write))
+        except ResourcesError as error:
+            raise ResourcesError(
+                f"lost sight of {job.id}, which goes on as long as its cluster does: {error}"
+            ) from error
         return self._ended(job)
 
     def ask(self, job: Job, command: str, *options: str) -> str:

@@ -100,7 +100,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             return {"error": str(error), DONE: True}
         except OutOfMemoryError as error:
             self._group.join(timeout=GROUP_END_S)
-            self._start_group()
+            self._group_is_lost = True
             return {"error" if self._settings.alone else "out_of_memory": str(error), DONE: True}
         done = result["epoch"] >= self._trial_config.training.total_epochs
         value = result["best_val_map" if self._trial_config.objective.metric == "best_val_map" else "val_map"]
@@ -130,12 +130,14 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         """Let the workers return from their loop, so that the run ends in good order."""
-        ray.get(self._mailbox.send.remote("stop"))
-        self._group.join(timeout=GROUP_END_S)
+        if not self._group_is_lost:
+            ray.get(self._mailbox.send.remote("stop"))
+            self._group.join(timeout=GROUP_END_S)
 
     def _start_group(self) -> None:
+        self._group_is_lost = False
         self._mailbox = ray.remote(Mailbox).options(num_cpus=0).remote(self._settings.num_workers)
-        self._group = threading.Thread(target=self._run_group, args=(self._mailbox,), daemon=True)
+        self._group: threading.Thread = threading.Thread(target=self._run_group, args=(self._mailbox,), daemon=True)
         self._group.start()
 
     def _take(self, config: dict[str, Any]) -> None:
@@ -159,6 +161,8 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
 
     def _start(self) -> None:
         """Open the trial on every rank, with its saved state handed through the object store."""
+        if self._group_is_lost:
+            self._start_group()
         self._ask("start", self._trial_config.model_dump_json(), self._settings.tested)
         if self._state_to_load is not None:
             state = [ray.put(self._state_to_load)]

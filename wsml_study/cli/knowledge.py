@@ -58,6 +58,38 @@ def results(
         print(line)
 
 
+class FigureFormat(StrEnum):
+    """What figures are drawn as."""
+
+    SVG = "svg"
+    PNG = "png"
+
+
+@app.command(rich_help_panel=PANEL)
+def report(
+    study: StudyOrFolder,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The file to write; report.html in the study's folder if absent."),
+    ] = None,
+    figures: Annotated[Path | None, typer.Option(help="Also write each figure into this folder.")] = None,
+    figure_format: Annotated[FigureFormat, typer.Option("--format", help="What to draw them as.")] = FigureFormat.SVG,
+    storage: Storage = None,
+) -> None:
+    """Write a report that a colleague can open: one HTML file that needs nothing else, also while the study runs."""
+    from wsml_study.results.report import write_report
+
+    folder = folder_of(study, storage)
+    written = write_report(
+        folder, output or folder / "report.html", address=str(study), figures=figures, file_format=figure_format.value
+    )
+    print(f"wrote {written.path}: {written.num_figures} figures, {written.num_bytes / 1e6:.2f} MB")
+    for name, why in written.left_out.items():
+        print(f"left out {name}: {why}")
+    for path in written.files:
+        print(f"wrote {path}")
+
+
 @app.command(rich_help_panel=PANEL)
 def export(
     study: StudyOrFolder,

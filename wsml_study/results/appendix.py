@@ -1,0 +1,134 @@
+"""What stands at the end of a report: all trials, what failed, what it ran on, how to repeat it."""
+
+from __future__ import annotations
+
+import time
+
+import pandas as pd
+
+from wsml_study.results.figures.figure import Table
+from wsml_study.results.figures.importance import short_key
+from wsml_study.results.history import TrialState
+from wsml_study.results.page.contents import PageSection, Part
+from wsml_study.results.record import StudyRecord
+from wsml_study.results.timeline import CUT_SHORT, attempts
+from wsml_study.results.wording import duration
+from wsml_study.study.writing import dump_config
+
+MOST_TRIALS = 100
+MOST_FAILURES = 50
+NONE = "–"
+
+
+def trials_section(record: StudyRecord) -> PageSection:
+    """The best trials with their values, and what failed."""
+    shown = record.trials.head(MOST_TRIALS)
+    keys = list(record.study.search)
+    text = (
+        f"The best {len(shown)} of {len(record.trials)}; all are in trials.parquet."
+        if len(shown) < len(record.trials)
+        else ""
+    )
+    head = (
+        "rank",
+        "trial",
+        *(short_key(key) for key in keys),
+        "validation mAP (%)",
+        "best epoch",
+        "epochs",
+        "state",
+        "took",
+    )
+    if "method.name" not in keys:
+        head = (*head[:2], "method", *head[2:])
+        keys = ["method", *keys]
+    body = tuple(
+        (
+            str(row["rank"]),
+            str(row["trial"]),
+            *(_shown(row[key]) for key in keys),
+            NONE if pd.isna(row["value"]) else f"{row['value']:.2f}",
+            _shown(row["best_epoch"]),
+            str(row["last_epoch"]),
+            row["state"],
+            NONE if pd.isna(row["ended"]) or pd.isna(row["started"]) else duration(row["ended"] - row["started"]),
+        )
+        for _, row in shown.iterrows()
+    )
+    return PageSection(
+        name="trials",
+        title="The trials",
+        text=text,
+        parts=(Part(table=Table(head=head, body=body)), *_failures(record)),
+    )
+
+
+def _failures(record: StudyRecord) -> tuple[Part, ...]:
+    failed = record.trials[record.trials["state"] == TrialState.FAILED].sort_values("trial")
+    broken = [attempt for attempt in attempts(record.events) if attempt.outcome == CUT_SHORT]
+    text = f"{len(failed)} of {len(record.trials)} trials failed" if len(failed) else "No trial failed"
+    text += (
+        f"; {len(broken)} attempts were cut short by a crash or the end of a run, and tried again." if broken else "."
+    )
+    table = Table(
+        head=("trial", "config", "attempts", "after epoch", "why"),
+        body=tuple(
+            (str(row["trial"]), row["label"], str(row["attempts"]), str(row["last_epoch"]), row["error"] or NONE)
+            for _, row in failed.head(MOST_FAILURES).iterrows()
+        ),
+    )
+    return (Part(title="Failures", text=text, table=table if len(failed) else None, name="failures"),)
+
+
+def reproduction_section(record: StudyRecord, *, address: str) -> PageSection:
+    """Environment, commands and the study file.
+
+    Args:
+        record: of the study.
+        address: the study's folder as the reader would type it.
+    """
+    environment = record.environment
+    facts = {
+        "git revision": environment.get("git_revision"),
+        "data fingerprint": record.history.runs[-1].get("data_fingerprint") if record.history.runs else None,
+        "Python": environment.get("python"),
+        "platform": environment.get("platform"),
+        "CPU": environment.get("cpu") and f"{environment['cpu']}, {environment.get('num_cpus')} of them",
+        "GPUs": ", ".join(environment.get("gpus", [])) or ("none" if environment else None),
+        "packages": ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items()),
+        "runs": _runs(record),
+    }
+    told = tuple((name, str(value)) for name, value in facts.items() if value)
+    text = "" if environment else "This study was run by a version that did not note its environment."
+    command = environment.get("command")
+    return PageSection(
+        name="reproduce",
+        title="How to repeat it",
+        parts=(
+            Part(title="Environment", text=text, table=Table(head=("what", "value"), body=told), name="pairs"),
+            Part(
+                title="Commands",
+                text="The first runs the study as it was run; the others follow it up.",
+                commands=(
+                    *([command] if command else []),
+                    f"wsml-study results {address}",
+                    f"wsml-study export {address} --per method -o configs/",
+                ),
+            ),
+            Part(title="The study file", commands=tuple(dump_config(record.study).splitlines())),
+        ),
+    )
+
+
+def _runs(record: StudyRecord) -> str:
+    times = [run["time"] for run in record.history.runs if "time" in run]
+    if not times:
+        return ""
+    first, last = (time.strftime("%Y-%m-%d %H:%M", time.localtime(at)) for at in (times[0], times[-1]))
+    return f"one, on {first}" if len(times) == 1 else f"{len(times)}, from {first} to {last}"
+
+
+def _shown(value: object) -> str:
+    if value is None or (isinstance(value, float) and pd.isna(value)):
+        return NONE
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

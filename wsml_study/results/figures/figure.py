@@ -1,0 +1,105 @@
+"""What a figure is: one or several charts, what they are called, and what to see in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+Drawing = alt.Chart | alt.LayerChart | alt.FacetChart
+"""What Altair makes of marks and of layers of them."""
+
+DIGITS = 5
+"""Significant digits that a chart's data keeps: more than anyone can see, fewer than a float's text has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """One entry of a figure's legend.
+
+    Attributes:
+        label: what it stands for.
+        color: `#rrggbb` on a light ground.
+        mark: "line" or "point".
+        dash: of the line, in pixels on and off.
+        shape: of the point, one of Vega's names.
+        width: of the line, in pixels.
+    """
+
+    label: str
+    color: str
+    mark: str = "point"
+    dash: tuple[int, ...] = ()
+    shape: str = "circle"
+    width: float = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One chart of a figure; an empty title where the figure's says it all."""
+
+    chart: Drawing
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of text under a head."""
+
+    head: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure of the report.
+
+    Attributes:
+        name: its file's and anchor's.
+        title: in a few words.
+        caption: what to see, and what was left out.
+        panels: side by side where there is room.
+        keys: the legend of all panels.
+        table: numbers beside it.
+        wide: a panel takes the whole width.
+    """
+
+    name: str
+    title: str
+    caption: str
+    panels: tuple[Panel, ...]
+    keys: tuple[Key, ...] = ()
+    table: Table | None = None
+    wide: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A figure that the study has no data for, and why."""
+
+    name: str
+    title: str
+    why: str
+
+
+def rows(values: Iterable[Mapping[str, Any]]) -> alt.InlineData:
+    """Rows as a chart's data: floats rounded to `DIGITS`, what is not finite null."""
+    return alt.InlineData(values=[{key: _plain(value) for key, value in row.items()} for row in values])
+
+
+def table_rows(frame: pd.DataFrame, columns: Sequence[str]) -> alt.InlineData:
+    """Columns of a table as a chart's data."""
+    return rows({str(key): value for key, value in row.items()} for row in frame[list(columns)].to_dict("records"))
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    number = float(value)  # NumPy's numbers among them
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) and abs(number) < 1e15 else float(f"{number:.{DIGITS}g}")

@@ -1,0 +1,107 @@
+"""Everything that a study's folder says, read once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wsml_study.results.events import read_events
+from wsml_study.results.history import Event, StudyHistory
+from wsml_study.results.ranking import best_per_method, ranked_trials
+from wsml_study.results.summary import UPPER_BOUND
+from wsml_study.results.tables import read_table
+from wsml_study.results.wording import describe
+from wsml_study.study.reading import read_study
+from wsml_study.study.spec import Study
+
+BASELINE = "AN"
+"""The method that all others are compared with: unobserved is negative."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """What is known of a study.
+
+    Attributes:
+        folder: of its results.
+        study: as it was run.
+        events: oldest first.
+        history: what they add up to.
+        trials: best first, as `ranked_trials` has them, with `label`: the suggested values in a few words.
+        epochs: the table, with `method` and `label` of the trial and `objective`: what the trial was judged by so far.
+        classes: the table, with `method` of the trial.
+    """
+
+    folder: Path
+    study: Study
+    events: list[Event]
+    history: StudyHistory
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    classes: pd.DataFrame
+
+    @property
+    def best_trials(self) -> pd.DataFrame:
+        """The best trial of each method, best first."""
+        return best_per_method(self.trials)
+
+    @property
+    def contenders(self) -> pd.DataFrame:
+        """`best_trials` of the methods that see the observed labels alone; of all if there is no such method."""
+        best = self.best_trials
+        contenders = best[best["method"] != UPPER_BOUND]
+        return best if contenders.empty else contenders.reset_index(drop=True)
+
+    @property
+    def baseline(self) -> pd.Series | None:
+        """The best trial of AN, None without one."""
+        best = self.best_trials
+        of_baseline = best[best["method"] == BASELINE]
+        return None if of_baseline.empty else of_baseline.iloc[0]
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods that the study has tried, the best first, those without a value last."""
+        return [str(method) for method in self.trials["method"].drop_duplicates()]
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the newest run worked with; empty where the log does not say."""
+        runs = [run["environment"] for run in self.history.runs if "environment" in run]
+        return dict(runs[-1]) if runs else {}
+
+    def trial(self, number: int) -> dict[str, Any]:
+        """What a figure says of one trial: trial, method, value, state, label."""
+        row = self.trials[self.trials["trial"] == number].iloc[0]
+        return {column: row[column] for column in ("trial", "method", "value", "state", "label")}
+
+
+def read_record(folder: Path) -> StudyRecord:
+    """Read a study's description, events and tables.
+
+    Raises:
+        ResultsError: the folder holds no study's tables, or they are damaged.
+        StudyFileError: its description is damaged.
+    """
+    trials = ranked_trials(folder)
+    study = read_study(folder / "study.yaml")
+    log = folder / "events.jsonl"
+    events: list[Event] = list(read_events(log)) if log.exists() else []
+    history = StudyHistory.replay(events)
+    trials["label"] = [describe(json.loads(values)) for values in trials["values"]]
+    of_trial = trials[["trial", "method", "label"]]
+    epochs = read_table(folder, "epochs").to_pandas().merge(of_trial, on="trial")
+    so_far = epochs["best_val_map"] if study.objective.metric == "best_val_map" else epochs["val_map"]
+    return StudyRecord(
+        folder=folder,
+        study=study,
+        events=events,
+        history=history,
+        trials=trials,
+        epochs=epochs.assign(objective=so_far),
+        classes=read_table(folder, "classes").to_pandas().merge(of_trial[["trial", "method"]], on="trial"),
+    )

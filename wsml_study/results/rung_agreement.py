@@ -1,0 +1,78 @@
+"""Whether early stopping was safe: how well trials' order after some epochs agrees with their order at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from wsml_study.results.history import TrialState
+
+FEWEST_TRIALS = 4
+"""With fewer trials a correlation of ranks says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Trials' order after an epoch against their order at the end.
+
+    Attributes:
+        epoch: from 1.
+        arrived: trials that came so far.
+        stopped: of these, stopped early right here.
+        finished: of these, run to their end; the correlations are over them alone.
+        spearman, kendall: rank correlations, None with fewer than FEWEST_TRIALS trials or where all are equal.
+        rank_of_best: where the trial that ended best stood among those that had arrived, from 1.
+    """
+
+    epoch: int
+    arrived: int
+    stopped: int
+    finished: int
+    spearman: float | None
+    kendall: float | None
+    rank_of_best: int
+
+
+def rung_agreement(trials: pd.DataFrame, epochs: pd.DataFrame) -> list[Agreement]:
+    """Agreement after every epoch but the last; empty where fewer than two trials ran to their end.
+
+    Args:
+        trials: with trial, state, value, last_epoch.
+        epochs: with trial, epoch, objective.
+    """
+    ended = trials[trials["state"] == TrialState.COMPLETE].dropna(subset=["value"])
+    final: dict[int, float] = dict(zip(ended["trial"], ended["value"], strict=True))
+    if len(final) < 2:
+        return []
+    winner = max(final, key=final.__getitem__)
+    stopped_after = trials.loc[trials["state"] == TrialState.STOPPED, "last_epoch"]
+    found = []
+    for epoch in range(1, int(ended["last_epoch"].max())):
+        rows = epochs[epochs["epoch"] == epoch]
+        here: dict[int, float] = dict(zip(rows["trial"], rows["objective"], strict=True))
+        if winner not in here:
+            break
+        finished = [trial for trial in final if trial in here]
+        pair = [here[trial] for trial in finished], [final[trial] for trial in finished]
+        found.append(
+            Agreement(
+                epoch=epoch,
+                arrived=len(here),
+                stopped=int((stopped_after == epoch).sum()),
+                finished=len(finished),
+                spearman=_correlation(stats.spearmanr, *pair),
+                kendall=_correlation(stats.kendalltau, *pair),
+                rank_of_best=1 + sum(value > here[winner] for value in here.values()),
+            )
+        )
+    return found
+
+
+def _correlation(measure: Callable[..., Any], early: list[float], late: list[float]) -> float | None:
+    if len(early) < FEWEST_TRIALS or len(set(early)) < 2 or len(set(late)) < 2:
+        return None
+    return float(measure(early, late).statistic)

@@ -1,0 +1,105 @@
+"""When trials ran, where, and at what cost: read from the events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from wsml_study.results.history import Event, TrialState
+
+CUT_SHORT = "cut short"
+"""The outcome of an attempt that a crash or the end of its run ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One start of a trial and what became of it; times in seconds since 1970.
+
+    Attributes:
+        number: of the attempt, from 1.
+        outcome: a `TrialState`, or `CUT_SHORT`.
+    """
+
+    trial: int
+    number: int
+    started: float
+    ended: float
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A run of the study, from its start to its last event, in seconds since 1970."""
+
+    started: float
+    ended: float
+
+
+def attempts(events: Iterable[Event]) -> list[Attempt]:
+    """Every start of every trial, in the order of their starts.
+
+    An attempt lasts until the event that ends its trial; if its trial starts again, or the run ends before, until the
+    last that was heard of it or of the run.
+    """
+    open_: dict[int, Attempt] = {}
+    done: list[Attempt] = []
+    now = 0.0
+    for event in events:
+        if event["event"] == "run":
+            done += [replace(attempt, ended=now, outcome=CUT_SHORT) for attempt in open_.values()]
+            open_.clear()
+        now = event["time"]
+        match event["event"]:
+            case "attempt":
+                if event["trial"] in open_:
+                    done.append(replace(open_.pop(event["trial"]), outcome=CUT_SHORT))
+                open_[event["trial"]] = Attempt(
+                    trial=event["trial"],
+                    number=event["attempt"],
+                    started=now,
+                    ended=now,
+                    outcome=TrialState.RUNNING.value,
+                )
+            case "epoch" | "saved" | "ended" if event["trial"] in open_:
+                attempt = replace(open_[event["trial"]], ended=now)
+                open_[event["trial"]] = attempt
+                state = event.get("state", TrialState.RUNNING)
+                if state != TrialState.RUNNING:
+                    done.append(replace(open_.pop(event["trial"]), outcome=str(state)))
+    done += [replace(attempt, ended=now) for attempt in open_.values()]
+    return sorted(done, key=lambda attempt: (attempt.started, attempt.trial))
+
+
+def slots(tries: Sequence[Attempt]) -> list[int]:
+    """A slot, from 0, for each attempt: the lowest that is free when it starts.
+
+    Args:
+        tries: in the order of their starts.
+    """
+    free_from: list[float] = []
+    taken = []
+    for attempt in tries:
+        slot = next((slot for slot, free in enumerate(free_from) if free <= attempt.started), len(free_from))
+        free_from[slot : slot + 1] = [attempt.ended]
+        taken.append(slot)
+    return taken
+
+
+def spans(events: Iterable[Event]) -> list[Span]:
+    """The runs of a study, oldest first."""
+    found: list[Span] = []
+    for event in events:
+        if event["event"] == "run" or not found:
+            found.append(Span(started=event["time"], ended=event["time"]))
+        found[-1] = replace(found[-1], ended=event["time"])
+    return found
+
+
+def working_time(runs: Sequence[Span], time: float) -> float:
+    """Seconds that the study was at work until a time: what lies between two runs does not count."""
+    return sum(max(min(run.ended, time) - run.started, 0.0) for run in runs)
+
+
+def busy_seconds(tries: Iterable[Attempt], time: float) -> float:
+    """Seconds that trials took until a time, added up over all trials."""
+    return sum(max(min(attempt.ended, time) - attempt.started, 0.0) for attempt in tries)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from wsml_study.results.events import read_events
-from wsml_study.results.history import Event, StudyHistory
+from wsml_study.results.history import Event, StudyHistory, TrialState
 from wsml_study.results.ranking import best_per_method, ranked_trials
 from wsml_study.results.summary import UPPER_BOUND
 from wsml_study.results.tables import read_table
@@ -74,6 +74,11 @@ class StudyRecord:
         runs = [run["environment"] for run in self.history.runs if "environment" in run]
         return dict(runs[-1]) if runs else {}
 
+    @property
+    def counts(self) -> dict[TrialState, int]:
+        """How many trials are in each state."""
+        return {state: int((self.trials["state"] == state).sum()) for state in TrialState}
+
     def trial(self, number: int) -> dict[str, Any]:
         """What a figure says of one trial: trial, method, value, state, label."""
         row = self.trials[self.trials["trial"] == number].iloc[0]
@@ -92,7 +97,7 @@ def read_record(folder: Path) -> StudyRecord:
     log = folder / "events.jsonl"
     events: list[Event] = list(read_events(log)) if log.exists() else []
     history = StudyHistory.replay(events)
-    trials["label"] = [describe(json.loads(values)) for values in trials["values"]]
+    trials["label"] = [describe(json.loads(values)).replace("_", " ") for values in trials["values"]]
     of_trial = trials[["trial", "method", "label"]]
     epochs = read_table(folder, "epochs").to_pandas().merge(of_trial, on="trial")
     so_far = epochs["best_val_map"] if study.objective.metric == "best_val_map" else epochs["val_map"]

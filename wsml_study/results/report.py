@@ -18,6 +18,7 @@ from wsml_study.results.history import ENDED, TrialState
 from wsml_study.results.page.contents import Page, PageSection
 from wsml_study.results.page.rendering import GENERATOR, render
 from wsml_study.results.record import StudyRecord, read_record
+from wsml_study.study.spec import Observe
 
 READ_AHEAD = 2000
 """Bytes of a file that show whether it is a report."""
@@ -91,21 +92,22 @@ def _page(record: StudyRecord, sections: tuple[PageSection, ...], address: str) 
 
 
 def _facts(record: StudyRecord) -> str:
-    study = record.study
-    counts = {state: int((record.trials["state"] == state).sum()) for state in TrialState}
-    observed = study.data.observe
-    if observed.share is not None or observed.share_per_class is not None:
-        seen = f"{observed.share or observed.share_per_class:.0%} of the labels observed"
-    elif observed.positives == "all" and observed.negatives == "all":
-        seen = "labels as they are"
-    else:
-        seen = f"{observed.positives} positive and {observed.negatives} negative labels observed per image"
+    study, counts = record.study, record.counts
     model = study.model.backbone if "model.backbone" not in study.search else "several backbones"
     return (
-        f"{study.data.dataset}, {len(record.history.classes)} classes, {seen}; {model}. {len(record.trials)} trials: "
-        f"{counts[TrialState.COMPLETE]} complete, {counts[TrialState.STOPPED]} stopped early, "
-        f"{counts[TrialState.FAILED]} failed."
+        f"{study.data.dataset}, {len(record.history.classes)} classes, {_observed(study.data.observe)}; {model}. "
+        f"{len(record.trials)} trials: {counts[TrialState.COMPLETE]} complete, "
+        f"{counts[TrialState.STOPPED]} stopped early, {counts[TrialState.FAILED]} failed."
     )
+
+
+def _observed(observe: Observe) -> str:
+    if share := observe.share or observe.share_per_class:
+        return f"{share:.0%} of the labels observed"
+    if (observe.positives, observe.negatives) == ("all", "all"):
+        return "labels as they are"
+    kinds = ((observe.positives, "positive"), (observe.negatives, "negative"))
+    return f"observed per image: {' and '.join(f'{number} {kind}' for number, kind in kinds if number)} label"
 
 
 def _notes(record: StudyRecord) -> tuple[str, ...]:

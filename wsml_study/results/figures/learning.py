@@ -46,7 +46,7 @@ def learning_curves(record: StudyRecord) -> Figure | LeftOut:
     chosen = sample(begun, MOST_CURVES)
     curves = record.epochs[record.epochs["trial"].isin(chosen["trial"])]
     ends = curves.merge(chosen[["trial", "last_epoch", "state"]], on="trial").query("epoch == last_epoch")
-    counts = {state: int((record.trials["state"] == state).sum()) for state in TrialState}
+    counts = record.counts
     low, high = _limits(ends["val_map"], curves["val_map"])
     caption = (
         f"{counts[TrialState.STOPPED]} of {len(record.trials)} trials were stopped early, which a cross marks; "

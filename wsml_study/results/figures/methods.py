@@ -6,7 +6,7 @@ import altair as alt
 
 from wsml_study.results.figures.figure import Figure, LeftOut, Panel, rows, table_rows
 from wsml_study.results.figures.look import FAINT, INK, keys_of, method_color, method_shape
-from wsml_study.results.figures.parts import COLUMNS_OF_TRIAL, baseline_key, baseline_rule, trial_tooltip
+from wsml_study.results.figures.parts import COLUMNS_OF_TRIAL, baseline_key, baseline_rule, trial_tooltip, written
 from wsml_study.results.gain import LEVEL, ap_by_class, gain
 from wsml_study.results.record import BASELINE, StudyRecord
 
@@ -33,12 +33,12 @@ def trials_by_method(record: StudyRecord) -> Figure | LeftOut:
     points = best.mark_point(filled=True, size=110, opacity=1).encode(
         color=method_color(order), shape=method_shape(order), tooltip=trial_tooltip()
     )
-    values = best.mark_text(dy=-15, fontSize=12).encode(text=alt.Text("value:Q", format=".2f"))
+    values = written(best, alt.Text("value:Q", format=".2f"), dy=-15, color=INK)
     caption = (
         "One stroke per trial, the best of each method filled in. The best of many trials flatters a method that had "
         f"more of them: {', '.join(f'{method} {count}' for method, count in valued['method'].value_counts().items())}."
     )
-    chart = alt.layer(*baseline_rule(record, "x"), every, points, values).properties(height=ROW * len(order))
+    chart = alt.layer(*baseline_rule(record, "x"), every, points, *values).properties(height=ROW * len(order))
     keys = (*keys_of(order), *baseline_key(record))
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), keys=keys, wide=True)
 
@@ -82,13 +82,10 @@ def gain_over_baseline(record: StudyRecord) -> Figure | LeftOut:
     points = base.mark_point(filled=True, size=110, opacity=1).encode(
         x="gain:Q", shape=method_shape(order), tooltip=tooltip
     )
-    values = (
-        alt.Chart(rows(found))
-        .mark_text(dy=-13, fontSize=12)
-        .encode(x="gain:Q", y=y, text=alt.Text("gain:Q", format="+.2f"))
-    )
+    places = alt.Chart(rows(found)).encode(x="gain:Q", y=y)
+    values = written(places, alt.Text("gain:Q", format="+.2f"), dy=-14, color=INK)
     zero = alt.Chart(rows([{"at": 0}])).mark_rule(color=INK, opacity=0.7).encode(x="at:Q")
-    chart = alt.layer(zero, bars, points, values).properties(height=ROW * len(order))
+    chart = alt.layer(zero, bars, points, *values).properties(height=ROW * len(order))
     num_classes = next(one.num_classes for _, one in gains if one is not None)
     caption = (
         f"Each method's best trial against the best {BASELINE} trial, one seed each. The line is a {LEVEL:.0%} "

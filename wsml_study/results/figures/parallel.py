@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
@@ -13,9 +13,9 @@ import altair as alt
 from wsml_study.results.figures.figure import Drawing, Figure, LeftOut, Panel, rows
 from wsml_study.results.figures.importance import short_key
 from wsml_study.results.figures.look import FAINT, INK, QUIET, keys_of, method_color
-from wsml_study.results.figures.parts import COLUMNS_OF_TRIAL, sample, trial_tooltip
+from wsml_study.results.figures.parts import COLUMNS_OF_TRIAL, sample, trial_tooltip, written
 from wsml_study.results.record import StudyRecord
-from wsml_study.study.spec import Parameter, Scalar
+from wsml_study.study.spec import IntRange, Parameter, Scalar
 
 MOST_LINES = 150
 MOST_CHARACTERS = 36
@@ -28,7 +28,7 @@ FEW_POINTS = 200
 ABSENT = -0.08
 """Where a trial without the key crosses its axis, which runs from 0 to 1."""
 
-ROW = 66
+ROW = 84
 """Height of an axis, in pixels."""
 
 
@@ -62,7 +62,7 @@ def parallel_coordinates(record: StudyRecord) -> Figure | LeftOut:
     if not searched or len(valued) < 2:
         return LeftOut(name=name, title=title, why="It takes a searched key and two trials with a value.")
     axes = {key: axis_of(key, parameter) for key, parameter in searched.items()}
-    objective = range_axis("validation mAP (%)", valued["value"].min(), valued["value"].max(), log=False)
+    objective = range_axis("validation mAP (%)", valued["value"].min(), valued["value"].max())
     drawn = sample(valued, MOST_LINES)
     strong = max(FEWEST_STRONG, round(STRONG_SHARE * len(valued)))
     points: list[dict[str, Any]] = []
@@ -96,14 +96,15 @@ def axis_of(key: str, parameter: Parameter) -> Axis:
         step = math.ceil(sum(len(label) + 2 for label in labels) / MOST_CHARACTERS)
         ticks = list(zip(places, labels, strict=True))[::step]
         return Axis(title=short_key(key), ticks=tuple(ticks), choices=domain)
-    return range_axis(short_key(key), domain.low, domain.high, log=domain.log)
+    return range_axis(short_key(key), domain.low, domain.high, log=domain.log, whole=isinstance(domain, IntRange))
 
 
-def range_axis(title: str, low: float, high: float, *, log: bool) -> Axis:
-    """The axis of a range, with its ends and its middle written beside it."""
+def range_axis(title: str, low: float, high: float, *, log: bool = False, whole: bool = False) -> Axis:
+    """The axis of a range, with its ends and a value near its middle written beside it."""
+    axis = Axis(title=title, ticks=(), low=low, high=high, log=log)
     middle = math.sqrt(low * high) if log else (low + high) / 2
-    ticks = ((0.0, f"{low:.3g}"), (0.5, f"{middle:.3g}"), (1.0, f"{high:.3g}"))
-    return Axis(title=title, ticks=ticks if high > low else ticks[1:2], low=low, high=high, log=log)
+    values = sorted({low, float(round(middle)) if whole else middle, high})
+    return replace(axis, ticks=tuple((axis.position(value), f"{value:.3g}") for value in values))
 
 
 def _chart(axes: Sequence[Axis], points: list[dict[str, Any]], methods: list[str]) -> Drawing:
@@ -114,24 +115,20 @@ def _chart(axes: Sequence[Axis], points: list[dict[str, Any]], methods: list[str
         .mark_rule(color=FAINT, strokeWidth=2)
         .encode(x=x, x2="end:Q", y=y)
     )
-    titles = (
-        alt.Chart(rows({"row": row, "at": ABSENT, "text": axis.title} for row, axis in enumerate(axes)))
-        .mark_text(align="left", dy=-17, dx=-8, fontWeight="bold", color=INK)
-        .encode(x=x, y=y, text="text:N")
-    )
-    ticks = (
-        alt.Chart(
-            rows({"row": row, "at": at, "text": text} for row, axis in enumerate(axes) for at, text in axis.ticks)
-        )
-        .mark_text(dy=15, fontSize=11, color=QUIET)
-        .encode(x=x, y=y, text="text:N")
-    )
+    titles = rows({"row": row, "at": ABSENT, "text": axis.title} for row, axis in enumerate(axes))
+    ticks = rows({"row": row, "at": at, "text": text} for row, axis in enumerate(axes) for at, text in axis.ticks)
+    texts = [
+        *written(
+            alt.Chart(titles).encode(x=x, y=y), "text:N", align="left", dy=-17, dx=-8, fontWeight="bold", color=INK
+        ),
+        *written(alt.Chart(ticks).encode(x=x, y=y), "text:N", dy=15, color=QUIET),
+    ]
     faintest = 0.6 if len(points) <= FEW_POINTS else 0.25
     strength = alt.Opacity("strong:Q", scale=alt.Scale(domain=[0, 1], range=[faintest, 0.95]), legend=None)
     widths = alt.StrokeWidth("strong:Q", scale=alt.Scale(domain=[0, 1], range=[1, 2.4]), legend=None)
     lines = (
         alt.Chart(rows(points))
-        .mark_line(interpolate="monotone", orient="horizontal")
+        .mark_line()
         .encode(
             x=x,
             y=y,
@@ -143,7 +140,7 @@ def _chart(axes: Sequence[Axis], points: list[dict[str, Any]], methods: list[str
             tooltip=trial_tooltip(),
         )
     )
-    return alt.layer(rules, lines, titles, ticks).properties(height=ROW * len(axes))
+    return alt.layer(rules, lines, *texts).properties(height=ROW * len(axes))
 
 
 def _share(value: float, low: float, high: float) -> float:

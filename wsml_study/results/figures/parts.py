@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from wsml_study.results.figures.figure import Key, rows
-from wsml_study.results.figures.look import INK
+from wsml_study.results.figures.look import GROUND, INK
 from wsml_study.results.record import BASELINE, StudyRecord
 
 BASELINE_DASH = (4, 4)
@@ -44,7 +45,7 @@ def epoch_tooltip(*more: alt.Tooltip) -> list[alt.Tooltip]:
 def epoch_axis(last: int) -> alt.X:
     """Whole epochs along x, from the first to the last."""
     step = max(1, round(last / 8))
-    axis = alt.Axis(format="d", values=sorted({1, *range(step, last + 1, step)}), grid=False)
+    axis = alt.Axis(format="d", labelFlush=False, values=sorted({1, *range(step, last + 1, step)}), grid=False)
     return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(domain=[1, max(last, 2)], nice=False))
 
 
@@ -52,6 +53,12 @@ def map_axis(field: str, *limits: float) -> alt.Y:
     """mAP along y, between two limits or as the data has it, without the empty room down to zero."""
     scale = alt.Scale(domain=list(limits), nice=False) if limits else alt.Scale(zero=False, padding=8)
     return alt.Y(f"{field}:Q", title="validation mAP (%)", scale=scale)
+
+
+def written(chart: alt.Chart, text: str | alt.Text, **mark: Any) -> list[alt.Chart]:
+    """Text at the marks of a chart, with a rim in the colour of the ground, so that lines do not cross it out."""
+    halo = chart.mark_text(stroke=GROUND, strokeWidth=4, **mark).encode(text=text)
+    return [halo, chart.mark_text(**mark).encode(text=text)]
 
 
 def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 2, 5)) -> list[float]:

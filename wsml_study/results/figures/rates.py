@@ -22,6 +22,8 @@ from wsml_study.results.record import StudyRecord
 
 RATE_KEYS = ("rate_per_epoch", "final_rate", "rate_per_step")
 SCHEDULE = "method.schedule."
+MANY = 150
+"""So many trials are drawn as smaller points."""
 
 
 def map_over_rate(record: StudyRecord) -> Figure | LeftOut:
@@ -59,7 +61,7 @@ def _scatter(record: StudyRecord, key: str, trials: pd.DataFrame, methods: list[
     )
     points = (
         alt.Chart(found)
-        .mark_point(size=70, strokeWidth=2, opacity=0.85)
+        .mark_point(size=70 if len(trials) < MANY else 30, strokeWidth=2, opacity=0.85)
         .encode(
             x=alt.X(
                 "rate:Q",
@@ -75,7 +77,7 @@ def _scatter(record: StudyRecord, key: str, trials: pd.DataFrame, methods: list[
             tooltip=trial_tooltip(),
         )
     )
-    return Panel(title=f"By {short}", chart=alt.layer(*baseline_rule(record, "y"), points).properties(height=280))
+    return Panel(title=f"By {short}", chart=alt.layer(points, *baseline_rule(record, "y")).properties(height=280))
 
 
 def _ramp(record: StudyRecord, methods: list[str]) -> Panel | None:

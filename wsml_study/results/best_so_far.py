@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.record import StudyRecord
-from wsml_study.results.summary import UPPER_BOUND
 from wsml_study.results.timeline import attempts, busy_seconds, spans, working_time
 
 

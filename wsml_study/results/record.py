@@ -9,17 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from wsml_study.results.confirmation import BASELINE, Confirmation, read_confirmation
 from wsml_study.results.events import read_events
 from wsml_study.results.history import Event, StudyHistory, TrialState
-from wsml_study.results.ranking import best_per_method, ranked_trials
-from wsml_study.results.summary import UPPER_BOUND
+from wsml_study.results.ranking import best_per_method, contenders, ranked_trials
 from wsml_study.results.tables import read_table
-from wsml_study.results.wording import describe
+from wsml_study.results.wording import describe, short_names
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
-
-BASELINE = "AN"
-"""The method that all others are compared with: unobserved is negative."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +31,7 @@ class StudyRecord:
         trials: best first, as `ranked_trials` has them, with `label`: the suggested values in a few words.
         epochs: the table, with `method` and `label` of the trial and `objective`: what the trial was judged by so far.
         classes: the table, with `method` of the trial.
+        confirmation: what is sure, None if nothing was confirmed yet.
     """
 
     folder: Path
@@ -43,6 +41,7 @@ class StudyRecord:
     trials: pd.DataFrame
     epochs: pd.DataFrame
     classes: pd.DataFrame
+    confirmation: Confirmation | None
 
     @property
     def best_trials(self) -> pd.DataFrame:
@@ -52,9 +51,7 @@ class StudyRecord:
     @property
     def contenders(self) -> pd.DataFrame:
         """`best_trials` of the methods that see the observed labels alone; of all if there is no such method."""
-        best = self.best_trials
-        contenders = best[best["method"] != UPPER_BOUND]
-        return best if contenders.empty else contenders.reset_index(drop=True)
+        return contenders(self.best_trials).reset_index(drop=True)
 
     @property
     def baseline(self) -> pd.Series | None:
@@ -73,6 +70,12 @@ class StudyRecord:
         """What the newest run worked with; empty where the log does not say."""
         runs = [run["environment"] for run in self.history.runs if "environment" in run]
         return dict(runs[-1]) if runs else {}
+
+    @property
+    def key_names(self) -> dict[str, str]:
+        """Searched key -> what figures call it."""
+        names = short_names(self.study.search)
+        return {key: "method" if key == "method.name" else name.replace("_", " ") for key, name in names.items()}
 
     @property
     def counts(self) -> dict[TrialState, int]:
@@ -109,4 +112,5 @@ def read_record(folder: Path) -> StudyRecord:
         trials=trials,
         epochs=epochs.assign(objective=so_far),
         classes=read_table(folder, "classes").to_pandas().merge(of_trial[["trial", "method"]], on="trial"),
+        confirmation=read_confirmation(folder),
     )

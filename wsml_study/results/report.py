@@ -8,13 +8,13 @@ from importlib import metadata
 from pathlib import Path
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.answer import answer
-from wsml_study.results.appendix import reproduction_section, trials_section
 from wsml_study.results.figures.catalogue import SECTIONS
 from wsml_study.results.figures.drawing import Format, write_figure
 from wsml_study.results.figures.figure import Figure, LeftOut
 from wsml_study.results.files import write_whole
 from wsml_study.results.history import ENDED, TrialState
+from wsml_study.results.page.answer import answer
+from wsml_study.results.page.appendix import reproduction_section, trials_section
 from wsml_study.results.page.contents import Page, PageSection
 from wsml_study.results.page.rendering import GENERATOR, render
 from wsml_study.results.record import StudyRecord, read_record

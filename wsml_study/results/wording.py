@@ -27,6 +27,11 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: words[-1] if last.count(words[-1]) == 1 else ".".join(words[-2:]) for key, words in parts.items()}
 
 
+def p_text(value: float) -> str:
+    """A p value as it stands after the letter p."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in the largest units that matter."""
     minutes, rest = divmod(round(seconds), 60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from wsml_study.results.figures.confirmed import confirmed
 from wsml_study.results.figures.figure import Figure, LeftOut
 from wsml_study.results.figures.importance import importance
 from wsml_study.results.figures.learning import distrust, learning_curves, memorization
@@ -33,7 +34,9 @@ class Section:
 
 
 SECTIONS = (
-    Section(name="methods", title="Which method?", figures=(gain_over_baseline, trials_by_method, ap_per_class)),
+    Section(
+        name="methods", title="Which method?", figures=(confirmed, gain_over_baseline, trials_by_method, ap_per_class)
+    ),
     Section(
         name="rate",
         title="Which rate, and what else decides?",

@@ -29,8 +29,8 @@ def importance(record: StudyRecord) -> Figure | LeftOut:
     shares = ped_anova(record)
     if not shares:
         return LeftOut(name=name, title=title, why="No searched key tells the best trials from the others.")
-    found = [{"key": short_key(key), "share": share} for key, share in shares.items()]
-    y = alt.Y("key:N", sort=[short_key(key) for key in shares], title=None, axis=alt.Axis(labelLimit=180))
+    found = [{"key": record.key_names[key], "share": share} for key, share in shares.items()]
+    y = alt.Y("key:N", sort=[record.key_names[key] for key in shares], title=None, axis=alt.Axis(labelLimit=180))
     x = alt.X(
         "share:Q",
         title="PED-ANOVA importance (share)",
@@ -69,11 +69,6 @@ def ped_anova(record: StudyRecord) -> dict[str, float]:
         found = get_param_importances(study, evaluator=evaluator, normalize=False)
     total = sum(found.values())
     return {key: share / total for key, share in found.items()} if total > 0 else {}
-
-
-def short_key(key: str) -> str:
-    """The part of a dotted path that a figure has room for: `method.schedule.final_rate` -> `final rate`."""
-    return "method" if key == "method.name" else key.rpartition(".")[2].replace("_", " ")
 
 
 def _num_best(num_trials: int) -> int:

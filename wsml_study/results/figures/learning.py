@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.figures.figure import Drawing, Figure, Key, LeftOut, Panel, table_rows
 from wsml_study.results.figures.look import GRAY, INK, MAGENTA, QUIET, keys_of, method_color, method_dash
 from wsml_study.results.figures.parts import (
@@ -16,7 +17,7 @@ from wsml_study.results.figures.parts import (
     sample,
 )
 from wsml_study.results.history import TrialState
-from wsml_study.results.record import BASELINE, StudyRecord
+from wsml_study.results.record import StudyRecord
 
 MOST_CURVES = 60
 MOST_METHODS = 6

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import altair as alt
 
+from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.figures.figure import Figure, LeftOut, Panel, rows, table_rows
 from wsml_study.results.figures.look import FAINT, INK, keys_of, method_color, method_shape
 from wsml_study.results.figures.parts import COLUMNS_OF_TRIAL, baseline_key, baseline_rule, trial_tooltip, written
 from wsml_study.results.gain import LEVEL, ap_by_class, gain
-from wsml_study.results.record import BASELINE, StudyRecord
+from wsml_study.results.record import StudyRecord
 
 MOST_CLASSES = 40
 ROW = 42
@@ -45,7 +46,7 @@ def trials_by_method(record: StudyRecord) -> Figure | LeftOut:
 
 def gain_over_baseline(record: StudyRecord) -> Figure | LeftOut:
     """The best trial of each method against the best of AN, with an interval over the classes."""
-    name, title = "gain_over_an", f"Gain over {BASELINE}"
+    name, title = "gain_over_an", f"Apparent gain over {BASELINE} in the search"
     if record.baseline is None:
         return LeftOut(name=name, title=title, why=f"No {BASELINE} trial to compare with: search `method.name`.")
     others = [row for _, row in record.best_trials.iterrows() if row["method"] != BASELINE]

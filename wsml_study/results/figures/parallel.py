@@ -11,7 +11,6 @@ from typing import Any
 import altair as alt
 
 from wsml_study.results.figures.figure import Drawing, Figure, LeftOut, Panel, rows
-from wsml_study.results.figures.importance import short_key
 from wsml_study.results.figures.look import FAINT, INK, QUIET, keys_of, method_color
 from wsml_study.results.figures.parts import COLUMNS_OF_TRIAL, sample, trial_tooltip, written
 from wsml_study.results.record import StudyRecord
@@ -61,7 +60,7 @@ def parallel_coordinates(record: StudyRecord) -> Figure | LeftOut:
     searched = {key: one for key, one in record.study.search.items() if one.choice is None or len(one.choice) > 1}
     if not searched or len(valued) < 2:
         return LeftOut(name=name, title=title, why="It takes a searched key and two trials with a value.")
-    axes = {key: axis_of(key, parameter) for key, parameter in searched.items()}
+    axes = {key: axis_of(record.key_names[key], parameter) for key, parameter in searched.items()}
     objective = range_axis("validation mAP (%)", valued["value"].min(), valued["value"].max())
     drawn = sample(valued, MOST_LINES)
     strong = max(FEWEST_STRONG, round(STRONG_SHARE * len(valued)))
@@ -87,7 +86,7 @@ def parallel_coordinates(record: StudyRecord) -> Figure | LeftOut:
     )
 
 
-def axis_of(key: str, parameter: Parameter) -> Axis:
+def axis_of(title: str, parameter: Parameter) -> Axis:
     """The axis of a searched key."""
     domain = parameter.domain
     if isinstance(domain, tuple):
@@ -95,8 +94,8 @@ def axis_of(key: str, parameter: Parameter) -> Axis:
         places = [_share(index, 0, len(domain) - 1) for index in range(len(domain))]
         step = math.ceil(sum(len(label) + 2 for label in labels) / MOST_CHARACTERS)
         ticks = list(zip(places, labels, strict=True))[::step]
-        return Axis(title=short_key(key), ticks=tuple(ticks), choices=domain)
-    return range_axis(short_key(key), domain.low, domain.high, log=domain.log, whole=isinstance(domain, IntRange))
+        return Axis(title=title, ticks=tuple(ticks), choices=domain)
+    return range_axis(title, domain.low, domain.high, log=domain.log, whole=isinstance(domain, IntRange))
 
 
 def range_axis(title: str, low: float, high: float, *, log: bool = False, whole: bool = False) -> Axis:

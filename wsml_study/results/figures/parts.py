@@ -10,9 +10,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.figures.figure import Key, rows
 from wsml_study.results.figures.look import GROUND, INK
-from wsml_study.results.record import BASELINE, StudyRecord
+from wsml_study.results.record import StudyRecord
 
 BASELINE_DASH = (4, 4)
 CROSS_OUT = "M-1,-1L1,1M1,-1L-1,1"

@@ -49,7 +49,7 @@ def map_over_rate(record: StudyRecord) -> Figure | LeftOut:
 def _scatter(record: StudyRecord, key: str, trials: pd.DataFrame, methods: list[str]) -> Panel:
     parameter = record.study.search[key]
     logarithmic = parameter.float is not None and parameter.float.log
-    short = key.removeprefix(SCHEDULE).replace("_", " ")
+    short = record.key_names[key]
     ticks = log_ticks(trials[key].min(), trials[key].max()) if logarithmic else []
     found = rows(
         {

@@ -13,9 +13,9 @@ from wsml_study.results.figures.figure import Drawing, Figure, Key, LeftOut, Pan
 from wsml_study.results.figures.look import BLUE, GROUND, INK, QUIET, VERMILION, keys_of, method_color, method_shape
 from wsml_study.results.figures.parts import CROSS_OUT, epoch_axis, map_axis, trial_tooltip
 from wsml_study.results.history import TrialState
+from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.record import StudyRecord
 from wsml_study.results.rung_agreement import FEWEST_TRIALS, Agreement, rung_agreement
-from wsml_study.results.summary import UPPER_BOUND
 from wsml_study.results.timeline import CUT_SHORT, Span, attempts, busy_seconds, slots, spans, working_time
 from wsml_study.study.search_space import longest_training
 

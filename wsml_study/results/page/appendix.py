@@ -7,7 +7,6 @@ import time
 import pandas as pd
 
 from wsml_study.results.figures.figure import Table
-from wsml_study.results.figures.importance import short_key
 from wsml_study.results.history import TrialState
 from wsml_study.results.page.contents import PageSection, Part
 from wsml_study.results.record import StudyRecord
@@ -23,43 +22,27 @@ NONE = "–"
 def trials_section(record: StudyRecord) -> PageSection:
     """The best trials with their values, and what failed."""
     shown = record.trials.head(MOST_TRIALS)
-    keys = list(record.study.search)
-    text = (
-        f"The best {len(shown)} of {len(record.trials)}; all are in trials.parquet."
-        if len(shown) < len(record.trials)
-        else ""
-    )
-    head = (
-        "rank",
-        "trial",
-        *(short_key(key) for key in keys),
-        "validation mAP (%)",
-        "best epoch",
-        "epochs",
-        "state",
-        "took",
-    )
-    if "method.name" not in keys:
-        head = (*head[:2], "method", *head[2:])
-        keys = ["method", *keys]
-    body = tuple(
-        (
-            str(row["rank"]),
-            str(row["trial"]),
-            *(_shown(row[key]) for key in keys),
-            NONE if pd.isna(row["value"]) else f"{row['value']:.2f}",
-            _shown(row["best_epoch"]),
-            str(row["last_epoch"]),
-            row["state"],
-            NONE if pd.isna(row["ended"]) or pd.isna(row["started"]) else duration(row["ended"] - row["started"]),
-        )
-        for _, row in shown.iterrows()
-    )
+    text = f"The best {len(shown)} of {len(record.trials)}; all are in trials.parquet."
+    took: dict[int, float] = {}
+    for attempt in attempts(record.events):
+        took[attempt.trial] = took.get(attempt.trial, 0.0) + attempt.ended - attempt.started
+    keys = record.key_names if "method.name" in record.key_names else {"method": "method"} | record.key_names
+    columns = {
+        "rank": shown["rank"].map(str),
+        "trial": shown["trial"].map(str),
+        **{name: shown[key].map(_shown) for key, name in keys.items()},
+        "validation mAP (%)": shown["value"].map(lambda value: NONE if pd.isna(value) else f"{value:.2f}"),
+        "best epoch": shown["best_epoch"].map(_shown),
+        "epochs": shown["last_epoch"].map(str),
+        "state": shown["state"],
+        "took": [duration(took[trial]) if trial in took else NONE for trial in shown["trial"]],
+    }
+    table = Table(head=tuple(columns), body=tuple(zip(*columns.values(), strict=True)))
     return PageSection(
         name="trials",
         title="The trials",
-        text=text,
-        parts=(Part(table=Table(head=head, body=body)), *_failures(record)),
+        text=text if len(shown) < len(record.trials) else "",
+        parts=(Part(table=table), *_failures(record)),
     )
 
 

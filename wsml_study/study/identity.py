@@ -10,7 +10,9 @@ from typing import Any
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.study.writing import flow
 
-DECIDES_NO_RESULT = frozenset({"name", "trials", "confirm", "retries", "resources", "storage", "provenance"})
+DECIDES_NO_RESULT = frozenset(
+    {"name", "trials", "confirm", "retries", "resources", "storage", "provenance", "tracking"}
+)
 """Sections that say how much of a study runs, on what, and what it is called. A trial's batches are global, so what it
 computes does not depend on how many workers share them. Where the data lies (`data.root`) decides nothing either."""
 

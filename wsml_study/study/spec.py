@@ -571,6 +571,19 @@ class Confirm(Description):
     )
 
 
+class Tracking(Description):
+    """Other programs that show the study as it runs. Decides nothing."""
+
+    optuna_journal: bool = Field(
+        default=True, description="Keep journal.log in the study's folder, which optuna-dashboard opens."
+    )
+    tensorboard: bool = Field(default=True, description="Keep a TensorBoard run per trial in the folder tensorboard.")
+    mlflow: str | None = Field(
+        default=None, description="Tracking URI of an MLflow server or database, such as sqlite:///mlflow.db."
+    )
+    wandb: str | None = Field(default=None, description="Project of Weights & Biases, or team/project.")
+
+
 class Provenance(Description):
     """Where an exported config comes from. Decides nothing."""
 
@@ -805,6 +818,7 @@ class Draft(Description):
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
         default=2, description="How often a trial that fails is tried again before it counts as failed."
     )
+    tracking: Tracking = Field(default=Tracking(), description="Other programs that show the study as it runs.")
     resources: Resources = Field(default=Resources(), description="What one trial runs on.")
     storage: str = Field(default="results", description="Folder that receives a folder per study.")
     provenance: Provenance | None = Field(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wsml_study.study.spec import Study
+from wsml_study.study.spec import Study, Tracking
 from wsml_study.study.yaml_tree import scalar
 
 WIDEST = 100
@@ -51,6 +51,8 @@ def flow(value: Any) -> str:
 
 def _content(study: Study) -> dict[str, Any]:
     content = study.model_dump(mode="json", exclude_none=True)
+    if study.tracking == Tracking():
+        del content["tracking"]  # it decides nothing
     # In a search entry what is absent is clearer than `log: false`.
     content["search"] = {key: one.model_dump(mode="json", exclude_defaults=True) for key, one in study.search.items()}
     if not study.search:

@@ -31,6 +31,7 @@ from wsml_study.tuning.population import Population, PopulationScheduler
 from wsml_study.tuning.preflight import preflight
 from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.tuning.study_folder import claim, locked, set_aside
+from wsml_study.tuning.tracking.opening import tracked
 from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.tuning.worker_loop import OpenTrial, open_trial
 from wsml_study.tuning.workers import WarmTrial, WorkerSettings, whole_state
@@ -140,31 +141,8 @@ def run_leased(
     try:
         total = _total(study, task, num_trials or study.trials, log.history)
         if not _finished(log.history, total):
-            listener.on_phase("reading data")
-            data = open_trial_data(study.data, progress=listener.on_images)
-            _check_models(study)
-            log.append(
-                "run",
-                classes=list(data.classes),
-                num_trials=total,
-                environment=environment(),
-                data_fingerprint=data_fingerprint(data),
-            )
-            listener.on_phase("starting Ray")
-            with ray_session(address, storage.folder / "ray.log"):
-                if address is not None:
-                    wait_for_room(study.resources, listener.on_notice)
-                preflight(study, storage, listener.on_notice)
-                _Run(
-                    study=study,
-                    storage=storage,
-                    log=log,
-                    lease=lease,
-                    listener=listener,
-                    num_trials=total,
-                    task=task,
-                    growth=None if address is None else Growth(study.resources),
-                ).trials()
+            with tracked(study, storage.folder, listener) as followers:
+                _begin(study, storage, log, lease, followers, task, num_trials=total, address=address)
         write_tables(storage.folder, study, log.history)
         storage.upload(*TABLE_FILES)
         outcome = Outcome(
@@ -179,6 +157,45 @@ def run_leased(
         return outcome
     finally:
         log.close()
+
+
+def _begin(
+    study: Study,
+    storage: StudyStorage,
+    log: EventLog,
+    lease: Lease,
+    listener: Listener,
+    task: Task,
+    *,
+    num_trials: int,
+    address: str | None,
+) -> None:
+    """Open the data, start or join Ray, and run the trials that are left."""
+    listener.on_phase("reading data")
+    data = open_trial_data(study.data, progress=listener.on_images)
+    _check_models(study)
+    log.append(
+        "run",
+        classes=list(data.classes),
+        num_trials=num_trials,
+        environment=environment(),
+        data_fingerprint=data_fingerprint(data),
+    )
+    listener.on_phase("starting Ray")
+    with ray_session(address, storage.folder / "ray.log"):
+        if address is not None:
+            wait_for_room(study.resources, listener.on_notice)
+        preflight(study, storage, listener.on_notice)
+        _Run(
+            study=study,
+            storage=storage,
+            log=log,
+            lease=lease,
+            listener=listener,
+            num_trials=num_trials,
+            task=task,
+            growth=None if address is None else Growth(study.resources),
+        ).trials()
 
 
 def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:

@@ -1,0 +1,99 @@
+"""The study as an Optuna journal, which `optuna-dashboard results/<study>/journal.log` opens, also while it runs.
+
+Not the sampler's storage: that one is rebuilt from the event log for every run, and proposals do not wait for a file.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from wsml_study.results.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.study.search_space import SearchSpace
+from wsml_study.study.spec import Study
+from wsml_study.tuning.searcher import OPTUNA_STATES
+
+JOURNAL = "journal.log"
+
+
+class OptunaJournal:
+    """Keeps the journal."""
+
+    called = "Optuna's journal"
+
+    def __init__(self, study: Study, folder: Path) -> None:
+        self._study, self._path = study, folder / JOURNAL
+        self._space = SearchSpace.from_study(study)
+
+    def begin(self, history: StudyHistory) -> None:
+        """Open the journal, without a line that a crash cut short."""
+        _cut_torn_line(self._path)
+        self._storage = JournalStorage(JournalFileBackend(str(self._path)))
+        known = {one.study_name: one._study_id for one in self._storage.get_all_studies()}
+        if self._study.name in known:
+            self._id = known[self._study.name]
+        else:
+            self._id = self._storage.create_new_study([StudyDirection.MAXIMIZE], self._study.name)
+        self._ids = [trial._trial_id for trial in self._storage.get_all_trials(self._id, deepcopy=False)]
+
+    def show(self, trial: TrialHistory) -> None:
+        """Add the trial, or the epochs and the end that its journal lacks."""
+        if trial.number >= len(self._ids):
+            self._ids.append(self._storage.create_new_trial(self._id, template_trial=self._frozen(trial)))
+            return
+        number = self._ids[trial.number]
+        shown = self._storage.get_trial(number)
+        if shown.state.is_finished():
+            return
+        for epoch, value in trial.values_by_epoch(self._study.objective.metric).items():
+            if shown.intermediate_values.get(epoch) != value:
+                self._storage.set_trial_intermediate_value(number, epoch, value)
+        if trial.state is not TrialState.RUNNING:
+            for key, text in _remarks(trial).items():
+                self._storage.set_trial_user_attr(number, key, text)
+            reached = self._value(trial)
+            values = None if reached is None else [reached]
+            self._storage.set_trial_state_values(number, OPTUNA_STATES[trial.state], values)
+
+    def close(self) -> None:
+        """Nothing: every line is on disk."""
+
+    def _frozen(self, trial: TrialHistory) -> FrozenTrial:
+        distributions = self._space.distributions(trial.values)
+        ended = None if trial.state is TrialState.RUNNING else datetime.fromtimestamp(trial.ended or trial.started or 0)
+        return FrozenTrial(
+            number=trial.number,
+            state=OPTUNA_STATES[trial.state],
+            value=self._value(trial),
+            datetime_start=datetime.now() if trial.started is None else datetime.fromtimestamp(trial.started),
+            datetime_complete=ended,
+            params={key: trial.values[key] for key in distributions},
+            distributions=distributions,
+            user_attrs={"method": trial.config["method"]["name"]} | _remarks(trial),
+            system_attrs=trial.sampler_state,
+            intermediate_values=trial.values_by_epoch(self._study.objective.metric),
+            trial_id=trial.number,
+        )
+
+    def _value(self, trial: TrialHistory) -> float | None:
+        complete = OPTUNA_STATES[trial.state] is OptunaState.COMPLETE
+        return trial.value(self._study.objective.metric) if complete else None
+
+
+def _remarks(trial: TrialHistory) -> dict[str, str]:
+    return {} if trial.error is None else {"error": trial.error}
+
+
+def _cut_torn_line(path: Path) -> None:
+    if path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)

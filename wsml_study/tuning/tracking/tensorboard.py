@@ -89,12 +89,11 @@ class TensorBoardRuns:
         return writer
 
     def _end(self, trial: TrialHistory, run: _Run, writer: EventsWriter) -> None:
-        at = trial.ended or time.time()
+        _, _, summary = hparams({}, {})
         value = trial.value(self._metric)
         if value is not None:
-            summary = Summary(value=[_scalar(OBJECTIVE, value)])
-            writer.write_event(Event(wall_time=at, step=trial.last_epoch, summary=summary))
-        writer.write_event(Event(wall_time=at, summary=hparams({}, {})[2]))
+            summary.value.append(_scalar(OBJECTIVE, value))  # one record: a crash leaves both or neither
+        writer.write_event(Event(wall_time=trial.ended or time.time(), step=trial.last_epoch, summary=summary))
         writer.close()
         run.ended, run.writer = True, None
 
@@ -116,7 +115,7 @@ def _read(folder: Path) -> _Run:
             tags = {value.tag for value in event.summary.value}
             if "_hparams_/session_end_info" in tags:
                 run.ended = True
-            elif tags - {OBJECTIVE} and event.step > 0:
+            elif event.step > 0 and tags:
                 run.epochs[event.step] = event.wall_time
     return run
 

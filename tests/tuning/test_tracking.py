@@ -1,0 +1,237 @@
+"""Trackers show what the event log says, once, whatever interrupts the run; read with the programs they are for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tests.results.synthetic import synthetic_events, synthetic_study
+from tests.tuning.dashboards import assert_dashboards_show
+from tests.tuning.wandb_files import steps_by_run
+from wsml_study.errors import StudyFileError
+from wsml_study.results.history import StudyHistory, TrialHistory
+from wsml_study.study.identity import fingerprint
+from wsml_study.study.spec import Study, Tracking
+from wsml_study.tuning.tracking.opening import trackers_of
+from wsml_study.tuning.tracking.optuna_journal import JOURNAL, OptunaJournal
+from wsml_study.tuning.tracking.tensorboard import FOLDER, TensorBoardRuns
+from wsml_study.tuning.tracking.tracker import Tracked, Tracker
+
+
+class Notices:
+    """A listener that keeps what the user is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def on_phase(self, message: str) -> None: ...
+
+    def on_notice(self, message: str) -> None:
+        self.heard.append(message)
+
+    def on_images(self, done: int, total: int) -> None: ...
+
+    def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None: ...
+
+    def on_event(self, history: StudyHistory, event: str, number: int) -> None: ...
+
+
+def follow(
+    events: list[dict[str, Any]],
+    trackers: Callable[[], list[Tracker]],
+    *,
+    cut_after: int | None = None,
+    close: bool = True,
+) -> list[str]:
+    """Show a run's events as they come; after so many of them the driver dies, or stops, and a second run goes on."""
+    notices, history = Notices(), StudyHistory()
+    following = Tracked(notices, trackers())
+    for number, event in enumerate(events):
+        history.apply(event)
+        if event["event"] == "run":
+            following.on_slots(2, len(events), history)
+        elif event["event"] != "created":
+            following.on_event(history, event["event"], event["trial"])
+        if number == cut_after:
+            if close:
+                following.close()
+            following = Tracked(notices, trackers())
+            history.apply({**events[0], "time": event["time"] + 60.0})
+            following.on_slots(2, len(events), history)
+    following.close()
+    return notices.heard
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return synthetic_study(8, epochs=6)
+
+
+@pytest.fixture(scope="module")
+def events(study: Study) -> list[dict[str, Any]]:
+    """Eight trials two at a time; trial 7 fails, some are stopped, and trial 1 runs its epochs 3 and 4 twice."""
+    told = synthetic_events(study, slots=2, num_classes=3)
+    of_1 = [event for event in told if event.get("trial") == 1 and event["event"] == "epoch"]
+    again = [event | {"attempt": 2, "time": of_1[3]["time"] + 0.1 + 0.1 * n} for n, event in enumerate(of_1[2:4])]
+    restart = {"event": "attempt", "time": of_1[3]["time"] + 0.05, "trial": 1, "attempt": 2}
+    at = told.index(of_1[3]) + 1
+    return [*told[:at], restart, *again, *told[at:]]
+
+
+def told(events: list[dict[str, Any]]) -> dict[int, TrialHistory]:
+    return StudyHistory.replay(events).trials
+
+
+def journalled(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL)))).trials
+
+
+def assert_journal_tells(folder: Path, events: list[dict[str, Any]]) -> None:
+    states = {"complete": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
+    shown = journalled(folder)
+    trials = told(events)
+    assert [trial.number for trial in shown] == sorted(trials)
+    for trial in shown:
+        history = trials[trial.number]
+        assert trial.state.name == states[history.state]
+        assert trial.params == history.values
+        assert trial.intermediate_values == history.values_by_epoch("best_val_map")
+        assert trial.user_attrs["method"] == history.config["method"]["name"]
+        assert trial.values == ([history.value("best_val_map")] if history.state == "complete" else None)
+
+
+def assert_tensorboard_tells(folder: Path, events: list[dict[str, Any]]) -> None:
+    for number, trial in told(events).items():
+        run = EventAccumulator(str(folder / FOLDER / f"trial_{number:05d}")).Reload()
+        scalars = {tag: run.Scalars(tag) for tag in run.Tags()["scalars"]}
+        assert [one.step for one in scalars["map/validation"]] == sorted(trial.epochs)
+        assert [one.wall_time for one in scalars["map/validation"]] == [trial.epochs[e]["time"] for e in trial.epochs]
+        expected = [trial.epochs[epoch]["loss_false_negative"] for epoch in trial.epochs]
+        assert [one.value for one in scalars["memorization/false_negatives"]] == pytest.approx(expected)
+        assert ("distrust/precision" in scalars) == any(e["distrust_precision"] for e in trial.epochs.values())
+        assert [one.value for one in scalars["objective"]] == pytest.approx([trial.value("best_val_map")])
+
+
+def test_the_journal_tells_what_the_log_tells(study, events, tmp_path):
+    assert follow(events, lambda: [OptunaJournal(study, tmp_path)]) == []
+    assert_journal_tells(tmp_path, events)
+    assert {trial.state.name for trial in journalled(tmp_path)} == {"COMPLETE", "PRUNED", "FAIL"}
+    assert journalled(tmp_path)[7].user_attrs["error"] == "loss is not finite"
+
+
+def test_tensorboard_tells_what_the_log_tells(study, events, tmp_path):
+    assert follow(events, lambda: [TensorBoardRuns(study, tmp_path)]) == []
+    assert_tensorboard_tells(tmp_path, events)
+
+
+@pytest.mark.parametrize("close", [True, False], ids=["stopped", "killed"])
+def test_wherever_a_run_is_cut_short_nothing_is_lost_or_told_twice(study, events, tmp_path, close):
+    for cut_after in range(1, len(events) - 1, 7):
+        folder = tmp_path / str(cut_after)
+        folder.mkdir()
+        follow(
+            events,
+            lambda folder=folder: [OptunaJournal(study, folder), TensorBoardRuns(study, folder)],
+            cut_after=cut_after,
+            close=close,
+        )
+        assert_journal_tells(folder, events)
+        assert_tensorboard_tells(folder, events)
+
+
+def test_a_study_that_is_done_is_told_at_once_and_told_again_adds_nothing(study, events, tmp_path):
+    history = StudyHistory.replay(events)
+    sizes = []
+    for _ in range(2):
+        following = Tracked(Notices(), [OptunaJournal(study, tmp_path), TensorBoardRuns(study, tmp_path)])
+        following.on_slots(1, 8, history)
+        following.close()
+        sizes.append({path: path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()})
+    assert sizes[0] == sizes[1]
+    assert_journal_tells(tmp_path, events)
+    assert_tensorboard_tells(tmp_path, events)
+
+
+def test_what_a_crash_has_torn_is_written_anew(study, events, tmp_path):
+    half = len(events) // 2
+    follow(events[:half], lambda: [OptunaJournal(study, tmp_path), TensorBoardRuns(study, tmp_path)])
+    for path in (tmp_path / JOURNAL, *(tmp_path / FOLDER).rglob("events.*")):
+        path.write_bytes(path.read_bytes()[:-7])
+    history, notices = StudyHistory.replay(events), Notices()
+    following = Tracked(notices, [OptunaJournal(study, tmp_path), TensorBoardRuns(study, tmp_path)])
+    following.on_slots(1, 8, history)
+    following.close()
+    assert notices.heard == []
+    assert_journal_tells(tmp_path, events)
+    assert_tensorboard_tells(tmp_path, events)
+
+
+def test_a_tracker_that_fails_is_told_once_and_the_others_go_on(study, events, tmp_path):
+    (tmp_path / FOLDER).write_text("in the way")
+    notices = follow(events, lambda: [TensorBoardRuns(study, tmp_path), OptunaJournal(study, tmp_path)])
+    assert len(notices) == 1
+    assert notices[0].startswith("TensorBoard: ")
+    assert notices[0].endswith("the study goes on without it, the next run of it catches up")
+    assert_journal_tells(tmp_path, events)
+
+
+def test_optuna_dashboard_and_tensorboard_open_the_folder_and_show_its_trials(study, events, tmp_path):
+    follow(events, lambda: trackers_of(study, tmp_path))
+    assert_dashboards_show(tmp_path, study.name, 8)
+
+
+def test_a_study_says_which_trackers_it_has(study, tmp_path):
+    none = study.model_copy(update={"tracking": Tracking(optuna_journal=False, tensorboard=False)})
+    assert trackers_of(none, tmp_path) == []
+    assert [tracker.called for tracker in trackers_of(study, tmp_path)] == ["Optuna's journal", "TensorBoard"]
+    assert fingerprint(none) == fingerprint(study)
+
+
+def test_mlflow_has_a_run_per_trial_however_often_the_study_was_interrupted(study, events, tmp_path):
+    tracking = pytest.importorskip("mlflow.tracking", reason="the extra wsml-study[mlflow] is not installed")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    asked = study.model_copy(update={"tracking": Tracking(optuna_journal=False, tensorboard=False, mlflow=uri)})
+    assert follow(events, lambda: trackers_of(asked, tmp_path), cut_after=len(events) // 2, close=False) == []
+    client = tracking.MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name(study.name).experiment_id])
+    shown = {int(run.data.tags["wsml_study.trial"]): run for run in runs}
+    trials = told(events)
+    assert (len(runs), sorted(shown)) == (8, sorted(trials))
+    for number, trial in trials.items():
+        run = shown[number]
+        assert run.info.status == ("FAILED" if trial.state == "failed" else "FINISHED")
+        assert run.data.tags["wsml_study.state"] == trial.state
+        assert run.data.params["training.learning_rate"] == str(trial.values["training.learning_rate"])
+        assert run.data.metrics["objective"] == pytest.approx(trial.value("best_val_map"))
+        steps = [metric.step for metric in client.get_metric_history(run.info.run_id, "map/validation")]
+        again = [3, 4] if number == 1 else []  # which MLflow keeps beside the first time
+        assert sorted(steps) == sorted([*trial.epochs, *again])
+
+
+def test_weights_and_biases_is_told_each_epoch_once_over_two_runs(study, events, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="the extra wsml-study[wandb] is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    few = [event for event in events if event.get("trial", 0) in (0, 2) and event.get("attempt", 1) == 1]
+    few = [event | {"trial": event["trial"] // 2} if "trial" in event else event for event in few]
+    asked = study.model_copy(update={"tracking": Tracking(optuna_journal=False, tensorboard=False, wandb="team/lab")})
+    assert follow(few, lambda: trackers_of(asked, tmp_path), cut_after=len(few) // 2) == []
+    run = f"synthetic-{round(few[0]['time'])}"
+    expected = {f"{run}-{number}": sorted(trial.epochs) for number, trial in told(few).items()}
+    assert steps_by_run(tmp_path) == expected
+
+
+@pytest.mark.parametrize(("package", "value"), [("mlflow", "sqlite:///x.db"), ("wandb", "lab")])
+def test_a_tracker_that_is_not_installed_is_told_before_anything_starts(study, tmp_path, monkeypatch, package, value):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setitem(sys.modules, f"{package}.tracking", None)
+    asked = study.model_copy(update={"tracking": Tracking(**{package: value})})
+    with pytest.raises(StudyFileError, match=rf"tracking\.{package}: needs .* pip install 'wsml-study\[{package}\]'"):
+        trackers_of(asked, tmp_path)

@@ -166,7 +166,7 @@ TEN_NAMES = [
     [60.12, 69.44, 41.79, 68.27, 66.85],
     [48.56, 58.17, 75.85, 69.39, 69.20],
 ]
-"""Test mAP as measured of one config, AN for 5 epochs on digit scenes (batches of 32, Adam at 3e-3), trained 50 times: ten
+"""Test mAP as measured of one config (AN, 5 epochs on digit scenes, batches of 32, Adam at 3e-3), trained 50 times: ten
 names by five draws of the hidden labels, each training with a seed of its own."""
 
 

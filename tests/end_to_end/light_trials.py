@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from tests.end_to_end.processes import alive
+from wsml_study.errors import TrainingError
 from wsml_study.progress import Progress
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study
@@ -37,7 +38,7 @@ class LightEpoch:
 @dataclass(frozen=True)
 class Greedy:
     """Opens trials on a machine with memory for one trial of seed 1, which runs out beside another worker, and for none
-    of seed 2. All others fit.
+    of seed 2. All others fit, and that of seed 3 diverges.
 
     Attributes:
         folder: where workers leave their process numbers.
@@ -72,6 +73,8 @@ class GreedyTrial:
             if self.seed == 2 or self.machine.has_company():
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
         self.epoch += 1
+        if self.epoch == 2 and self.seed == 3:
+            raise TrainingError("the training loss is nan in epoch 2: the trial diverged; lower the learning rate")
         return LightEpoch(self.epoch)
 
     def state_dict(self):

@@ -1,4 +1,4 @@
-"""A trial without enough memory beside others is tried again alone before it counts as failed."""
+"""A trial without enough memory beside others is tried again alone before it counts as failed; a diverged one is not."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ def test_who_runs_out_of_memory_is_tried_again_alone(tmp_path):
     outcome = run_study(study_over_seeds(5, tmp_path / "results"), progress, open_trial=Greedy(machine))
     assert outcome.finished
     trials = read_table(outcome.folder, "trials").to_pylist()
-    assert [trial["state"] for trial in trials] == ["complete", "complete", "failed", "complete", "complete"]
+    assert [trial["state"] for trial in trials] == ["complete", "complete", "failed", "failed", "complete"]
     assert [trial["attempts"] for trial in trials] == [1, 2, 2, 1, 1]
     assert trials[2]["error"] == (
         "out of memory, with nothing beside it: CUDA out of memory. Tried to allocate 2.00 GiB.; "
         "lower training.batch_size or data.image_size"
     )
+    assert trials[3]["error"] == "the training loss is nan in epoch 2: the trial diverged; lower the learning rate"
+    assert trials[3]["last_epoch"] == 1
     epochs = read_table(outcome.folder, "epochs").to_pandas()
     assert epochs[epochs["trial"] == 1]["epoch"].tolist() == [1, 2, 3]
     events = [json.loads(line) for line in (outcome.folder / "events.jsonl").read_text().splitlines()]

@@ -58,7 +58,7 @@ class Growth:
         if self._asked and (self._hopeful_at is None or machines_coming() > 0):
             self._hopeful_at = time.monotonic()
         needs = needs_of_a_worker(self._resources, has_gpus=any(node["Resources"].get("GPU", 0) > 0 for node in nodes))
-        wanted = 0 if self.is_hopeless or self._is_room(needs) else min(num_trials, MOST_ASKED_FOR)
+        wanted = 0 if self.is_hopeless or self._is_room(needs) else min(max(num_trials, 0), MOST_ASKED_FOR)
         while len(self._asked) < wanted:
             self._asked.append(placement_group([needs] * self._resources.workers_per_trial))
         while len(self._asked) > wanted:

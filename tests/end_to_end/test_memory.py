@@ -1,4 +1,4 @@
-"""A trial without enough memory beside others is tried again alone before it counts as failed; a diverged one is not."""
+"""A trial without enough memory beside others is tried again alone before it counts as failed; a diverged one not."""
 
 from __future__ import annotations
 

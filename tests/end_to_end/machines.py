@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -107,7 +109,8 @@ def machines(
     gcs, dashboard = f"127.0.0.1:{free_port()}", free_port()
     environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     cluster = Machines(folder, gcs, f"http://127.0.0.1:{dashboard}", environment)
-    arguments = ["--head", f"--port={gcs.rpartition(':')[2]}", f"--num-cpus={num_cpus}", f"--temp-dir={folder}/ray"]
+    short = tempfile.mkdtemp(dir="/tmp")  # sockets' paths have at most 107 bytes
+    arguments = ["--head", f"--port={gcs.rpartition(':')[2]}", f"--num-cpus={num_cpus}", f"--temp-dir={short}"]
     arguments += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
     arguments += [f"--ray-client-server-port={free_port()}", "--disable-usage-stats"]
     own: dict[str, str] = {}
@@ -124,6 +127,7 @@ def machines(
     finally:
         for machine in reversed(list(cluster.running)):
             cluster.pull_the_plug(machine)
+        shutil.rmtree(short, ignore_errors=True)
 
 
 def free_port() -> int:

@@ -53,9 +53,13 @@ def epoch_result(epoch: int, val_map: float, best: tuple[int, float], rate: floa
 
 def told_history(study: Study) -> StudyHistory:
     """Trial 0 (AN) complete, 1 (LL-R) best, 2 failed before its first epoch, 3 running."""
+    return StudyHistory.replay(told_events(study))
+
+
+def told_events(study: Study) -> list[dict]:
+    """What the log of that history says."""
     space = SearchSpace.from_study(study)
-    history = StudyHistory()
-    history.apply({"event": "run", "time": 0.0, "classes": CLASSES})
+    events: list[dict] = [{"event": "run", "time": 0.0, "classes": CLASSES}]
     suggested = [
         {"method.name": "AN"},
         {"method.name": "LL-R", "method.schedule.rate_per_epoch": 0.01},
@@ -64,8 +68,9 @@ def told_history(study: Study) -> StudyHistory:
     ]
     for number, values in enumerate(suggested):
         config = space.resolve(study, values).model_dump(mode="json")
-        history.apply({"event": "created", "trial": number, "values": values, "config": config, "sampler_state": {}})
-        history.apply({"event": "attempt", "trial": number, "attempt": 1, "time": 10.0 + number})
+        created = {"event": "created", "time": 10.0 + number, "trial": number, "values": values, "config": config}
+        events.append(created | {"sampler_state": {}})
+        events.append({"event": "attempt", "trial": number, "attempt": 1, "time": 10.0 + number})
     curves = {0: [60.0, 55.0], 1: [50.0, 70.0], 3: [52.0]}
     for number, curve in curves.items():
         for epoch, val_map in enumerate(curve, start=1):
@@ -73,12 +78,12 @@ def told_history(study: Study) -> StudyHistory:
             rate = 0.01 * (epoch - 1) if number == 1 else None
             result = epoch_result(epoch, val_map, (-best[1], best[0]), rate)
             told = {"event": "epoch", "trial": number, "attempt": 1, "time": 20.0 + epoch, "result": result}
-            history.apply(told | {"state": "running"})
+            events.append(told | {"state": "running"})
     for number, state, error in [
         (0, "complete", None),
         (1, "stopped", None),
         (2, "failed", "the worker group stopped"),
     ]:
         ended = {"event": "ended", "trial": number, "state": state, "error": error, "sampler_state": {}, "time": 30.0}
-        history.apply(ended)
-    return history
+        events.append(ended)
+    return events

@@ -14,7 +14,7 @@ from wsml_study.results.events import read_events
 from wsml_study.results.history import Event, StudyHistory, TrialState
 from wsml_study.results.ranking import best_per_method, contenders, ranked_trials
 from wsml_study.results.tables import read_table
-from wsml_study.results.wording import describe, short_names
+from wsml_study.results.wording import describe, short_names, spaced
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 
@@ -75,7 +75,7 @@ class StudyRecord:
     def key_names(self) -> dict[str, str]:
         """Searched key -> what figures call it."""
         names = short_names(self.study.search)
-        return {key: "method" if key == "method.name" else name.replace("_", " ") for key, name in names.items()}
+        return {key: "method" if key == "method.name" else spaced(name) for key, name in names.items()}
 
     @property
     def counts(self) -> dict[TrialState, int]:
@@ -100,7 +100,7 @@ def read_record(folder: Path) -> StudyRecord:
     log = folder / "events.jsonl"
     events: list[Event] = list(read_events(log)) if log.exists() else []
     history = StudyHistory.replay(events)
-    trials["label"] = [describe(json.loads(values)).replace("_", " ") for values in trials["values"]]
+    trials["label"] = [spaced(describe(json.loads(values))) for values in trials["values"]]
     of_trial = trials[["trial", "method", "label"]]
     epochs = read_table(folder, "epochs").to_pandas().merge(of_trial, on="trial")
     so_far = epochs["best_val_map"] if study.objective.metric == "best_val_map" else epochs["val_map"]

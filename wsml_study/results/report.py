@@ -12,8 +12,8 @@ from wsml_study.results.figures.catalogue import SECTIONS
 from wsml_study.results.figures.drawing import Format, write_figure
 from wsml_study.results.figures.figure import Figure, LeftOut
 from wsml_study.results.files import write_whole
-from wsml_study.results.history import ENDED, TrialState
-from wsml_study.results.page.answer import answer
+from wsml_study.results.history import TrialState
+from wsml_study.results.page.answer import answer, remarks
 from wsml_study.results.page.appendix import reproduction_section, trials_section
 from wsml_study.results.page.contents import Page, PageSection
 from wsml_study.results.page.rendering import GENERATOR, render
@@ -84,7 +84,7 @@ def _page(record: StudyRecord, sections: tuple[PageSection, ...], address: str) 
         study=record.study.name,
         facts=_facts(record),
         answer=answer(record),
-        notes=_notes(record),
+        notes=remarks(record),
         sections=(*sections, trials_section(record), reproduction_section(record, address=address)),
         footer=f"Made by wsml-study {metadata.version('wsml-study')} on {time.strftime('%Y-%m-%d %H:%M')}. "
         "The page loads nothing: it can be kept, sent and printed as it is. Point at a mark to see its trial.",
@@ -108,12 +108,6 @@ def _observed(observe: Observe) -> str:
         return "labels as they are"
     kinds = ((observe.positives, "positive"), (observe.negatives, "negative"))
     return f"observed per image: {' and '.join(f'{number} {kind}' for number, kind in kinds if number)} label"
-
-
-def _notes(record: StudyRecord) -> tuple[str, ...]:
-    wanted = record.history.num_trials or len(record.trials)
-    ended = int(record.trials["state"].isin(ENDED).sum())
-    return (f"This study is not finished: {ended} of {wanted} trials have ended.",) if ended < wanted else ()
 
 
 def _refuse_anything_else(output: Path) -> None:

@@ -27,6 +27,15 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: words[-1] if last.count(words[-1]) == 1 else ".".join(words[-2:]) for key, words in parts.items()}
 
 
+def spaced(text: str) -> str:
+    """Names of keys as words, for sentences and figures.
+
+    >>> spaced("LL-R, rate_per_epoch 0.004")
+    'LL-R, rate per epoch 0.004'
+    """
+    return text.replace("_", " ")
+
+
 def p_text(value: float) -> str:
     """A p value as it stands after the letter p."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -10,7 +10,7 @@ from wsml_study.results.figures.look import INK, keys_of, method_color, method_s
 from wsml_study.results.figures.parts import written
 from wsml_study.results.record import StudyRecord
 from wsml_study.results.statistics import Estimate
-from wsml_study.results.wording import p_text
+from wsml_study.results.wording import p_text, spaced
 
 ROW = 46
 """Height of a config's row, in pixels."""
@@ -57,7 +57,7 @@ def _means(found: Confirmation) -> alt.LayerChart | alt.FacetChart:
         {
             "called": config.called,
             "method": config.method,
-            "label": config.described,
+            "label": spaced(config.described),
             "mean": config.test.mean,
             "low": config.test.low,
             "high": config.test.high,
@@ -96,7 +96,7 @@ def _gains(found: Confirmation, baseline: ConfirmedConfig) -> alt.LayerChart | a
         gain, difference = signed_gain(found, config, baseline), found.between(config, baseline)
         if gain is not None and difference is not None:
             text = f"{gain.mean:+.2f}, p {p_text(difference.corrected)}"
-            about = {"called": config.called, "method": config.method, "label": config.described, "text": text}
+            about = {"called": config.called, "method": config.method, "label": spaced(config.described), "text": text}
             gains.append(about | {"gain": gain.mean, "low": gain.low, "high": gain.high})
     x = alt.X("gain:Q", title="points of test mAP, seed by seed", scale=alt.Scale(padding=30))
     y = alt.Y("called:N", title=None, sort=[config.called for config in found.configs])
@@ -138,7 +138,7 @@ def _table(found: Confirmation) -> Table:
         head=(*head, *against),
         body=tuple(
             (
-                config.described,
+                spaced(config.described),
                 str(config.trial),
                 str(config.test.count),
                 _with_ends(config.validation),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from wsml_study.results.confirmation import BASELINE, Confirmation
+from wsml_study.results.history import ENDED
+from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.record import StudyRecord
 from wsml_study.results.statistics import Estimate, estimate
-from wsml_study.results.wording import p_text
+from wsml_study.results.wording import p_text, spaced
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.spec import TrialConfig
 
@@ -19,9 +23,39 @@ def answer(record: StudyRecord) -> tuple[str, str]:
     return _seeds_alone(record) or _not_confirmed(record)
 
 
+def remarks(record: StudyRecord) -> tuple[str, ...]:
+    """What a reader must know beside the answer."""
+    said = []
+    ended, wanted = int(record.trials["state"].isin(ENDED).sum()), record.history.num_trials or len(record.trials)
+    if ended < wanted:
+        said.append(f"This study is not finished: {ended} of {wanted} trials have ended.")
+    if (leader := _leader_that_is_not_confirmed(record)) is not None:
+        said.append(
+            f"The search has gone on since and leads with {leader['label']} (trial {leader['trial']}), which is not "
+            "confirmed: `wsml-study confirm` runs it, too."
+        )
+    best = record.best_trials
+    full = best[best["method"] == UPPER_BOUND]
+    if len(full) and len(best) > 1:
+        said.append(
+            f"With all labels ({UPPER_BOUND}), which is no contender, the search reached "
+            f"{full.iloc[0]['value']:.2f} % validation mAP."
+        )
+    return tuple(said)
+
+
+def _leader_that_is_not_confirmed(record: StudyRecord) -> pd.Series | None:
+    """The best trial of a search that went on after its confirmation, if its config was none of those."""
+    if record.contenders.empty or record.confirmation is None or not record.confirmation.configs:
+        return None
+    best = record.contenders.iloc[0]
+    known = {config.identity for config in record.confirmation.configs}
+    return None if without_seeds(TrialConfig.model_validate_json(best["config"])) in known else best
+
+
 def _confirmed(confirmation: Confirmation) -> tuple[str, str]:
     best, baseline = confirmation.configs[0], confirmation.baseline
-    mean = f"{best.described} reaches {best.test.mean:.2f} % test mAP (95 % interval {_ends(best.test)})"
+    mean = f"{spaced(best.described)} reaches {best.test.mean:.2f} % test mAP (95 % interval {_ends(best.test)})"
     over = f"over {best.test.count} fresh seeds and draws of the hidden labels"
     if best is baseline:
         return f"{mean}, and no other method is confirmed above it.", f"These are means {over}.{_alike(confirmation)}"
@@ -56,7 +90,7 @@ def _seeds_alone(record: StudyRecord) -> tuple[str, str] | None:
     """Trials that differ in their seeds alone have no best one."""
     valued = record.trials.dropna(subset=["value"])
     configs = {without_seeds(TrialConfig.model_validate_json(config)) for config in valued["config"]}
-    if len(valued) < 2 or len(configs) > 1:
+    if valued["config"].nunique() < 2 or len(configs) > 1:
         return None
     found = estimate([float(value) for value in valued["value"]])
     return (

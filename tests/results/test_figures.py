@@ -1,0 +1,207 @@
+"""The numbers that figures draw, and why a figure is left out."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tests.results.stories import small_study, told_events
+from tests.results.synthetic import synthetic_events, synthetic_study, write_folder
+from wsml_study.results.best_so_far import Devices, Improvement, devices_per_trial, improvements
+from wsml_study.results.figures.catalogue import SECTIONS
+from wsml_study.results.figures.figure import Figure, LeftOut, Panel
+from wsml_study.results.figures.importance import importance, ped_anova
+from wsml_study.results.figures.learning import distrust, learning_curves, memorization
+from wsml_study.results.figures.look import LOOKS, ON_DARK
+from wsml_study.results.figures.methods import ap_per_class, gain_over_baseline, trials_by_method
+from wsml_study.results.figures.parallel import ABSENT, axis_of, parallel_coordinates
+from wsml_study.results.figures.parts import sample
+from wsml_study.results.figures.rates import map_over_rate
+from wsml_study.results.figures.search import best_so_far, rank_agreement, slots_over_time
+from wsml_study.results.record import StudyRecord, read_record
+from wsml_study.study.spec import FloatRange, IntRange, MethodName, Parameter
+
+
+@pytest.fixture
+def record(tmp_path) -> StudyRecord:
+    """AN 60 (complete), LL-R at rate .01 70 (stopped), LL-R failed before its first epoch, AN 52 (running)."""
+    study = small_study()
+    write_folder(tmp_path / "told", study, told_events(study))
+    return read_record(tmp_path / "told")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> StudyRecord:
+    study = synthetic_study(120)
+    folder = tmp_path_factory.mktemp("large") / "synthetic"
+    write_folder(folder, study, synthetic_events(study))
+    return read_record(folder)
+
+
+def data_of(panel: Panel) -> list[list[dict]]:
+    """What each layer of a chart draws, without layers that draw the same."""
+    chart = panel.chart.to_dict()
+    sets = chart["datasets"]
+    layers = [sets[layer.get("data", chart.get("data"))["name"]] for layer in chart.get("layer", [chart])]
+    return [layer for number, layer in enumerate(layers) if layer not in layers[:number]]
+
+
+def values(rows: list[dict], *keys: str) -> list[tuple]:
+    return [tuple(row[key] for key in keys) for row in rows]
+
+
+def test_every_trial_with_a_value_is_drawn_and_the_best_of_each_method(record):
+    rule, every, best = data_of(trials_by_method(record).panels[0])
+    assert rule == [{"at": 60}]
+    assert values(every, "trial", "method", "value") == [(1, "LL-R", 70), (0, "AN", 60), (3, "AN", 52)]
+    assert values(best, "trial", "label") == [(1, "LL-R, rate per epoch 0.01"), (0, "AN")]
+    assert "AN 2, LL-R 1" in trials_by_method(record).caption
+
+
+def test_map_is_drawn_over_the_searched_rate_with_the_ramp_of_the_best(record):
+    figure = map_over_rate(record)
+    assert [panel.title for panel in figure.panels] == ["By rate per epoch", "The schedule's ramp"]
+    points, rule = data_of(figure.panels[0])
+    assert values(points, "rate", "value", "stopped") == [(0.01, 70, 1)]
+    assert rule == [{"at": 60}]
+    assert values(data_of(figure.panels[1])[0], "epoch", "rejection_rate") == [(1, 0), (2, 0.01)]
+
+
+def test_learning_curves_mark_the_trials_that_were_stopped(record):
+    curves, ends = data_of(learning_curves(record).panels[0])
+    assert values(curves, "trial", "epoch", "val_map") == [(0, 1, 60), (0, 2, 55), (1, 1, 50), (1, 2, 70), (3, 1, 52)]
+    assert values(ends, "trial", "epoch", "val_map", "state") == [(1, 2, 70, "stopped")]
+    assert learning_curves(record).caption.startswith(
+        "1 of 4 trials were stopped early, which a cross marks; 1 failed."
+    )
+
+
+def test_parallel_coordinates_place_values_along_their_ranges(record):
+    _, lines, *_ = data_of(parallel_coordinates(record).panels[0])
+    objective = (60 - 52) / (70 - 52)
+    places = {trial: [row["at"] for row in lines if row["trial"] == trial] for trial in (0, 1)}
+    assert places[0] == pytest.approx([0, ABSENT, objective], abs=1e-4)  # AN has no rate
+    assert places[1] == pytest.approx([1, 0.5, 1], abs=1e-4)  # .01 is the middle of .001 to .1, logarithmically
+
+
+def test_axes_write_their_ends_and_a_middle_that_exists():
+    linear = axis_of("x", Parameter(float=FloatRange(low=0.0, high=1.0)))
+    assert linear.ticks == ((0.0, "0"), (0.5, "0.5"), (1.0, "1"))
+    whole = axis_of("x", Parameter(int=IntRange(low=1, high=4)))
+    assert [text for _, text in whole.ticks] == ["1", "2", "4"]
+    assert whole.ticks[1][0] == pytest.approx(1 / 3)
+    names = axis_of("x", Parameter(choice=tuple(f"a long name {n}" for n in range(10))))
+    assert len(names.ticks) < 10  # as many as a phone has room for
+    assert names.position("a long name 9") == 1.0
+
+
+def test_slots_show_each_attempt_in_minutes_of_work(record):
+    (bars, broken) = data_of(slots_over_time(record).panels[0])
+    assert values(bars, "trial", "slot", "state") == [
+        (0, 1, "complete"),
+        (1, 2, "stopped"),
+        (2, 3, "failed"),
+        (3, 4, "running"),
+    ]
+    assert values(bars, "start", "end")[0] == (pytest.approx(10 / 60, rel=1e-4), 0.5)
+    assert values(broken, "trial") == [(2,)]
+
+
+def test_the_best_so_far_grows_as_trials_end_over_time_and_over_what_was_used(record):
+    assert devices_per_trial(record) == Devices(number=1, kind="CPU")
+    # Trials 0 to 3 ran from 10, 11, 12 and 13 to 30 seconds.
+    assert improvements(record) == [
+        Improvement(seconds=30, device_seconds=20 + 19 + 18 + 17, trial=0, value=60),
+        Improvement(seconds=30, device_seconds=20 + 19 + 18 + 17, trial=1, value=70),
+    ]
+    assert [panel.title for panel in best_so_far(record).panels] == ["Over time", "Over CPU-hours"]
+
+
+@pytest.mark.parametrize(
+    ("figure", "why"),
+    [
+        (importance, "at least 10 trials with a value, and there are 3"),
+        (gain_over_baseline, "Fewer than two classes"),
+        (memorization, "no false negatives to memorize"),
+        (distrust, "No method here distrusts"),
+        (rank_agreement, "It takes 4 trials that ran to their end"),
+    ],
+)
+def test_what_there_is_no_data_for_is_left_out_with_a_word_why(record, figure, why):
+    left_out = figure(record)
+    assert isinstance(left_out, LeftOut)
+    assert why in left_out.why
+
+
+def test_a_study_without_an_epoch_leaves_out_all_figures_with_a_word_why(tmp_path):
+    study = small_study()
+    write_folder(tmp_path, study, told_events(study)[:3])
+    record = read_record(tmp_path)
+    made = {one.name: one for section in SECTIONS for make in section.figures if (one := make(record))}
+    assert [name for name, one in made.items() if isinstance(one, Figure)] == ["slots"]
+    assert all(one.why.endswith(".") for one in made.values() if isinstance(one, LeftOut))
+
+
+def test_importance_finds_the_keys_that_decide(large):
+    shares = ped_anova(large)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert set(shares) == set(large.study.search)
+    assert list(shares)[-1] == "method.schedule.warmup_epochs"  # which decides nothing in this made-up study
+    assert values(data_of(importance(large).panels[0])[0], "key")[0] == (large.key_names[next(iter(shares))],)
+
+
+def test_gains_and_classes_compare_the_best_trials_class_by_class(large):
+    ap = large.classes.set_index(["trial", "class"])["average_precision"]
+    best, baseline = large.contenders.iloc[0]["trial"], large.baseline["trial"]
+    differences = ap[best] - ap[baseline]
+    _, gains = data_of(gain_over_baseline(large).panels[0])
+    assert gains[0]["gain"] == pytest.approx(differences.mean(), rel=1e-4)
+    assert gains[0]["low"] < gains[0]["gain"] < gains[0]["high"]
+    ends, points = data_of(ap_per_class(large).panels[0])
+    assert values(ends, "class") == [(name,) for name in differences.sort_values(ascending=False).index]
+    assert ends[0]["high"] - ends[0]["low"] == pytest.approx(differences.max(), abs=1e-2)
+    assert {row["method"] for row in points} == {"AN", large.contenders.iloc[0]["method"]}
+
+
+def test_memorization_and_distrust_are_of_the_best_trial_of_each_method(large):
+    figure = memorization(large)
+    assert figure.panels[0].title.startswith("AN")
+    assert len(figure.panels) == 4
+    row = next(row for row in data_of(figure.panels[0])[0] if (row["kind"], row["epoch"]) == ("false negatives", 6))
+    assert (row["loss"], row["trial"]) == (0.3, large.baseline["trial"])
+    precision, recall = (data_of(panel)[0] for panel in distrust(large).panels)
+    assert {row["method"] for row in precision} == {"LL-R", "LL-Ct", "LL-Cp"}
+    assert [row["epoch"] for row in precision] == [row["epoch"] for row in recall]
+
+
+def test_rank_agreement_has_a_row_for_each_rung(large):
+    table = rank_agreement(large).table
+    assert [row[0] for row in table.body] == ["4", "8"]
+    assert [int(row[1]) for row in table.body] == [int((large.epochs["epoch"] == epoch).sum()) for epoch in (4, 8)]
+
+
+def test_a_sample_keeps_the_best_of_each_method_and_the_others_evenly():
+    trials = pd.DataFrame({"rank": range(1, 101), "method": ["a"] * 50 + ["b"] * 50})
+    chosen = sample(trials, 12)
+    assert chosen["rank"].tolist() == [1, 2, 13, 24, 34, 45, 51, 57, 68, 78, 89, 100]
+    assert sample(trials, 100) is trials
+
+
+def test_every_method_has_a_look_of_its_own_on_both_grounds():
+    assert set(LOOKS) == {str(name) for name in MethodName}
+    assert len({(look.color, look.shape) for look in LOOKS.values()}) == len(LOOKS)
+    assert len({(look.color, look.dash) for look in LOOKS.values()}) == len(LOOKS)
+    assert all(contrast(look.color, "#ffffff") >= 3 for look in LOOKS.values())
+    assert all(contrast(ON_DARK[look.color], ON_DARK["#ffffff"]) >= 3 for look in LOOKS.values())
+
+
+def contrast(one: str, other: str) -> float:
+    """As WCAG 2 defines it; 3 is what it asks of graphics."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(color: str) -> float:
+    channels = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

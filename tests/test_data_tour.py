@@ -15,6 +15,7 @@ from tests.data.conftest import write_photo
 from wsml_study.cli.entry import app
 from wsml_study.data.dataset import DATASETS
 from wsml_study.data_tour import KNOWN
+from wsml_study.errors import DataError
 
 STUDY = """\
 name: toured
@@ -40,8 +41,8 @@ def study(tmp_path: Path) -> Path:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("WSML_CACHE", str(tmp_path / "cache"))
 
-    def run(*arguments: object, status: int = 0) -> str:
-        done = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    def run(*arguments: object, status: int = 0, error: bool = False) -> str:
+        done = CliRunner().invoke(app, ["data", *map(str, arguments)], catch_exceptions=not error)
         assert done.exit_code == status, done.output
         return done.output
 
@@ -71,7 +72,7 @@ def test_the_picture_shows_a_sample(run: Run, study: Path, tmp_path: Path) -> No
 
 
 def test_prepare_fills_the_store_once_and_says_where(run: Run, study: Path) -> None:
-    assert "train: 3 images of 16 x 16 take 0.00 GiB" in run("prepare", study)
+    assert "train: 3 images of 16 x 16 take 0.00 GiB as raw pixels" in run("prepare", study)
     assert run("prepare", study).count("are in the store already") == 2
 
 
@@ -101,3 +102,48 @@ def test_verify_finds_what_spoils_results(run: Run, study: Path, tmp_path: Path)
     assert "1 images in" in found
     assert "have no labels: extra.jpg" in found
     assert found.splitlines()[-1] == "4 images looked at; problems: 2, notes: 2"
+
+
+FEATURES = """\
+name: toured
+data:
+  dataset: features
+  root: {root}
+  features: {{file: train.arff, test_file: test.arff, classes: scene.xml}}
+model: {{backbone: linear}}
+method: {{name: AN}}
+"""
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    root, _ = trees.mulan(tmp_path / "mulan")
+    path = tmp_path / "study.yaml"
+    path.write_text(FEATURES.format(root=root))
+    return path
+
+
+def test_given_features_are_rows_without_pictures(run: Run, features: Path, tmp_path: Path) -> None:
+    shown = run("info", features)
+    assert "features: 4 rows to train and validate on, 2 to test on, 2 classes" in shown
+    assert "2 features per row" in shown
+    with pytest.raises(DataError, match="no pictures to show; leave out --picture"):
+        run("info", features, "--picture", tmp_path / "sheet.png", error=True)
+    assert run("prepare", features).count("features are given, nothing is to be prepared") == 2
+
+
+def test_verify_finds_rows_that_are_trained_on_and_tested_on(run: Run, features: Path, tmp_path: Path) -> None:
+    assert run("verify", features).splitlines()[-1] == "6 images looked at; problems: 0, notes: 0"
+    test = tmp_path / "mulan/test.arff"
+    test.write_text(test.read_text(encoding="utf-8-sig") + "4,1,0,0\n")
+    found = run("verify", features, status=1)
+    assert "the same features: train train.arff#3, test test.arff#2" in found
+
+
+def test_prepare_says_what_jpegs_would_take_and_keeps_them(run: Run, study: Path) -> None:
+    study.write_text(study.read_text().replace("  image_size: 16\n", "  image_size: 16\n  store: jpeg\n"))
+    told = run("prepare", study)
+    assert "train: 3 images of 16 x 16 take 0.00 GiB as JPEGs" in told
+    assert "-q95-" in told
+    study.write_text(study.read_text().replace("store: jpeg", "store: none"))
+    assert run("prepare", study).count("decoded for each batch") == 2

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.data import trees
 from wsml_study.data.voc2012 import CLASSES
 from wsml_study.errors import DataError
 from wsml_study.preview import Preview, preview
@@ -198,3 +199,32 @@ def test_a_method_that_these_labels_do_not_suit_is_announced(preview_of: Callabl
         "IU needs observed negatives, and none is observed; set data.observe.negatives to 1 or more",
     )
     assert shown.lines()[-2:] == ["these trials will fail:", f"  {shown.failing[0]}"]
+
+
+def test_modes_are_told_and_each_phase_distrusts_from_its_first_epoch(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of(
+        model={"backbone": "resnet18", "weights": "IMAGENET1K_V1"},
+        training={"mode": "linear_init", "linear_epochs": 3, "epochs": 2},
+    )
+    assert shown.distrusted[0].count_by_epoch == (0, 2, 4, 0, 2)
+    assert any(
+        line.startswith("each trial: 5 epochs (3 of the head alone on frozen features at first), 1 worker")
+        for line in shown.lines()
+    )
+
+
+def test_given_features_are_rows(tmp_path: Path) -> None:
+    root, _ = trees.mulan(tmp_path / "mulan")
+    files = {"file": "train.arff", "test_file": "test.arff", "classes": "scene.xml"}
+    content = {
+        "name": "given",
+        "data": {"dataset": "features", "root": str(root), "features": files, "validation": {"fraction": 0.25}},
+        "model": {"backbone": "linear"},
+        "method": {"name": "AN"},
+    }
+    lines = preview(parse_study(content, "test")).lines()
+    assert "              rows  positives per row  observed positives  observed negatives" in lines
+    assert "  2 features per row" in lines
+    assert "  features get mean 0 and deviation 1 over the training rows" in lines
+    content["data"]["feature_scaling"] = "none"
+    assert "  features are taken as they are" in preview(parse_study(content, "test")).lines()

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsml_study.data import image_store
 from wsml_study.data.dataset import ImageFiles, RenderedImages
-from wsml_study.data.image_store import open_images
+from wsml_study.data.decoded_rows import decode_into
+from wsml_study.data.image_store import ImageRows, Kind, estimated_bytes, identity_of, open_images
 from wsml_study.data.stored_file import default_cache_dir
 from wsml_study.errors import DataError
 
@@ -23,16 +25,20 @@ NAMES = tuple(f"{number:03d}.jpg" for number in range(70))
 OPEN_AND_TELL = """
 import os, sys
 from pathlib import Path
+import numpy as np
+from wsml_study.data import stored_file
 from wsml_study.data.dataset import ImageFiles
 from wsml_study.data.image_store import open_images
 
-folder, store, fate, limit = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+folder, store, fate, limit, kind = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]
 source = ImageFiles(folder=folder, names=tuple(sorted(os.listdir(folder))))
 did_the_work = []
+if fate == "die late":
+    stored_file.NOTE_INTERVAL_S = 0.0
 
 def progress(done, of):
     did_the_work.append(done)
-    if fate == "die":
+    if fate == "die" or (fate == "die late" and len(did_the_work) == 2):
         os.kill(os.getpid(), 9)
 
 if limit:
@@ -41,8 +47,8 @@ if limit:
 if fate == "start together":
     print("ready", flush=True)
     sys.stdin.readline()
-images = open_images(source, size=24, channels=3, cache_dir=store, progress=progress)
-print(bool(did_the_work), int(images.sum()))
+images = open_images(source, size=24, channels=3, kind=kind, cache_dir=store, progress=progress)
+print(bool(did_the_work), int(images[np.arange(len(images))].sum()))
 """
 
 
@@ -69,14 +75,20 @@ def stored_files(store: Path) -> list[str]:
     return sorted(path.name for path in store.iterdir() if path.suffix != ".lock")
 
 
-def elsewhere(folder: Path, store: Path, fate: str = "live", limit: int = 0) -> subprocess.Popen[str]:
+def elsewhere(
+    folder: Path, store: Path, fate: str = "live", limit: int = 0, kind: str = "raw"
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", OPEN_AND_TELL, str(folder), str(store), fate, str(limit)],
+        [sys.executable, "-c", OPEN_AND_TELL, str(folder), str(store), fate, str(limit), kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def everything(images: ImageRows) -> np.ndarray:
+    return np.array(images[np.arange(len(images))])
 
 
 def gradient(count: int = 3) -> RenderedImages:
@@ -215,24 +227,145 @@ def test_missing_photos_are_counted_and_named(source: ImageFiles, store: Path) -
         open_images(source, size=24, channels=3, cache_dir=store)
 
 
-def test_a_process_killed_in_the_middle_leaves_nothing_in_use(source: ImageFiles, store: Path) -> None:
-    killed = elsewhere(source.folder, store, fate="die")
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_a_process_killed_in_the_middle_leaves_nothing_in_use(source: ImageFiles, store: Path, kind: Kind) -> None:
+    killed = elsewhere(source.folder, store, fate="die", kind=kind)
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert [Path(name).suffix for name in stored_files(store)] == [".unfinished"]
-    images = np.array(open_images(source, size=24, channels=3, cache_dir=store))
-    assert [Path(name).suffix for name in stored_files(store)] == [".npy"]
-    fresh = open_images(source, size=24, channels=3, cache_dir=store.with_name("fresh"))
-    np.testing.assert_array_equal(images, fresh)
+    images = everything(open_images(source, size=24, channels=3, kind=kind, cache_dir=store))
+    assert ".unfinished" not in {Path(name).suffix for name in stored_files(store)}
+    fresh = open_images(source, size=24, channels=3, kind=kind, cache_dir=store.with_name("fresh"))
+    np.testing.assert_array_equal(images, everything(fresh))
 
 
-def test_an_interrupt_leaves_nothing_behind(source: ImageFiles, store: Path) -> None:
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_what_a_killed_process_got_done_stays_done(
+    source: ImageFiles, store: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seventy images are blocks of 32, 32 and 6 rows; two of them are noted when the process dies."""
+    killed = elsewhere(source.folder, store, fate="die late", kind=kind)
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    (notes,) = store.glob("*.notes")
+    assert len(notes.read_text().splitlines()) == 2
+    with notes.open("a") as file:
+        file.write('{"block": ')  # a note that was cut short
+    decoded: list[int] = []
+    monkeypatch.setattr(image_store, "decode_into", lambda *which: decoded.append(which[-1]) or decode_into(*which))
+    calls: list[tuple[int, int]] = []
+    images = everything(
+        open_images(source, size=24, channels=3, kind=kind, cache_dir=store, progress=lambda *call: calls.append(call))
+    )
+    monkeypatch.undo()
+    assert calls == [(70, 70)]
+    assert 0 < len(decoded) <= 32
+    assert not list(store.glob("*.notes")) + list(store.glob("*.unfinished"))
+    fresh = open_images(source, size=24, channels=3, kind=kind, cache_dir=store.with_name("fresh"))
+    np.testing.assert_array_equal(images, everything(fresh))
+
+
+def test_an_interrupt_leaves_what_is_done_to_the_next_call(source: ImageFiles, store: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         open_images(source, size=24, channels=3, cache_dir=store, progress=interrupt)
+    assert not list(store.glob("*.npy"))
+    calls: list[tuple[int, int]] = []
+    open_images(source, size=24, channels=3, cache_dir=store, progress=lambda *call: calls.append(call))
+    assert len(calls) == 2
+    assert len(stored_files(store)) == 1
+
+
+def test_a_photo_that_changed_after_a_kill_is_not_taken_from_what_was_done(
+    source: ImageFiles, store: Path, make_photo: Callable[..., None]
+) -> None:
+    elsewhere(source.folder, store, fate="die late").communicate(timeout=60)
+    make_photo(source.folder / "005.jpg", seed=999)
+    images = open_images(source, size=24, channels=3, cache_dir=store)
+    with Image.open(source.folder / "005.jpg") as photo:
+        expected = photo.convert("RGB").resize((24, 24), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(images[5], np.asarray(expected).transpose(2, 0, 1))
+
+
+def test_jpegs_show_nearly_the_same_and_take_less_room(tmp_path: Path, store: Path) -> None:
+    """A smooth picture, as photos are for the most part; noise is the worst case of any JPEG."""
+    y, x = np.mgrid[0:80, 0:80]
+    for number in range(3):
+        shades = [128 + 100 * np.sin((x + number * y) / 20 + shift) for shift in (0, 1, 2)]
+        Image.fromarray(np.stack(shades, axis=-1).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    source = ImageFiles(folder=tmp_path, names=("0.png", "1.png", "2.png"))
+    raw = open_images(source, size=64, channels=3, kind="raw", cache_dir=store)
+    jpeg = open_images(source, size=64, channels=3, kind="jpeg", cache_dir=store)
+    assert jpeg.shape == raw.shape == (3, 3, 64, 64)
+    difference = np.abs(everything(jpeg).astype(int) - raw.astype(int))
+    assert 0 < difference.max() <= 8
+    (file,) = store.glob("*.jpegs")
+    assert file.stat().st_size < raw.nbytes / 3
+    assert estimated_bytes(source, size=64, channels=3, kind="jpeg") == file.stat().st_size
+    assert estimated_bytes(source, size=64, channels=3, kind="raw") == raw.nbytes
+
+
+def test_jpegs_are_made_once_and_asked_for_by_row(source: ImageFiles, store: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    for _ in range(2):
+        images = open_images(
+            source, size=24, channels=3, kind="jpeg", cache_dir=store, progress=lambda *call: calls.append(call)
+        )
+    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+    assert calls[-1] == (70, 70)
+    np.testing.assert_array_equal(images[np.array([69, 3, 3])], everything(images)[[69, 3, 3]])
+
+
+def test_gray_images_can_be_jpegs(store: Path) -> None:
+    images = open_images(gradient(), size=8, channels=1, kind="jpeg", cache_dir=store)
+    assert np.abs(everything(images).astype(int) - gradients(3)).max() <= 4
+
+
+def test_without_a_store_the_files_are_decoded_to_the_same_pixels(source: ImageFiles, store: Path) -> None:
+    raw = open_images(source, size=24, channels=3, cache_dir=store)
+    calls: list[tuple[int, int]] = []
+    unstored = open_images(
+        source, size=24, channels=3, kind="none", cache_dir=store, progress=lambda *call: calls.append(call)
+    )
+    np.testing.assert_array_equal(everything(unstored), raw)
+    assert identity_of(unstored) == identity_of(raw)
+    assert calls == []
+    assert len(stored_files(store)) == 1
+
+
+def test_without_a_store_an_unreadable_photo_is_told_when_it_is_needed(source: ImageFiles, store: Path) -> None:
+    (source.folder / "003.jpg").write_text("no photo")
+    images = open_images(source, size=24, channels=3, kind="none", cache_dir=store)
+    assert len(images[np.array([2, 4])]) == 2
+    with pytest.raises(DataError, match=r"003.jpg cannot be decoded: not an image of a known format; `wsml-study data"):
+        images[np.array([2, 3])]
+
+
+def test_unreadable_photos_leave_no_jpegs(source: ImageFiles, store: Path) -> None:
+    (source.folder / "003.jpg").write_text("no photo")
+    with pytest.raises(DataError, match=r"1 problem\n  003.jpg: not an image"):
+        open_images(source, size=24, channels=3, kind="jpeg", cache_dir=store)
     assert stored_files(store) == []
+
+
+@pytest.mark.parametrize("length", [0, 1_000])
+def test_damaged_jpegs_are_an_error_that_names_the_file(source: ImageFiles, store: Path, length: int) -> None:
+    open_images(source, size=24, channels=3, kind="jpeg", cache_dir=store)
+    (file,) = store.glob("*.jpegs")
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(DataError, match=rf"{file.name}: .* delete"):
+        open_images(source, size=24, channels=3, kind="jpeg", cache_dir=store)
+
+
+def test_sets_too_large_to_keep_raw_are_kept_as_jpegs(
+    source: ImageFiles, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_store, "MOST_RAW_BYTES", 70 * 3 * 24 * 24 - 1)
+    assert open_images(source, size=24, channels=3, cache_dir=store).shape == (70, 3, 24, 24)
+    assert list(store.glob("*.jpegs"))
+    assert isinstance(open_images(source, size=23, channels=3, cache_dir=store), np.memmap)
 
 
 def test_of_processes_that_start_together_one_does_the_work_and_all_see_the_same(
@@ -272,7 +405,7 @@ def test_a_damaged_store_is_an_error_that_names_the_file(source: ImageFiles, sto
     open_images(source, size=24, channels=3, cache_dir=store)
     (stored,) = store.glob("*.npy")
     stored.write_bytes(stored.read_bytes()[:length])
-    with pytest.raises(DataError, match=rf"{stored.name}: cannot be read as stored images .*delete it"):
+    with pytest.raises(DataError, match=rf"{stored.name}: cannot be read as decoded images .*delete it"):
         open_images(source, size=24, channels=3, cache_dir=store)
 
 
@@ -280,7 +413,7 @@ def test_a_store_file_of_another_shape_is_an_error(source: ImageFiles, store: Pa
     open_images(source, size=24, channels=3, cache_dir=store)
     (stored,) = store.glob("*.npy")
     np.save(stored, np.zeros((2, 2)))
-    with pytest.raises(DataError, match=r"expected uint8 images \(70, 3, 24, 24\), got float64 \(2, 2\)"):
+    with pytest.raises(DataError, match=r"expected uint8 decoded images \(70, 3, 24, 24\), got float64 \(2, 2\)"):
         open_images(source, size=24, channels=3, cache_dir=store)
 
 

@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 
 from tests.data import trees
-from wsml_study.data.dataset import BENCHMARKS, DATASETS, OWN_LABELS, Dataset, LabelFiles, Split, read_dataset
+from wsml_study.data.dataset import (
+    BENCHMARKS,
+    DATASETS,
+    OWN_LABELS,
+    Dataset,
+    FeatureFiles,
+    GivenFeatures,
+    LabelFiles,
+    Split,
+    read_dataset,
+)
 from wsml_study.data.image_store import open_images
 from wsml_study.data.label_states import Labels, dense_rows, is_sparse
 from wsml_study.errors import DataError
@@ -29,7 +39,7 @@ def small_voc(year: str, train_set: str, test_set: str) -> Callable[[Callable[..
     return make
 
 
-Place = tuple[Path | None, LabelFiles | None]
+Place = tuple[Path | None, LabelFiles | FeatureFiles | None]
 PLACES: dict[str, Callable[[Path, Callable[..., Path]], Place]] = {
     "digit_scenes": lambda folder, make_voc: (None, None),
     "voc2007": lambda folder, make_voc: (small_voc("VOC2007", "trainval", "test")(make_voc), None),
@@ -42,20 +52,30 @@ PLACES: dict[str, Callable[[Path, Callable[..., Path]], Place]] = {
     "table": lambda folder, make_voc: trees.table(folder / "photos"),
     "list": lambda folder, make_voc: trees.lists(folder / "photos"),
     "coco_json": lambda folder, make_voc: trees.own_coco(folder / "photos"),
+    "features": lambda folder, make_voc: trees.mulan(folder / "mulan"),
 }
 
 READ_ELSEWHERE = """
 import hashlib, json, sys
 import numpy as np
-from wsml_study.data.dataset import LabelFiles, read_dataset
+from wsml_study.data.dataset import FeatureFiles, LabelFiles, read_dataset
 from wsml_study.data.label_states import dense_rows
-labels = json.loads(sys.argv[3])
-dataset = read_dataset(sys.argv[1], root=sys.argv[2] or None, labels=labels and LabelFiles(**labels))
+files = json.loads(sys.argv[3])
+kind = {"features": FeatureFiles}.get(sys.argv[1], LabelFiles)
+argument = {FeatureFiles: "features", LabelFiles: "labels"}[kind]
+dataset = read_dataset(sys.argv[1], root=sys.argv[2] or None, **{argument: files and kind(**files)})
 for split in (dataset.train, dataset.test):
     labels_NC = dense_rows(split.labels_NC, np.arange(len(split)))
     print(hashlib.sha256(repr(split.names).encode() + labels_NC.tobytes()).hexdigest())
 print(*{"torch", "torchvision", "sklearn", "ray", "PIL"} & set(sys.modules))
 """
+
+
+def read(name: str, place: Place) -> Dataset:
+    root, files = place
+    features = files if isinstance(files, FeatureFiles) else None
+    labels = files if isinstance(files, LabelFiles) else None
+    return read_dataset(name, root=root, labels=labels, features=features)
 
 
 def dense(split: Split) -> Labels:
@@ -74,7 +94,7 @@ def place(name: str, make_voc: Callable[..., Path], tmp_path: Path) -> Place:
 
 @pytest.fixture
 def dataset(name: str, place: Place) -> Dataset:
-    return read_dataset(name, root=place[0], labels=place[1])
+    return read(name, place)
 
 
 @pytest.fixture(params=["train", "test"])
@@ -111,6 +131,13 @@ def test_train_and_test_share_no_image(dataset: Dataset) -> None:
 
 
 def test_images_open_in_the_protocols_shape(dataset: Dataset, split: Split, tmp_path: Path) -> None:
+    if isinstance(split.images, GivenFeatures):
+        assert (dataset.image_size, dataset.channels, dataset.horizontal_flip) == (None, None, False)
+        assert split.images.values_ND.dtype == np.float32
+        assert len(np.unique(split.images.values_ND, axis=0)) == len(split)
+        return
+    assert dataset.image_size is not None
+    assert dataset.channels is not None
     images = open_images(split.images, size=dataset.image_size, channels=dataset.channels, cache_dir=tmp_path / "store")
     assert images.shape == (len(split), dataset.channels, dataset.image_size, dataset.image_size)
     assert images.dtype == np.uint8
@@ -118,7 +145,7 @@ def test_images_open_in_the_protocols_shape(dataset: Dataset, split: Split, tmp_
 
 
 def test_reading_twice_gives_the_same(dataset: Dataset, name: str, place: Place) -> None:
-    again = read_dataset(name, root=place[0], labels=place[1])
+    again = read(name, place)
     assert again.classes == dataset.classes
     for one, other in ((dataset.train, again.train), (dataset.test, again.test)):
         assert one.names == other.names
@@ -171,11 +198,18 @@ def test_files_of_labels_go_with_labels_of_your_own_alone() -> None:
         read_dataset("table", root="somewhere")
 
 
+def test_files_of_features_go_with_given_features_alone() -> None:
+    with pytest.raises(ValueError, match="takes no files of features"):
+        read_dataset("cub", root="somewhere", features=FeatureFiles(file="features.npy"))
+    with pytest.raises(ValueError, match="needs files of features"):
+        read_dataset("features", root="somewhere")
+
+
 def test_embedded_data_takes_no_root() -> None:
     with pytest.raises(ValueError, match="takes no root"):
         read_dataset("digit_scenes", root="somewhere")
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"digit_scenes, voc2007, .*, coco_json, got 'voc2013'"):
+    with pytest.raises(ValueError, match=r"digit_scenes, voc2007, .*, features, got 'voc2013'"):
         read_dataset("voc2013", root="somewhere")

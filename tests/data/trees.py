@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.data.conftest import write_photo
-from wsml_study.data.dataset import LabelFiles
+from wsml_study.data.dataset import FeatureFiles, LabelFiles
 from wsml_study.data.nuswide import RECRAWLED_CLASSES
 
 OPENIMAGES_CLASSES = ("/m/01", "/m/02", "/m/03", "/m/04", "/m/05")
@@ -158,3 +158,23 @@ def own_coco(root: Path) -> tuple[Path, LabelFiles]:
     photos(root, names.values())
     (root / "labels.json").write_text(instances(names, [(1, 1), (2, 3), (4, 1), (5, 3)]))
     return root, LabelFiles(file=str(root / "labels.json"), test_fraction=0.4)
+
+
+def arff(relation: str, attributes: Iterable[str], rows: Iterable[str]) -> str:
+    declared = "".join(f"@attribute {attribute}\n" for attribute in attributes)
+    return f"% made up\n@relation {relation}\n\n{declared}\n@data\n" + "".join(f"{row}\n" for row in rows)
+
+
+def mulan(root: Path) -> tuple[Path, FeatureFiles]:
+    """Labels among the features, in another order than the XML's; a quoted name, CRLF, a mark, an unknown label."""
+    root.mkdir(parents=True)
+    attributes = ["x numeric", "'fall foliage' {0,1}", '"y, z" REAL', "beach {0, 1}"]
+    rows = {"train": ["0.5,1,-2,0", "1e-3,0,7,1", "3,1,2.5,?", "4,0,0,1"], "test": ["1,1,1,0", "2,0,-1,1"]}
+    for part, lines in rows.items():
+        text = arff(f"scene_{part}", attributes, lines).replace("\n", "\r\n")
+        (root / f"{part}.arff").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (root / "scene.xml").write_text(
+        '<?xml version="1.0" encoding="utf-8"?><labels xmlns="http://mulan.sourceforge.net/labels">'
+        '<label name="beach"></label><label name="fall foliage"></label></labels>'
+    )
+    return root, FeatureFiles(file="train.arff", test_file="test.arff", classes="scene.xml")

@@ -286,6 +286,8 @@ class TrialTraining:
         self.method = _method(self.config, self.data).to(self.device)
         groups = self.phase.parameter_groups() + self.method.parameter_groups(self.config.training.learning_rate)
         self.optimizer = _optimizer(self.config.training, groups)
+        for split in (self.data.train, self.data.validation):
+            self._inputs(split)  # features are computed here, not within the first epoch
 
     def _inputs(self, split: LabelledImages) -> Inputs:
         """The inputs of one of the trial's splits, made once per phase."""

@@ -1,0 +1,212 @@
+"""What images cost a trial: the store against decoding with PIL in a DataLoader, and against tensors that are ready.
+
+    python benchmarks/image_store.py --data-root VOCdevkit/VOC2007
+
+One study on VOC 2007 photos (MobileNetV2 at 96 pixels) runs the same trials in each of these ways, one after the other
+and in turn, one at a time on all CPUs:
+
+    raw, jpeg, none     data.store: raw pixels (what a study does by default here), JPEGs, no store
+    loader              a torch Dataset that opens, converts and resizes each photo with PIL, in a DataLoader without
+                        worker processes, and with two (`loader 2`)
+    ready               batches that lie in memory as tensors before the clock starts: forward, backward, step alone
+
+An epoch is its training and its validation. What it takes to fetch images without any model is told as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from trial_overhead import EndTimes
+
+from wsml_study.data.dataset import read_dataset
+from wsml_study.methods.contract import ALONE
+from wsml_study.study.reading import parse_study
+from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.training.trial import TrialTraining
+from wsml_study.training.trial_data import open_trial_data
+from wsml_study.tuning.run import run_study
+
+WAYS = ("raw", "jpeg", "none", "loader", "loader 2", "ready")
+LOADER_WORKERS = {"loader": 0, "loader 2": 2}
+
+
+class Photos(Dataset):
+    """Photos as most training code opens them."""
+
+    def __init__(self, files, size):
+        self.files, self.size = files, size
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, row):
+        with Image.open(self.files[row]) as photo:
+            resized = photo.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8).view(self.size, self.size, 3)
+
+
+class LoaderInputs:
+    def __init__(self, files, size, num_workers, flips):
+        self.photos, self.num_workers, self.flips = Photos(files, size), num_workers, flips
+
+    def batches(self, positions, mirrored_M=None):
+        batches = [rows.tolist() for rows in positions]
+        loader = DataLoader(self.photos, batch_sampler=batches, num_workers=self.num_workers)
+        for rows, images_BHWc in zip(batches, loader, strict=True):
+            images_BcHW = images_BHWc.permute(0, 3, 1, 2).contiguous()
+            if self.flips and mirrored_M is not None:
+                flip_B = mirrored_M[rows].view(-1, 1, 1, 1)
+                images_BcHW = torch.where(flip_B, images_BcHW.flip(-1), images_BcHW)
+            yield images_BcHW
+
+
+class FromLoader(TrialTraining):
+    """Decodes its photos in every epoch."""
+
+    num_workers = 0
+
+    def _inputs(self, split):
+        images = read_dataset("voc2007", root=self.config.data.root).train.images
+        files = [images.folder / images.names[row] for row in split.rows_M]
+        return LoaderInputs(files, self.config.data.image_size, self.num_workers, flips=split is self.data.train)
+
+
+class ReadyInputs:
+    def __init__(self, batches):
+        self.ready = batches
+
+    def batches(self, positions, mirrored_M=None):
+        return iter(self.ready)
+
+
+class Ready(TrialTraining):
+    """Has all batches of an epoch in memory before it begins."""
+
+    ready_batches = None
+
+    def run_epoch(self):
+        self.ready_batches = list(super()._batches(self.epoch + 1))
+        return super().run_epoch()
+
+    def _batches(self, epoch):
+        return iter(self.ready_batches or super()._batches(epoch))
+
+    def _inputs(self, split):
+        if split is not self.data.validation:
+            return super()._inputs(split)
+        if id(split) not in self._inputs_by_split:
+            images = super()._inputs(split)
+            size = max(64, self.config.training.batch_size)
+            self._inputs_by_split[id(split)] = ReadyInputs(
+                list(images.batches(torch.split(torch.arange(len(split)), size)))
+            )
+        return self._inputs_by_split[id(split)]
+
+
+def way_of(config: TrialConfig) -> str:
+    return WAYS[config.training.seed % len(WAYS)]
+
+
+def open_in_its_way(config, *, device, peers, keep_best):
+    """The seed of a trial says which way; all ways of one turn train with the same seed."""
+    way = way_of(config)
+    training = config.training.model_copy(update={"seed": config.training.seed // len(WAYS)})
+    store = way if way in ("raw", "jpeg", "none") else "raw"
+    data = config.data.model_copy(update={"store": store})
+    config = config.model_copy(update={"training": training, "data": data})
+    kind = {"loader": FromLoader, "loader 2": FromLoader, "ready": Ready}.get(way, TrialTraining)
+    trial = kind.__new__(kind)
+    if way in LOADER_WORKERS:
+        trial.num_workers = LOADER_WORKERS[way]
+    trial.__init__(config, open_trial_data(data), device=device, peers=peers, keep_best=keep_best)
+    return trial
+
+
+def study_of(data_root: str, weights: str, storage: str, *, turns: int, epochs: int, cpus: int) -> Study:
+    return parse_study(
+        {
+            "name": "image_store",
+            "data": {"dataset": "voc2007", "root": data_root, "image_size": 96},
+            "model": {"backbone": "mobilenet_v2", "weights": weights},
+            "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.002}},
+            "training": {"epochs": epochs, "batch_size": 16, "learning_rate": 1e-4},
+            "search": {"training.seed": {"int": {"low": 0, "high": turns * len(WAYS) - 1}}},
+            "sampler": {"name": "grid"},
+            "trials": turns * len(WAYS),
+            "resources": {"gpus_per_worker": 0, "cpus_per_worker": cpus},
+            "storage": storage,
+        },
+        source="image_store",
+    )
+
+
+def seconds_by_way(folder: Path) -> dict[str, list[float]]:
+    """Of each epoch of each trial."""
+    trials = pq.read_table(folder / "trials.parquet").to_pandas().set_index("trial")
+    seconds = defaultdict(list)
+    for row in pq.read_table(folder / "epochs.parquet").to_pandas().itertuples():
+        way = way_of(TrialConfig.model_validate_json(trials.loc[row.trial, "config"]))
+        seconds[way].append(row.train_seconds + row.validation_seconds)
+    return seconds
+
+
+def fetching_seconds(study: Study) -> dict[str, float]:
+    """Per 1,000 training images, with nothing done to them."""
+    seconds = {}
+    for number, way in enumerate(WAYS[:-1]):
+        training = study.training.model_copy(update={"seed": number})
+        config = TrialConfig(data=study.data, model=study.model, method=study.method, training=training)
+        trial = open_in_its_way(config, device="cpu", peers=ALONE, keep_best=False)
+        started = time.perf_counter()
+        num_images = sum(len(batch[0]) for batch in trial._batches(1))
+        seconds[way] = 1000 * (time.perf_counter() - started) / num_images
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", default="../shared/data/VOCdevkit/VOC2007")
+    parser.add_argument("--weights", default="../shared/data/weights/mobilenet_v2-b0353104.pth")
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--cpus", type=int, default=2)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as storage:
+        study = study_of(
+            arguments.data_root,
+            arguments.weights,
+            storage,
+            turns=arguments.turns,
+            epochs=arguments.epochs,
+            cpus=arguments.cpus,
+        )
+        for kind in ("raw", "jpeg"):
+            open_trial_data(study.data.model_copy(update={"store": kind}))
+        outcome = run_study(study, EndTimes(), open_trial=open_in_its_way)
+        assert outcome.finished
+        seconds = seconds_by_way(outcome.folder)
+    torch.set_num_threads(arguments.cpus)
+    fetching = fetching_seconds(study)
+    ready, raw = statistics.median(seconds["ready"]), statistics.median(seconds["raw"])
+    print(f"median of {len(seconds['raw'])} epochs each, {arguments.cpus} CPUs")
+    for way in WAYS:
+        median = statistics.median(seconds[way])
+        alone = f"{fetching[way]:7.3f} s" if way in fetching else ""
+        print(
+            f"{way:<9} {median:7.2f} s an epoch ({min(seconds[way]):.2f} to {max(seconds[way]):.2f}), "
+            f"{median / ready:.3f} of ready, {median / raw:.3f} of raw; fetching 1,000 images alone {alone}"
+        )
+
+
+if __name__ == "__main__":
+    main()

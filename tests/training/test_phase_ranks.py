@@ -1,0 +1,46 @@
+"""Heads on features with two ranks, and a head that is followed by everything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.small_backbone import small_model, striped_photos
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Any]:
+    folder = tmp_path_factory.mktemp("ranks")
+    small_model(folder)
+    striped_photos(folder)
+    places = [(1, 0), (2, 0), (2, 1)]
+    command = [sys.executable, "-m", "tests.training.phase_ranks"]
+    runs = [subprocess.Popen([*command, str(size), str(rank), folder], cwd=PROJECT) for size, rank in places]
+    assert [run.wait(timeout=500) for run in runs] == [0, 0, 0]
+    return {(size, rank): torch.load(folder / f"phases-{size}-{rank}.pt") for size, rank in places}
+
+
+def test_two_ranks_train_a_head_as_one(results: dict[tuple[int, int], Any]) -> None:
+    alone, first, second = (results[place]["linear"] for place in [(1, 0), (2, 0), (2, 1)])
+    assert first["train_loss"] == second["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-5)
+    assert first["val_map"] == second["val_map"] == pytest.approx(alone["val_map"], rel=1e-3)
+    assert first["num_distrusted"] == second["num_distrusted"] == alone["num_distrusted"]
+    for name, parameter in alone["parameters"].items():
+        torch.testing.assert_close(first["parameters"][name], parameter, rtol=1e-4, atol=1e-6)
+
+
+def test_everything_stays_the_same_on_both_ranks_after_the_head(results: dict[tuple[int, int], Any]) -> None:
+    """One rank is another computation then: batch normalization sees half a batch on each of two."""
+    alone, first, second = (results[place]["linear_init"] for place in [(1, 0), (2, 0), (2, 1)])
+    assert first["phases"] == ["linear", "linear", "end_to_end"]
+    assert first["train_loss"][:2] == pytest.approx(alone["train_loss"][:2], rel=1e-5)
+    assert first["train_loss"] == second["train_loss"]
+    for name, parameter in first["parameters"].items():
+        assert torch.equal(second["parameters"][name], parameter)

@@ -133,7 +133,7 @@ def test_given_features_are_rows_without_pictures(run: Run, features: Path, tmp_
 
 
 def test_verify_finds_rows_that_are_trained_on_and_tested_on(run: Run, features: Path, tmp_path: Path) -> None:
-    assert run("verify", features).splitlines()[-1] == "6 images looked at; problems: 0, notes: 0"
+    assert run("verify", features).splitlines()[-1] == "6 rows looked at; problems: 0, notes: 0"
     test = tmp_path / "mulan/test.arff"
     test.write_text(test.read_text(encoding="utf-8-sig") + "4,1,0,0\n")
     found = run("verify", features, status=1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
 from tests.data import trees
 from wsml_study.data.coco import read_coco2014
@@ -141,12 +140,15 @@ def test_coco_2017_equals_an_independent_reading(shared_data: Path) -> None:
         80,
     )  # two of the 188 show nothing annotated
     for part, split in (("train", dataset.train), ("val", dataset.test)):
-        content = json.loads((root / f"annotations/instances_{part}2017.json").read_text())
-        names = {one["id"]: one["name"] for one in content["categories"]}
-        shown = defaultdict(set)
-        for one in content["annotations"]:
-            shown[one["image_id"]].add(names[one["category_id"]])
-        by_file = {one["file_name"]: shown[one["id"]] for one in content["images"]}
+        official = COCO(root / f"annotations/instances_{part}2017.json")
+        assert dataset.classes == tuple(one["name"] for one in official.loadCats(sorted(official.getCatIds())))
+        by_file = {
+            image["file_name"]: {
+                official.cats[one["category_id"]]["name"] for one in official.loadAnns(official.getAnnIds(image["id"]))
+            }
+            for image in official.loadImgs(official.getImgIds())
+        }
+        assert set(split.names) == {name for name, shown in by_file.items() if shown}
         for name, labels_C in zip(split.names, split.labels_NC, strict=True):
             assert {dataset.classes[column] for column in np.flatnonzero(labels_C == 1)} == by_file[name]
 

@@ -54,6 +54,6 @@ def data_verify(study: StudyFile, data_root: DataRoot = None) -> None:
         found = verify(read(study, None, data_root).data, progress=progress)
     for line in (*found.notes, *found.problems):
         print(line)
-    print(f"{found.num_images:,} images looked at; problems: {len(found.problems)}, notes: {len(found.notes)}")
+    print(f"{found.num_images:,} {found.thing} looked at; problems: {len(found.problems)}, notes: {len(found.notes)}")
     if found.problems:
         raise typer.Exit(1)

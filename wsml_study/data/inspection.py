@@ -67,11 +67,13 @@ class Soundness:
 
     Attributes:
         num_images: that were looked at.
+        thing: what they are, images or rows of features.
         problems: what spoils results, a line each: unreadable images, and pictures to train on that are tested on.
         notes: what is worth knowing: repeated pictures, images without labels, classes without positives.
     """
 
     num_images: int
+    thing: str
     problems: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -92,14 +94,14 @@ def look_at_images(dataset: Dataset, progress: Progress) -> Soundness:
                     places[seen].append((part, name))
                 else:
                     problems.append(f"{part} image {name} cannot be read: {seen}")
-    thing = "features" if isinstance(dataset.train.images, GivenFeatures) else "picture"
+    thing, content = ("rows", "features") if isinstance(dataset.train.images, GivenFeatures) else ("images", "picture")
     notes: list[str] = []
     for alike in places.values():
         if len(alike) > 1:
             both = len({part for part, _ in alike}) > 1
-            (problems if both else notes).append(f"the same {thing}: {', '.join(' '.join(one) for one in alike)}")
+            (problems if both else notes).append(f"the same {content}: {', '.join(' '.join(one) for one in alike)}")
     notes += [*_unlisted(dataset), *_classes_without_positives(dataset)]
-    return Soundness(num_images=total, problems=tuple(problems), notes=tuple(notes))
+    return Soundness(num_images=total, thing=thing, problems=tuple(problems), notes=tuple(notes))
 
 
 def contact_sheet(dataset: Dataset, observed_NC: AnyLabels, *, num_images: int, seed: int) -> Image.Image:

@@ -14,19 +14,32 @@ PACKAGE = Path(__file__).parents[1] / "wsml_study"
 
 EVERYONE_MAY_KNOW = ("errors",)
 MAY_KNOW = {
-    "__init__": ("results",),  # what `import wsml_study` offers, each imported when it is called
+    "__init__": ("results", "inference"),  # what `import wsml_study` offers, each imported when it is called
     "errors": (),
     "methods": ("methods",),
     "data": ("data",),
     "study": ("study", "methods.schedules", "methods.catalogue"),
     "training": ("training", "methods", "data", "study.spec"),
-    "results": ("results", "study"),
+    "results": ("results", "study", "methods.catalogue"),
+    "inference": ("inference", "training", "methods", "data", "study", "results"),
     "tuning": ("tuning", "training", "methods", "data", "study", "results"),
     "preview": ("study", "data", "methods.schedules", "methods.catalogue"),
     "data_tour": ("study", "data"),
     "progress": ("results", "study"),
     "__main__": ("cli",),
-    "cli": ("cli", "tuning", "training", "methods", "data", "study", "results", "preview", "data_tour", "progress"),
+    "cli": (
+        "cli",
+        "tuning",
+        "inference",
+        "training",
+        "methods",
+        "data",
+        "study",
+        "results",
+        "preview",
+        "data_tour",
+        "progress",
+    ),
 }
 """A room, or a module beside the rooms -> the rooms and modules that it may import."""
 
@@ -35,7 +48,7 @@ ONLY_IN = {
     "optuna": ("study.search_space", "tuning", "results.figures"),
     "typer": ("cli",),
     "duckdb": ("results.queries",),
-    "torch": ("methods", "data", "training", "tuning"),
+    "torch": ("methods", "data", "training", "inference", "tuning"),
     "torchvision": ("data", "training"),
     "altair": ("results.figures",),
     "vl_convert": ("results.figures",),
@@ -104,6 +117,10 @@ def test_imports_point_one_way(module: str) -> None:
         ("results.report", "import altair"),
         ("tuning.ledger", "import mlflow"),
         ("preview", "from wsml_study.methods.large_loss import large_loss"),
+        ("results.model_card", "from wsml_study.methods.large_loss import large_loss"),
+        ("training.trial", "from wsml_study.inference.model import load_model"),
+        ("tuning.run", "from wsml_study.inference.model import load_model"),
+        ("inference.model", "import ray"),
         ("tuning.run", "import typer"),
         ("tuning.run", "from wsml_study import cli"),
         ("errors", "from wsml_study.study.spec import Study"),
@@ -138,6 +155,15 @@ def test_checking_a_study_starts_without_the_heavy_libraries(module: str) -> Non
     program = f"import sys, {module}; print(*sorted({{'torch', 'ray', 'optuna'}} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
+
+
+def test_the_package_itself_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, wsml_study; heavy = {'torch', 'ray', 'optuna', 'numpy', 'pandas', 'pyarrow'}; "
+        "print(*sorted(heavy & set(sys.modules)), wsml_study.load_model.__name__, 'torch' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["load_model", "True"]
 
 
 def test_describing_a_study_starts_without_numpy() -> None:

@@ -6,12 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wsml_study.inference.model import load_model
     from wsml_study.results.loading import load
 
-__all__ = ["load"]
+__all__ = ["load", "load_model"]
 
-_ON_DEMAND = {"load": "wsml_study.results.loading"}
-"""What Python programs use -> the module that has it, imported once somebody asks: pandas takes half a second."""
+_ON_DEMAND = {"load": "wsml_study.results.loading", "load_model": "wsml_study.inference.model"}
+"""What Python programs use -> the module that has it, imported once somebody asks: torch and pandas take seconds."""
 
 
 def __getattr__(name: str) -> Any:

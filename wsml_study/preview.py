@@ -25,6 +25,7 @@ from wsml_study.study.spec import (
     Study,
     TrialConfig,
 )
+from wsml_study.study.wording import observation
 from wsml_study.study.writing import flow
 
 WIDEST = 100
@@ -130,7 +131,9 @@ def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
     """Labels are hidden first and validation images held out then, as in training; test labels are never hidden."""
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
-    train, validation = train_and_validation_rows(dataset, data.validation.fraction, data.validation.seed)
+    train, validation = train_and_validation_rows(
+        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+    )
     return {
         "train": count_labels(truth_NC[train], observed_NC[train]),
         "validation": count_labels(truth_NC[validation], observed_NC[validation]),
@@ -239,7 +242,7 @@ def _data_lines(shown: Preview) -> list[str]:
         *_share_lines(shown),
         *(f"  {notice}" for notice in shown.notices),
         *_scaling_lines(shown.study),
-        f"  {_observation(data.observe)}",
+        f"  {observation(data.observe)}",
     ]
 
 
@@ -250,22 +253,6 @@ def _scaling_lines(study: Study) -> list[str]:
     if study.data.feature_scaling == "none":
         return ["  features are taken as they are"]
     return ["  features get mean 0 and deviation 1 over the training rows"]
-
-
-def _observation(observe: Observe) -> str:
-    """What is hidden of the training labels, in words."""
-    drawn = f"drawn with seed {observe.seed}"
-    if observe.share is not None:
-        return f"seen of the training labels: {observe.share:.1%}, {drawn}"
-    if observe.share_per_class is not None:
-        return f"seen of the training labels: {observe.share_per_class:.1%} of those of each class, {drawn}"
-    if (observe.positives, observe.negatives) == ("all", "all"):
-        return "seen of the training labels: all that there are"
-    bias = "" if observe.bias is None else f", odds of a class's frequency to the power {observe.bias:g}"
-    return (
-        f"seen of the training labels: {observe.positives} positive and {observe.negatives} negative per image, "
-        f"{drawn}{bias}"
-    )
 
 
 def _split_cells(counts: LabelCounts) -> list[str]:
@@ -351,12 +338,18 @@ def _run_lines(study: Study) -> list[str]:
     up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.search.keys() else ""
     return [
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
-        f"objective: {study.objective.metric} ({study.objective.mode}), on {study.data.validation.labels} labels",
+        _objective(study),
         f"each trial: {up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}, {_workers(study.resources)}",
         f"a trial that fails is tried again {study.retries} time{'s' if study.retries != 1 else ''}",
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _objective(study: Study) -> str:
+    if not study.data.holds_out:
+        return "objective: none, since no image is held out; train it with `wsml-study train`"
+    return f"objective: {study.objective.metric} ({study.objective.mode}), on {study.data.validation.labels} labels"
 
 
 def _confirmation_lines(study: Study) -> list[str]:

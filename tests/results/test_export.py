@@ -25,6 +25,17 @@ def test_exported_configs_are_studies_with_nothing_left_to_search(folder, tmp_pa
     assert best.method.schedule.rate_per_epoch == 0.01
     assert baseline.method.schedule is None
     assert (best.provenance.study, best.provenance.trial, best.provenance.value) == ("told", 1, 70.0)
+    assert (best.provenance.best_epoch, baseline.provenance.best_epoch) == (2, 1)
+
+
+def test_a_certain_trial_can_be_exported(folder, tmp_path):
+    (path,) = export_configs(folder, trial=3, output=tmp_path / "configs")
+    assert path.name == "told-AN-trial3.yaml"
+    assert path.read_text().startswith("# Trial 3 of study told: 52.00 % best_val_map in the search.\n")
+    with pytest.raises(ResultsError, match="there is no trial 9; they are numbered from 0 to 3"):
+        export_configs(folder, trial=9, output=tmp_path)
+    with pytest.raises(ResultsError, match="trial 2 has ended no epoch"):
+        export_configs(folder, trial=2, output=tmp_path)
 
 
 def test_an_export_never_overwrites_what_differs(folder, tmp_path):

@@ -523,7 +523,10 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 
 
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
-    keys = "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, observe, validation"
+    keys = (
+        "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, observe, validation "
+        "and 1 more"
+    )
     assert_complains(
         tmp_path,
         "# a comment\ntrials: 1\n",
@@ -668,6 +671,29 @@ search:
 def test_the_studies_that_we_ship_are_valid(file: Path) -> None:
     assert isinstance(read_study(file), Study)
     assert file.read_text().startswith("# yaml-language-server: $schema=study.schema.json\n")
+
+
+def test_keys_of_final_training_are_refused_where_trials_are_compared(tmp_path: Path) -> None:
+    search = "search:\n  training.learning_rate: {choice: [1e-3, 1e-4]}\n"
+    both = GOOD.replace("digit_scenes}", "digit_scenes, train_on: train+validation}")
+    message = "belongs to final training, after the search: remove it here, or all of `search`"
+    assert_complains(tmp_path, both + search, f"2:31  data.train_on: {message}")
+    stopped = "training: {epochs: 5, stop_after_epoch: 3}\n"
+    assert_complains(tmp_path, GOOD + stopped + search, f"4:23  training.stop_after_epoch: {message}")
+    over_seeds = "search:\n  training.seed: {choice: [1, 2]}\n"
+    (tmp_path / "study.yaml").write_text(both + stopped + over_seeds)
+    assert read_study(tmp_path / "study.yaml").training.last_epoch == 3
+    assert_complains(
+        tmp_path,
+        GOOD + "training: {epochs: 5, stop_after_epoch: 6}\n",
+        "4:41  training.stop_after_epoch: expected at most the 5 epochs of the training, got 6",
+    )
+    assert_complains(
+        tmp_path,
+        GOOD + "search:\n  data.train_on: {choice: [train, train+validation]}\n",
+        "5:3  data.train_on: cannot be searched: it changes what the objective means, so its trials could not be "
+        "compared",
+    )
 
 
 def test_content_without_a_file_is_judged_alike() -> None:

@@ -1,5 +1,6 @@
 """One trial: its randomness, its state, its figures."""
 
+import dataclasses
 import io
 import math
 
@@ -172,3 +173,32 @@ def test_the_head_learns_at_its_own_rate():
     assert sum(p.numel() for p in head["params"]) == 128 * NUM_CLASSES + NUM_CLASSES
     everything = {id(p) for p in trial.classifier.parameters()}
     assert {id(p) for group in (backbone, head) for p in group["params"]} == everything
+
+
+def test_without_validation_images_the_last_epoch_is_the_best_and_it_goes_on_bit_for_bit():
+    none_held_out = striped_images(0, 1)
+    data = dataclasses.replace(small_data(), validation=none_held_out)
+    config = config_of(MethodName.LL_CP)
+    straight = TrialTraining(config, data, keep_best=True)
+    results = [straight.run_epoch() for _ in range(4)]
+    assert [(result.best_epoch, result.val_map, result.best_val_map) for result in results] == [
+        (epoch, None, None) for epoch in range(1, 5)
+    ]
+    assert results[0].val_ap_C == (None,) * NUM_CLASSES
+    first = TrialTraining(config, data, keep_best=True)
+    first.run_epoch()
+    second = TrialTraining(config, data, keep_best=True)
+    second.load_state_dict(through_a_file(first.state_dict()))
+    assert [without_times(second.run_epoch()) for _ in range(3)] == [without_times(result) for result in results[1:]]
+    tested = straight.test()
+    assert tested == second.test()
+    assert tested.num_images == {"train": 50, "validation": 0, "test": 31}
+    assert (tested.best_epoch, tested.best_val_map) == (4, None)
+    last = straight.classifier.state_dict()
+    assert all(torch.equal(tensor, last[key]) for key, tensor in load(straight.best_weights_safetensors()).items())
+
+
+def test_a_test_says_what_images_the_classifier_takes():
+    trial = TrialTraining(config_of(MethodName.AN), small_data(), keep_best=True)
+    trial.run_epoch()
+    assert trial.test().preprocessing == {"image_size": 16, "channels": 1, "mean": [0.5], "std": [0.5]}

@@ -97,16 +97,22 @@ def export(
     top: Annotated[int, typer.Option(min=1, help="How many of the best trials, of each method with --per method.")] = 1,
     per: Annotated[Per, typer.Option(help="Rank over the whole study or within each method.")] = Per.STUDY,
     by: Annotated[By, typer.Option(help="Rank all trials by their value, or the confirmed ones by mean.")] = By.VALUE,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="Export this trial, whatever its rank.", show_default=False)
+    ] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the best trials as configs that `check` accepts and `train` trains."""
+    """Write the best trials, or a certain one, as configs that `check` accepts and `train` trains."""
     from wsml_study.results.export import export_configs
 
+    if trial is not None and (top, per, by) != (1, Per.STUDY, By.VALUE):
+        raise typer.BadParameter("--trial names one trial; leave out --top, --per and --by")
     for path in export_configs(
         folder_of(study, storage),
+        output=output,
         top=top,
         per_method=per is Per.METHOD,
-        output=output,
         by_confirmed=by is By.CONFIRMED,
+        trial=trial,
     ):
         print(path)

@@ -84,6 +84,6 @@ def decode_into(image_cHW: Images, open_picture: OpenPicture, row: int) -> str |
     except UnidentifiedImageError:
         return "not an image of a known format"
     except Exception as error:  # a damaged file can make a decoder raise anything
-        return str(error) or type(error).__name__
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
     image_cHW[:] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
     return None

@@ -130,7 +130,9 @@ def contact_sheet(dataset: Dataset, observed_NC: AnyLabels, *, num_images: int, 
             shown = picture.convert("RGB").resize((round(picture.width * scale), round(picture.height * scale)))
         sheet.paste(shown, (left + (THUMBNAIL - shown.width) // 2, top))
         for number, (text, color) in enumerate(captions[place]):
-            draw.text((left, top + THUMBNAIL + 2 + number * LINE), _fitting(draw, text, font), fill=color, font=font)
+            draw.text(
+                (left, top + THUMBNAIL + 2 + number * LINE), fitting(draw, text, font, THUMBNAIL), fill=color, font=font
+            )
     return sheet
 
 
@@ -147,9 +149,11 @@ def _label_lines(
     return lines
 
 
-def _fitting(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """As much of a text as is as wide as a picture."""
-    while draw.textlength(text, font=font) > THUMBNAIL:
+def fitting(
+    draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> str:
+    """As much of a text as fits into a width, in pixels."""
+    while draw.textlength(text, font=font) > width:
         text = f"{text.removesuffix('…')[:-1]}…"
     return text
 

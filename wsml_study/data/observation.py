@@ -64,13 +64,23 @@ def observed_labels(
     return hide_labels(truth_NC, positives=positives, negatives=negatives, seed=seed)
 
 
-def train_and_validation_rows(dataset: Dataset, fraction: float, seed: int) -> tuple[Rows, Rows]:
+def train_and_validation_rows(
+    dataset: Dataset, fraction: float, seed: int, *, hold_out: bool = True
+) -> tuple[Rows, Rows]:
     """Rows of the training split to train on, and to validate on: as the labels say, or drawn.
+
+    Args:
+        dataset: whose training split it is.
+        fraction: of the images to validate on.
+        seed: of their draw.
+        hold_out: False trains on all of them, and validates on none.
 
     Raises:
         DataError: the images are too few to draw from.
     """
     num_images = len(dataset.train)
+    if not hold_out:
+        return np.arange(num_images), np.arange(0)
     if dataset.validation_rows is None:
         return split_validation(num_images, fraction, seed)
     validation = np.array(dataset.validation_rows, dtype=np.int64)

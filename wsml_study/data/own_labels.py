@@ -81,7 +81,7 @@ def own_dataset(name: str, root: Path, files: LabelFiles, first: Labelled, secon
     for labelled in (first, second):
         if labelled is not None:
             check_names(labelled)
-            _check_images(labelled, root)
+            check_images(labelled, root)
 
     def images_of(labelled: Labelled, rows_M: npt.NDArray[np.int64]) -> ImageSource:
         return ImageFiles(folder=root, names=tuple(labelled.names[row] for row in rows_M))
@@ -171,7 +171,8 @@ def check_names(labelled: Labelled) -> None:
         )
 
 
-def _check_images(labelled: Labelled, root: Path) -> None:
+def check_images(labelled: Labelled, root: Path) -> None:
+    """Raise DataError if an image is not there."""
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder with the images; give it as data.root")
     if missing := absent(root, list(labelled.names)):

@@ -97,6 +97,16 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None) -
     )
 
 
+def image_column(file: Path) -> list[str]:
+    """The image files that a table's first column names.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    columns, rows = _open(file)
+    return [row.cells[columns[0]].strip() for row in rows]
+
+
 def _listed_labels(
     table: list[Row], files: LabelFiles, classes: tuple[str, ...] | None, problems: list[str]
 ) -> tuple[tuple[str, ...], list[list[int]]]:

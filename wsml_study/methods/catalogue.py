@@ -20,6 +20,9 @@ DATASETS = MappingProxyType(
 )
 """Datasets that papers give numbers for, and what to call them in a table."""
 
+PUBLISHED_BY = "Kim et al., CVPR 2022 (arXiv 2206.03740)"
+"""Whose table `published_map` is: test mAP in percent, end to end and after a linear start (LinearInit)."""
+
 SAME_DEFAULTS = MappingProxyType({"voc2007": "voc2012", "coco2017": "coco2014"})
 """Datasets that take another's defaults: the same classes, photographed alike."""
 

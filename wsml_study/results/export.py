@@ -17,34 +17,62 @@ from wsml_study.study.spec import Provenance, Study, TrialConfig
 from wsml_study.study.writing import dump_config
 
 
-def export_configs(folder: Path, *, top: int, per_method: bool, output: Path, by_confirmed: bool = False) -> list[Path]:
-    """Write the best trials of a study as one config file each, best first.
+def export_configs(
+    folder: Path,
+    *,
+    output: Path,
+    top: int = 1,
+    per_method: bool = False,
+    by_confirmed: bool = False,
+    trial: int | None = None,
+) -> list[Path]:
+    """Write the best trials of a study, or a certain one, as one config file each, best first.
 
     Args:
         folder: of the study's results.
+        output: folder for the configs; created if absent.
         top: how many trials, of each method if `per_method`.
         per_method: rank within each method.
-        output: folder for the configs; created if absent.
         by_confirmed: rank the confirmed configs alone, by their mean, instead of all trials by their value.
+        trial: the number of the trial to export instead of the best ones.
 
     Returns:
         The files, best trial first.
 
     Raises:
-        ResultsError: no trial has a value yet, or nothing is confirmed, or a file of that name holds something else.
+        ResultsError: no trial has a value yet, or nothing is confirmed, or there is no such trial, or a file of that
+            name holds something else.
     """
     study = read_study(folder / "study.yaml")
-    ranked = confirmed_ranking(folder) if by_confirmed else ranked_trials(folder)
-    chosen = top_trials(ranked, top=top, per_method=per_method)
+    if trial is not None:
+        chosen = _certain(ranked_trials(folder), trial, folder)
+    else:
+        ranked = confirmed_ranking(folder) if by_confirmed else ranked_trials(folder)
+        chosen = top_trials(ranked, top=top, per_method=per_method)
     if chosen.empty:
         raise ResultsError(f"{folder}: no trial has ended an epoch yet; `wsml-study run` goes on with the study")
     return [_export(study, row, output) for _, row in chosen.iterrows()]
 
 
+def _certain(ranked: pd.DataFrame, trial: int, folder: Path) -> pd.DataFrame:
+    chosen = ranked[ranked["trial"] == trial]
+    if chosen.empty:
+        last = ranked["trial"].max()
+        numbers = "it has none yet" if ranked.empty else f"they are numbered from 0 to {last}"
+        raise ResultsError(f"{folder}: there is no trial {trial}; {numbers}")
+    if chosen["value"].isna().any():
+        raise ResultsError(f"{folder}: trial {trial} has ended no epoch, so that nothing speaks for its config")
+    return chosen
+
+
 def _export(study: Study, row: pd.Series, output: Path) -> Path:
     config = TrialConfig.model_validate_json(row["config"])
     provenance = Provenance(
-        study=study.name, trial=int(row["trial"]), value=float(row["value"]), fingerprint=fingerprint(study)
+        study=study.name,
+        trial=int(row["trial"]),
+        value=float(row["value"]),
+        best_epoch=int(row["best_epoch"]),
+        fingerprint=fingerprint(study),
     )
     name = f"{study.name}-{config.method.name}-trial{row['trial']}"
     exported = Study.of_trial(config, name=name, provenance=provenance, resources=study.resources)

@@ -99,17 +99,22 @@ class TrialHistory:
         return next((exploit.values for exploit in self.exploits if exploit.epoch >= epoch), self.values)
 
     def values_by_epoch(self, metric: str) -> dict[int, float]:
-        """The objective after each epoch: `best_val_map`, the best mAP so far, or `last_val_map`."""
+        """The objective after each epoch: `best_val_map`, the best mAP so far, or `last_val_map`.
+
+        Epochs without validation images have none.
+        """
         values: dict[int, float] = {}
         best = -math.inf
         for epoch in sorted(self.epochs):
-            val_map = float(self.epochs[epoch]["val_map"])
-            best = max(best, val_map)
-            values[epoch] = best if metric == "best_val_map" else val_map
+            val_map = self.epochs[epoch]["val_map"]
+            if val_map is None:
+                continue
+            best = max(best, float(val_map))
+            values[epoch] = best if metric == "best_val_map" else float(val_map)
         return values
 
     def value(self, metric: str) -> float | None:
-        """The objective after the newest epoch; None before the first epoch ends."""
+        """The objective after the newest epoch; None before the first epoch ends, and without validation images."""
         return self.values_by_epoch(metric).get(self.last_epoch)
 
 

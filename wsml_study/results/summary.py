@@ -1,4 +1,4 @@
-"""A study's and a training's results as lines of text."""
+"""A study's results as lines of text."""
 
 from __future__ import annotations
 
@@ -68,33 +68,14 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
     """
     ranked = ranked_trials(folder)
     if not ranked["value"].notna().any():
-        return ["No trial ended an epoch."]
+        ended = (ranked["last_epoch"] > 0).any()
+        return ["No image is held out, so no trial has a value." if ended else "No trial ended an epoch."]
     if ranked["confirms"].notna().any():
         return []  # the runs of a confirmation: their study has the answer
     confirmation = read_confirmation(folder)
     if confirmation is not None:
         return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *_upper_bound(ranked)]
     return [*_not_confirmed(ranked, study_argument), *_upper_bound(ranked)]
-
-
-def training_summary(folder: Path) -> list[str]:
-    """Test mAP per seed, their mean and spread, and where the models are."""
-    trials = ranked_trials(folder).dropna(subset=["test_map"]).sort_values("trial")
-    if trials.empty:
-        return ["No seed has been trained to its end yet; the same command goes on."]
-    seeds = [json.loads(values)["training.seed"] for values in trials["values"]]
-    lines = aligned(
-        {
-            "seed": [str(seed) for seed in seeds],
-            "best epoch": trials["best_epoch"].map(number).tolist(),
-            "val mAP": trials["value"].map(percent).tolist(),
-            "test mAP": trials["test_map"].map(percent).tolist(),
-            "model": [f"{short_path(str(folder))}/seed_{seed}" for seed in seeds],
-        }
-    )
-    mean = f"test mAP {trials['test_map'].mean():.2f} %"
-    spread = f" (standard deviation {trials['test_map'].std():.2f} over {len(trials)} seeds)" if len(trials) > 1 else ""
-    return [*lines, "", f"{folder.name}: {mean}{spread}, of the epoch with the best validation mAP"]
 
 
 def study_folder(name: str, storage: str) -> Path:

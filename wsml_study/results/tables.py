@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,12 @@ EPOCHS = _schema(
         _column("epoch", pa.int32(), "number of the epoch, from 1"),
         _column("attempt", pa.int32(), "which start of the trial ran this epoch, from 1"),
         _column("train_loss", pa.float64(), "the method's own loss", unit="nats, as the method reduces it"),
-        _column("val_map", pa.float64(), "mAP on the labels that judge the trial", unit=PERCENT),
+        _column(
+            "val_map",
+            pa.float64(),
+            "mAP on the labels that judge the trial; NaN without validation images",
+            unit=PERCENT,
+        ),
         _column("val_map_true", pa.float64(), "mAP on the true validation labels", unit=PERCENT),
         _column("val_map_observed", pa.float64(), "mAP on the observed ones, unobserved being negative", unit=PERCENT),
         _column("best_val_map", pa.float64(), "the best `val_map` so far", unit=PERCENT),
@@ -105,6 +111,10 @@ BLOCK = 64
 """Trials that ended since, before their rows are made for the last time: small blocks cost more to join."""
 
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
+
+
+VALIDATION_MAP = ("val_map", "val_map_true", "val_map_observed", "best_val_map")
+"""Columns of EPOCHS that are NaN where no image is held out to validate on."""
 
 
 class TableWriter:
@@ -270,6 +280,8 @@ def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
     for epoch, result in sorted(trial.epochs.items()):
         row = {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
         row |= {"exploited_trial": sources.get(epoch)}
+        # A training that holds no image out has no validation mAP, and these columns have no nulls.
+        row |= {name: math.nan for name in VALIDATION_MAP if row[name] is None}
         yield row | {"values": json.dumps(trial.values_in(epoch)) if changing else None}
 
 

@@ -344,6 +344,23 @@ def _population(draft: Draft) -> Iterator[Problem]:
         yield Problem(label="sampler.name", message=message, path=("sampler", "name"))
 
 
+def _final_training(draft: Draft) -> Iterator[Problem]:
+    """Keys that leave trials nothing to be compared by, in a study that compares trials."""
+    compared = draft.search.keys() - {"training.seed"}
+    for key, given in (
+        ("data.train_on", not draft.data.holds_out),
+        ("training.stop_after_epoch", draft.training.stop_after_epoch is not None),
+    ):
+        if given and compared:
+            message = "belongs to final training, after the search: remove it here, or all of `search`"
+            yield Problem(label=key, message=message, path=_path(key), at_key=True, about=(key, WHOLE_SEARCH))
+    epochs, last = draft.training.total_epochs, draft.training.stop_after_epoch
+    if not compared and last is not None and last > epochs:
+        key = "training.stop_after_epoch"
+        message = f"expected at most the {epochs} epochs of the training, got {last}"
+        yield Problem(label=key, message=message, path=_path(key), about=(key, "training.epochs"))
+
+
 def _batches(draft: Draft) -> Iterator[Problem]:
     """Batches too small for every worker to get an image."""
     key, num_workers = "training.batch_size", draft.resources.workers_per_trial
@@ -382,6 +399,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _trials,
     _early_stopping,
     _population,
+    _final_training,
     _batches,
 )
 """Later checks rely on what earlier ones have found sound."""

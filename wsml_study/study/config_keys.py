@@ -21,8 +21,10 @@ NOT_SEARCHED = {
     "data.labels": _OTHER_DATA,
     "data.features": _OTHER_DATA,
     "data.store": "how images are kept is no way to treat labels; give it in the base config",
+    "data.train_on": _OTHER_OBJECTIVE,
     "data.validation": _OTHER_OBJECTIVE,
     "objective": _OTHER_OBJECTIVE,
+    "training.stop_after_epoch": "it belongs to final training; search training.epochs",
 }
 """Keys, and sections, that a study holds fixed, and why."""
 

@@ -308,7 +308,8 @@ def longest_training(study: Draft) -> int:
     modes = study.search.get("training.mode")
     begins_with_head = "linear_init" in (modes.choice or () if modes is not None else (study.training.mode,))
     first = _most(study, "training.linear_epochs", study.training.linear_epochs or LINEAR_EPOCHS)
-    return _most(study, "training.epochs", study.training.epochs) + (first if begins_with_head else 0)
+    most = _most(study, "training.epochs", study.training.epochs) + (first if begins_with_head else 0)
+    return min(most, study.training.stop_after_epoch or most)
 
 
 def _most(study: Draft, key: str, otherwise: int) -> int:

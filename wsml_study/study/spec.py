@@ -215,6 +215,16 @@ class Data(Description):
         "openimages_v3's, and one positive per image else.",
     )
     validation: Validation = Field(default=Validation(), description="The images held out to judge a trial.")
+    train_on: Literal["train", "train+validation"] | None = Field(
+        default=None,
+        description="Final training: `train+validation` holds no image out, so that nothing chooses among the epochs; "
+        "`train` by default.",
+    )
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there are validation images that are not trained on."""
+        return self.train_on != "train+validation"
 
     @model_validator(mode="before")
     @classmethod
@@ -364,6 +374,10 @@ class Training(Description):
         description="linear and linear_init: the head learns from features of mirrored images as well, of half of the "
         "images in each epoch; false by default, as published.",
     )
+    stop_after_epoch: PositiveInt | None = Field(
+        default=None,
+        description="Final training: end after this epoch, while schedules and methods still count on all `epochs`.",
+    )
     batch_size: PositiveInt = Field(default=16, description="Images of the global batch, shared by a trial's workers.")
     optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Who turns gradients into steps.")
     learning_rate: Annotated[float, Field(gt=0)] = Field(default=1e-5, description="Step size of the backbone.")
@@ -390,6 +404,11 @@ class Training(Description):
         35
         """
         return self.num_linear_epochs + self.epochs
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch that a trial ends with."""
+        return min(self.total_epochs, self.stop_after_epoch or self.total_epochs)
 
     def epoch_of_phase(self, epoch: int) -> int:
         """The number of a trial's epoch as its method counts: each phase of linear_init begins at 1.
@@ -590,6 +609,7 @@ class Provenance(Description):
     study: str = Field(description="Name of the study.")
     trial: Annotated[int, Field(ge=0)] = Field(description="Number of the trial, from 0.")
     value: float = Field(description="The trial's objective.")
+    best_epoch: PositiveInt | None = Field(default=None, description="Its epoch of the best validation mAP.")
     fingerprint: str = Field(description="Fingerprint of what decided the study's results.")
 
 

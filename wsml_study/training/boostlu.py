@@ -10,22 +10,13 @@ Shapes: B images, C classes, D features, h x w places of the feature map.
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import torch
-import torch.nn.functional as F
-import torchvision.ops
-from torch import Tensor, fx, nn
-from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
+from torch import Tensor, nn
 
-from wsml_study.errors import TrainingError
+from wsml_study.training.feature_map import map_before_pooling
 
 BOOST = 5.0
 """What positive activations are multiplied by, as in the source."""
-
-_RESHAPES = {torch.flatten, torch.squeeze, "flatten", "squeeze", "view", "reshape"}
-_REDUCTIONS = {torch.mean, torch.amax, "mean", "amax"}
 
 
 def boosted(activations: Tensor) -> Tensor:
@@ -47,8 +38,7 @@ class BoostLU(nn.Module):
             TrainingError: the network does not end so.
         """
         super().__init__()
-        name, dropout = _pooled_map(network, head)
-        self.body = create_feature_extractor(network, {name: "map"}, suppress_diff_warning=True)
+        self.body, dropout = map_before_pooling(network, head, needed_by="model.head: boostlu")
         self.dropout = nn.Dropout2d(dropout)
         self.head = head
 
@@ -57,70 +47,3 @@ class BoostLU(nn.Module):
         map_BDhw: Tensor = self.dropout(self.body(images_BcHW)["map"])
         activations_BhwC: Tensor = self.head(map_BDhw.permute(0, 2, 3, 1))
         return boosted(activations_BhwC).mean(dim=(1, 2))
-
-
-def _pooled_map(network: nn.Module, head: nn.Linear) -> tuple[str, float]:
-    """The name of the map that is pooled in front of the head, and the dropout in between.
-
-    Dropping a pooled feature is dropping its whole map, so dropout may stay where it is taken to.
-    """
-    tracer = _tracer()
-    was_training = network.training
-    try:
-        graph = tracer.trace(network.eval())
-    except Exception as error:  # whatever a network that cannot be traced raises
-        raise _no_map(network, "it cannot be traced") from error
-    finally:
-        network.train(was_training)
-    node = next(node for node in graph.nodes if _module(node, network) is head)
-    dropout = 0.0
-    while True:
-        node = node.args[0]
-        if not isinstance(node, fx.Node) or node.op == "placeholder":
-            raise _no_map(network, "nothing is pooled in front of its head")
-        operation = _module(node, network) or node.target
-        if _pools(node, operation):
-            return tracer.node_to_qualname[node.args[0]], dropout
-        if isinstance(operation, nn.Dropout):
-            dropout = operation.p
-        elif operation is F.dropout:
-            dropout = float(str(node.kwargs.get("p", 0.5)))
-        elif not (isinstance(operation, nn.Flatten | nn.Identity) or operation in _RESHAPES):
-            raise _no_map(network, f"{_name(operation)} stands between its pooling and its head")
-
-
-def _tracer() -> NodePathTracer:
-    """A tracer that names nodes as create_feature_extractor does: it keeps torchvision's own blocks whole."""
-    members = vars(torchvision.ops).values()
-    blocks = [member for member in members if isinstance(member, type) and issubclass(member, nn.Module)]
-    return NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=blocks)
-
-
-def _pools(node: fx.Node, operation: Any) -> bool:
-    """Whether the operation reduces a feature map to one number per feature."""
-    if isinstance(operation, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
-        return operation.output_size in (1, (1, 1))
-    if operation in (F.adaptive_avg_pool2d, F.adaptive_max_pool2d):
-        return (node.args[1] if len(node.args) > 1 else node.kwargs.get("output_size")) in (1, (1, 1))
-    if operation in _REDUCTIONS:
-        axes = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-        return isinstance(axes, tuple | list) and sorted(axes) in ([2, 3], [-2, -1])
-    return False
-
-
-def _module(node: fx.Node, network: nn.Module) -> nn.Module | None:
-    return network.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-
-def _name(operation: Any) -> str:
-    if isinstance(operation, nn.Module):
-        return type(operation).__name__
-    return str(getattr(operation, "__name__", operation))
-
-
-def _no_map(network: nn.Module, reason: str) -> TrainingError:
-    return TrainingError(
-        f"model.head: boostlu needs a backbone that pools a feature map and ends in one linear layer, such as "
-        f"small_cnn, resnet50, mobilenet_v2, densenet121 or efficientnet_b0; {type(network).__name__} does not, "
-        f"since {reason}"
-    )

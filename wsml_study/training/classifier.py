@@ -61,6 +61,7 @@ class Classifier(nn.Module):
         num_channels: int,
         weights: str | None = None,
         head: str | None = None,
+        fetch_weights: bool = True,
     ) -> None:
         """Build the network.
 
@@ -70,6 +71,8 @@ class Classifier(nn.Module):
             num_channels: 1 (gray) or 3 (RGB) as stored. torchvision's models see gray three times.
             weights: torchvision's name of weights, or a .pth file of the whole ImageNet model; None for random ones.
             head: `linear` (by default) or `boostlu`.
+            fetch_weights: False builds the same network without opening or downloading its weights, for a caller who
+                loads a trained state.
 
         Raises:
             TrainingError: the backbone or its weights are unknown, absent, or do not fit each other or the head.
@@ -83,22 +86,26 @@ class Classifier(nn.Module):
             self.network: nn.Module = SmallCnn(num_channels, num_classes)
             self.head: nn.Linear = self.network.head
         else:
-            self.network = _torchvision_network(backbone, weights)
+            self.network = _torchvision_network(backbone, weights if fetch_weights else None)
             self.head = _replace_head(self.network, num_classes)
         if head == "boostlu":
             self.network = BoostLU(self.network, self.head)
         # Convolutions run faster with the channels of a pixel side by side, on CPUs and on tensor cores.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.num_channels = 3 if backbone != "small_cnn" else num_channels
-        mean, std = ((0.5,), (0.5,)) if weights is None else (IMAGENET_MEAN, IMAGENET_STD)
+        mean, std = normalization_of(weights)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
 
     def forward(self, images_BcHW: Tensor) -> Tensor:
         """Logits (B, C)."""
-        normalized_BcHW = (images_BcHW.to(self.mean.dtype) - self.mean) / self.std
-        logits_BC: Tensor = self.network(normalized_BcHW.expand(-1, self.num_channels, -1, -1))
+        logits_BC: Tensor = self.network(self.normalized(images_BcHW))
         return logits_BC
+
+    def normalized(self, images_BcHW: Tensor) -> Tensor:
+        """What the network takes: floats of about unit variance, gray ones three times over where it wants colors."""
+        normalized_BcHW = (images_BcHW.to(self.mean.dtype) - self.mean) / self.std
+        return normalized_BcHW.expand(-1, self.num_channels, -1, -1)
 
     def features(self, images_BcHW: Tensor) -> Tensor:
         """What the head makes logits of: features (B, D)."""
@@ -150,6 +157,11 @@ class LinearClassifier(nn.Module):
     def features(self, features_BD: Tensor) -> Tensor:
         """What the head makes logits of: scaled features (B, D)."""
         return (features_BD - self.mean_D) / self.deviation_D
+
+
+def normalization_of(weights: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of pixels in [0, 1] that go with these weights of a backbone."""
+    return ((0.5,), (0.5,)) if weights is None else (IMAGENET_MEAN, IMAGENET_STD)
 
 
 def check_model(backbone: str, weights: str | None, head: str | None) -> None:

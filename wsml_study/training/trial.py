@@ -21,16 +21,15 @@ from wsml_study.methods.contract import ALONE, PADDING, Batch, Method, Peers
 from wsml_study.methods.registry import create_method
 from wsml_study.methods.schedules import schedule
 from wsml_study.study.spec import Training, TrialConfig, fixed_part
-from wsml_study.training.average_precision import average_precision_C, mean_average_precision
-from wsml_study.training.classifier import Classifier, LinearClassifier
+from wsml_study.training.classifier import Classifier, LinearClassifier, normalization_of
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.inputs import Inputs
 from wsml_study.training.memorization import Memorization, MemorizationMeter
 from wsml_study.training.phases import Everything, HeadAlone, Phase, PhaseName
 from wsml_study.training.ranking_metrics import metrics_beside_map
+from wsml_study.training.scoring import SMALLEST_BATCH, logits_of, map_and_ap, uses_bf16
 from wsml_study.training.trial_data import LabelledImages, TrialData
 
-SMALLEST_EVALUATION_BATCH = 64
 NO_BEST_WEIGHTS = "the best epoch's weights were not kept: train with keep_best, for one epoch at least"
 
 
@@ -42,7 +41,8 @@ class EpochResult:
         epoch: of the trial, from 1; with linear_init those of the head alone come first.
         phase: what learnt, `linear` for the head alone, or `end_to_end`.
         train_loss: the method's own loss, mean over the batches, weighted by their images.
-        val_map: mAP on the validation labels that judge the trial.
+        val_map: mAP on the validation labels that judge the trial; None, as all mAP and AP here, without validation
+            images.
         val_map_true: mAP on the true validation labels.
         val_map_observed: mAP on the observed ones, everything unobserved taken as negative.
         val_ap_C: AP per class behind `val_map`; None for a class without annotations.
@@ -53,11 +53,11 @@ class EpochResult:
     epoch: int
     phase: str
     train_loss: float
-    val_map: float
-    val_map_true: float
-    val_map_observed: float
+    val_map: float | None
+    val_map_true: float | None
+    val_map_observed: float | None
     val_ap_C: tuple[float | None, ...]
-    best_val_map: float
+    best_val_map: float | None
     best_epoch: int
     rejection_rate: float | None
     num_distrusted: int
@@ -75,15 +75,21 @@ class TestResult:
     """The best epoch's classifier on the test images; mAP and AP in percent, AP in the order of the classes.
 
     Attributes:
+        best_epoch: the last one where no image is held out.
         test_metrics: as `metrics_beside_map` names them.
+        preprocessing: what the classifier takes: `image_size` (pixels of a side), `channels` (1 gray, 3 RGB), and
+            `mean` and `std` of pixels in [0, 1]; of given features their number, `features`.
+        num_images: of each split.
     """
 
     classes: tuple[str, ...]
     best_epoch: int
-    best_val_map: float
-    test_map: float
+    best_val_map: float | None
+    test_map: float | None
     test_ap_C: tuple[float | None, ...]
     test_metrics: dict[str, float | None]
+    preprocessing: dict[str, Any]
+    num_images: dict[str, int]
 
 
 class TrialTraining:
@@ -120,7 +126,7 @@ class TrialTraining:
         self.peers = peers
         self.keep_best = keep_best
         self.epoch = 0
-        self.best_val_map = -1.0
+        self.best_val_map: float | None = None
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] | None = None
         self._phase: Phase | None = None
@@ -131,8 +137,7 @@ class TrialTraining:
         self._labels_NC = (
             self._truth_NC if trains_on_truth else torch.from_numpy(data.train.observed_MC).to(self.device)
         )
-        on_gpu = self.device.type == "cuda"
-        self._bf16 = config.training.precision == "bf16" or (config.training.precision == "auto" and on_gpu)
+        self._bf16 = uses_bf16(config.training.precision, self.device)
 
     def run_epoch(self) -> EpochResult:
         """Train for one epoch over all training images, then validate.
@@ -151,12 +156,13 @@ class TrialTraining:
                 f"the scores are not finite in epoch {epoch}: the trial diverged; lower the learning rate"
             )
         self.epoch = epoch
-        map_true, ap_true_C = _map_and_ap(scores_MC, self.data.validation.truth_MC)
+        map_true, ap_true_C = map_and_ap(scores_MC, self.data.validation.truth_MC)
         observed_MC = np.where(self.data.validation.observed_MC > 0, 1, -1).astype(np.int8)
-        map_observed, ap_observed_C = _map_and_ap(scores_MC, observed_MC)
+        map_observed, ap_observed_C = map_and_ap(scores_MC, observed_MC)
         judged_by_truth = self.config.data.validation.labels == "clean"
         val_map = map_true if judged_by_truth else map_observed
-        if val_map > self.best_val_map:
+        # Without validation images every epoch is better than the one before.
+        if val_map is None or self.best_val_map is None or val_map > self.best_val_map:
             self.best_val_map, self.best_epoch = val_map, epoch
             if self.keep_best:
                 self.best_weights = {k: v.detach().clone() for k, v in self.classifier.state_dict().items()}
@@ -183,7 +189,7 @@ class TrialTraining:
         last = {k: v.detach().clone() for k, v in self.classifier.state_dict().items()}
         self.classifier.load_state_dict(self.best_weights)
         scores_MC = self._scores(self.data.test)
-        test_map, ap_C = _map_and_ap(scores_MC, self.data.test.truth_MC)
+        test_map, ap_C = map_and_ap(scores_MC, self.data.test.truth_MC)
         self.classifier.load_state_dict(last)
         return TestResult(
             classes=self.data.classes,
@@ -192,7 +198,21 @@ class TrialTraining:
             test_map=test_map,
             test_ap_C=ap_C,
             test_metrics=metrics_beside_map(scores_MC.cpu(), torch.from_numpy(self.data.test.truth_MC)),
+            preprocessing=self._preprocessing(),
+            num_images={name: len(getattr(self.data, name)) for name in ("train", "validation", "test")},
         )
+
+    def _preprocessing(self) -> dict[str, Any]:
+        if self.data.features_are_given:
+            assert isinstance(self.classifier, LinearClassifier)
+            return {"features": self.classifier.head.in_features}
+        mean, std = normalization_of(self.config.model.weights)
+        return {
+            "image_size": self.data.image_size,
+            "channels": self.data.num_channels,
+            "mean": list(mean),
+            "std": list(std),
+        }
 
     def best_weights_safetensors(self) -> bytes:
         """The best epoch's weights in the safetensors format, those of a frozen backbone included."""
@@ -230,7 +250,7 @@ class TrialTraining:
         self.best_epoch = state["best_epoch"]
         self.best_weights = state["best_weights"]
 
-    def take_over(self, state: dict[str, Any], *, best_val_map: float, best_epoch: int) -> None:
+    def take_over(self, state: dict[str, Any], *, best_val_map: float | None, best_epoch: int) -> None:
         """Go on from where another trial's `state_dict()` was taken, with the numbers of this one's own config.
 
         Args:
@@ -369,15 +389,14 @@ class TrialTraining:
     @torch.inference_mode()
     def _scores(self, split: LabelledImages) -> Tensor:
         """Logits (M, C) in float32 of all images of a split, on every rank."""
-        self.phase.evaluated.eval()
+        if len(split) == 0:
+            return torch.zeros(0, len(self.data.classes), device=self.device)
         size = self.peers.size
         share = torch.arange(self.peers.rank, self.peers.rank + size * -(-len(split) // size), size) % len(split)
-        batch_size = max(SMALLEST_EVALUATION_BATCH, self.config.training.batch_size)
-        parts = []
-        for inputs in self._inputs(split).batches(torch.split(share, batch_size)):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-                parts.append(self.phase.evaluated(inputs).float())
-        by_rank_RmC = self.peers.gather(torch.cat(parts)).view(size, len(share), -1)
+        batch_size = max(SMALLEST_BATCH, self.config.training.batch_size)
+        inputs = self._inputs(split).batches(torch.split(share, batch_size))
+        scores_mC = logits_of(self.phase.evaluated, inputs, bf16=self._bf16)
+        by_rank_RmC = self.peers.gather(scores_mC).view(size, len(share), -1)
         return by_rank_RmC.transpose(0, 1).flatten(0, 1)[: len(split)]
 
 
@@ -449,12 +468,3 @@ def order_of_epoch(num_images: int, *, seed: int, epoch: int) -> tuple[Tensor, T
 def seed_of(*parts: int) -> int:
     """A seed that depends on all of these."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _map_and_ap(
-    scores_MC: Tensor, labels_MC: np.ndarray[Any, np.dtype[np.int8]]
-) -> tuple[float, tuple[float | None, ...]]:
-    """MAP and AP per class, in percent."""
-    ap_C = average_precision_C(scores_MC, torch.tensor(labels_MC, device=scores_MC.device))
-    per_class = tuple(None if np.isnan(ap) else 100 * ap for ap in ap_C.tolist())
-    return 100 * mean_average_precision(ap_C), per_class

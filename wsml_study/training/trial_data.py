@@ -99,6 +99,12 @@ class TrialData:
         return int(self.train.images_NcHW.shape[1])
 
     @property
+    def image_size(self) -> int:
+        """Pixels of a side."""
+        assert self.train.images_NcHW is not None
+        return int(self.train.images_NcHW.shape[2])
+
+    @property
     def features_are_given(self) -> bool:
         """Whether there are features in place of images."""
         return self.train.features_ND is not None
@@ -129,7 +135,9 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
     )
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
-    train_rows, validation_rows = train_and_validation_rows(dataset, data.validation.fraction, data.validation.seed)
+    train_rows, validation_rows = train_and_validation_rows(
+        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+    )
 
     def part_of_train(rows_M: npt.NDArray[np.int64]) -> LabelledImages:
         return LabelledImages(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 from wsml_study.errors import ResultsError
 from wsml_study.study.spec import EarlyStopping, IntRange, Parameter, Sampler, Study
@@ -10,41 +11,84 @@ from wsml_study.tuning.ledger import Listener
 from wsml_study.tuning.run import Outcome, run_study
 
 MOST_SEEDS = 1000
+LONGEST_NAME = 100
+ON_BOTH = "-trainval"
+"""What is added to the name of a training that holds no image out."""
+
+TrainOn = Literal["train", "train+validation"]
 
 
-def final_training(
-    config: Study, listener: Listener, *, num_seeds: int, restart: bool = False, address: str | None = None
-) -> Outcome:
-    """Train to the last epoch with the config's seed and those that follow it.
+def final_training(study: Study, listener: Listener, *, restart: bool = False, address: str | None = None) -> Outcome:
+    """Train a config with several seeds.
 
     A training that was interrupted goes on; more seeds than before add to those that are done.
 
     Args:
-        config: a config with nothing left to search; its `storage` receives the folder `name`, and that one a
-            folder `seed_<n>` per model.
+        study: what `over_seeds` made of the config; its `storage` receives the folder `name`, and that one a folder
+            `seed_<n>` per model.
         listener: follows the training.
-        num_seeds: how many seeds, at most 1,000.
         restart: set earlier models aside.
         address: of a Ray cluster; None starts a local one.
 
     Raises:
-        ResultsError: the config still has something to search.
-        DataError, ResourcesError: as `run_study`.
+        ResultsError, DataError, ResourcesError: as `run_study`.
+    """
+    folder = Path(study.storage) / study.name
+    return run_study(study, listener, restart=restart, address=address, model_folder=folder)
+
+
+def over_seeds(config: Study, *, num_seeds: int, on: TrainOn | None = None) -> Study:
+    """The study that trains a config with several seeds.
+
+    Args:
+        config: with nothing left to search.
+        num_seeds: how many.
+        on: `train` chooses the best epoch by the images held out; `train+validation` trains on these as well, and ends
+            after the epoch that was best in the search, or after all epochs where the config does not know it. Its name
+            ends in `-trainval`. None is what the config says.
+
+    Raises:
+        ResultsError: the config has something to search, its name leaves no room, or its storage is no folder.
     """
     if config.search:
         raise ResultsError(
             f"{config.name}: this is a study with {len(config.search)} searched keys, not a config; run it with "
             f"`wsml-study run` and export its best trials with `wsml-study export`"
         )
+    if "://" in config.storage:
+        raise ResultsError(f"{config.storage}: models go into a folder, which all machines see; name one with -o")
     first = config.training.seed
-    seeds = IntRange(low=first, high=first + MOST_SEEDS - 1)
-    study = config.model_copy(
-        update={
-            "search": {"training.seed": Parameter(int=seeds)},
-            "sampler": Sampler(name="grid"),
-            "early_stopping": EarlyStopping(name="none"),
-            "trials": num_seeds,
-        }
-    )
-    folder = Path(config.storage) / config.name
-    return run_study(study, listener, num_trials=num_seeds, restart=restart, address=address, model_folder=folder)
+    changes: dict[str, Any] = {
+        "search": {"training.seed": Parameter(int=IntRange(low=first, high=first + MOST_SEEDS - 1))},
+        "sampler": Sampler(name="grid"),
+        "early_stopping": EarlyStopping(name="none"),
+        "trials": num_seeds,
+    }
+    if on == "train+validation" and config.data.holds_out:
+        changes |= _on_both(config)
+    if on == "train" and not config.data.holds_out:
+        changes |= _on_train(config)
+    return config.model_copy(update=changes)
+
+
+def _on_both(config: Study) -> dict[str, Any]:
+    name = f"{config.name}{ON_BOTH}"
+    if len(name) > LONGEST_NAME:
+        raise ResultsError(
+            f"{name}: expected a name of at most {LONGEST_NAME} characters; give the config a shorter `name`"
+        )
+    best = None if config.provenance is None else config.provenance.best_epoch
+    last = best if config.objective.metric == "best_val_map" else None
+    return {
+        "name": name,
+        "data": config.data.model_copy(update={"train_on": "train+validation"}),
+        "training": config.training.model_copy(update={"stop_after_epoch": last or config.training.stop_after_epoch}),
+    }
+
+
+def _on_train(config: Study) -> dict[str, Any]:
+    return {
+        "name": config.name.removesuffix(ON_BOTH),
+        "data": config.data.model_copy(update={"train_on": None}),
+        "training": config.training.model_copy(update={"stop_after_epoch": None}),
+    }

@@ -13,6 +13,7 @@ from ray import tune
 from ray.tune import TuneError
 from ray.tune.schedulers import TrialScheduler
 
+from wsml_study.errors import ResultsError
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
 from wsml_study.results.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.results.tables import damaged_tables, write_tables
@@ -106,11 +107,17 @@ def run_study(
         open_trial: makes a trial in a worker process.
 
     Raises:
-        ResultsError: the folder belongs to a different study, another run holds it, or it cannot be written.
+        ResultsError: the folder belongs to a different study, another run holds it, or it cannot be written; or a
+            search is to go without validation images.
         DataError: images or labels are missing or malformed.
         TrainingError: a backbone or its weights cannot be had.
         ResourcesError: the cluster is too small for one trial, or not there.
     """
+    if model_folder is None and not study.data.holds_out:
+        raise ResultsError(
+            f"{study.name}: data.train_on is train+validation, so no image is left to judge a trial by; train the "
+            f"config with `wsml-study train`"
+        )
     storage = open_storage(study.storage, study.name)
     if restart:
         set_aside(storage, listener.on_notice)
@@ -326,6 +333,7 @@ class _Run:
             alone=alone,
             tested=task.tested,
             model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
+            provenance=self.study.provenance,
             open_trial=task.open_trial,
         )
 

@@ -69,11 +69,11 @@ class OptunaSearcher(TrialSource):
         metric = self._study.objective.metric
         for epoch, reported in history.values_by_epoch(metric).items():
             trial.report(reported, epoch)
-        value = history.value(metric) if state is TrialState.COMPLETE else None
+        optuna_state, value = _told(state, history.value(metric))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._optuna.sampler = self._sampler(number)
-            self._optuna.tell(trial, value, state=OPTUNA_STATES[state])
+            self._optuna.tell(trial, value, state=optuna_state)
 
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What the sampler has noted about a trial, to be kept in the log."""
@@ -101,11 +101,12 @@ class OptunaSearcher(TrialSource):
     def _as_optuna(self, trial: TrialHistory) -> optuna.trial.FrozenTrial:
         metric = self._study.objective.metric
         distributions: dict[str, BaseDistribution] = self._space.distributions(trial.values)
+        state, value = _told(trial.state, trial.value(metric))
         return optuna.trial.create_trial(
-            state=OPTUNA_STATES[trial.state],
+            state=state,
             params=trial.values,
             distributions=distributions,
-            value=trial.value(metric) if trial.state is TrialState.COMPLETE else None,
+            value=value,
             # Optuna is told of epochs when a trial ends: one that was cut short has reported nothing yet.
             intermediate_values={} if trial.state is TrialState.RUNNING else trial.values_by_epoch(metric),
             system_attrs=trial.sampler_state,
@@ -122,6 +123,13 @@ def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | Non
     if result is None or not result.get("done") or "out_of_memory" in result:
         return None
     return TrialState.COMPLETE if result["complete"] else TrialState.STOPPED
+
+
+def _told(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:
+    """What Optuna is told of a trial. It completes no trial without a value, which final training may not have."""
+    if state is not TrialState.COMPLETE:
+        return OPTUNA_STATES[state], None
+    return (OptunaState.FAIL, None) if value is None else (OptunaState.COMPLETE, value)
 
 
 def sampler_of(sampler: Sampler, *, number: int, several_at_once: bool) -> BaseSampler:

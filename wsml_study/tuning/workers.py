@@ -22,7 +22,7 @@ from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from wsml_study.errors import TrainingError
 from wsml_study.results.model_folder import write_model_folder
-from wsml_study.study.spec import TrialConfig
+from wsml_study.study.spec import Provenance, TrialConfig
 from wsml_study.tuning.mailbox import Mailbox
 from wsml_study.tuning.worker_group import WorkerGroup, Workers
 from wsml_study.tuning.worker_loop import OpenTrial, serve
@@ -49,6 +49,7 @@ class WorkerSettings:
         checkpoint_interval_epochs: a trial is also saved after every so many epochs; None for no such need.
         alone: no other trial shares a machine's CPUs, or a GPU, with this one; running out of memory is then final.
         model_folder: where final training writes a folder per seed; None elsewhere.
+        provenance: where the config of final training comes from.
         open_trial: makes the trial in the worker process.
     """
 
@@ -62,6 +63,7 @@ class WorkerSettings:
     checkpoint_interval_epochs: int | None
     alone: bool
     model_folder: str | None
+    provenance: Provenance | None
     open_trial: OpenTrial
 
 
@@ -102,7 +104,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             self._group.join(timeout=GROUP_END_S)
             self._group_is_lost = True
             return {"error" if self._settings.alone else "out_of_memory": str(error), DONE: True}
-        done = result["epoch"] >= self._trial_config.training.total_epochs
+        done = result["epoch"] >= self._trial_config.training.last_epoch
         value = result["best_val_map" if self._trial_config.objective.metric == "best_val_map" else "val_map"]
         report = self._notices() | {
             "epoch": result["epoch"],
@@ -198,7 +200,12 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         model_folder = Path(self._settings.model_folder)
         folder = model_folder / f"seed_{self._trial_config.training.seed}"
         write_model_folder(
-            folder, name=model_folder.name, config=self._trial_config, metrics=metrics, weights=ray.get(weights)
+            folder,
+            name=model_folder.name,
+            config=self._trial_config,
+            provenance=self._settings.provenance,
+            metrics=metrics,
+            weights=ray.get(weights),
         )
         return {**metrics, "model": str(folder)}
 

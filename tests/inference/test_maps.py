@@ -1,0 +1,78 @@
+"""Pictures of activation maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.inference.models import digits_config, train_model
+from wsml_study.errors import DataError, ResultsError
+from wsml_study.inference.map_picture import MARGIN, TILE, overlaid
+from wsml_study.inference.maps import draw_maps
+
+GRAY = Image.new("RGB", (40, 20), (100, 100, 100))
+
+
+def test_color_lies_where_the_activation_is() -> None:
+    map_hw = np.zeros((2, 4), np.float32)
+    map_hw[0, 3] = 1.0
+    red, _, blue = np.asarray(overlaid(GRAY, map_hw)).astype(int).transpose(2, 0, 1)
+    assert red[2, 37] > 170 > 60 > blue[2, 37]
+    assert (red[15, :20], blue[15, :20]) == (pytest.approx(100), pytest.approx(100)), "the least is clear"
+
+
+def test_only_the_course_of_a_map_counts() -> None:
+    map_hw = np.random.RandomState(0).rand(3, 5).astype(np.float32)
+    one, other = (np.asarray(overlaid(GRAY, m)).astype(int) for m in (map_hw, 8 * map_hw - 40))
+    assert np.abs(one - other).max() <= 1
+    assert np.array_equal(np.asarray(overlaid(GRAY, np.full((3, 5), 7, np.float32))), np.asarray(GRAY))
+
+
+def test_a_sheet_has_a_row_per_class_and_a_column_per_model(model_folder: Path, scenes: Path, tmp_path: Path) -> None:
+    """test-0003 shows two digits; of a file nobody says what it shows."""
+    draw_maps([str(model_folder)] * 2 + ["test-0003"], tmp_path / "one.png")
+    draw_maps([str(model_folder), str(scenes / "00s" / "003.png")], tmp_path / "two.png")
+    one, two = (Image.open(tmp_path / name) for name in ("one.png", "two.png"))
+    assert one.width == MARGIN + 3 * (TILE + MARGIN)
+    assert two.width == MARGIN + 2 * (TILE + MARGIN)
+    assert one.height - two.height >= TILE
+    left = np.asarray(one)[:, MARGIN : MARGIN + TILE]
+    right = np.asarray(two)[:, MARGIN : MARGIN + TILE]
+    assert np.array_equal(left[80:250], right[80:250]), "the same scene, enlarged alike"
+
+
+def test_classes_can_be_asked_for(model_folder: Path, tmp_path: Path) -> None:
+    draw_maps([str(model_folder), "test-0003"], tmp_path / "three.png", classes=["one", "two", "three"])
+    draw_maps([str(model_folder), "test-0003"], tmp_path / "one.png", classes=["one"])
+    heights = [Image.open(tmp_path / name).height for name in ("three.png", "one.png")]
+    assert heights[0] - heights[1] > 2 * TILE
+    with pytest.raises(DataError, match="no model knows the class cat; they know eight, five"):
+        draw_maps([str(model_folder), "test-0003"], tmp_path / "x.png", classes=["one", "cat"])
+
+
+def test_what_cannot_be_drawn_is_named(model_folder: Path, tmp_path: Path) -> None:
+    model = str(model_folder)
+    with pytest.raises(DataError, match="got 1 folders and 0 other names"):
+        draw_maps([model], tmp_path / "x.png")
+    with pytest.raises(DataError, match=r"no such image in digit_scenes, whose images are called test-0000, test-0001"):
+        draw_maps([model, "test-9999"], tmp_path / "x.png")
+    (tmp_path / "broken.jpg").write_text("none")
+    with pytest.raises(DataError, match="not an image of a known format"):
+        draw_maps([model, str(tmp_path / "broken.jpg")], tmp_path / "x.png")
+    with pytest.raises(ResultsError, match=r"ends in .png"):
+        draw_maps([model, "test-0003"], tmp_path / "x.jpg")
+    (tmp_path / "x.png").write_text("mine")
+    with pytest.raises(ResultsError, match="exists; name another file"):
+        draw_maps([model, "test-0003"], tmp_path / "x.png")
+    with pytest.raises(ResultsError, match="is no whole model"):
+        draw_maps([str(tmp_path), "test-0003"], tmp_path / "y.png")
+
+
+def test_a_boosted_head_has_maps_too(tmp_path: Path) -> None:
+    config = digits_config(epochs=1, batch_size=300)
+    config = config.model_copy(update={"model": config.model.model_copy(update={"head": "boostlu"})})
+    folder = train_model(tmp_path, config)
+    assert draw_maps([str(folder), "test-0003"], tmp_path / "x.png").is_file()

@@ -1,0 +1,31 @@
+"""The dataset that a config names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wsml_study.data.dataset import Dataset, GivenFeatures, ImageSource, LabelFiles, Split, read_dataset
+from wsml_study.errors import DataError
+from wsml_study.study.spec import Data
+
+
+def dataset_of(data: Data, root: str | Path | None) -> Dataset:
+    """Classes, labels and image names.
+
+    Args:
+        data: of a config.
+        root: where the data lies, instead of what the config says.
+
+    Raises:
+        DataError: a file is missing or malformed, or there are features in place of images.
+    """
+    if data.features is not None:
+        raise DataError(f"{data.dataset.value}: these are features, and the model takes images")
+    labels = None if data.labels is None else LabelFiles(**data.labels.model_dump())
+    return read_dataset(data.dataset, root=root or data.root, labels=labels)
+
+
+def images_of(split: Split) -> ImageSource:
+    """The images of a split of such a dataset."""
+    assert not isinstance(split.images, GivenFeatures), "refused before"
+    return split.images

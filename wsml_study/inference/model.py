@@ -1,0 +1,176 @@
+"""A trained model, loaded from its folder and asked about images.
+
+Shapes: N images, B of a batch, C classes, c channels, H = W pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+
+from wsml_study.data.problem_list import data_error
+from wsml_study.errors import ResourcesError, ResultsError
+from wsml_study.inference.pictures import Picture, check_pixels, open_any, read_batches
+from wsml_study.results.model_folder import (
+    CLASSES_FILE,
+    CONFIG_FILE,
+    PREPROCESSING_FILE,
+    WEIGHTS_FILE,
+    check_model_folder,
+)
+from wsml_study.study.reading import read_study
+from wsml_study.study.spec import Study
+from wsml_study.training.classifier import Classifier
+from wsml_study.training.scoring import SMALLEST_BATCH, logits_of, uses_bf16
+
+
+class TrainedModel:
+    """What `wsml-study train` made, ready to be asked.
+
+    Attributes:
+        folder: where it was loaded from.
+        study: the config that trained it.
+        classes: C names, in the order of every row of probabilities.
+        image_size: pixels of a side that images are resized to.
+        channels: 1 for gray images, 3 for RGB.
+        classifier: from images as stored to logits, in evaluation mode.
+        device: where it computes.
+    """
+
+    def __init__(self, folder: Path, *, device: torch.device) -> None:
+        """Build the network and load its weights; callers use `load_model`.
+
+        Raises:
+            ResultsError: a file of the folder is damaged, the weights do not fit the config, or the model takes no
+                images.
+        """
+        self.folder, self.device = folder, device
+        self.study: Study = read_study(folder / CONFIG_FILE)
+        self.classes: tuple[str, ...] = tuple(_read_json(folder / CLASSES_FILE))
+        taken = _read_json(folder / PREPROCESSING_FILE)
+        if "features" in taken:
+            raise ResultsError(
+                f"{folder}: this model takes {taken['features']:,} given features and not images; its weights are one "
+                f"linear layer, and the mean and deviation of each feature"
+            )
+        self.image_size, self.channels = int(taken["image_size"]), int(taken["channels"])
+        model = self.study.model
+        self.classifier = Classifier(
+            model.backbone,
+            num_classes=len(self.classes),
+            num_channels=self.channels,
+            weights=model.weights,
+            head=model.head,
+            fetch_weights=False,
+        )
+        try:
+            self.classifier.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_FILE))
+        except (SafetensorError, RuntimeError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ResultsError(
+                f"{folder / WEIGHTS_FILE}: these are not the weights of the {CONFIG_FILE} beside it: {reason}"
+            ) from error
+        self.classifier.to(device).eval()
+
+    @property
+    def name(self) -> str:
+        """The training and the seed."""
+        return f"{self.study.name}, seed {self.study.training.seed}"
+
+    @property
+    def batch_size(self) -> int:
+        """Images at once, as the test at the end of its training had them."""
+        return max(SMALLEST_BATCH, self.study.training.batch_size)
+
+    def predict(self, images: Sequence[Picture], *, batch_size: int | None = None) -> npt.NDArray[np.float64]:
+        """Probabilities (N, C) of the classes in each image, in the order of `classes`.
+
+        Args:
+            images: files, Pillow images, or arrays of pixels, uint8 (H, W) or (H, W, 3), of any size.
+            batch_size: images at once; `self.batch_size` by default.
+
+        Raises:
+            DataError: images cannot be read; the message lists them.
+            ValueError: an array is of another kind, or a single image came instead of a list.
+        """
+        if isinstance(images, str | Path | Image.Image):
+            raise ValueError(f"expected a list of images, got one {type(images).__name__}; put it in a list")
+        for image in images:
+            if isinstance(image, np.ndarray):
+                check_pixels(image)
+        batches = read_batches(
+            lambda row: open_any(images[row]),
+            len(images),
+            size=self.image_size,
+            channels=self.channels,
+            batch_size=batch_size or self.batch_size,
+        )
+        parts = [np.empty((0, len(self.classes)))]
+        unreadable = []
+        for batch in batches:
+            parts.append(self.probabilities(batch.images_BcHW))
+            unreadable += [f"{_called(images[row], row)}: {reason}" for row, reason in batch.unreadable]
+        if unreadable:
+            raise data_error("images", unreadable, remedy="leave these images out")
+        return np.concatenate(parts)
+
+    def probabilities(self, images_BcHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """Probabilities (B, C) of images as stored, uint8 (B, c, H, W); they rank as the logits do.
+
+        In double precision: in single precision unequal logits above 16 have one probability, which is 1.
+        """
+        if len(images_BcHW) == 0:
+            return np.empty((0, len(self.classes)))
+        return self.logits([images_BcHW]).double().sigmoid().cpu().numpy()
+
+    def logits(self, batches: Iterable[npt.NDArray[np.uint8]]) -> Tensor:
+        """Logits (N, C), float32 on the model's device, of batches of images as stored."""
+        on_device = (torch.from_numpy(images_BcHW).to(self.device, non_blocking=True) for images_BcHW in batches)
+        return logits_of(self.classifier, on_device, bf16=uses_bf16(self.study.training.precision, self.device))
+
+
+def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
+    """Load a model that `wsml-study train` has written.
+
+    Args:
+        path: a model's folder, `models/<config>/seed_<n>`.
+        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+
+    Raises:
+        ResultsError: there is no whole model in the folder.
+        ResourcesError: there is no such device.
+    """
+    folder = Path(path)
+    check_model_folder(folder)
+    return TrainedModel(folder, device=_device(device))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise ResourcesError(f"device: expected auto, cpu or cuda, got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ResourcesError("device: there is no CUDA GPU that torch can use here; take cpu or auto")
+    return torch.device(name)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: cannot be read ({error}); train the model again") from error
+
+
+def _called(picture: Picture, row: int) -> str:
+    return str(picture) if isinstance(picture, str | Path) else f"image {row}"

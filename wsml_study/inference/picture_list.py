@@ -1,0 +1,68 @@
+"""Which images to predict: those of a folder, of a list, or of a table's first column."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from wsml_study.data.table import image_column
+from wsml_study.data.text_lines import numbered_lines
+from wsml_study.errors import DataError
+
+TABLES = (".csv", ".tsv", ".parquet")
+CLASS_NUMBERS = re.compile(r",[\s\d]*$")
+"""What `evaluate` reads from the lines of a list, and `predict` has no use for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureList:
+    """Image files.
+
+    Attributes:
+        root: what the names are relative to.
+        names: of the files, as the list has them.
+        num_others: files of a folder that are left out, since their suffix is none of an image.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    num_others: int = 0
+
+
+def list_pictures(source: Path, root: Path | None) -> PictureList:
+    """Images of a folder and the folders below it, sorted by name, or of a list or table, in its order.
+
+    Args:
+        source: a folder; a .csv, .tsv or .parquet table, whose first column names the images; or any other text file,
+            which names one a line.
+        root: what the names of a list are relative to; its own folder if None.
+
+    Raises:
+        DataError: there is nothing there, or no image in it.
+    """
+    if source.is_dir():
+        found = _in_folder(source)
+    elif not source.exists():
+        raise DataError(f"{source}: there is no such folder or list of images")
+    else:
+        names = image_column(source) if source.suffix in TABLES else _lines(source)
+        found = PictureList(root=root or source.parent, names=tuple(names))
+    if not found.names:
+        others = f"; {found.num_others:,} files have other suffixes" if found.num_others else ""
+        raise DataError(f"{source}: expected images, found none{others}")
+    return found
+
+
+def _in_folder(folder: Path) -> PictureList:
+    suffixes = Image.registered_extensions()
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    names = tuple(str(path) for path in files if path.suffix.lower() in suffixes)
+    return PictureList(root=folder, names=names, num_others=len(files) - len(names))
+
+
+def _lines(file: Path) -> list[str]:
+    lines = numbered_lines(file, remedy="name a folder, or a list of images, one a line")
+    return [CLASS_NUMBERS.sub("", line).strip() for _, line in lines]

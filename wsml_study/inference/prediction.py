@@ -1,0 +1,196 @@
+"""Probabilities of a model for many images, into a table.
+
+Shapes: B images of a batch, C classes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from wsml_study.data.dataset import ImageFiles
+from wsml_study.data.image_store import picture_opener
+from wsml_study.errors import DataError, ResultsError
+from wsml_study.inference.model import load_model
+from wsml_study.inference.picture_list import list_pictures
+from wsml_study.inference.pictures import PixelBatch, read_batches
+from wsml_study.results.files import write_whole
+
+ENTRIES_PER_GROUP = 2**20
+"""Probabilities of a row group of Parquet, at least."""
+
+MOST_SHOWN = 10
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many images are done, and of how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a prediction left behind.
+
+    Attributes:
+        path: the table, a row per readable image: `image`, and a column per class.
+        num_images: rows.
+        num_others: files of the folder that are no images by their suffix.
+        unreadable: images without a row, and why.
+        unreadable_path: a table of these; None where there are none.
+    """
+
+    path: Path
+    num_images: int
+    num_others: int
+    unreadable: tuple[tuple[str, str], ...]
+    unreadable_path: Path | None
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        lines = [f"{self.path}: {self.num_images:,} images"]
+        if self.num_others:
+            lines.append(f"{self.num_others:,} other files of the folder have no suffix of an image and were left out")
+        if self.unreadable:
+            lines.append(
+                f"{len(self.unreadable):,} images could not be read; they are listed in {self.unreadable_path}"
+            )
+            lines += [f"  {name}: {reason}" for name, reason in self.unreadable[:MOST_SHOWN]]
+            left_out = len(self.unreadable) - MOST_SHOWN
+            lines += [f"  ... and {left_out:,} more"] if left_out > 0 else []
+        return lines
+
+
+def predict_images(
+    model_folder: Path,
+    images: Path,
+    output: Path,
+    *,
+    root: Path | None = None,
+    batch_size: int | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    progress: Progress,
+) -> Predictions:
+    """Write the probabilities of every readable image into a table, whole or not at all.
+
+    Args:
+        model_folder: of the model to ask.
+        images, root: as `list_pictures`.
+        output: a .parquet or .csv file.
+        batch_size: images at once; the model's own by default.
+        overwrite: replace an earlier table.
+        device: as `load_model`.
+        progress: told how far the work has got.
+
+    Raises:
+        ResultsError: there is no model, or the file is of another kind, exists, or cannot be written.
+        DataError: there is no image, or none can be read.
+    """
+    unreadable_path = output.with_name(f"{output.stem}.unreadable.csv")
+    _check_output(output, unreadable_path, overwrite=overwrite)
+    pictures = list_pictures(images, root)
+    model = load_model(model_folder, device=device)
+    batches = read_batches(
+        picture_opener(ImageFiles(folder=pictures.root, names=pictures.names)),
+        len(pictures.names),
+        size=model.image_size,
+        channels=model.channels,
+        batch_size=batch_size or model.batch_size,
+    )
+    unreadable: list[tuple[str, str]] = []
+    with _table_writer(output, model.classes) as write:
+        for batch in _counted(batches, len(pictures.names), progress):
+            write([pictures.names[row] for row in batch.rows], model.probabilities(batch.images_BcHW))
+            unreadable += [(pictures.names[row], reason) for row, reason in batch.unreadable]
+        if len(unreadable) == len(pictures.names):
+            name, reason = unreadable[0]
+            raise DataError(
+                f"{pictures.root}: none of {len(unreadable):,} images can be read; the first is {name}: {reason}"
+            )
+    if unreadable:
+        write_whole(unreadable_path, _csv([("image", "reason"), *unreadable]))
+    else:
+        unreadable_path.unlink(missing_ok=True)
+    return Predictions(
+        path=output,
+        num_images=len(pictures.names) - len(unreadable),
+        num_others=pictures.num_others,
+        unreadable=tuple(unreadable),
+        unreadable_path=unreadable_path if unreadable else None,
+    )
+
+
+def _check_output(output: Path, unreadable_path: Path, *, overwrite: bool) -> None:
+    if output.suffix not in (".parquet", ".csv"):
+        raise ResultsError(f"{output}: expected a file that ends in .parquet or .csv")
+    for path in (output, unreadable_path):
+        if path.exists() and not overwrite:
+            raise ResultsError(f"{path} exists; name another file, or replace it with --overwrite")
+
+
+def _counted(batches: Iterator[PixelBatch], total: int, progress: Progress) -> Iterator[PixelBatch]:
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch.rows) + len(batch.unreadable)
+        progress(done, total)
+
+
+WriteRows: TypeAlias = Callable[[list[str], npt.NDArray[np.float64]], None]
+
+
+@contextmanager
+def _table_writer(output: Path, classes: tuple[str, ...]) -> Iterator[WriteRows]:
+    """A function that adds rows; the file appears once the block has ended well."""
+    image = "image"
+    while image in classes:
+        image += "_file"
+    fields = [pa.field(image, pa.string(), nullable=False)]
+    fields += [pa.field(name, pa.float64(), nullable=False, metadata={"unit": "probability"}) for name in classes]
+    schema = pa.schema(fields, metadata={"wsml_study.table": "predictions", "wsml_study.version": "1"})
+    temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex}.tmp")
+    waiting: list[pa.RecordBatch] = []
+
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with _open_writer(temporary, schema, output.suffix) as writer:
+
+            def flush() -> None:
+                writer.write_table(pa.Table.from_batches(waiting, schema))
+                waiting.clear()
+
+            def write(names: list[str], probabilities_BC: npt.NDArray[np.float64]) -> None:
+                columns = [pa.array(names), *(pa.array(column_B) for column_B in probabilities_BC.T)]
+                waiting.append(pa.record_batch(columns, schema=schema))
+                if sum(batch.num_rows for batch in waiting) * len(classes) >= ENTRIES_PER_GROUP:
+                    flush()
+
+            yield write
+            flush()
+        temporary.replace(output)
+    except OSError as error:
+        raise ResultsError(f"{output}: {error.strerror or error}; make room or name another file") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _open_writer(path: Path, schema: pa.Schema, suffix: str) -> pq.ParquetWriter | pyarrow.csv.CSVWriter:
+    if suffix == ".csv":
+        return pyarrow.csv.CSVWriter(path, schema)
+    return pq.ParquetWriter(path, schema, compression="zstd")
+
+
+def _csv(rows: list[tuple[str, str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,21 @@
+"""Parts of a study in words."""
+
+from __future__ import annotations
+
+from wsml_study.study.spec import Observe
+
+
+def observation(observe: Observe) -> str:
+    """What is hidden of the training labels, in words."""
+    drawn = f"drawn with seed {observe.seed}"
+    if observe.share is not None:
+        return f"seen of the training labels: {observe.share:.1%}, {drawn}"
+    if observe.share_per_class is not None:
+        return f"seen of the training labels: {observe.share_per_class:.1%} of those of each class, {drawn}"
+    if (observe.positives, observe.negatives) == ("all", "all"):
+        return "seen of the training labels: all that there are"
+    bias = "" if observe.bias is None else f", odds of a class's frequency to the power {observe.bias:g}"
+    return (
+        f"seen of the training labels: {observe.positives} positive and {observe.negatives} negative per image, "
+        f"{drawn}{bias}"
+    )

@@ -1,0 +1,48 @@
+"""Logits of what is looked at and not learnt from: validation, tests, predictions.
+
+Shapes: B images of a batch, M images in all, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from wsml_study.training.average_precision import average_precision_C, mean_average_precision
+
+SMALLEST_BATCH = 64
+"""Images at once, at least: nothing has to be kept for gradients."""
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether a network of `training.precision` computes in bf16 on a device."""
+    return precision == "bf16" or (precision == "auto" and device.type == "cuda")
+
+
+@torch.inference_mode()
+def logits_of(network: nn.Module, batches: Iterable[Tensor], *, bf16: bool) -> Tensor:
+    """Logits (M, C) in float32, on the device of the batches.
+
+    Args:
+        network: left in evaluation mode.
+        batches: what it takes, on its device, one batch at least. What shares a batch can change the last digits.
+        bf16: compute in bf16.
+    """
+    network.eval()
+    parts = []
+    for inputs in batches:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
+            parts.append(network(inputs).float())
+    return torch.cat(parts)
+
+
+def map_and_ap(scores_MC: Tensor, labels_MC: npt.NDArray[np.int8]) -> tuple[float | None, tuple[float | None, ...]]:
+    """mAP and AP per class, in percent; None where no image is annotated."""
+    ap_C = average_precision_C(scores_MC, torch.tensor(labels_MC, device=scores_MC.device))
+    per_class = tuple(None if np.isnan(ap) else 100 * ap for ap in ap_C.tolist())
+    mean = 100 * mean_average_precision(ap_C)
+    return None if np.isnan(mean) else mean, per_class

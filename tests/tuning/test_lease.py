@@ -84,9 +84,9 @@ def test_a_driver_whose_study_was_taken_over_learns_of_it(
 ) -> None:
     monkeypatch.setattr(module, "RENEWAL_S", 0.05)
     with leased(storage, notify=print) as lease:
-        write(storage, ELSEWHERE)
         deadline = time.monotonic() + 10
         while lease.lost is None and time.monotonic() < deadline:
+            write(storage, ELSEWHERE)  # again and again, as a driver does: one time may fall into a renewal
             time.sleep(0.05)
         with pytest.raises(ResultsError, match="process 7 on elsewhere has taken this study over"):
             lease.check()

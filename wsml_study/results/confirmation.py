@@ -50,7 +50,9 @@ class Run:
         """What a trial of a confirmation showed."""
         config = TrialConfig.model_validate(trial.config)
         value = trial.value(config.objective.metric)
-        assert trial.confirms is not None and trial.test is not None and value is not None  # noqa: PT018
+        assert trial.confirms is not None
+        assert trial.test is not None
+        assert value is not None
         return cls(confirms=trial.confirms, config=config, value=value, test_map=trial.test["test_map"])
 
     @property

@@ -1,4 +1,4 @@
-"""Hosts with an sshd each, out of namespaces of this machine: their own network, processes, home and /tmp/ray.
+"""Hosts with an sshd each, out of namespaces of this machine: their own name, network, processes, home and /tmp/ray.
 
 Processes of their own matter: `ray stop` ends all Ray that it can see.
 """
@@ -82,10 +82,11 @@ def start(host: Host, folder: Path, key: Path, number: int) -> subprocess.Popen[
         run("ip", "-n", host.name, "link", "set", device, "up")
     run("ip", "-n", host.name, "route", "add", "default", "via", f"{NETWORK}.1")
     inside = (
-        f"mount --bind {host.home}/passwd /etc/passwd && mount --bind {host.home}/ray /tmp/ray && "
+        f"hostname {host.name} && mount --bind {host.home}/passwd /etc/passwd && "
+        f"mount --bind {host.home}/ray /tmp/ray && "
         f"exec $(command -v sshd || echo /usr/sbin/sshd) -D -e -f {host.home}/sshd_config"
     )
-    namespaces = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    namespaces = ["unshare", "--uts", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
     with (folder / f"{host.name}.log").open("w") as log:
         return subprocess.Popen(
             ["ip", "netns", "exec", host.name, *namespaces, "sh", "-c", inside], stdout=log, stderr=log

@@ -24,9 +24,10 @@ method: {name: LL-R, schedule: {shape: linear, rate_per_epoch: 0.01}}
 training: {epochs: 2, batch_size: 64, learning_rate: 2e-3, head_learning_rate_multiplier: 1}
 search:
   method.schedule.rate_per_epoch: {float: {low: 0.001, high: 0.1, log: true}}
-resources: {cpus_per_worker: 2}
+resources: {workers_per_trial: 2, cpus_per_worker: CPUS}
 trials: 4
 """
+"""A worker takes all CPUs of a host, so that a trial needs both."""
 
 
 def cluster_file(folder: Path, key: Path, head: str, worker: str) -> Path:
@@ -62,7 +63,7 @@ def test_a_cluster_over_ssh_runs_a_study_from_a_laptop(cli, tmp_path):
         try:
             there = ("study.yaml", "--address", f"http://127.0.0.1:{port}")
             wait_until_it_asks_for_a_token(there[-1])
-            cli.write("study.yaml", STUDY)
+            cli.write("study.yaml", STUDY.replace("CPUS", str(os.cpu_count())))
             printed = cli("submit", *there, "--storage", tmp_path / "shared", timeout=600)
             assert "cluster of 2 machines" in printed
             assert "token authentication on" in printed

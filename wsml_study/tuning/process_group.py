@@ -6,9 +6,10 @@ group. Workers find each other through their mailbox.
 
 from __future__ import annotations
 
-import ipaddress
+import fcntl
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,10 @@ import torch.distributed
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from wsml_study.methods.contract import Peers
+
+
+SIOCGIFADDR = 0x8915
+"""Linux's request for an interface's address, netdevice(7)."""
 
 
 @contextmanager
@@ -33,8 +38,10 @@ def process_group(peers: Peers, mailbox: Any, *, backend: str) -> Iterator[None]
         yield
         return
     address = ray.util.get_node_ip_address()
-    if ipaddress.ip_address(address).is_loopback:
-        os.environ.update(GLOO_SOCKET_IFNAME="lo", NCCL_SOCKET_IFNAME="lo")
+    if (interface := _interface_of(address)) is not None:
+        # Otherwise gloo asks what the host's name means, which on Debian is an address that no other machine reaches.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
     if peers.rank == 0:
         listener = socket.create_server((address, 0))
         port = listener.getsockname()[1]
@@ -49,3 +56,16 @@ def process_group(peers: Peers, mailbox: Any, *, backend: str) -> Iterator[None]
         yield
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _interface_of(address: str) -> str | None:
+    """The network interface that has an IPv4 address, None where that cannot be found out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(asking, SIOCGIFADDR, struct.pack("256s", name.encode()))
+            except OSError:  # it has none
+                continue
+            if socket.inet_ntoa(answer[20:24]) == address:
+                return name
+    return None

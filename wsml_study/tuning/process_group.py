@@ -20,7 +20,6 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from wsml_study.methods.contract import Peers
 
-
 SIOCGIFADDR = 0x8915
 """Linux's request for an interface's address, netdevice(7)."""
 

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.models import get_model
 
 import wsml_study
-from tests.inference.models import digits_config, train_model
+from tests.inference.models import config_of, digits_config, train_model
 from wsml_study.data.digit_scenes import CLASSES, render_scenes
 from wsml_study.errors import DataError, ResourcesError, ResultsError
+from wsml_study.inference.evaluation import evaluate_model
 from wsml_study.inference.model import TrainedModel, load_model
 
 
@@ -119,8 +121,6 @@ def test_a_gpu_that_is_not_there_is_named(model_folder: Path) -> None:
 
 def test_pretrained_weights_need_not_be_there_to_use_a_model(tmp_path: Path) -> None:
     """Normalized as for the weights that it started from, which are gone by now."""
-    from torchvision.models import get_model
-
     weights = tmp_path / "start.pth"
     torch.save(get_model("mobilenet_v2", weights=None).state_dict(), weights)
     config = digits_config(epochs=1, batch_size=300)
@@ -133,3 +133,43 @@ def test_pretrained_weights_need_not_be_there_to_use_a_model(tmp_path: Path) -> 
     assert (model.classifier.mean.flatten() / 255).tolist() == pytest.approx([0.485, 0.456, 0.406])
     assert json.loads((folder / "preprocessing.json").read_text())["mean"] == [0.485, 0.456, 0.406]
     assert model.predict(list(render_scenes("test", 2)[:, 0])).shape == (2, 10)
+
+
+def test_a_model_of_given_features_says_so_and_takes_no_images(tmp_path: Path) -> None:
+    random = np.random.RandomState(0)
+    np.save(tmp_path / "features.npy", random.rand(60, 5).astype(np.float32))
+    np.save(tmp_path / "labels.npy", (random.rand(60, 3) < 0.5).astype(np.float32))
+    files = {"file": "features.npy", "labels_file": "labels.npy"}
+    config = config_of(
+        {
+            "data": {"dataset": "features", "root": str(tmp_path), "features": files},
+            "model": {"backbone": "linear"},
+            "method": {"name": "AN"},
+            "training": {"epochs": 2},
+        }
+    )
+    folder = train_model(tmp_path, config)
+    assert json.loads((folder / "preprocessing.json").read_text()) == {"features": 5}
+    card = (folder / "README.md").read_text()
+    assert "| features | 5, given in place of images |" in card
+    assert "The weights hold one linear layer over 5 features" in card
+    with pytest.raises(ResultsError, match="this model takes 5 given features and not images"):
+        load_model(folder)
+
+
+def test_a_head_on_frozen_features_is_a_whole_model(tmp_path: Path) -> None:
+    """Its features were computed once, in batches of their own; the whole network agrees up to the last digits."""
+    weights = tmp_path / "start.pth"
+    torch.save(get_model("mobilenet_v2", weights=None).state_dict(), weights)
+    config = config_of(
+        {
+            "data": {"dataset": "digit_scenes"},
+            "model": {"backbone": "mobilenet_v2", "weights": str(weights)},
+            "method": {"name": "AN"},
+            "training": {"epochs": 2, "mode": "linear", "learning_rate": 1e-3},
+        }
+    )
+    folder = train_model(tmp_path, config)
+    assert "the head alone was trained, on features of the frozen backbone" in (folder / "README.md").read_text()
+    written = json.loads((folder / "metrics.json").read_text())
+    assert evaluate_model(folder, None).map == pytest.approx(written["test_map"], abs=0.05)

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from wsml_study.data.dataset import ImageFiles
 from wsml_study.data.image_store import picture_opener
+from wsml_study.data.stored_file import Progress
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.model import load_model
 from wsml_study.inference.picture_list import list_pictures
@@ -32,9 +33,6 @@ ENTRIES_PER_GROUP = 2**20
 """Probabilities of a row group of Parquet, at least."""
 
 MOST_SHOWN = 10
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many images are done, and of how many."""
 
 
 @dataclass(frozen=True, kw_only=True)

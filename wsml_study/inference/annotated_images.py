@@ -1,0 +1,125 @@
+"""Images to judge a model by: of the dataset that a config names, or of a table or list of one's own.
+
+Shapes: N images, M of a split, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from wsml_study.data.dataset import Dataset, ImageFiles, ImageSource, LabelFiles, Split
+from wsml_study.data.image_store import Kind
+from wsml_study.data.label_states import Labels, dense_rows
+from wsml_study.data.lists import read_list
+from wsml_study.data.observation import train_and_validation_rows
+from wsml_study.data.own_labels import check_images, check_names
+from wsml_study.data.table import read_table
+from wsml_study.errors import DataError
+from wsml_study.inference.datasets import dataset_of, images_of
+from wsml_study.inference.model import TrainedModel
+from wsml_study.inference.picture_list import TABLES
+from wsml_study.study.reading import read_study
+from wsml_study.study.spec import Data
+
+SplitName = Literal["train", "validation", "test"]
+STUDIES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AnnotatedImages:
+    """Images with true labels, the columns in the order of a model's classes.
+
+    Attributes:
+        described: what they are, for people.
+        source: N images, not yet opened.
+        store: how they are kept once they are decoded; None for the default.
+        rows_M: those that are meant.
+        labels_MC: their states, +1, -1, or 0 where nobody annotated.
+    """
+
+    described: str
+    source: ImageSource
+    store: Kind | None = None
+    rows_M: npt.NDArray[np.int64]
+    labels_MC: Labels
+
+
+def annotated_images(
+    model: TrainedModel, source: Path | None, *, split: SplitName = "test", data_root: Path | None = None
+) -> AnnotatedImages:
+    """Images to judge a model by.
+
+    Args:
+        model: whose classes they are labelled with.
+        source: a study file or config, whose dataset it is; a .csv, .tsv or .parquet table of images with a column per
+            class; another text file as a list of `name,index index ...`; None for the model's own data.
+        split: of a dataset; tables and lists are taken whole.
+        data_root: where the dataset or the images lie, instead of what the study says or the folder of the list.
+
+    Raises:
+        DataError: files are missing or malformed, or label other classes.
+        StudyFileError: the study file is none.
+    """
+    if source is None:
+        return _of_dataset(model, model.study.data, split, data_root)
+    if source.suffix in STUDIES:
+        return _of_dataset(model, read_study(source).data, split, data_root)
+    if not source.is_file():
+        raise DataError(f"{source}: expected a study file, a table or a list of labelled images; there is no such file")
+    read = read_table(source, LabelFiles(file=str(source)), model.classes) if source.suffix in TABLES else None
+    labelled = read or read_list(source, model.classes)
+    root = data_root or source.parent
+    check_names(labelled)
+    check_images(labelled, root)
+    return AnnotatedImages(
+        described=str(source),
+        source=ImageFiles(folder=root, names=labelled.names),
+        rows_M=np.arange(len(labelled.names)),
+        labels_MC=labelled.labels_NC,
+    )
+
+
+def _of_dataset(model: TrainedModel, data: Data, split: SplitName, data_root: Path | None) -> AnnotatedImages:
+    dataset = dataset_of(data, data_root)
+    part, rows_M = _rows_of(dataset, data, split)
+    if not len(rows_M):
+        raise DataError(f"{dataset.name}: no image is held out for validation; take --split test")
+    return AnnotatedImages(
+        described=f"the {split} images of {dataset.name}",
+        source=images_of(part),
+        store=data.store,
+        rows_M=rows_M,
+        labels_MC=dense_rows(part.labels_NC, rows_M)[:, _columns(model.classes, dataset)],
+    )
+
+
+def _rows_of(dataset: Dataset, data: Data, split: SplitName) -> tuple[Split, npt.NDArray[np.int64]]:
+    if split == "test":
+        return dataset.test, np.arange(len(dataset.test))
+    train, validation = train_and_validation_rows(
+        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+    )
+    return dataset.train, train if split == "train" else validation
+
+
+def _columns(classes: Sequence[str], dataset: Dataset) -> list[int]:
+    """Where a model's classes stand among a dataset's."""
+    if sorted(classes) != sorted(dataset.classes):
+        unknown = [name for name in dataset.classes if name not in classes]
+        lacking = [name for name in classes if name not in dataset.classes]
+        raise DataError(
+            f"{dataset.name}: expected labels of the model's {len(classes):,} classes; "
+            f"{_few(lacking, 'are missing')}{'; ' if lacking and unknown else ''}{_few(unknown, 'are unknown to it')}"
+        )
+    return [dataset.classes.index(name) for name in classes]
+
+
+def _few(names: Sequence[str], what: str) -> str:
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"{len(names):,} {what} ({shown})" if names else ""

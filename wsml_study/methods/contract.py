@@ -61,8 +61,8 @@ class Batch:
         logits_BC: scores before the sigmoid, carrying gradients.
         labels_BC: int8 states, +1 positive, -1 negative, 0 unobserved, 9 padding.
         indices_B: rows of the training label matrix; meaningless in padding rows.
-        epoch: from 1.
-        epochs: how many the trial is meant to run.
+        epoch: from 1; a trial that trains its head alone at first counts both phases from 1.
+        epochs: how many the phase is meant to run; the trial, where it has but one.
         num_images: images of the global batch, padding excluded.
         peers: the ranks that share the global batch. All have the same B.
     """
@@ -145,7 +145,7 @@ class Method(nn.Module):
         return []
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
-        """Called once before the first batch of an epoch, with epochs counted from 1."""
+        """Called once before the first batch of an epoch, with epochs counted as in `Batch`."""
 
     def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
         """Called once after the last batch of an epoch.

@@ -96,12 +96,16 @@ class TestFrozenFeatures:
         assert sum(calls) == len(data.train) + len(data.validation)
 
     def test_other_weights_have_features_of_their_own(self, data: TrialData, model: Model, tmp_path: Path) -> None:
-        weights = torch.load(str(model.weights), weights_only=True)
+        """Also if they come to be in the same file."""
+        weights, file = torch.load(str(model.weights), weights_only=True), tmp_path / "weights.pth"
+        torch.save(weights, file)
+        copied = model.model_copy(update={"weights": str(file)})
+        original_ND, copied_ND = (with_frozen_features(data.train, one, CPU).features_ND for one in (model, copied))
         weights["conv1.0.weight"] *= 2
-        torch.save(weights, tmp_path / "others.pth")
-        others = model.model_copy(update={"weights": str(tmp_path / "others.pth")})
-        one, other = (with_frozen_features(data.train, one, CPU).features_ND for one in (model, others))
-        assert not np.array_equal(one, other)
+        torch.save(weights, file)
+        changed_ND = with_frozen_features(data.train, copied, CPU).features_ND
+        assert np.array_equal(original_ND, copied_ND)
+        assert not np.array_equal(original_ND, changed_ND)
 
     def test_mirrored_ones_are_those_of_mirrored_images(self, data: TrialData, model: Model) -> None:
         mirrored_ND = with_frozen_features(data.train, model, CPU, mirrored=True).features_ND

@@ -43,10 +43,10 @@ def with_frozen_features(
 
 def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mirrored: bool) -> Features:
     assert model.weights is not None, "mode linear without weights"
-    num_channels = int(images_NcHW.shape[1])
+    num_channels, weights = int(images_NcHW.shape[1]), identity_of_weights(model.backbone, model.weights)
 
     def backbone() -> Classifier:
-        return _frozen_backbone(model.backbone, str(model.weights), num_channels, device)
+        return _frozen_backbone(model.backbone, str(model.weights), weights, num_channels, device)
 
     @torch.inference_mode()
     def compute(rows: range) -> Features:
@@ -57,7 +57,6 @@ def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mir
     identity = identity_of(images_NcHW)
     if identity is None:  # an array from elsewhere: nothing could tell it from another one
         return np.concatenate([compute(rows) for rows in blocks_of(len(images_NcHW), ROWS_PER_BLOCK)])
-    weights = identity_of_weights(model.backbone, model.weights)
     return stored_features(
         images=identity,
         backbone=f"torchvision {torchvision.__version__} {weights}{' mirrored' if mirrored else ''}",
@@ -68,5 +67,6 @@ def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mir
 
 
 @lru_cache(maxsize=2)
-def _frozen_backbone(backbone: str, weights: str, num_channels: int, device: torch.device) -> Classifier:
+def _frozen_backbone(backbone: str, weights: str, identity: str, num_channels: int, device: torch.device) -> Classifier:
+    del identity  # a file that has changed is read again
     return Classifier(backbone, num_classes=1, num_channels=num_channels, weights=weights).to(device).eval()

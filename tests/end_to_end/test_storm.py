@@ -99,7 +99,7 @@ class Storm:
                 process = self.cli.start("run", "study.yaml", *arguments)
             self.wait_for_a_moment(process)
             victim = self.draw.choice(victims)
-            print(f"after {self.num_epochs()} epochs: {victim}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} after {self.num_epochs()} epochs: {victim}", flush=True)
             self.kill(victim, process)
             if victim in ("driver", "raylet"):
                 wait_for_the_end(process)

@@ -29,7 +29,7 @@ from wsml_study.tuning.worker_loop import OpenTrial, serve
 
 STATE_FILE = "state.pt"
 DIGEST_FILE = "state.sha256"
-GROUP_END_S = 10.0
+GROUP_END_S, LOST_GROUP_END_S = 10.0, 120.0
 KILLED_FOR_MEMORY = "running low on memory"
 """Ray's words when it ends a worker to save its machine."""
 
@@ -101,7 +101,6 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         except TrainingError as error:
             return {"error": str(error), DONE: True}
         except OutOfMemoryError as error:
-            self._group.join(timeout=GROUP_END_S)
             self._group_is_lost = True
             return {"error" if self._settings.alone else "out_of_memory": str(error), DONE: True}
         done = result["epoch"] >= self._trial_config.training.last_epoch
@@ -164,6 +163,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     def _start(self) -> None:
         """Open the trial on every rank, with its saved state handed through the object store."""
         if self._group_is_lost:
+            self._group.join(timeout=LOST_GROUP_END_S)  # what it holds is what the next one needs
             self._start_group()
         self._ask("start", self._trial_config.model_dump_json(), self._settings.tested)
         if self._state_to_load is not None:

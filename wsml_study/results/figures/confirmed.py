@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import altair as alt
 
 from wsml_study.results.confirmation import Confirmation, ConfirmedConfig
@@ -95,11 +97,14 @@ def _gains(found: Confirmation, baseline: ConfirmedConfig) -> alt.LayerChart | a
     for config in found.configs:
         gain, difference = signed_gain(found, config, baseline), found.between(config, baseline)
         if gain is not None and difference is not None:
-            text = f"{gain.mean:+.2f}, p {p_text(difference.corrected)}"
+            text = f"{_signed(gain.mean)}, p {p_text(difference.corrected)}"
             about = {"called": config.called, "method": config.method, "label": spaced(config.described), "text": text}
             gains.append(about | {"gain": gain.mean, "low": gain.low, "high": gain.high})
     x = alt.X("gain:Q", title="points of test mAP, seed by seed", scale=alt.Scale(padding=30))
-    y = alt.Y("called:N", title=None, sort=[config.called for config in found.configs])
+    order = [
+        config.called for config in found.configs
+    ]  # a row for the baseline as well: both panels have the same rows
+    y = alt.Y("called:N", title=None, scale=alt.Scale(domain=order))
     base = alt.Chart(rows(gains)).encode(y=y)
     zero = alt.Chart(rows([{"gain": 0}])).mark_rule(color=INK, opacity=0.7).encode(x=x)
     intervals = base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", color=method_color(methods))
@@ -154,9 +159,13 @@ def _against(found: Confirmation, config: ConfirmedConfig, baseline: ConfirmedCo
     gain, difference = signed_gain(found, config, baseline), found.between(config, baseline)
     if gain is None or difference is None:
         return NONE, NONE
-    return _with_ends(gain, sign="+"), p_text(difference.corrected)
+    return _with_ends(gain, _signed), p_text(difference.corrected)
 
 
-def _with_ends(found: Estimate, sign: str = "") -> str:
-    ends = "" if found.low is None or found.high is None else f" ({found.low:{sign}.2f} to {found.high:{sign}.2f})"
-    return f"{found.mean:{sign}.2f}{ends}"
+def _with_ends(found: Estimate, text: Callable[[float], str] = "{:.2f}".format) -> str:
+    ends = "" if found.low is None or found.high is None else f" ({text(found.low)} to {text(found.high)})"
+    return f"{text(found.mean)}{ends}"
+
+
+def _signed(points: float) -> str:
+    return f"{points:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -13,8 +13,8 @@ import pandas as pd
 Drawing = alt.Chart | alt.LayerChart | alt.FacetChart
 """What Altair makes of marks and of layers of them."""
 
-DIGITS = 5
-"""Significant digits that a chart's data keeps: more than anyone can see, fewer than a float's text has."""
+DIGITS = 8
+"""Significant digits that a chart's data keeps: so many that what a label rounds is not rounded twice."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,7 +139,7 @@ def config(*, legends: bool) -> dict[str, Any]:
         "axisY": {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "start", "titleY": -12, "titleX": 0},
         "legend": {"disable": True}
         if not legends
-        else {"orient": "top", "labelFontSize": 12, "labelColor": INK, "symbolSize": 80, "titleColor": QUIET},
+        else {"orient": "bottom", "labelFontSize": 12, "labelColor": INK, "symbolSize": 80, "titleColor": QUIET},
         "text": {"fontSize": 12, "color": INK},
         "title": {"color": INK, "fontSize": 14, "anchor": "start", "fontWeight": "bold"},
     }

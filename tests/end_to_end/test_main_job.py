@@ -41,6 +41,9 @@ def test_from_study_file_to_trained_model(cli):
         assert len(classes[classes["trial"] == number]) == 10
     assert not (folder / "ray").exists()
 
+    assert {path.name for path in folder.iterdir()} >= {"journal.log", "tensorboard"}
+    assert f"wrote {folder / 'report.html'}: " in cli("report", "small.yaml")
+
     started = time.monotonic()
     assert "6 of 6 trials ended" in cli("run", "small.yaml")
     assert time.monotonic() - started < 15, "a finished study answers without starting Ray"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import altair as alt
+import pandas as pd
 
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.figures.figure import Figure, LeftOut, Panel, rows, table_rows
 from wsml_study.results.figures.look import FAINT, INK, keys_of, method_color, method_shape
 from wsml_study.results.figures.parts import COLUMNS_OF_TRIAL, baseline_key, baseline_rule, trial_tooltip, written
 from wsml_study.results.gain import LEVEL, ap_by_class, gain
+from wsml_study.results.history import TrialState
 from wsml_study.results.record import StudyRecord
 
 MOST_CLASSES = 40
@@ -93,6 +95,7 @@ def gain_over_baseline(record: StudyRecord) -> Figure | LeftOut:
         f"bootstrap interval over the {num_classes} classes: it says whether many classes share the gain, and nothing "
         "of what another seed would change."
     )
+    caption += _stopped([record.baseline, *(row for row, one in gains if one is not None)])
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), keys=keys_of(order), wide=True)
 
 
@@ -144,3 +147,11 @@ def ap_per_class(record: StudyRecord) -> Figure | LeftOut:
     if len(gains) > MOST_CLASSES:
         caption += f" Drawn are the {half} largest gains and the {half} largest losses; all are in classes.parquet."
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), keys=keys_of(pair), wide=True)
+
+
+def _stopped(trials: list[pd.Series]) -> str:
+    """A word about trials of a comparison that had fewer epochs than the others."""
+    stopped = [
+        f"{row['method']} after epoch {row['last_epoch']}" for row in trials if row["state"] == TrialState.STOPPED
+    ]
+    return f" Stopped early, and so behind for want of epochs: {', '.join(stopped)}." if stopped else ""

@@ -166,7 +166,7 @@ def _slot_chart(
 def _steps(
     steps: list[dict[str, Any]], line: list[dict[str, Any]], field: str, title: str, methods: list[str]
 ) -> Drawing:
-    x, y = alt.X(f"{field}:Q", title=title), map_axis("value")
+    x, y = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=True)), map_axis("value")
     stairs = alt.Chart(rows(line)).mark_line(interpolate="step-after", strokeWidth=2, color=QUIET).encode(x=x, y=y)
     points = (
         alt.Chart(rows(steps))

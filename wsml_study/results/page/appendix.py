@@ -17,6 +17,8 @@ from wsml_study.study.writing import dump_config
 MOST_TRIALS = 100
 MOST_FAILURES = 50
 NONE = "–"
+COMMAND = "command"
+"""What the environment calls the command line."""
 
 
 def trials_section(record: StudyRecord) -> PageSection:
@@ -83,24 +85,29 @@ def reproduction_section(record: StudyRecord, *, address: str) -> PageSection:
     }
     told = tuple((name, str(value)) for name, value in facts.items() if value)
     text = "" if environment else "This study was run by a version that did not note its environment."
-    command = environment.get("command")
     return PageSection(
         name="reproduce",
         title="How to repeat it",
         parts=(
             Part(title="Environment", text=text, table=Table(head=("what", "value"), body=told), name="pairs"),
-            Part(
-                title="Commands",
-                text="The first runs the study as it was run; the others follow it up.",
-                commands=(
-                    *([command] if command else []),
-                    f"wsml-study results {address}",
-                    f"wsml-study export {address} --per method -o configs/",
-                ),
-            ),
+            Part(title="Commands", commands=_commands(record, address)),
             Part(title="The study file", commands=tuple(dump_config(record.study).splitlines())),
         ),
     )
+
+
+def _commands(record: StudyRecord, address: str) -> tuple[str, ...]:
+    """What runs the study as it was run, and what follows it up."""
+    confirmed = record.confirmation is not None and len(record.confirmation.configs) > 0
+    commands = [record.environment[COMMAND]] if COMMAND in record.environment else []
+    if not record.contenders.empty:
+        trial = record.contenders.iloc[0]["trial"]
+        commands += [
+            f"wsml-study confirm {address}",
+            f"wsml-study reproduce {address} {trial}",
+            f"wsml-study export {address} {'--by confirmed' if confirmed else '--per method'} -o configs/",
+        ]
+    return tuple(commands)
 
 
 def _runs(record: StudyRecord) -> str:

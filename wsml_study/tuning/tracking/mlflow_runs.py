@@ -12,8 +12,9 @@ from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-TRIAL, STARTED, STATE, ERROR = "wsml_study.trial", "wsml_study.started", "wsml_study.state", "wsml_study.error"
-"""Tags of a run. Results that were set aside and a study that started anew differ in when they started."""
+TRIAL, STARTED, CONFIRMS = "wsml_study.trial", "wsml_study.started", "wsml_study.confirms"
+STATE, ERROR = "wsml_study.state", "wsml_study.error"
+"""Tags of a run. A search, its confirmation, and a study that was started anew differ in when they started."""
 
 RUNNING = "RUNNING"
 LONGEST_TAG = 500
@@ -88,10 +89,11 @@ class MlflowRuns:
     def _create(self, trial: TrialHistory) -> str:
         from mlflow.entities import Param
 
+        confirms = {} if trial.confirms is None else {CONFIRMS: str(trial.confirms)}
         run = self._client.create_run(
             self._experiment,
             start_time=None if trial.started is None else _milliseconds(trial.started),
-            tags={TRIAL: str(trial.number), STARTED: self._started},
+            tags={TRIAL: str(trial.number), STARTED: self._started} | confirms,
             run_name=f"trial {trial.number}",
         )
         parameters = [Param(key, str(value)) for key, value in parameters_of(trial).items()]

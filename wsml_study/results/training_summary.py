@@ -96,7 +96,7 @@ def trained_config(folder: Path) -> TrainedConfig:
 def _trainings_in(folder: Path) -> tuple[list[TrainedConfig], list[str]]:
     """All trainings with a seed that is done, by method in the paper's order; and a line for each that is damaged."""
     trainings, left_out = [], []
-    for path in sorted(folder.glob("*/study.yaml")):
+    for path in sorted(folder.glob("*/trials.parquet")):
         try:
             trained = trained_config(path.parent)
         except (WsmlStudyError, KeyError) as error:

@@ -1,6 +1,7 @@
 """Commands that ask a study's results, from their options to what they print."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -54,3 +55,12 @@ def test_a_query_prints_a_table_or_csv(folder):
 
 def test_compare_says_whether_studies_can_be_compared(folder):
     assert "the same study file" in printed("compare", folder, folder)
+
+
+def test_a_report_is_written_beside_the_tables_or_where_one_says(folder, tmp_path):
+    lines = printed("report", folder, "--figures", tmp_path / "figures").splitlines()
+    assert re.fullmatch(rf"wrote {re.escape(str(folder))}/report\.html: \d figures, \d\.\d\d MB", lines[0])
+    assert "left out confirmed: Nothing is confirmed yet" in lines[1]
+    drawn = [line.removeprefix("wrote ") for line in lines if line.endswith(".svg")]
+    assert sorted(drawn) == sorted(str(path) for path in (tmp_path / "figures").iterdir())
+    assert printed("report", folder, "-o", tmp_path / "mine.html").startswith(f"wrote {tmp_path / 'mine.html'}: ")

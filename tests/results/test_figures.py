@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.results.stories import small_study, told_events
-from tests.results.synthetic import synthetic_events, synthetic_study, write_folder
+from tests.results.synthetic import (
+    synthetic_confirmation,
+    synthetic_events,
+    synthetic_study,
+    write_events,
+    write_folder,
+)
 from wsml_study.results.best_so_far import Devices, Improvement, devices_per_trial, improvements
 from wsml_study.results.figures.catalogue import SECTIONS
+from wsml_study.results.figures.confirmed import confirmed
 from wsml_study.results.figures.figure import Figure, LeftOut, Panel
 from wsml_study.results.figures.importance import importance, ped_anova
 from wsml_study.results.figures.learning import distrust, learning_curves, memorization
@@ -19,7 +30,7 @@ from wsml_study.results.figures.parts import sample
 from wsml_study.results.figures.rates import map_over_rate
 from wsml_study.results.figures.search import best_so_far, rank_agreement, slots_over_time
 from wsml_study.results.record import StudyRecord, read_record
-from wsml_study.study.spec import FloatRange, IntRange, MethodName, Parameter
+from wsml_study.study.spec import FloatRange, IntRange, MethodName, Parameter, Resources
 
 
 @pytest.fixture
@@ -133,6 +144,16 @@ def test_what_there_is_no_data_for_is_left_out_with_a_word_why(record, figure, w
     assert why in left_out.why
 
 
+def test_gpu_hours_count_the_gpus_of_a_trial(record):
+    several = record.study.model_copy(update={"resources": Resources(workers_per_trial=2, cpus_per_worker=3)})
+    assert devices_per_trial(replace(record, study=several)) == Devices(number=6, kind="CPU")
+    environment = {"environment": {"gpus": ["NVIDIA H100 80GB HBM3"]}}
+    history = replace(record.history, runs=({"time": 0.0} | environment,))
+    assert devices_per_trial(replace(record, study=several, history=history)) == Devices(number=2, kind="GPU")
+    shared = record.study.model_copy(update={"resources": Resources(gpus_per_worker=0.25)})
+    assert devices_per_trial(replace(record, study=shared)) == Devices(number=0.25, kind="GPU")
+
+
 def test_a_study_without_an_epoch_leaves_out_all_figures_with_a_word_why(tmp_path):
     study = small_study()
     write_folder(tmp_path, study, told_events(study)[:3])
@@ -161,6 +182,27 @@ def test_gains_and_classes_compare_the_best_trials_class_by_class(large):
     assert values(ends, "class") == [(name,) for name in differences.sort_values(ascending=False).index]
     assert ends[0]["high"] - ends[0]["low"] == pytest.approx(differences.max(), abs=1e-2)
     assert {row["method"] for row in points} == {"AN", large.contenders.iloc[0]["method"]}
+
+
+def test_confirmed_means_and_their_differences_to_the_baseline_are_drawn(tmp_path):
+    study = synthetic_study(40)
+    history = write_folder(tmp_path, study, synthetic_events(study))
+    write_events(tmp_path / "confirm", synthetic_confirmation(study, history))
+    record = read_record(tmp_path)
+    found = record.confirmation
+    seeds, means = data_of(confirmed(record).panels[0])
+    assert [row["mean"] for row in means] == pytest.approx([config.test.mean for config in found.configs])
+    assert len(seeds) == 5 * len(means) == 20
+    _, gains = data_of(confirmed(record).panels[1])
+    by_called = {row["called"]: row for row in gains}
+    assert len(by_called) == 3
+    for config in found.configs:
+        if config is not found.baseline:
+            pairs = [config.test_map[seed] - found.baseline.test_map[seed] for seed in config.test_map]
+            row = by_called[config.called]
+            assert row["gain"] == pytest.approx(sum(pairs) / 5)
+            assert row["low"] < row["gain"] < row["high"]
+            assert row["text"].startswith(f"{row['gain']:+.2f}, p ")
 
 
 def test_memorization_and_distrust_are_of_the_best_trial_of_each_method(large):
@@ -195,6 +237,37 @@ def test_every_method_has_a_look_of_its_own_on_both_grounds():
     assert all(contrast(ON_DARK[look.color], ON_DARK["#ffffff"]) >= 3 for look in LOOKS.values())
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("vision", ["normal", "protanopia", "deuteranopia", "tritanopia"])
+def test_an_and_the_large_loss_methods_keep_apart_for_any_colour_vision(vision, dark):
+    colors = [LOOKS[name].color for name in ("AN", "LL-R", "LL-Ct", "LL-Cp")]
+    seen = [lab(VISIONS[vision] @ linear(ON_DARK[color] if dark else color)) for color in colors]
+    assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(seen, 2)) > 19
+
+
+VISIONS = {
+    "normal": np.eye(3),
+    "protanopia": np.array([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]),
+    "deuteranopia": np.array([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]),
+    "tritanopia": np.array([[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]]),
+}
+"""Linear RGB to what is left of it: Machado et al., "Simulation of Color Vision Deficiency", 2009."""
+
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+WHITE = TO_XYZ @ np.ones(3)
+
+
+def linear(color: str) -> np.ndarray:
+    channels = np.array([int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIE L*a*b*, in which a distance of 2 can just be seen."""
+    x, y, z = np.cbrt(TO_XYZ @ np.clip(rgb, 0, 1) / WHITE)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
 def contrast(one: str, other: str) -> float:
     """As WCAG 2 defines it; 3 is what it asks of graphics."""
     lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
@@ -202,6 +275,4 @@ def contrast(one: str, other: str) -> float:
 
 
 def luminance(color: str) -> float:
-    channels = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return float(TO_XYZ[1] @ linear(color))

@@ -1,7 +1,7 @@
 """How methods look, everywhere the same: a colour, a shape, a dash; and what all charts share.
 
-The colours follow Okabe and Ito's, which people with any colour vision tell apart, in a darker and a lighter version
-for light and dark grounds. There are more methods than such colours: methods that share one differ in shape and dash.
+AN and the large-loss methods keep apart for any colour vision, on light and on dark grounds. There are more methods than
+such colours: those that share one, or look alike to some, differ in shape and dash.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Look:
 
 GROUND = "#ffffff"
 INK, QUIET, FAINT = "#1f2430", "#5b6472", "#d5d9e0"
-GRAY, MAGENTA = "#69707d", "#b8216f"
+GRAY, MAGENTA = "#8a919c", "#b8216f"
 BLUE, VERMILION, GREEN, SKY, PURPLE, OCHRE, WINE, TEAL = (
-    "#0a66b0",
+    "#1a6fc4",
     "#c84b00",
-    "#007a58",
+    "#00594a",
     "#3a9bdc",
     "#7a5bb5",
     "#9a7200",
@@ -50,9 +50,9 @@ ON_DARK = {
     FAINT: "#3a404b",
     GRAY: "#a9b0bc",
     MAGENTA: "#ff7ab8",
-    BLUE: "#5aa9f0",
+    BLUE: "#4b9bea",
     VERMILION: "#ff8a4a",
-    GREEN: "#2cc295",
+    GREEN: "#3ddc97",
     SKY: "#8fd0ff",
     PURPLE: "#b79bf0",
     OCHRE: "#e0b83a",
@@ -62,25 +62,27 @@ ON_DARK = {
 """The same colours on a dark ground."""
 
 SOLID: tuple[int, ...] = ()
+SHORT, LONG, DOTTED, DASH_DOT, TINY = (6, 3), (11, 3), (2, 3), (8, 2, 2, 2), (2, 2)
 LOOKS = {
-    "AN": Look(color=GRAY, shape="square", dash=(6, 3)),
-    "full": Look(color=INK, shape="cross", dash=(2, 3)),
+    "AN": Look(color=GRAY, shape="square", dash=SHORT),
+    "full": Look(color=INK, shape="cross", dash=DOTTED),
     "LL-R": Look(color=BLUE, shape="circle", dash=SOLID),
     "LL-Ct": Look(color=VERMILION, shape="triangle-up", dash=SOLID),
     "LL-Cp": Look(color=GREEN, shape="diamond", dash=SOLID),
-    "WAN": Look(color=PURPLE, shape="square", dash=SOLID),
-    "LSAN": Look(color=OCHRE, shape="square", dash=SOLID),
-    "EPR": Look(color=TEAL, shape="square", dash=SOLID),
-    "ROLE": Look(color=WINE, shape="square", dash=SOLID),
-    "IU": Look(color=SKY, shape="square", dash=SOLID),
-    "GR": Look(color=SKY, shape="triangle-down", dash=(8, 3)),
-    "EM": Look(color=WINE, shape="diamond", dash=(8, 3)),
-    "EM+APL": Look(color=WINE, shape="triangle-up", dash=(2, 2)),
-    "ASL": Look(color=OCHRE, shape="circle", dash=(8, 3)),
-    "Hill": Look(color=OCHRE, shape="diamond", dash=(2, 2)),
-    "SPLC": Look(color=PURPLE, shape="triangle-down", dash=(8, 3)),
-    "CSL": Look(color=TEAL, shape="diamond", dash=(8, 3)),
+    "WAN": Look(color=PURPLE, shape="square", dash=LONG),
+    "LSAN": Look(color=OCHRE, shape="square", dash=LONG),
+    "EPR": Look(color=TEAL, shape="square", dash=LONG),
+    "ROLE": Look(color=WINE, shape="square", dash=LONG),
+    "IU": Look(color=SKY, shape="square", dash=LONG),
+    "GR": Look(color=SKY, shape="triangle-down", dash=DASH_DOT),
+    "EM": Look(color=WINE, shape="diamond", dash=DASH_DOT),
+    "EM+APL": Look(color=WINE, shape="triangle-up", dash=TINY),
+    "ASL": Look(color=OCHRE, shape="circle", dash=DASH_DOT),
+    "Hill": Look(color=OCHRE, shape="diamond", dash=TINY),
+    "SPLC": Look(color=PURPLE, shape="triangle-down", dash=DASH_DOT),
+    "CSL": Look(color=TEAL, shape="diamond", dash=DASH_DOT),
 }
+"""Large-loss methods are solid lines, baselines broken ones, later losses dashes and dots."""
 
 
 def keys_of(methods: Iterable[str], mark: str = "point") -> tuple[Key, ...]:

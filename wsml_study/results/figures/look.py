@@ -1,7 +1,7 @@
 """How methods look, everywhere the same: a colour, a shape, a dash; and what all charts share.
 
-AN and the large-loss methods keep apart for any colour vision, on light and on dark grounds. There are more methods than
-such colours: those that share one, or look alike to some, differ in shape and dash.
+AN and the large-loss methods keep apart for any colour vision, on light and on dark grounds. There are more methods
+than such colours: those that share one, or look alike to some, differ in shape and dash.
 """
 
 from __future__ import annotations

@@ -295,7 +295,10 @@ class _Run:
                 storage_path=scratch,
                 storage_filesystem=filesystem,
                 failure_config=tune.FailureConfig(max_failures=study.retries),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=2 if population is None else None),
+                # Nobody goes on from a trial that ended, and one that leaves its slot has a worker group no more.
+                checkpoint_config=tune.CheckpointConfig(
+                    num_to_keep=2 if population is None else None, checkpoint_at_end=False
+                ),
                 callbacks=[ledger],
                 stop=StopOnRequest(self.lease),
                 verbose=0,

@@ -76,7 +76,9 @@ def memorization(record: StudyRecord) -> Figure | LeftOut:
         why = "Nothing is known to be hidden from the methods: there are no false negatives to memorize."
         return LeftOut(name=name, title=title, why=NO_EPOCHS if record.epochs.empty else why)
     best = record.best_trials.set_index("method")
-    methods = [method for method in (BASELINE, *best.index.drop(BASELINE, errors="ignore")) if method in best.index]
+    with_rate = set(record.epochs.dropna(subset=["rejection_rate"])["method"])
+    # AN, then the large-loss methods, then the others; within each the best first.
+    methods = sorted(best.index, key=lambda method: (method != BASELINE, method not in with_rate))
     shown = methods[:MOST_METHODS]
     of_best = record.epochs[record.epochs["trial"].isin(best.loc[shown, "trial"])]
     losses = of_best.melt(["method", "trial", "label", "epoch"], list(LOSSES), "kind", "loss").replace({"kind": LOSSES})
@@ -93,7 +95,9 @@ def memorization(record: StudyRecord) -> Figure | LeftOut:
         "the loss up. The best trial of each method, on one logarithmic scale."
     )
     if len(shown) < len(methods):
-        caption += f" {len(methods) - len(shown)} methods with a lower mAP are left out."
+        caption += (
+            f" {BASELINE} and the large-loss methods come first; {len(methods) - len(shown)} methods are left out."
+        )
     keys = (Key(label=label, color=color, mark="line", dash=dash) for label, (color, dash) in LOSS_LOOKS.items())
     return Figure(name=name, title=title, caption=caption, panels=tuple(panels), keys=tuple(keys))
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from tests.results.stories import small_study, told_history
+from tests.results.stories import small_study, told_events, told_history
+from tests.results.synthetic import write_folder
 from wsml_study.cli.entry import app
 from wsml_study.errors import ResultsError
 from wsml_study.results.tables import write_tables
@@ -58,6 +59,7 @@ def test_compare_says_whether_studies_can_be_compared(folder):
 
 
 def test_a_report_is_written_beside_the_tables_or_where_one_says(folder, tmp_path):
+    write_folder(folder, small_study(), told_events(small_study()))
     lines = printed("report", folder, "--figures", tmp_path / "figures").splitlines()
     assert re.fullmatch(rf"wrote {re.escape(str(folder))}/report\.html: \d figures, \d\.\d\d MB", lines[0])
     assert "left out confirmed: Nothing is confirmed yet" in lines[1]

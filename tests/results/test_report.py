@@ -88,6 +88,17 @@ def test_a_config_under_ten_names_is_said_to_be_one(tmp_path):
     assert "The search leads" not in text
 
 
+def test_a_study_is_reported_before_its_first_tables_are_written(told):
+    for path in told.glob("*.parquet"):
+        path.unlink()
+    assert "This study is not finished: 3 of 4 trials have ended." in written(told)
+
+
+def test_a_folder_without_a_study_is_named(tmp_path):
+    with pytest.raises(ResultsError, match="no study's results; `wsml-study run` makes them"):
+        write_report(tmp_path, tmp_path / "report.html", address="x")
+
+
 def test_the_page_names_what_to_repeat_it_with(tmp_path):
     text = written(confirmed(tmp_path))
     for said in (

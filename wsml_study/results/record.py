@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from wsml_study.errors import ResultsError
 from wsml_study.results.confirmation import BASELINE, Confirmation, read_confirmation
 from wsml_study.results.events import read_events
 from wsml_study.results.history import Event, StudyHistory, TrialState
-from wsml_study.results.ranking import best_per_method, contenders, ranked_trials
-from wsml_study.results.tables import read_table
+from wsml_study.results.ranking import best_per_method, contenders, ranked
+from wsml_study.results.storage import EVENTS
+from wsml_study.results.tables import SCHEMAS, read_table, tables_of
 from wsml_study.results.wording import describe, short_names, spaced
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
@@ -28,7 +30,7 @@ class StudyRecord:
         study: as it was run.
         events: oldest first.
         history: what they add up to.
-        trials: best first, as `ranked_trials` has them, with `label`: the suggested values in a few words.
+        trials: best first, as `ranked` has them, with `label`: the suggested values in a few words.
         epochs: the table, with `method` and `label` of the trial and `objective`: what the trial was judged by so far.
         classes: the table, with `method` of the trial.
         confirmation: what is sure, None if nothing was confirmed yet.
@@ -89,20 +91,24 @@ class StudyRecord:
 
 
 def read_record(folder: Path) -> StudyRecord:
-    """Read a study's description, events and tables.
+    """Read a study's description and events, or its tables where the events are gone.
 
     Raises:
-        ResultsError: the folder holds no study's tables, or they are damaged.
+        ResultsError: the folder holds no study, or its events or tables are damaged.
         StudyFileError: its description is damaged.
     """
-    trials = ranked_trials(folder)
+    if not (folder / "study.yaml").exists():
+        raise ResultsError(f"{folder}: no study's results; `wsml-study run` makes them, or name the study's folder")
     study = read_study(folder / "study.yaml")
-    log = folder / "events.jsonl"
+    log = folder / EVENTS
     events: list[Event] = list(read_events(log)) if log.exists() else []
     history = StudyHistory.replay(events)
+    # While a study runs, its tables are a moment behind its events.
+    tables = tables_of(study, history) if events else {name: read_table(folder, name) for name in SCHEMAS}
+    trials = ranked(tables["trials"])
     trials["label"] = [spaced(describe(json.loads(values))) for values in trials["values"]]
     of_trial = trials[["trial", "method", "label"]]
-    epochs = read_table(folder, "epochs").to_pandas().merge(of_trial, on="trial")
+    epochs = tables["epochs"].to_pandas().merge(of_trial, on="trial")
     so_far = epochs["best_val_map"] if study.objective.metric == "best_val_map" else epochs["val_map"]
     return StudyRecord(
         folder=folder,
@@ -111,6 +117,6 @@ def read_record(folder: Path) -> StudyRecord:
         history=history,
         trials=trials,
         epochs=epochs.assign(objective=so_far),
-        classes=read_table(folder, "classes").to_pandas().merge(of_trial[["trial", "method"]], on="trial"),
+        classes=tables["classes"].to_pandas().merge(of_trial[["trial", "method"]], on="trial"),
         confirmation=read_confirmation(folder),
     )

@@ -152,6 +152,11 @@ def write_tables(folder: Path, study: Study, history: StudyHistory) -> None:
     TableWriter(folder, study).write(history)
 
 
+def tables_of(study: Study, history: StudyHistory) -> dict[str, pa.Table]:
+    """The tables trials, epochs and classes, as they would be written now."""
+    return _tables_of(study, [trial for _, trial in sorted(history.trials.items())], history.classes)
+
+
 def write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     """Write rows as a Parquet file of this schema."""
     _write(path, pa.Table.from_pylist(rows, schema=schema))

@@ -106,8 +106,7 @@ def rank_agreement(record: StudyRecord) -> Figure | LeftOut:
 def slots_over_time(record: StudyRecord) -> Figure | LeftOut:
     """Which trial ran when, a row per slot."""
     name, title = "slots", "What ran when"
-    known = set(record.trials["trial"])  # the tables may be a moment behind the events
-    tries = [attempt for attempt in attempts(record.events) if attempt.trial in known]
+    tries = attempts(record.events)
     if not tries:
         return LeftOut(name=name, title=title, why=NO_LOG)
     runs = spans(record.events)

@@ -4,9 +4,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
+from wsml_study.results.history import TrialState
 from wsml_study.study.reading import parse_study
 from wsml_study.tuning.event_log import EventLog
-from wsml_study.tuning.searcher import OptunaSearcher
+from wsml_study.tuning.searcher import OptunaSearcher, as_told
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes", "nsgaii"]
 
@@ -147,3 +148,9 @@ def test_no_trial_is_left_running_in_optuna(tmp_path):
     slot.run(5)
     assert all(trial.state.is_finished() for trial in slot.searcher._optuna.get_trials())
     assert isinstance(slot.searcher._optuna, optuna.Study)
+
+
+def test_a_trial_without_a_value_is_not_told_as_complete():
+    assert as_told(TrialState.COMPLETE, 70.0) == (OptunaState.COMPLETE, 70.0)
+    assert as_told(TrialState.COMPLETE, None) == (OptunaState.FAIL, None)
+    assert as_told(TrialState.STOPPED, 70.0) == (OptunaState.PRUNED, None)

@@ -127,6 +127,15 @@ def test_the_journal_tells_what_the_log_tells(study, events, tmp_path):
     assert journalled(tmp_path)[7].user_attrs["error"] == "loss is not finite"
 
 
+def test_trials_without_validation_images_are_journalled_without_a_value(study, events, tmp_path):
+    """Optuna completes no trial that has none; everything else is told."""
+    nothing = dict.fromkeys(("val_map", "val_map_true", "val_map_observed", "best_val_map"))
+    told = [event | {"result": event["result"] | nothing} if event["event"] == "epoch" else event for event in events]
+    follow(told, lambda: [OptunaJournal(study, tmp_path), TensorBoardRuns(study, tmp_path)])
+    assert {trial.state.name for trial in journalled(tmp_path)} == {"PRUNED", "FAIL"}
+    assert all(trial.value is None and not trial.intermediate_values for trial in journalled(tmp_path))
+
+
 def test_tensorboard_tells_what_the_log_tells(study, events, tmp_path):
     assert follow(events, lambda: [TensorBoardRuns(study, tmp_path)]) == []
     assert_tensorboard_tells(tmp_path, events)

@@ -69,7 +69,7 @@ class OptunaSearcher(TrialSource):
         metric = self._study.objective.metric
         for epoch, reported in history.values_by_epoch(metric).items():
             trial.report(reported, epoch)
-        optuna_state, value = _told(state, history.value(metric))
+        optuna_state, value = as_told(state, history.value(metric))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._optuna.sampler = self._sampler(number)
@@ -101,7 +101,7 @@ class OptunaSearcher(TrialSource):
     def _as_optuna(self, trial: TrialHistory) -> optuna.trial.FrozenTrial:
         metric = self._study.objective.metric
         distributions: dict[str, BaseDistribution] = self._space.distributions(trial.values)
-        state, value = _told(trial.state, trial.value(metric))
+        state, value = as_told(trial.state, trial.value(metric))
         return optuna.trial.create_trial(
             state=state,
             params=trial.values,
@@ -125,7 +125,7 @@ def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | Non
     return TrialState.COMPLETE if result["complete"] else TrialState.STOPPED
 
 
-def _told(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:
+def as_told(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:
     """What Optuna is told of a trial. It completes no trial without a value, which final training may not have."""
     if state is not TrialState.COMPLETE:
         return OPTUNA_STATES[state], None

@@ -18,7 +18,7 @@ from optuna.trial import TrialState as OptunaState
 from wsml_study.results.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
-from wsml_study.tuning.searcher import OPTUNA_STATES
+from wsml_study.tuning.searcher import as_told
 
 JOURNAL = "journal.log"
 
@@ -58,20 +58,20 @@ class OptunaJournal:
         if trial.state is not TrialState.RUNNING:
             for key, text in _remarks(trial).items():
                 self._storage.set_trial_user_attr(number, key, text)
-            reached = self._value(trial)
-            values = None if reached is None else [reached]
-            self._storage.set_trial_state_values(number, OPTUNA_STATES[trial.state], values)
+            state, reached = self._told(trial)
+            self._storage.set_trial_state_values(number, state, None if reached is None else [reached])
 
     def close(self) -> None:
         """Nothing: every line is on disk."""
 
     def _frozen(self, trial: TrialHistory) -> FrozenTrial:
         distributions = self._space.distributions(trial.values)
+        state, value = self._told(trial)
         ended = None if trial.state is TrialState.RUNNING else datetime.fromtimestamp(trial.ended or trial.started or 0)
         return FrozenTrial(
             number=trial.number,
-            state=OPTUNA_STATES[trial.state],
-            value=self._value(trial),
+            state=state,
+            value=value,
             datetime_start=datetime.now() if trial.started is None else datetime.fromtimestamp(trial.started),
             datetime_complete=ended,
             params={key: trial.values[key] for key in distributions},
@@ -82,9 +82,8 @@ class OptunaJournal:
             trial_id=trial.number,
         )
 
-    def _value(self, trial: TrialHistory) -> float | None:
-        complete = OPTUNA_STATES[trial.state] is OptunaState.COMPLETE
-        return trial.value(self._study.objective.metric) if complete else None
+    def _told(self, trial: TrialHistory) -> tuple[OptunaState, float | None]:
+        return as_told(trial.state, trial.value(self._study.objective.metric))
 
 
 def _remarks(trial: TrialHistory) -> dict[str, str]:

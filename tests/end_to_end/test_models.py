@@ -59,7 +59,6 @@ def test_a_config_trained_twice_gives_one_model_that_is_put_to_use(cli):
     by_list = json.loads(cli("evaluate", model, labels, "--json"))
     assert by_list["map"] == pytest.approx(map_of(predictions), abs=1e-9)
     assert "--overwrite" in cli("predict", model, "scenes", "-o", "predictions.parquet", status=1)
-    cli("predict", model, "scenes", "-o", "predictions.parquet", "--overwrite")
 
     cli("maps", model, "two/best/seed_0", "test-0003", "scenes/007.png", "-o", "maps.png")
     assert Image.open(cli.folder / "maps.png").width > 3 * 224

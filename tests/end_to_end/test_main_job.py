@@ -1,11 +1,15 @@
 """One YAML file in, a trained model out."""
 
+import ipaddress
 import json
 import time
 
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
+
+from tests.end_to_end.listening import listening
+from tests.end_to_end.processes import descendants
 
 STUDY = """\
 name: small
@@ -93,13 +97,24 @@ def test_a_study_is_extended_refused_when_changed_and_set_aside(cli):
 
 
 @pytest.mark.timeout(600)
-def test_two_workers_share_a_trial(cli):
+def test_two_workers_share_a_trial_and_listen_on_loopback_alone(cli):
     """One trial on one worker, and the same on two: the same curve up to the order of additions."""
-    one = STUDY[: STUDY.index("search:")].replace("epochs: 3", "epochs: 2") + "resources: {workers_per_trial: 1}\n"
+    one = STUDY[: STUDY.index("search:")].replace("epochs: 3", "epochs: 4") + "resources: {workers_per_trial: 1}\n"
     cli.write("one.yaml", one.replace("small", "one", 1))
     cli.write("two.yaml", one.replace("small", "two", 1).replace("workers_per_trial: 1", "workers_per_trial: 2"))
     cli("run", "one.yaml")
-    cli("run", "two.yaml")
+    process = cli.start("run", "two.yaml")
+    events = cli.folder / "results/two/events.jsonl"
+    while not events.exists() or '"event": "epoch"' not in events.read_text():
+        time.sleep(0.05)
+        assert process.poll() is None, process.communicate()[0]
+    found = listening([process.pid, *descendants(process.pid)])
+    assert any("RayTrainWorker" in command for command, _ in found), "gloo and the store of the process group"
+    assert any("raylet" in command for command, _ in found)
+    assert [entry for entry in found if not ipaddress.ip_address(entry[1]).is_loopback] == []
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, printed
+
     first = pq.read_table(cli.folder / "results/one/epochs.parquet").to_pandas()
     second = pq.read_table(cli.folder / "results/two/epochs.parquet").to_pandas()
     assert first["num_distrusted"].tolist() == second["num_distrusted"].tolist()

@@ -24,7 +24,7 @@ def descendants(pid: int) -> list[int]:
 def kill_driver(process: subprocess.Popen[str]) -> None:
     """Kill -9 of the command alone, and wait until the Ray that it had started is gone with it.
 
-    Ray's agents for dashboard and environments hold no resources and only notice after a minute: they are not waited for.
+    Ray's agents for dashboard and environments notice only after a minute, and hold nothing: they are not waited for.
     """
     children = [pid for pid in descendants(process.pid) if not is_agent(pid)]
     os.kill(process.pid, signal.SIGKILL)

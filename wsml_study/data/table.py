@@ -7,6 +7,7 @@ that are present and perhaps another one those that are absent.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -148,12 +149,13 @@ def _open(file: Path) -> tuple[list[str], Iterator[Row]]:
     if file.suffix not in DELIMITERS:
         raise DataError(f"{file}: expected a .csv, .tsv, .txt (tabs) or .parquet file")
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}; give the table as `file` under data.labels") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: expected text in UTF-8: {error}; save it as UTF-8") from error
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=DELIMITERS[file.suffix], strict=True)
+    # Not splitlines(): cells may hold any character but a line end.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[file.suffix], strict=True)
     columns = [column.strip() for column in next(reader, [])]
     if repeated := sorted({column for column in columns if columns.count(column) > 1}):
         raise DataError(f"{file}:1: expected each column once, got {', '.join(map(repr, repeated))} more than once")

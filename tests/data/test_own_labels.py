@@ -49,7 +49,7 @@ def test_what_no_column_lists_is_what_the_study_says(unlisted: str, state: int, 
 
 
 def test_a_cell_may_hold_any_character_but_a_line_end(tmp_path: Path) -> None:
-    text = "image,split,tags\r\na.jpg,train,cat\u2028tabby\r\nb.jpg,train,\"dog\r\n\"\r\nc.jpg,test,dog\x0c\r\n"
+    text = 'image,split,tags\r\na.jpg,train,cat\u2028tabby\r\nb.jpg,train,"dog\r\n"\r\nc.jpg,test,dog\x0c\r\n'
     dataset = read_csv(tmp_path, text, split_column="split", positives_column="tags")
     assert dataset.classes == ("cat\u2028tabby", "dog")
 

@@ -44,7 +44,7 @@ def ranked(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 
 
 either_way = pytest.mark.parametrize(
-    "rank", [average_precision._class_by_class, average_precision._classes_at_once], ids=["cpu", "accelerator"]
+    "rank", [average_precision._by_counting, average_precision._by_order], ids=["cpu", "accelerator"]
 )
 
 
@@ -75,10 +75,10 @@ def test_equals_scikit_learn_on_many_images(
 def test_the_classes_are_ranked_in_chunks_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     scores_NC = torch.randn(50, 7, generator=torch.Generator().manual_seed(1))
     labels_NC = torch.where(scores_NC > 0.5, 1, -1)[torch.randperm(50, generator=torch.Generator().manual_seed(2))]
-    at_once = average_precision._classes_at_once(scores_NC, labels_NC)
+    at_once = average_precision_C(scores_NC, labels_NC)
     for entries in (1, 120):
         monkeypatch.setattr(average_precision, "_ENTRIES_AT_ONCE", entries)
-        assert torch.equal(average_precision._classes_at_once(scores_NC, labels_NC), at_once)
+        assert torch.equal(average_precision_C(scores_NC, labels_NC), at_once)
 
 
 def test_three_images_checked_by_hand() -> None:

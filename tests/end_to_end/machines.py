@@ -145,7 +145,8 @@ def autoscaling(by_demand: dict[str, Any], gcs: str) -> dict[str, Any]:
         "idle_timeout_minutes": 5,
         "upscaling_speed": 1.0,
         "provider": {
-            "type": "fake_multinode",
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
             "launch_multiple": True,
             "head_node_id": FAKE_HEAD_NODE_ID,
             "gcs_address": gcs,

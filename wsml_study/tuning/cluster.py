@@ -18,6 +18,7 @@ from ray.exceptions import AuthenticationError
 
 from wsml_study.errors import ResourcesError
 from wsml_study.study.spec import Resources
+from wsml_study.tuning.head import keeps_to_loopback
 
 WORKER_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of a study are relative to where its command runs
@@ -108,10 +109,14 @@ def living_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _start_locally() -> None:
+def _keep_to_loopback() -> None:
     # Otherwise Ray replaces 127.0.0.1 by an address of the network, and listens there.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def _start_locally() -> None:
+    _keep_to_loopback()
     ray.init(
         address="local",
         num_cpus=len(os.sched_getaffinity(0)),
@@ -123,6 +128,8 @@ def _start_locally() -> None:
 
 
 def _join(address: str) -> None:
+    if keeps_to_loopback(address):
+        _keep_to_loopback()
     environment = {"env_vars": WORKER_ENVIRONMENT}
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:

@@ -24,6 +24,8 @@ from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE
 from tests.end_to_end.processes import descendants
 
 RAY = Path(sys.executable).with_name("ray")
+ADDRESS = "127.0.0.2"
+"""On loopback; 127.0.0.1 Ray would replace by the machine's address in its network."""
 
 
 @dataclass
@@ -45,8 +47,8 @@ class Machines:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """One more machine."""
-        command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--dashboard-agent-listen-port=0"]
-        own = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "PATH": f"{RAY.parent}:{os.environ['PATH']}"}
+        command = [RAY, "start", "--block", f"--node-ip-address={ADDRESS}", "--dashboard-agent-listen-port=0"]
+        own = {"PATH": f"{RAY.parent}:{os.environ['PATH']}"}
         log_file = self.folder / f"machine-{len(list(self.folder.glob('machine-*.log')))}.log"
         with log_file.open("w") as log:
             process = subprocess.Popen(
@@ -106,7 +108,7 @@ def machines(
     token = folder / "auth_token"
     token.write_text("a" * 32)
     token.chmod(0o600)
-    gcs, dashboard = f"127.0.0.1:{free_port()}", free_port()
+    gcs, dashboard = f"{ADDRESS}:{free_port()}", free_port()
     environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     cluster = Machines(folder, gcs, f"http://127.0.0.1:{dashboard}", environment)
     short = tempfile.mkdtemp(dir="/tmp")  # sockets' paths have at most 107 bytes

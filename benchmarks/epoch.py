@@ -2,11 +2,12 @@
 
     python benchmarks/epoch.py --root VOCdevkit/VOC2007 --weights mobilenet_v2-b0353104.pth    MobileNetV2 on photos
     python benchmarks/epoch.py --scenes                                                        the small CNN on scenes
+    python benchmarks/epoch.py --root VOCdevkit/VOC2007 --device cuda --backbone resnet50 --size 448         on a GPU
 
 All three train LL-R from the same weights on the same batches in the same order, in turns, in one process. The
 published loop decodes each image anew with Pillow in a DataLoader with four workers, keeps the predictions of the epoch
 in lists, and ranks them with scikit-learn, class by class. The bare arithmetic is forward, backward and step on tensors
-that are ready. All sides use all cores.
+that are ready, in the precision of ours: bf16 on a GPU. All sides use all cores.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier
+from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial import TrialTraining, order_of_epoch, seed_of
 from wsml_study.training.trial_data import LabelledImages, open_trial_data
 
@@ -77,7 +79,7 @@ class Published:
             config.training.learning_rate, config.training.head_learning_rate_multiplier
         )
         self.optimizer = torch.optim.Adam(groups)
-        self.network = classifier.network.to(memory_format=torch.contiguous_format)
+        self.network = classifier.network.to(ours.device, memory_format=torch.contiguous_format)
         self.transform = {
             "size": ours.data.train.images_NcHW.shape[-1],
             "mode": "L" if ours.data.num_channels == 1 else "RGB",
@@ -97,9 +99,9 @@ class Published:
         losses, start = [], 0
         loader = self.loader([self.train[i] for i in order_N], mirrored_N[order_N].tolist())
         for images_BcHW in loader:
-            labels_BC = self.labels_NC[order_N[start : start + len(images_BcHW)]]
+            labels_BC = self.labels_NC[order_N[start : start + len(images_BcHW)]].to(self.ours.device)
             start += len(images_BcHW)
-            loss = ll_r(self.network(images_BcHW), labels_BC, RATE * (epoch - 1))
+            loss = ll_r(self.network(images_BcHW.to(self.ours.device)), labels_BC, RATE * (epoch - 1))
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
@@ -111,7 +113,7 @@ class Published:
         predictions = []
         with torch.no_grad():
             for images_BcHW in self.loader(self.validation, [False] * len(self.validation)):
-                predictions += torch.sigmoid(self.network(images_BcHW)).tolist()
+                predictions += torch.sigmoid(self.network(images_BcHW.to(self.ours.device))).tolist()
         truth_MC, scores_MC = self.ours.data.validation.truth_MC, np.array(predictions)
         present = [column for column in range(truth_MC.shape[1]) if (truth_MC[:, column] > 0).any()]
         values = [average_precision_score(truth_MC[:, column] > 0, scores_MC[:, column]) for column in present]
@@ -135,34 +137,45 @@ def bare(ours: TrialTraining, epoch: int) -> float:
     normalized = [((images - ours.classifier.mean) / ours.classifier.std, labels) for images, labels in ready]
     normalized = [(images.contiguous(memory_format=torch.channels_last), labels) for images, labels in normalized]
     ours.classifier.train()
+    wait_for(ours.device)
     started = time.perf_counter()
     for images_BcHW, labels_BC in normalized:
-        loss = ll_r(ours.classifier.network(images_BcHW), labels_BC, RATE * (epoch - 1))
+        with torch.autocast(ours.device.type, torch.bfloat16, enabled=uses_bf16("auto", ours.device)):
+            logits_BC = ours.classifier.network(images_BcHW)
+        loss = ll_r(logits_BC.float(), labels_BC, RATE * (epoch - 1))
         loss.backward()
         ours.optimizer.step()
         ours.optimizer.zero_grad(set_to_none=True)
+    wait_for(ours.device)
     return time.perf_counter() - started
+
+
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", help="folder of VOC 2007's photos")
-    parser.add_argument("--weights", help="file with MobileNetV2's ImageNet weights")
+    parser.add_argument("--weights", help="file with the backbone's ImageNet weights; without it they are random")
     parser.add_argument("--scenes", action="store_true")
+    parser.add_argument("--backbone", default="mobilenet_v2", help="of photos")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     config = config_of(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        compare(config, Path(folder), arguments.epochs)
+        compare(config, Path(folder), arguments.epochs, torch.device(arguments.device))
 
 
 def config_of(arguments: argparse.Namespace) -> TrialConfig:
     scenes = {"data": {"dataset": "digit_scenes"}, "model": {"backbone": "small_cnn"}}
     photos = {
         "data": {"dataset": "voc2007", "root": arguments.root, "image_size": arguments.size},
-        "model": {"backbone": "mobilenet_v2", "weights": arguments.weights},
+        "model": {"backbone": arguments.backbone, "weights": arguments.weights},
     }
     study = parse_study(
         (scenes if arguments.scenes else photos)
@@ -188,9 +201,9 @@ def files_of(config: TrialConfig, split: str, rows: LabelledImages, folder: Path
     return paths
 
 
-def compare(config: TrialConfig, folder: Path, epochs: int) -> None:
+def compare(config: TrialConfig, folder: Path, epochs: int, device: torch.device) -> None:
     data = open_trial_data(config.data)
-    ours, arithmetic = TrialTraining(config, data), TrialTraining(config, data)
+    ours, arithmetic = TrialTraining(config, data, device=device), TrialTraining(config, data, device=device)
     published = Published(
         config,
         ours,

@@ -52,7 +52,7 @@ class ImageInputs:
         for positions_B, images_BcHW in zip(positions, fetched, strict=True):
             images_BcHW = images_BcHW.to(self._device, non_blocking=True)
             if self._flips and mirrored_M is not None:
-                flip_B = mirrored_M[positions_B].to(self._device).view(-1, 1, 1, 1)
+                flip_B = sent(mirrored_M[positions_B], self._device).view(-1, 1, 1, 1)
                 images_BcHW = torch.where(flip_B, images_BcHW.flip(-1), images_BcHW)
             yield images_BcHW
 
@@ -78,12 +78,17 @@ class FeatureInputs:
     def batches(self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None) -> Iterator[Tensor]:
         """As `Inputs` says."""
         for positions_B in positions:
-            on_device_B = positions_B.to(self.features_MD.device)
+            on_device_B = sent(positions_B, self.features_MD.device)
             features_BD = self.features_MD[on_device_B]
             if self.mirrored_features_MD is not None and mirrored_M is not None:
-                flip_B = mirrored_M[positions_B].to(self.features_MD.device).view(-1, 1)
+                flip_B = sent(mirrored_M[positions_B], self.features_MD.device).view(-1, 1)
                 features_BD = torch.where(flip_B, self.mirrored_features_MD[on_device_B], features_BD)
             yield features_BD
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device, without a wait for what the device has still to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def one_ahead(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:

@@ -23,7 +23,7 @@ from wsml_study.methods.schedules import schedule
 from wsml_study.study.spec import Training, TrialConfig, fixed_part
 from wsml_study.training.classifier import Classifier, LinearClassifier, normalization_of
 from wsml_study.training.frozen_features import with_frozen_features
-from wsml_study.training.inputs import Inputs
+from wsml_study.training.inputs import Inputs, sent
 from wsml_study.training.memorization import Memorization, MemorizationMeter
 from wsml_study.training.phases import Everything, HeadAlone, Phase, PhaseName
 from wsml_study.training.ranking_metrics import metrics_beside_map
@@ -373,7 +373,7 @@ class TrialTraining:
         indices = [indices_B for indices_B, _ in shares]
         inputs = self._inputs(train).batches(indices, mirrored_N)
         for batch, (indices_B, num_own), inputs_B in zip(batches, shares, inputs, strict=True):
-            indices_B = indices_B.to(self.device)
+            indices_B = sent(indices_B, self.device)
             labels_BC, truth_BC = self._labels_NC[indices_B], self._truth_NC[indices_B]
             if num_own < len(indices_B):
                 labels_BC[num_own:] = PADDING

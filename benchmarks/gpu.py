@@ -1,0 +1,210 @@
+"""On a GPU: training against the same steps on tensors that lie there, where the CPU waits, and what selecting costs.
+
+    python benchmarks/gpu.py                                                          ResNet-50 at 448, bf16
+    python benchmarks/gpu.py --device cpu --backbone small_cnn --size 32 --images 64  the program itself, without a GPU
+
+Beside torch and torchvision it needs pydantic and safetensors. Images and labels are random, weights too.
+`benchmarks/epoch.py --device cuda --backbone resnet50 --size 448` sets the published loop beside these numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from wsml_study.methods.contract import Batch, Method
+from wsml_study.methods.registry import create_method
+from wsml_study.methods.schedules import schedule
+from wsml_study.study.reading import parse_study
+from wsml_study.study.search_space import SearchSpace
+from wsml_study.study.spec import TrialConfig
+from wsml_study.training.trial import TrialTraining
+from wsml_study.training.trial_data import LabelledImages, TrialData
+
+CLASSES = 20
+RATE = 0.002
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy")
+"""Calls in which the CPU waits for the device."""
+
+SELECTIONS = ((16, 80), (64, 5000))
+REPEATS = 50
+
+
+def random_data(num_images: int, size: int) -> TrialData:
+    """Noise with labels, enough of it that every batch is fetched and sent."""
+    draw = np.random.default_rng(0)
+    rows = np.arange(num_images)
+    truth_MC = np.where(draw.random((num_images, CLASSES)) < 0.1, 1, -1).astype(np.int8)
+    truth_MC[rows, rows % CLASSES] = 1
+    observed_MC = np.zeros_like(truth_MC)
+    observed_MC[rows, rows % CLASSES] = 1
+    train = LabelledImages(
+        images_NcHW=draw.integers(0, 256, (num_images, 3, size, size), dtype=np.uint8),
+        names_N=tuple(map(str, rows)),
+        rows_M=rows,
+        truth_MC=truth_MC,
+        observed_MC=observed_MC,
+    )
+    few = LabelledImages(
+        images_NcHW=train.images_NcHW,
+        names_N=train.names_N,
+        rows_M=rows[:16],
+        truth_MC=truth_MC[:16],
+        observed_MC=observed_MC[:16],
+    )
+    classes = tuple(f"class {number}" for number in range(CLASSES))
+    return TrialData(classes=classes, train=train, validation=few, test=few, horizontal_flip=True)
+
+
+def config_of(backbone: str, batch_size: int) -> TrialConfig:
+    study = parse_study(
+        {
+            "name": "gpu",
+            "data": {"dataset": "digit_scenes"},
+            "model": {"backbone": backbone},
+            "method": {"name": "LL-R", "schedule": {"rate_per_epoch": RATE}},
+            "training": {"epochs": 10, "batch_size": batch_size, "learning_rate": 1e-5},
+        },
+        source="gpu",
+    )
+    return SearchSpace.from_study(study).resolve(study, {})
+
+
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def on_ready_tensors(trial: TrialTraining, epoch: int) -> float:
+    """Seconds of an epoch's steps, method and optimizer included, on batches that are on the device."""
+    training = trial.config.training
+    batches = [(images.clone(), indices, labels, size) for images, indices, labels, _, size in trial._batches(epoch)]
+    trial.phase.forward.train()
+    wait_for(trial.device)
+    started = time.perf_counter()
+    for images, indices_B, labels_BC, num_images in batches:
+        with torch.autocast(trial.device.type, torch.bfloat16, enabled=trial._bf16):
+            logits_BC = trial.phase.forward(images)
+        outcome = trial.method(
+            Batch(
+                logits_BC=logits_BC,
+                labels_BC=labels_BC,
+                indices_B=indices_B,
+                epoch=epoch,
+                epochs=training.epochs,
+                num_images=num_images,
+            )
+        )
+        outcome.loss.backward()
+        trial.optimizer.step()
+        trial.optimizer.zero_grad(set_to_none=True)
+    wait_for(trial.device)
+    return time.perf_counter() - started
+
+
+def compare_with_ready_tensors(config: TrialConfig, data: TrialData, device: torch.device, epochs: int) -> float:
+    """Print images per second of both sides, epoch by epoch in turns; return the median seconds of a step."""
+    trial = TrialTraining(config, data, device=device)
+    trial.run_epoch()
+    on_ready_tensors(trial, 1)
+    ratios, steps = [], []
+    for epoch in range(2, 2 + epochs):
+        seconds = trial.run_epoch().train_seconds
+        ready = on_ready_tensors(trial, epoch)
+        ratios.append(ready / seconds)
+        steps.append(seconds / -(-len(data.train) // config.training.batch_size))
+        print(f"  epoch {epoch}: {len(data.train) / seconds:.0f} images/s, ready {len(data.train) / ready:.0f}")
+    print(f"  ours / ready tensors, median: {statistics.median(ratios):.3f}")
+    return statistics.median(steps)
+
+
+def waits_of(trial: TrialTraining, epoch: int) -> Counter[str]:
+    """How often the CPU waits for the device while an epoch trains."""
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if trial.device.type == "cuda" else [])]
+    with profile(activities=activities) as record:
+        trial._train(epoch)
+    return Counter({event.key: event.count for event in record.key_averages() if event.key in WAITS})
+
+
+def compare_waits(config: TrialConfig, device: torch.device, size: int, num_images: int) -> None:
+    """Twice as many batches must not bring one wait more."""
+    counts = []
+    for images in (num_images, 2 * num_images):
+        trial = TrialTraining(config, random_data(images, size), device=device)
+        trial.run_epoch()
+        counts.append(waits_of(trial, 2))
+    batches = num_images // config.training.batch_size
+    print(f"waits of an epoch of {batches} batches: {dict(counts[0])}; of {2 * batches} batches: {dict(counts[1])}")
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Median over repeats, the device's own work included."""
+    seconds = []
+    for _ in range(REPEATS):
+        wait_for(device)
+        started = time.perf_counter()
+        work()
+        wait_for(device)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def learn(method: Method, batch: Batch) -> None:
+    method(batch).loss.backward()
+
+
+def compare_selections(device: torch.device, step_s_of: dict[int, float]) -> None:
+    """What LL-R costs beyond AN, forward and backward, as a share of the step of so many images measured above."""
+    for num_images, num_classes in SELECTIONS:
+        step_s = step_s_of.get(num_images, min(step_s_of.values()))
+        logits_BC = torch.randn(num_images, num_classes, device=device, requires_grad=True)
+        labels_BC = (torch.rand(num_images, num_classes, device=device) < 0.02).to(torch.int8)
+        batch = Batch(
+            logits_BC=logits_BC,
+            labels_BC=labels_BC,
+            indices_B=torch.arange(num_images, device=device),
+            epoch=5,
+            epochs=10,
+            num_images=num_images,
+        )
+        an = create_method("AN", labels_NC=labels_BC)
+        ll_r = create_method("LL-R", labels_NC=labels_BC, schedule=schedule("linear", rate_per_epoch=RATE))
+        plain, selecting = (seconds_of(partial(learn, method, batch), device) for method in (an, ll_r))
+        share = (selecting - plain) / step_s
+        print(
+            f"{num_images} x {num_classes}: AN {1e6 * plain:.0f} us, LL-R {1e6 * selecting:.0f} us; selecting takes "
+            f"{100 * share:.2f} % of a step of {1e3 * step_s:.1f} ms"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--backbone", default="resnet50")
+    parser.add_argument("--size", type=int, default=448)
+    parser.add_argument("--images", type=int, default=640)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--epochs", type=int, default=3)
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    print(torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU", f"torch {torch.__version__}")
+    data, step_s = random_data(arguments.images, arguments.size), {}
+    for batch_size in arguments.batch_sizes:
+        print(f"{arguments.backbone} at {arguments.size}, batch {batch_size}")
+        config = config_of(arguments.backbone, batch_size)
+        step_s[batch_size] = compare_with_ready_tensors(config, data, device, arguments.epochs)
+    smallest = min(arguments.batch_sizes)
+    compare_waits(config_of(arguments.backbone, smallest), device, arguments.size, 8 * smallest)
+    compare_selections(device, step_s)
+
+
+if __name__ == "__main__":
+    main()

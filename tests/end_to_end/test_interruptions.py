@@ -100,15 +100,33 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(cli):
     cli.write("study.yaml", STUDY.replace("trials: 8", "trials: 2").replace("epochs: 4", "epochs: 10"))
     process = cli.start("run", "study.yaml")
     wait_for_epochs(cli, process, 3)
-    workers = [
-        pid for pid in descendants(process.pid) if b"RayTrainWorker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-    assert workers
-    os.kill(workers[0], signal.SIGKILL)
+    kill_one(process, b"RayTrainWorker")
     printed, _ = process.communicate(timeout=400)
     assert process.returncode == 0, printed
     assert "starts again (attempt 2)" in printed
     assert_whole(cli.folder, 2)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("victim", ["TrainController", "ResourceTrainable"])
+def test_the_room_of_a_lost_worker_group_comes_back(cli, victim):
+    """Its workers hold all CPUs; nobody but Ray knows of them once their controller is gone."""
+    cpus = len(os.sched_getaffinity(0))
+    text = STUDY.replace("trials: 8", "trials: 2") + f"resources: {{cpus_per_worker: {cpus}}}\n"
+    cli.write("study.yaml", text)
+    process = cli.start("run", "study.yaml")
+    wait_for_epochs(cli, process, 1)
+    kill_one(process, victim.encode())
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, printed
+    assert_whole(cli.folder, 2)
+
+
+def kill_one(process, name: bytes) -> None:
+    """Kill -9 of one process of a run that goes by this name."""
+    found = [pid for pid in descendants(process.pid) if name in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert found
+    os.kill(found[0], signal.SIGKILL)
 
 
 @pytest.mark.timeout(300)

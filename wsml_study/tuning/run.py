@@ -27,6 +27,7 @@ from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.growth import Growth, wait_for_room
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
+from wsml_study.tuning.lost_room import LostRoom
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
 from wsml_study.tuning.preflight import preflight
@@ -299,7 +300,7 @@ class _Run:
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=2 if population is None else None, checkpoint_at_end=False
                 ),
-                callbacks=[ledger],
+                callbacks=[ledger, LostRoom()],
                 stop=StopOnRequest(self.lease),
                 verbose=0,
             ),

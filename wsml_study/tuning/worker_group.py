@@ -10,14 +10,37 @@ from typing import Any
 
 from ray.train.backend import Backend, BackendConfig
 from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+LEFT_OUT = (DatasetsCallback, PlacementGroupCleanerCallback)
+"""An actor each: for Ray datasets, of which there are none, and for what `lost_room` does."""
+
+
+class FixedSize(FixedScalingPolicy):  # type: ignore[misc]
+    """As many workers as were asked for.
+
+    Ray's own policy first waits for one more actor that tells the cluster's autoscaler of them; `growth` has asked for
+    their room already.
+    """
+
+    def after_controller_start(self, train_run_context: Any) -> None:
+        """Nobody is told."""
+
+    def _maybe_send_resource_request(self) -> None:
+        pass
 
 
 class WorkerGroup(DataParallelTrainer):  # type: ignore[misc]
-    """Ray Train's trainer without the actor that hands out Ray datasets, of which there are none."""
+    """Ray Train's trainer without the actors that a slot has no use for."""
 
     def _create_default_callbacks(self) -> list[Any]:
-        return [one for one in super()._create_default_callbacks() if not isinstance(one, DatasetsCallback)]
+        return [one for one in super()._create_default_callbacks() if not isinstance(one, LEFT_OUT)]
+
+    def _initialize_and_run_controller(self, **settings: Any) -> Any:
+        policy = FixedSize(self.scaling_config)
+        return super()._initialize_and_run_controller(**settings | {"scaling_policy": policy})
 
 
 class NoGroupYet(Backend):  # type: ignore[misc]

@@ -106,7 +106,7 @@ def _no_searched_key(key: str) -> str | None:
         return known.not_searched_because and f"cannot be searched: {known.not_searched_because}"
     if key.partition(".")[0] in Draft.model_fields.keys() - _trial_sections():
         return "cannot be searched: it says how the study runs, not what a trial computes"
-    return _unknown_key(key, "to search")
+    return unknown_key(key, "to search")
 
 
 def _moves_the_goal(draft: Draft, key: str) -> str | None:
@@ -117,7 +117,8 @@ def _moves_the_goal(draft: Draft, key: str) -> str | None:
     return None
 
 
-def _unknown_key(key: str, purpose: str) -> str:
+def unknown_key(key: str, purpose: str) -> str:
+    """What to say of a dotted key that is no single value of a trial config; the purpose is what it was named for."""
     if key in config_sections():
         inside = [path for path in config_keys() if path.startswith(f"{key}.")]
         return f"a section, not a single value; keys {purpose}: {listed(inside)}"
@@ -182,7 +183,7 @@ def _condition(
 ) -> Iterator[tuple[str, int | None]]:
     """What is wrong with one condition, and at which of its values."""
     if other not in config_keys():
-        yield _unknown_key(other, "for conditions"), None
+        yield unknown_key(other, "for conditions"), None
     elif other == path:
         yield "a key cannot be its own condition", None
     elif not values:

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from wsml_study.errors import StudyFileError
 from wsml_study.study.checks import WHOLE_SEARCH, check_study
 from wsml_study.study.config_keys import expectation, mismatch, schema_at, suggestion
+from wsml_study.study.level_checks import check_levels
 from wsml_study.study.problems import Path, Place, Problem, closest, dotted, listed, render, shown
 from wsml_study.study.spec import Draft, Study
 from wsml_study.study.yaml_tree import Node, UnreadableYamlError, parse_yaml
@@ -29,6 +30,9 @@ PLACEHOLDERS: dict[Path, Any] = {
     ("method", "name"): "AN",
 }
 """Stand for what must be there and is not, so that the rest can be checked."""
+
+TAKEN_OUT_WHOLE = {"search": 2, "fidelity": 1}
+"""Section -> length of the paths in it of what goes whole, whatever in there is wrong."""
 
 
 def read_study(path: FilePath | str) -> Study:
@@ -113,6 +117,7 @@ def _study(content: Any, noted: list[Problem]) -> tuple[Study | None, list[Probl
     if any(problem.path[0:1] == ("search",) for problem in problems):
         unsound.add(WHOLE_SEARCH)
     problems += check_study(draft, unsound)
+    problems += check_levels(draft, sound=not (noted or problems))
     return (None if noted or problems else Study.model_validate(content)), problems
 
 
@@ -175,8 +180,8 @@ def _existing(location: tuple[int | str, ...], content: Any) -> tuple[Path, Any]
 
 
 def _take_out(content: dict[str, Any], problem: Problem) -> None:
-    """Remove what is wrong, in `search` the whole entry; put a placeholder where something must be."""
-    path = problem.path[:2] if problem.path[0] == "search" else problem.path
+    """Remove what is wrong, in `search` the whole entry, of `fidelity` everything; put a placeholder where something must be."""
+    path = problem.path[: TAKEN_OUT_WHOLE.get(str(problem.path[0]), len(problem.path))]
     reached, section = _existing(path[:-1], content)
     if len(reached) < len(path) - 1:
         return  # Gone with its section, which had a problem too.
@@ -185,4 +190,4 @@ def _take_out(content: dict[str, Any], problem: Problem) -> None:
     elif path[-1] in section:
         del section[path[-1]]
     elif path[0] != "search":
-        del content[str(path[0])]  # Something is missing in a section that need not be there at all.
+        content.pop(str(path[0]), None)  # Something is missing in a section that need not be there at all.

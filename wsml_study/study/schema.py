@@ -20,6 +20,14 @@ def schema() -> dict[str, Any]:
         "properties": {key.path: _entry(key) for key in config_keys().values() if key.not_searched_because is None},
         "additionalProperties": False,
     }
+    content["$defs"]["Level"]["properties"]["set"] |= {
+        "properties": {
+            key.path: {**key.schema, "description": key.description}
+            for key in config_keys().values()
+            if key.not_searched_because is None
+        },
+        "additionalProperties": False,
+    }
     parameter = content["$defs"]["Parameter"]
     parameter["oneOf"] = [{"required": [domain]} for domain in ("choice", "float", "int")]
     parameter["properties"]["when"]["propertyNames"] = {"enum": list(config_keys())}

@@ -291,10 +291,10 @@ def trial_content(study: Draft, values: Values) -> dict[str, Any]:
     """A trial's config as plain content, defaults included, not yet validated."""
     content = study.model_dump(mode="json", include=set(TrialConfig.model_fields), exclude_none=True)
     for path, value in values.items():
-        _put(content, path, value)
+        put(content, path, value)
     for rule in KEY_RULES:
         if rule.decider in study.search and value_at(content, rule.decider) not in rule.takers:
-            _remove(content, rule.key)
+            remove(content, rule.key)
     return content
 
 
@@ -359,7 +359,8 @@ def _in_order(before: Mapping[str, Sequence[str]]) -> Iterator[str]:
         sorter.done(*ready)
 
 
-def _put(content: dict[str, Any], path: str, value: Scalar) -> None:
+def put(content: dict[str, Any], path: str, value: Scalar) -> None:
+    """Set a dotted key of plain content; a section that is absent is made with its defaults."""
     section, _, name = path.rpartition(".")
     if value_at(content, section) is None:
         parent, _, section_name = section.rpartition(".")
@@ -368,7 +369,8 @@ def _put(content: dict[str, Any], path: str, value: Scalar) -> None:
     value_at(content, section)[name] = value
 
 
-def _remove(content: dict[str, Any], path: str) -> None:
+def remove(content: dict[str, Any], path: str) -> None:
+    """Take a dotted key out of plain content, if it is there."""
     section, _, name = path.rpartition(".")
     (value_at(content, section) or {}).pop(name, None)
 

@@ -578,6 +578,17 @@ class EarlyStopping(Description):
         return rungs
 
 
+class Level(Description):
+    """A cheaper look at all configs, before the best of them are looked at more closely."""
+
+    set: dict[str, Scalar] = Field(
+        min_length=1, description="What is cheaper: dotted key of the base config -> its value at this level."
+    )
+    survivors: PositiveInt = Field(
+        description="How many of the level's best configs go on to the next level, after the last one to full size."
+    )
+
+
 class Confirm(Description):
     """What runs again once the search has ended, so that its best is no stroke of luck."""
 
@@ -829,7 +840,16 @@ class Draft(Description):
     early_stopping: EarlyStopping = Field(
         default=EarlyStopping(), description="Who ends a trial before its last epoch."
     )
-    trials: PositiveInt = Field(default=1, description="How many trials the study has in the end.")
+    trials: PositiveInt = Field(
+        default=1,
+        description="How many trials the study has in the end; with `fidelity`, how many its first level has.",
+    )
+    fidelity: tuple[Level, ...] | None = Field(
+        default=None,
+        min_length=1,
+        strict=False,
+        description="Search on cheaper levels first, the cheapest one first; only survivors run at full size.",
+    )
     confirm: Confirm | None = Field(
         default=None,
         description="After the search: the best configs and the best baseline again, over fresh seeds; `wsml-study "
@@ -844,6 +864,11 @@ class Draft(Description):
     provenance: Provenance | None = Field(
         default=None, description="Where an exported config comes from. Decides nothing."
     )
+
+    @property
+    def full_size_trials(self) -> int:
+        """How many trials run with nothing made cheaper."""
+        return self.trials if self.fidelity is None else self.fidelity[-1].survivors
 
     def broken_rules(self) -> list[BrokenRule]:
         """What is wrong with the base config whichever values are searched."""

@@ -7,9 +7,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, Self, TextIO
 
 import ray
 from ray._private import ray_constants
@@ -61,6 +62,39 @@ def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
             ray.shutdown()
             os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
             ray_constants.ENABLE_RAY_CLUSTER = True
+
+
+class Session:
+    """Ray for the duration of a block: started or joined once a study needs it, and once for all studies in there.
+
+    Attributes:
+        address: of a Ray cluster; None for a local Ray.
+        is_open: whether it was needed yet.
+    """
+
+    def __init__(self, address: str | None, log_file: Path) -> None:
+        """Nothing is started yet; from its start on the log file receives what `ray_session` says."""
+        self.address, self._log_file = address, log_file
+        self.is_open = False
+        self._block = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._block.__exit__(kind, error, trace)
+
+    def open(self) -> None:
+        """Start or join Ray, the first time.
+
+        Raises:
+            ResourcesError: no cluster answers at the address.
+        """
+        if not self.is_open:
+            self._block.enter_context(ray_session(self.address, self._log_file))
+            self.is_open = True
 
 
 def gpus_per_worker(resources: Resources) -> float:

@@ -22,7 +22,7 @@ from wsml_study.results.tables import read_table
 from wsml_study.study.spec import Confirm, EarlyStopping, IntRange, Parameter, Sampler, Study, TrialConfig
 from wsml_study.tuning.ledger import Listener
 from wsml_study.tuning.planned import PlannedTrial, not_begun
-from wsml_study.tuning.run import Outcome, Task, run_leased, run_study
+from wsml_study.tuning.run import Outcome, Task, run_leased, run_study, session_of
 from wsml_study.tuning.study_folder import claim, locked
 from wsml_study.tuning.worker_loop import OpenTrial, open_trial
 
@@ -81,7 +81,7 @@ def confirm_study(
     storage = open_storage(study.storage, study.name)
     if not storage.exists():
         raise ResultsError(f"{storage.described}: no results of study {study.name} yet; `wsml-study run` makes them")
-    with locked(storage, listener.on_notice) as lease:
+    with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
         claim(storage, study)
         _tell_if_unfinished(storage, study, listener.on_notice)
         place = storage.inside(CONFIRMATION)
@@ -93,7 +93,7 @@ def confirm_study(
                 f"confirming the configs of trials {', '.join(map(str, trials))} over {len(plan) // len(trials)} seeds"
             )
         task = Task(plan=plan, tested=True, open_trial=open_trial)
-        return run_leased(confirming(study), place, lease, listener, task, address=address)
+        return run_leased(confirming(study), place, lease, session, listener, task)
 
 
 def planned_confirmation(folder: Path, history: StudyHistory, *, top: int, num_seeds: int) -> tuple[PlannedTrial, ...]:
@@ -132,6 +132,7 @@ def confirming(study: Study) -> Study:
             "search": study.search | seeds,
             "sampler": Sampler(name="random"),
             "early_stopping": EarlyStopping(name="none"),
+            "fidelity": None,
             "confirm": None,
         }
     )
@@ -166,6 +167,6 @@ def _history(folder: Path) -> StudyHistory:
 
 def _tell_if_unfinished(storage: StudyStorage, study: Study, notify: Callable[[str], None]) -> None:
     history = _history(storage.folder)
-    ended, wanted = len(history.with_state(*ENDED)), history.num_trials or study.trials
+    ended, wanted = len(history.with_state(*ENDED)), history.num_trials or study.full_size_trials
     if ended < wanted:
         notify(f"{ended} of {wanted} trials of the search have ended; confirming the best so far")

@@ -12,7 +12,7 @@ from wsml_study.results.storage import EVENTS, StudyStorage, open_storage
 from wsml_study.study.spec import Data, Study, TrialConfig
 from wsml_study.tuning.ledger import Listener
 from wsml_study.tuning.planned import PlannedTrial
-from wsml_study.tuning.run import Task, run_leased
+from wsml_study.tuning.run import Task, run_leased, session_of
 from wsml_study.tuning.study_folder import locked, set_aside
 
 REPRODUCTIONS = "reproduced"
@@ -60,9 +60,9 @@ def reproduce_trial(study: Study, listener: Listener, *, trial: int, address: st
     if _has_ended(place):
         set_aside(place, listener.on_notice)
     plan = (PlannedTrial(config=config, values=original.values, confirms=trial),)
-    with locked(place, listener.on_notice) as lease:
+    with locked(place, listener.on_notice) as lease, session_of(place, address) as session:
         task = Task(plan=plan, rule=EndAfter(original.last_epoch))
-        outcome = run_leased(again, place, lease, listener, task, address=address)
+        outcome = run_leased(again, place, lease, session, listener, task)
     if not outcome.finished:
         raise ResultsError("the trial was cut short before there was all to compare; the same command goes on")
     warnings = _warnings(history, outcome.history, original, same_data=_same_data(config.data, study.data))

@@ -20,7 +20,7 @@ from wsml_study.results.tables import damaged_tables, write_tables
 from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
-from wsml_study.tuning.cluster import Slots, gpus_per_worker, ray_session
+from wsml_study.tuning.cluster import Session, Slots, gpus_per_worker
 from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, Rule, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.event_log import EventLog
@@ -123,25 +123,31 @@ def run_study(
     if restart:
         set_aside(storage, listener.on_notice)
     task = Task(tested=model_folder is not None, model_folder=model_folder, open_trial=open_trial)
-    with locked(storage, listener.on_notice) as lease:
-        return run_leased(study, storage, lease, listener, task, num_trials=num_trials, address=address)
+    with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
+        return run_leased(study, storage, lease, session, listener, task, num_trials=num_trials)
+
+
+def session_of(storage: StudyStorage, address: str | None) -> Session:
+    """Ray for the runs of a study and of what belongs to it; its folder receives what Ray has to say."""
+    return Session(address, storage.folder / "ray.log")
 
 
 def run_leased(
     study: Study,
     storage: StudyStorage,
     lease: Lease,
+    session: Session,
     listener: Listener,
     task: Task,
     *,
     num_trials: int | None = None,
-    address: str | None = None,
 ) -> Outcome:
     """As `run_study`, in a place that is locked already: the study's own, or one inside it.
 
     Args:
         storage: where the results go.
         lease: of the study, or of the one that it belongs to.
+        session: opened if there is anything left to run.
         task: what its trials are for.
     """
     claim(storage, study)
@@ -150,7 +156,7 @@ def run_leased(
         total = _total(study, task, num_trials or study.trials, log.history)
         if not _finished(log.history, total):
             with tracked(study, storage.folder, listener) as followers:
-                _begin(study, storage, log, lease, followers, task, num_trials=total, address=address)
+                _begin(study, storage, log, lease, session, followers, task, num_trials=total)
         write_tables(storage.folder, study, log.history)
         storage.upload(*TABLE_FILES)
         outcome = Outcome(
@@ -172,11 +178,11 @@ def _begin(
     storage: StudyStorage,
     log: EventLog,
     lease: Lease,
+    session: Session,
     listener: Listener,
     task: Task,
     *,
     num_trials: int,
-    address: str | None,
 ) -> None:
     """Open the data, start or join Ray, and run the trials that are left."""
     listener.on_phase("reading data")
@@ -189,21 +195,22 @@ def _begin(
         environment=environment(),
         data_fingerprint=data_fingerprint(data),
     )
-    listener.on_phase("starting Ray")
-    with ray_session(address, storage.folder / "ray.log"):
-        if address is not None:
-            wait_for_room(study.resources, listener.on_notice)
-        preflight(study, storage, listener.on_notice)
-        _Run(
-            study=study,
-            storage=storage,
-            log=log,
-            lease=lease,
-            listener=listener,
-            num_trials=num_trials,
-            task=task,
-            growth=None if address is None else Growth(study.resources),
-        ).trials()
+    if not session.is_open:
+        listener.on_phase("starting Ray")
+        session.open()
+    if session.address is not None:
+        wait_for_room(study.resources, listener.on_notice)
+    preflight(study, storage, listener.on_notice)
+    _Run(
+        study=study,
+        storage=storage,
+        log=log,
+        lease=lease,
+        listener=listener,
+        num_trials=num_trials,
+        task=task,
+        growth=None if session.address is None else Growth(study.resources),
+    ).trials()
 
 
 def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:

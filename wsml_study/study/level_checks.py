@@ -1,0 +1,96 @@
+"""What is wrong with the levels of a study: keys that cannot be set there, numbers of survivors, and levels at which the
+search or the base config makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from wsml_study.study.checks import check_study, unknown_key
+from wsml_study.study.config_keys import config_keys, mismatch
+from wsml_study.study.fidelity import at_level, num_trials
+from wsml_study.study.problems import Path, Problem
+from wsml_study.study.search_space import base_value, same
+from wsml_study.study.spec import Draft, Level
+
+
+def check_levels(draft: Draft, *, sound: bool) -> list[Problem]:
+    """Everything that is wrong.
+
+    Args:
+        draft: the study; what is unsound in it has been taken out.
+        sound: nothing else is wrong with it. What a level makes of the study is looked at only then, and only if the
+            keys of every level are good by themselves.
+    """
+    if draft.fidelity is None:
+        return []
+    problems = [problem for index, level in enumerate(draft.fidelity) for problem in _keys(draft, index, level)]
+    problems += _population(draft)
+    if problems or not sound:
+        return problems
+    return [*_survivors(draft), *(one for index in range(len(draft.fidelity)) for one in _study_there(draft, index))]
+
+
+def _keys(draft: Draft, index: int, level: Level) -> Iterator[Problem]:
+    """Keys that a level cannot set, and values that they do not take."""
+    for key, value in level.set.items():
+        reason = _no_key_of_a_level(draft, key)
+        if reason is not None:
+            yield _problem(index, key, reason, at_key=True)
+        elif not config_keys()[key].takes(value):
+            yield _problem(index, key, mismatch(config_keys()[key].schema, value))
+        elif same(base_value(draft, key), value):
+            yield _problem(index, key, "makes nothing cheaper: the base config has the same value")
+
+
+def _no_key_of_a_level(draft: Draft, key: str) -> str | None:
+    if key in draft.search:
+        return "is searched, so a level cannot set it; leave it to the search, or take it out of there"
+    known = config_keys().get(key)
+    if known is None:
+        return unknown_key(key, "of a level")
+    return known.not_searched_because and f"cannot differ between levels: {known.not_searched_because}"
+
+
+def _population(draft: Draft) -> Iterator[Problem]:
+    if draft.early_stopping.name == "pbt":
+        message = (
+            "expected another early stopping than pbt, or none: values of a population change as it trains, so that no "
+            "level finds a config for the next one"
+        )
+        yield Problem(label="fidelity", message=message, path=("fidelity",), at_key=True)
+
+
+def _survivors(draft: Draft) -> Iterator[Problem]:
+    """Levels that sort nothing out."""
+    for index, level in enumerate(draft.fidelity or ()):
+        trials = num_trials(draft, index + 1)
+        if level.survivors >= trials:
+            message = f"expected fewer survivors than the {trials} trials of level {index + 1}, got {level.survivors}"
+            path = ("fidelity", index, "survivors")
+            yield Problem(label="fidelity.survivors", message=message, path=path)
+
+
+def _study_there(draft: Draft, index: int) -> Iterator[Problem]:
+    """What the study would be wrong with, were it only this level; one too short for early stopping does without."""
+    assert draft.fidelity is not None
+    try:
+        there = at_level(draft, index + 1)
+    except ValidationError as error:
+        for details in error.errors():
+            yield _problem_there(draft.fidelity[index], index, str(details.get("ctx", {}).get("error", details["msg"])))
+        return
+    for problem in check_study(there, {"early_stopping"}):
+        yield _problem_there(draft.fidelity[index], index, str(problem), problem.about or (problem.label,))
+
+
+def _problem_there(level: Level, index: int, message: str, about: tuple[str, ...] = ()) -> Problem:
+    cause = [key for key in level.set if key in about]
+    path: Path = ("fidelity", index, "set", cause[0]) if cause else ("fidelity", index)
+    return Problem(label="fidelity", message=f"at level {index + 1}, {message}", path=path, at_key=bool(cause))
+
+
+def _problem(index: int, key: str, message: str, *, at_key: bool = False) -> Problem:
+    path = ("fidelity", index, "set", key)
+    return Problem(label=f"fidelity.set.{key}", message=message, path=path, at_key=at_key, about=(key,))

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError
+from wsml_study.results.history import StudyHistory
+from wsml_study.results.storage import EVENTS
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -27,3 +29,13 @@ def read_events(path: Path) -> list[dict[str, Any]]:
                 f"restore it from a copy, or set the study aside with --restart"
             ) from error
     return events
+
+
+def read_history(folder: Path) -> StudyHistory:
+    """What the events in a study's folder add up to; nothing has happened where there are none.
+
+    Raises:
+        ResultsError: a line is not an event, or the file cannot be read.
+    """
+    path = folder / EVENTS
+    return StudyHistory.replay(read_events(path)) if path.exists() else StudyHistory()

@@ -41,6 +41,21 @@ class Exploit:
     values: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """Where a trial's config comes from: it survived a cheaper level of fidelity.
+
+    Attributes:
+        level: number of the level, from 1.
+        trial: its number there.
+        value: its objective there.
+    """
+
+    level: int
+    trial: int
+    value: float
+
+
 @dataclass(kw_only=True)
 class TrialHistory:
     """One trial so far.
@@ -62,6 +77,7 @@ class TrialHistory:
         sampler_state: what the sampler wants to find again with the trial.
         test: test metrics of the best epoch, of trials that are tested.
         confirms: the trial of the search whose config this one runs again.
+        promoted: the trial of a cheaper level whose config this one runs.
         started, ended: seconds since 1970.
     """
 
@@ -81,6 +97,7 @@ class TrialHistory:
     sampler_state: dict[str, Any] = field(default_factory=dict)
     test: dict[str, Any] | None = None
     confirms: int | None = None
+    promoted: Promotion | None = None
     started: float | None = None
     ended: float | None = None
 
@@ -158,6 +175,7 @@ class StudyHistory:
                 config=dict(event["config"]),
                 sampler_state=dict(event["sampler_state"]),
                 confirms=event.get("confirms"),
+                promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
             )
             return
         trial = self.trials[event["trial"]]

@@ -7,6 +7,7 @@ tables) is in the storage before it counts; the local copy is made anew from the
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ DOCUMENTS = ("study.yaml", *TABLE_FILES)
 
 CONFIRMATION = "confirm"
 """The folder, inside a study's own, of its confirmation."""
+
+LEVELS = "fidelity"
+"""The folder, inside a study's own, with a study for each level below full size."""
 
 SEGMENT_BYTES = 64 * 1024
 """Objects cannot be appended to: each event writes the newest segment anew, until that has this size."""
@@ -113,15 +117,16 @@ class StudyStorage:
         return self.remote.read("study.yaml") is not None
 
     def fetch(self) -> Path:
-        """Bring the local copy up to the storage, that of its confirmation as well, and say where it is."""
+        """Bring the local copy up to the storage, what belongs to the study as well, and say where it is."""
         if self.remote is None:
             return self.folder
         self._copy()
-        confirmation = self.inside(CONFIRMATION)
-        if confirmation.exists():
-            confirmation._copy()
-        else:
-            shutil.rmtree(confirmation.folder, ignore_errors=True)
+        levels = self.levels()
+        for part in (self.inside(CONFIRMATION), *levels, self.level(len(levels) + 1)):
+            if part.exists():
+                part._copy()
+            else:
+                shutil.rmtree(part.folder, ignore_errors=True)
         return self.folder
 
     def _copy(self) -> None:
@@ -193,6 +198,15 @@ class StudyStorage:
             path, uri = f"{remote.path}/{name}", f"{remote.uri}/{name}"
             remote = RemoteFolder(filesystem=remote.filesystem, path=path, uri=uri)
         return StudyStorage(folder=self.folder / name, remote=remote)
+
+    def level(self, number: int) -> StudyStorage:
+        """The place of a level of fidelity, counted from 1."""
+        return self.inside(LEVELS).inside(f"level_{number}")
+
+    def levels(self) -> list[StudyStorage]:
+        """The places of all levels of fidelity that have begun, the first one first."""
+        begun = itertools.takewhile(StudyStorage.exists, map(self.level, itertools.count(1)))
+        return list(begun)
 
     def move_to(self, other: StudyStorage) -> None:
         """Rename the study's folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ TRIALS = _schema(
         _column("values", pa.string(), "what was suggested: JSON, dotted path -> value"),
         _column("config", pa.string(), "all that decides what the trial computes: JSON of the trial config"),
         _maybe("confirms", pa.int32(), "confirmation: the trial of the search whose config runs again"),
+        _maybe("promoted_level", pa.int32(), "fidelity: the level that the config has survived, from 1"),
+        _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial there"),
+        _maybe("promoted_value", pa.float64(), "fidelity: the objective of the trial there", unit=PERCENT),
     ],
 )
 """One row per trial. A study's own file adds a nullable column per searched key, named by its dotted path."""
@@ -276,7 +280,13 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
         "values": json.dumps(trial.values),
         "config": json.dumps(trial.config),
         "confirms": trial.confirms,
-    }
+    } | _promotion_columns(trial)
+
+
+def _promotion_columns(trial: TrialHistory) -> dict[str, Any]:
+    if trial.promoted is None:
+        return {}
+    return {f"promoted_{name}": value for name, value in asdict(trial.promoted).items()}
 
 
 def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:

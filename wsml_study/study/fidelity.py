@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from wsml_study.study.search_space import SearchSpace, put, remove
-from wsml_study.study.spec import KEY_RULES, Draft, value_at
+from wsml_study.study.search_space import SearchSpace, longest_training, put, remove
+from wsml_study.study.spec import KEY_RULES, Draft, EarlyStopping, value_at
 from wsml_study.study.writing import flow
 
 AnyStudy = TypeVar("AnyStudy", bound=Draft)
@@ -24,7 +24,7 @@ def at_level(study: AnyStudy, number: int) -> AnyStudy:
         number: of the level, from 1; the last of `num_levels` is full size.
 
     Keys that a key of the level has no use for are left out: with `training.mode: linear` the `linear_epochs` of the
-    base config.
+    base config. A level that ends within the grace period of early stopping has none.
 
     Raises:
         pydantic.ValidationError: the values do not go together; a study that was read from a file has no such level.
@@ -37,7 +37,10 @@ def at_level(study: AnyStudy, number: int) -> AnyStudy:
     for rule in KEY_RULES:
         if rule.decider in cheaper and value_at(content, rule.decider) not in rule.takers:
             remove(content, rule.key)
-    return type(study).model_validate(content)
+    there = type(study).model_validate(content)
+    if (there.early_stopping.grace_epochs or 1) >= longest_training(there):
+        return there.model_copy(update={"early_stopping": EarlyStopping()})
+    return there
 
 
 def num_trials(study: Draft, number: int) -> int:

@@ -73,7 +73,7 @@ def _survivors(draft: Draft) -> Iterator[Problem]:
 
 
 def _study_there(draft: Draft, index: int) -> Iterator[Problem]:
-    """What the study would be wrong with, were it only this level; one too short for early stopping does without."""
+    """What the study would be wrong with, were it only this level."""
     assert draft.fidelity is not None
     try:
         there = at_level(draft, index + 1)
@@ -81,7 +81,7 @@ def _study_there(draft: Draft, index: int) -> Iterator[Problem]:
         for details in error.errors():
             yield _problem_there(draft.fidelity[index], index, str(details.get("ctx", {}).get("error", details["msg"])))
         return
-    for problem in check_study(there, {"early_stopping"}):
+    for problem in check_study(there, set()):
         yield _problem_there(draft.fidelity[index], index, str(problem), problem.about or (problem.label,))
 
 

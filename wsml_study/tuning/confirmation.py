@@ -14,10 +14,10 @@ from typing import Any
 
 from wsml_study.errors import ResultsError
 from wsml_study.results.confirmation import worth_confirming
-from wsml_study.results.events import read_events
+from wsml_study.results.events import read_history
 from wsml_study.results.history import ENDED, StudyHistory
 from wsml_study.results.ranking import ranked_trials
-from wsml_study.results.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
+from wsml_study.results.storage import CONFIRMATION, StudyStorage, open_storage
 from wsml_study.results.tables import read_table
 from wsml_study.study.spec import Confirm, EarlyStopping, IntRange, Parameter, Sampler, Study, TrialConfig
 from wsml_study.tuning.ledger import Listener
@@ -85,7 +85,7 @@ def confirm_study(
         claim(storage, study)
         _tell_if_unfinished(storage, study, listener.on_notice)
         place = storage.inside(CONFIRMATION)
-        history = _history(place.fetch())
+        history = read_history(place.fetch())
         plan = planned_confirmation(storage.folder, history, top=top or asked.top, num_seeds=seeds or asked.seeds)
         if not_begun(plan, history):
             trials = sorted({planned.confirms for planned in plan if planned.confirms is not None})
@@ -160,13 +160,8 @@ def _fresh(count: int, searched: Iterable[int], confirmed: Iterable[int]) -> lis
     return [*known, *itertools.islice((seed for seed in itertools.count(1) if seed not in seen), count)][:count]
 
 
-def _history(folder: Path) -> StudyHistory:
-    events = folder / EVENTS
-    return StudyHistory.replay(read_events(events)) if events.exists() else StudyHistory()
-
-
 def _tell_if_unfinished(storage: StudyStorage, study: Study, notify: Callable[[str], None]) -> None:
-    history = _history(storage.folder)
+    history = read_history(storage.folder)
     ended, wanted = len(history.with_state(*ENDED)), history.num_trials or study.full_size_trials
     if ended < wanted:
         notify(f"{ended} of {wanted} trials of the search have ended; confirming the best so far")

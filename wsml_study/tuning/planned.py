@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from wsml_study.results.history import StudyHistory, TrialHistory
+from wsml_study.results.history import Promotion, StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.spec import Scalar, Study, TrialConfig
 from wsml_study.tuning.event_log import EventLog
@@ -21,11 +21,13 @@ class PlannedTrial:
         config: what it computes; the same config is not run twice.
         values: what tells it from the others, by dotted path.
         confirms: the trial of the search whose config this is.
+        promoted: the trial of a cheaper level whose config this is.
     """
 
     config: TrialConfig
     values: dict[str, Scalar]
     confirms: int | None = None
+    promoted: Promotion | None = None
 
 
 def not_begun(plan: Sequence[PlannedTrial], history: StudyHistory) -> list[PlannedTrial]:
@@ -60,5 +62,6 @@ class PlannedTrials(TrialSource):
             config=planned.config.model_dump(mode="json"),
             sampler_state={},
             confirms=planned.confirms,
+            promoted=None if planned.promoted is None else asdict(planned.promoted),
         )
         return self._log.history.trials[number]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.events import read_events
+from wsml_study.results.events import read_history
 from wsml_study.results.history import StudyHistory, TrialHistory
 from wsml_study.results.reproduction import Reproduction, compared_trials, environment_differences
-from wsml_study.results.storage import EVENTS, StudyStorage, open_storage
+from wsml_study.results.storage import StudyStorage, open_storage
 from wsml_study.study.spec import Data, Study, TrialConfig
 from wsml_study.tuning.ledger import Listener
 from wsml_study.tuning.planned import PlannedTrial
@@ -51,7 +51,7 @@ def reproduce_trial(study: Study, listener: Listener, *, trial: int, address: st
     storage = open_storage(study.storage, study.name)
     if not storage.exists():
         raise ResultsError(f"{storage.described}: no results of study {study.name} yet; `wsml-study run` makes them")
-    history = StudyHistory.replay(read_events(storage.fetch() / EVENTS))
+    history = read_history(storage.fetch())
     original = _comparable(history, trial, storage)
     config = TrialConfig.model_validate(original.config)
     config = config.model_copy(update={"data": config.data.model_copy(update={"root": study.data.root})})
@@ -83,9 +83,7 @@ def _comparable(history: StudyHistory, trial: int, storage: StudyStorage) -> Tri
 def _has_ended(place: StudyStorage) -> bool:
     if not place.exists():
         return False
-    events = place.fetch() / EVENTS
-    history = StudyHistory.replay(read_events(events)) if events.exists() else StudyHistory()
-    return any(trial.ended is not None for trial in history.trials.values())
+    return any(trial.ended is not None for trial in read_history(place.fetch()).trials.values())
 
 
 def _same_data(one: Data, other: Data) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from ray.tune import TuneError
 from ray.tune.schedulers import TrialScheduler
 
 from wsml_study.errors import ResultsError
+from wsml_study.results.events import read_history
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
 from wsml_study.results.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.results.tables import damaged_tables, write_tables
+from wsml_study.study.fidelity import at_level, num_levels
 from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
@@ -24,6 +26,7 @@ from wsml_study.tuning.cluster import Session, Slots, gpus_per_worker
 from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, Rule, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.event_log import EventLog
+from wsml_study.tuning.fidelity import heading, survivors
 from wsml_study.tuning.growth import Growth, wait_for_room
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
@@ -53,6 +56,7 @@ class Outcome:
         history: all that happened, in earlier runs as well.
         num_trials: how many trials the study should have.
         stopped_on_request: `wsml-study stop` ended it.
+        cut_short_at: the level of fidelity that it has not ended; None at full size.
     """
 
     folder: Path
@@ -60,11 +64,12 @@ class Outcome:
     history: StudyHistory
     num_trials: int
     stopped_on_request: bool = False
+    cut_short_at: int | None = None
 
     @property
     def finished(self) -> bool:
         """Whether every trial that the study should have has ended."""
-        return _finished(self.history, self.num_trials)
+        return self.cut_short_at is None and _finished(self.history, self.num_trials)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +129,49 @@ def run_study(
         set_aside(storage, listener.on_notice)
     task = Task(tested=model_folder is not None, model_folder=model_folder, open_trial=open_trial)
     with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
+        if study.fidelity is not None and model_folder is None:
+            return _run_levels(study, storage, lease, session, listener, task, num_trials=num_trials)
         return run_leased(study, storage, lease, session, listener, task, num_trials=num_trials)
 
 
 def session_of(storage: StudyStorage, address: str | None) -> Session:
     """Ray for the runs of a study and of what belongs to it; its folder receives what Ray has to say."""
     return Session(address, storage.folder / "ray.log")
+
+
+def _run_levels(
+    study: Study,
+    storage: StudyStorage,
+    lease: Lease,
+    session: Session,
+    listener: Listener,
+    task: Task,
+    *,
+    num_trials: int | None,
+) -> Outcome:
+    """As `run_study`, of a study with levels: each is a study of its own, whose survivors are the plan of the next."""
+    claim(storage, study)
+    history = read_history(storage.folder)
+    if not (storage.folder / TABLE_FILES[0]).exists():  # for whoever looks at the results before there are any
+        write_tables(storage.folder, study, history)
+        storage.upload(*TABLE_FILES)
+    for number in range(1, num_levels(study)):
+        level, place = at_level(study, number), storage.level(number)
+        listener.on_notice(heading(study, number))
+        outcome = run_leased(level, place, lease, session, listener, task, num_trials=num_trials)
+        stopped = lease.stop_requested.is_set()
+        if stopped or not outcome.finished:
+            return Outcome(
+                folder=storage.folder,
+                place=storage.described,
+                history=history,
+                num_trials=study.full_size_trials,
+                stopped_on_request=stopped,
+                cut_short_at=number,
+            )
+        task = replace(task, plan=survivors(study, number, outcome.history))
+    listener.on_notice(heading(study, num_levels(study)))
+    return run_leased(study, storage, lease, session, listener, task)
 
 
 def run_leased(

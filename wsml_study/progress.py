@@ -15,6 +15,7 @@ from rich.text import Text
 
 from wsml_study.results.history import ENDED, StudyHistory, TrialHistory, TrialState
 from wsml_study.results.wording import describe, duration
+from wsml_study.study.spec import Training
 
 ROWS = 15
 WORDS = {
@@ -28,8 +29,8 @@ WORDS = {
 class Progress:
     """Follows a run; a `Listener` of `run_study`."""
 
-    def __init__(self, console: Console, *, metric: str, epochs: int) -> None:
-        self._console, self._metric, self._epochs = console, metric, epochs
+    def __init__(self, console: Console, *, metric: str) -> None:
+        self._console, self._metric = console, metric
         self._history = StudyHistory()
         self._num_trials = 0
         self._ended_before = 0
@@ -115,7 +116,7 @@ class Progress:
             table.add_row(
                 str(trial.number),
                 describe(trial.values),
-                f"{trial.last_epoch}/{self._epochs}",
+                f"{trial.last_epoch}/{_last_epoch_of(trial)}",
                 _percent(newest.get("val_map")),
                 _percent(newest.get("best_val_map")),
                 WORDS[trial.state],
@@ -144,6 +145,10 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     with Bar(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _last_epoch_of(trial: TrialHistory) -> int:
+    return Training.model_validate(trial.config["training"]).last_epoch
 
 
 def _percent(value: float | None) -> str:

@@ -78,9 +78,8 @@ def screen() -> Console:
 def progress_of(console: Console, study: Study) -> Iterator[Progress]:
     """Progress of a run of a study, shown for the duration of a block."""
     from wsml_study.progress import Progress
-    from wsml_study.study.search_space import longest_training
 
-    progress = Progress(console, metric=study.objective.metric, epochs=longest_training(study))
+    progress = Progress(console, metric=study.objective.metric)
     with progress.shown():
         yield progress
 

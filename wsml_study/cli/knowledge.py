@@ -46,6 +46,7 @@ def results(
     storage: Storage = None,
 ) -> None:
     """Show a study's trials, best first, also while it runs, and what is sure of them."""
+    from wsml_study.results.fidelity import read_levels
     from wsml_study.results.selection import select_trials
     from wsml_study.results.summary import answer, trials_table
 
@@ -54,7 +55,9 @@ def results(
     if output is not None or form not in (None, Format.TABLE):
         deliver(trials, form, output)
         return
-    for line in [*trials_table(trials.to_pandas()), "", *answer(folder, study_argument=argument(study, storage))]:
+    levels = read_levels(folder)
+    lines = [*trials_table(trials.to_pandas()), "", *([] if levels is None else [*levels.lines(), ""])]
+    for line in [*lines, *answer(folder, study_argument=argument(study, storage))]:
         print(line)
 
 

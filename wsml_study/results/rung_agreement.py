@@ -64,15 +64,16 @@ def rung_agreement(trials: pd.DataFrame, epochs: pd.DataFrame) -> list[Agreement
                 arrived=len(here),
                 stopped=int((stopped_after == epoch).sum()),
                 finished=len(finished),
-                spearman=_correlation(stats.spearmanr, *pair),
-                kendall=_correlation(stats.kendalltau, *pair),
+                spearman=correlation(stats.spearmanr, *pair),
+                kendall=correlation(stats.kendalltau, *pair),
                 rank_of_best=1 + sum(value > here[winner] for value in here.values()),
             )
         )
     return found
 
 
-def _correlation(measure: Callable[..., Any], early: list[float], late: list[float]) -> float | None:
+def correlation(measure: Callable[..., Any], early: list[float], late: list[float]) -> float | None:
+    """A rank correlation of scipy's, None with fewer than FEWEST_TRIALS values or where all are equal."""
     if len(early) < FEWEST_TRIALS or len(set(early)) < 2 or len(set(late)) < 2:
         return None
     return float(measure(early, late).statistic)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from wsml_study.errors import ResultsError
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
+from wsml_study.results.fidelity import read_levels
 from wsml_study.results.formats import aligned, number, percent
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.statistics import estimate
@@ -40,7 +41,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
 
 def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: str) -> list[str]:
     """What the screen shows after a run: the ranking, the answer, where the tables are, what to type next."""
-    ranked = ranked_trials(folder)
+    ranked, levels = ranked_trials(folder), read_levels(folder)
     counts = ranked["state"].value_counts()
     ended = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed")))
     lines = [
@@ -49,10 +50,11 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         "",
         *trials_table(ranked),
         "",
+        *([] if levels is None else [*levels.lines(), ""]),
         *answer(folder, study_argument=study_argument),
         f"Tables: {short_path(place)}/trials.parquet, epochs.parquet, classes.parquet",
     ]
-    if ended < num_trials:
+    if ended < num_trials or (levels is not None and not levels.have_ended):
         return [*lines, "Not finished; nothing is lost. Go on with the same command."]
     if ranked["value"].notna().any():
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]

@@ -264,23 +264,27 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
         for key, value in trial.values.items()
         if key in study.search
     }
-    return searched | {
-        "study": study.name,
-        "trial": trial.number,
-        "state": trial.state.value,
-        "method": trial.config["method"]["name"],
-        "value": trial.value(study.objective.metric),
-        "best_epoch": last.get("best_epoch"),
-        "last_epoch": trial.last_epoch,
-        "test_map": None if trial.test is None else trial.test["test_map"],
-        "attempts": trial.attempt,
-        "error": trial.error,
-        "started": trial.started,
-        "ended": trial.ended,
-        "values": json.dumps(trial.values),
-        "config": json.dumps(trial.config),
-        "confirms": trial.confirms,
-    } | _promotion_columns(trial)
+    return (
+        searched
+        | {
+            "study": study.name,
+            "trial": trial.number,
+            "state": trial.state.value,
+            "method": trial.config["method"]["name"],
+            "value": trial.value(study.objective.metric),
+            "best_epoch": last.get("best_epoch"),
+            "last_epoch": trial.last_epoch,
+            "test_map": None if trial.test is None else trial.test["test_map"],
+            "attempts": trial.attempt,
+            "error": trial.error,
+            "started": trial.started,
+            "ended": trial.ended,
+            "values": json.dumps(trial.values),
+            "config": json.dumps(trial.config),
+            "confirms": trial.confirms,
+        }
+        | _promotion_columns(trial)
+    )
 
 
 def _promotion_columns(trial: TrialHistory) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is wrong with the levels of a study: keys that cannot be set there, numbers of survivors, and levels at which the
+"""What is wrong with the levels of a study: keys that cannot be set there, too many survivors, and levels at which the
 search or the base config makes no sense."""
 
 from __future__ import annotations

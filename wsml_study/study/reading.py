@@ -32,7 +32,7 @@ PLACEHOLDERS: dict[Path, Any] = {
 """Stand for what must be there and is not, so that the rest can be checked."""
 
 TAKEN_OUT_WHOLE = {"search": 2, "fidelity": 1}
-"""Section -> length of the paths in it of what goes whole, whatever in there is wrong."""
+"""Section -> length of the paths of what goes whole in it: an entry of `search`, and all of `fidelity`."""
 
 
 def read_study(path: FilePath | str) -> Study:
@@ -180,7 +180,7 @@ def _existing(location: tuple[int | str, ...], content: Any) -> tuple[Path, Any]
 
 
 def _take_out(content: dict[str, Any], problem: Problem) -> None:
-    """Remove what is wrong, in `search` the whole entry, of `fidelity` everything; put a placeholder where something must be."""
+    """Remove what is wrong, with whatever goes whole; put a placeholder where something must be."""
     path = problem.path[: TAKEN_OUT_WHOLE.get(str(problem.path[0]), len(problem.path))]
     reached, section = _existing(path[:-1], content)
     if len(reached) < len(path) - 1:

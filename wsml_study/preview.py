@@ -12,6 +12,7 @@ from wsml_study.data.label_states import LabelCounts, count_labels
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.methods.catalogue import describe, missing_hyperparameters
 from wsml_study.methods.schedules import distrusted_count, schedule
+from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
 from wsml_study.study.spec import (
     LINEAR_EPOCHS,
@@ -335,15 +336,35 @@ def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
 
 def _run_lines(study: Study) -> list[str]:
     epochs = longest_training(study)
-    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.search.keys() else ""
     return [
+        *_level_lines(study),
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         _objective(study),
-        f"each trial: {up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}, {_workers(study.resources)}",
+        f"each trial: {_length(study)}, {_workers(study.resources)}",
         f"a trial that fails is tried again {study.retries} time{'s' if study.retries != 1 else ''}",
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _level_lines(study: Study) -> list[str]:
+    """What runs before full size, level by level."""
+    lines = []
+    for number in range(1, num_levels(study)):
+        there = at_level(study, number)
+        stopping = _stopping(there.early_stopping, longest_training(there))
+        text = f"{heading(study, number)}: {there.trials} trials of {_length(there)}, early stopping: {stopping}"
+        lines += textwrap.wrap(text, WIDEST, subsequent_indent="    ", break_on_hyphens=False)
+    if study.fidelity is not None:
+        lines.append(f"{heading(study, num_levels(study))}: {study.full_size_trials} trials, as follows")
+    return lines
+
+
+def _length(study: Study) -> str:
+    """How long a trial takes, in epochs."""
+    epochs = longest_training(study)
+    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.search.keys() else ""
+    return f"{up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}"
 
 
 def _objective(study: Study) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from wsml_study.errors import ResultsError
 from wsml_study.results.confirmation import BASELINE, Confirmation, read_confirmation
 from wsml_study.results.events import read_events
+from wsml_study.results.fidelity import Levels, read_levels
 from wsml_study.results.history import Event, StudyHistory, TrialState
 from wsml_study.results.ranking import best_per_method, contenders, ranked
 from wsml_study.results.storage import EVENTS
@@ -34,6 +35,7 @@ class StudyRecord:
         epochs: the table, with `method` and `label` of the trial and `objective`: what the trial was judged by so far.
         classes: the table, with `method` of the trial.
         confirmation: what is sure, None if nothing was confirmed yet.
+        levels: of fidelity, None if the study has none.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class StudyRecord:
     epochs: pd.DataFrame
     classes: pd.DataFrame
     confirmation: Confirmation | None
+    levels: Levels | None
 
     @property
     def best_trials(self) -> pd.DataFrame:
@@ -119,4 +122,5 @@ def read_record(folder: Path) -> StudyRecord:
         epochs=epochs.assign(objective=so_far),
         classes=tables["classes"].to_pandas().merge(of_trial[["trial", "method"]], on="trial"),
         confirmation=read_confirmation(folder),
+        levels=read_levels(folder),
     )

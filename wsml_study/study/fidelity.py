@@ -64,3 +64,10 @@ def described_level(study: Draft, number: int) -> str:
     if number == num_levels(study):
         return "full size"
     return ", ".join(f"{key} {flow(value)}" for key, value in (study.fidelity or ())[number - 1].set.items())
+
+
+def heading(study: Draft, number: int) -> str:
+    """What a level is, as it begins."""
+    last = num_levels(study)
+    goes_on = "" if number == last else f"; the best {(study.fidelity or ())[number - 1].survivors} go on"
+    return f"level {number} of {last}: {described_level(study, number)}{goes_on}"

@@ -25,6 +25,7 @@ def _named(study: Draft) -> Iterator[tuple[str, str]]:
         if path is not None:
             yield f"data.labels.{name}", path
     searched = study.search.get("model.weights")
-    for weights in (study.model.weights, *(searched.choice or () if searched is not None else ())):
+    at_levels = [level.set.get("model.weights") for level in study.fidelity or ()]
+    for weights in (study.model.weights, *at_levels, *(searched.choice or () if searched is not None else ())):
         if weights is not None and is_file_of_weights(weights):
             yield "model.weights", str(weights)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from wsml_study.errors import ResultsError
 from wsml_study.results.history import Promotion, StudyHistory, TrialHistory, TrialState
 from wsml_study.results.ranking import UPPER_BOUND
-from wsml_study.study.fidelity import at_level, described_level, num_levels
+from wsml_study.study.fidelity import at_level
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
@@ -38,13 +38,6 @@ def survivors(study: Study, number: int, history: StudyHistory) -> tuple[Planned
             f"`wsml-study results {study.storage}/{study.name}/fidelity/level_{number}` says why they failed"
         )
     return tuple(distinct.values())[: study.fidelity[number - 1].survivors]
-
-
-def heading(study: Study, number: int) -> str:
-    """What a level is, as it begins."""
-    last = num_levels(study)
-    goes_on = "" if number == last else f"; the best {(study.fidelity or ())[number - 1].survivors} go on"
-    return f"level {number} of {last}: {described_level(study, number)}{goes_on}"
 
 
 def _ranked(history: StudyHistory, metric: str) -> list[tuple[float, TrialHistory]]:

@@ -18,7 +18,7 @@ from wsml_study.results.events import read_history
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
 from wsml_study.results.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.results.tables import damaged_tables, write_tables
-from wsml_study.study.fidelity import at_level, num_levels
+from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
@@ -26,7 +26,7 @@ from wsml_study.tuning.cluster import Session, Slots, gpus_per_worker
 from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, Rule, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.event_log import EventLog
-from wsml_study.tuning.fidelity import heading, survivors
+from wsml_study.tuning.fidelity import survivors
 from wsml_study.tuning.growth import Growth, wait_for_room
 from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest

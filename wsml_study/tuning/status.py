@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.events import read_events
+from wsml_study.results.events import read_events, read_history
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
 from wsml_study.results.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
 from wsml_study.results.wording import describe, duration
+from wsml_study.study.fidelity import described_level, heading, num_levels, num_trials
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 from wsml_study.tuning.lease import Driver, read_lease
@@ -33,6 +35,7 @@ class Status:
         history: what happened so far.
         driver: who says that it runs the study, None if nobody does.
         confirmation: what happened in the study's confirmation, None before that.
+        levels: what happened on the levels below full size that have begun, by number from 1.
     """
 
     study: Study
@@ -40,16 +43,27 @@ class Status:
     history: StudyHistory
     driver: Driver | None
     confirmation: StudyHistory | None = None
+    levels: Mapping[int, StudyHistory] = field(default_factory=dict)
 
     @property
     def num_trials(self) -> int:
-        """How many trials the study should have."""
-        return max(self.history.num_trials or self.study.trials, len(self.history.trials))
+        """How many trials the study should have, at full size."""
+        return max(self.history.num_trials or self.study.full_size_trials, len(self.history.trials))
+
+    @property
+    def current(self) -> tuple[int, StudyHistory]:
+        """The level at which the study is, and its history: the first one with trials left, or full size."""
+        for number in range(1, num_levels(self.study)):
+            history = self.levels.get(number, StudyHistory())
+            if len(history.with_state(*ENDED)) < self.trials_of(number):
+                return number, history
+        return num_levels(self.study), self.history
 
     @property
     def state(self) -> str:
         """finished, running, or interrupted."""
-        if len(self.history.with_state(*ENDED)) >= self.num_trials:
+        at_full_size = self.current[1] is self.history
+        if at_full_size and len(self.history.with_state(*ENDED)) >= self.num_trials:
             return "finished"
         return "interrupted" if self.driver is None or self.driver.is_gone else "running"
 
@@ -64,9 +78,14 @@ class Status:
             "num_trials": self.num_trials,
             "trials": {state.value: len(self.history.with_state(state)) for state in TrialState},
             "best": None if best is None else {"trial": best[1], "value": best[0]},
+            "level": self.current[0],
+            "levels": [
+                {"level": number, "num_trials": self.trials_of(number), "ended": len(history.with_state(*ENDED))}
+                for number, history in self.levels.items()
+            ],
             "running": [
                 {"trial": trial.number, "epoch": trial.last_epoch, "attempt": trial.attempt, "values": trial.values}
-                for trial in self.history.with_state(TrialState.RUNNING)
+                for trial in self.current[1].with_state(TrialState.RUNNING)
             ],
             "confirmation": self._confirmed(),
         }
@@ -77,13 +96,14 @@ class Status:
         who = f" by {self.driver.described}" if self.state == "running" and self.driver is not None else ""
         lines = [
             f"{self.study.name} in {self.place}: {self.state}{who}",
+            *self._level_lines(),
             f"trials: {len(self.history.with_state(*ENDED))} of {self.num_trials} ended ({by_state or 'none begun'})",
         ]
         best = self._best()
         if best is not None:
             values = describe(self.history.trials[best[1]].values)
             lines.append(f"best {self.study.objective.metric}: {best[0]:.2f} % by trial {best[1]} ({values})")
-        for trial in self.history.with_state(TrialState.RUNNING):
+        for trial in self.current[1].with_state(TrialState.RUNNING):
             since = (
                 ""
                 if trial.started is None or self.state != "running"
@@ -96,6 +116,21 @@ class Status:
         if self.state == "interrupted":
             lines.append("Nothing is lost; `wsml-study run` goes on with it.")
         return lines
+
+    def _level_lines(self) -> list[str]:
+        last = num_levels(self.study)
+        return [
+            f"level {number} of {last}: {described_level(self.study, number)}: {len(history.with_state(*ENDED))} of "
+            f"{self.trials_of(number)} trials ended"
+            for number, history in self.levels.items()
+        ]
+
+    def trials_of(self, number: int) -> int:
+        """How many trials a level is to have."""
+        if number == num_levels(self.study):
+            return self.num_trials
+        history = self.levels.get(number, StudyHistory())
+        return max(history.num_trials or num_trials(self.study, number), len(history.trials))
 
     def _confirmed(self) -> dict[str, int] | None:
         if self.confirmation is None:
@@ -129,19 +164,35 @@ def follow(storage: str, name: str, listener: Listener) -> Status:
     """
     status = study_status(storage, name)
     place = open_storage(storage, name)
-    listener.on_slots(len(status.history.with_state(TrialState.RUNNING)), status.num_trials, status.history)
-    num_events, renewed_at = len(_events(place)), time.monotonic()
+    level, history = status.current
+    listener.on_slots(len(history.with_state(TrialState.RUNNING)), status.trials_of(level), history)
+    num_events, renewed_at = len(_events(_place_of(level, status, place))), time.monotonic()
     while status.state == "running" and time.monotonic() - renewed_at < DRIVER_GONE_S:
         time.sleep(LOOK_INTERVAL_S)
         before, status = status, _look(place)
         if status.driver != before.driver:
             renewed_at = time.monotonic()
-        events = _events(place)
-        for event in events[num_events:]:
-            if "trial" in event:
-                listener.on_event(status.history, event["event"], event["trial"])
-        num_events = len(events)
+        num_events = _pass_on(level, status, place, listener, num_events)
+        if status.current[0] != level:
+            level, history = status.current
+            listener.on_notice(heading(status.study, level))
+            listener.on_slots(len(history.with_state(TrialState.RUNNING)), status.trials_of(level), history)
+            num_events = _pass_on(level, status, place, listener, 0)
     return status
+
+
+def _pass_on(level: int, status: Status, place: StudyStorage, listener: Listener, num_told: int) -> int:
+    """Tell of the events of a level after the first so many, and say how many there are."""
+    events = _events(_place_of(level, status, place))
+    history = status.levels.get(level, status.history)
+    for event in events[num_told:]:
+        if event.get("trial") in history.trials:  # the log may have grown since
+            listener.on_event(history, event["event"], event["trial"])
+    return len(events)
+
+
+def _place_of(level: int, status: Status, place: StudyStorage) -> StudyStorage:
+    return place if level == num_levels(status.study) else place.level(level)
 
 
 def _look(place: StudyStorage) -> Status:
@@ -152,7 +203,8 @@ def _look(place: StudyStorage) -> Status:
         place=place.described,
         history=StudyHistory.replay(_events(place)),
         driver=read_lease(place),
-        confirmation=StudyHistory.replay(_events(confirmation)) if confirmation.folder.exists() else None,
+        confirmation=read_history(confirmation.folder) if confirmation.folder.exists() else None,
+        levels={number: read_history(level.folder) for number, level in enumerate(place.levels(), start=1)},
     )
 
 

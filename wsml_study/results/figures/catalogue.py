@@ -9,6 +9,7 @@ from wsml_study.results.figures.confirmed import confirmed
 from wsml_study.results.figures.figure import Figure, LeftOut
 from wsml_study.results.figures.importance import importance
 from wsml_study.results.figures.learning import distrust, learning_curves, memorization
+from wsml_study.results.figures.levels import level_agreement
 from wsml_study.results.figures.methods import ap_per_class, gain_over_baseline, trials_by_method
 from wsml_study.results.figures.parallel import parallel_coordinates
 from wsml_study.results.figures.rates import map_over_rate
@@ -43,5 +44,9 @@ SECTIONS = (
         figures=(map_over_rate, importance, parallel_coordinates),
     ),
     Section(name="learning", title="What does the network learn?", figures=(learning_curves, memorization, distrust)),
-    Section(name="search", title="How did the search go?", figures=(best_so_far, rank_agreement, slots_over_time)),
+    Section(
+        name="search",
+        title="How did the search go?",
+        figures=(best_so_far, level_agreement, rank_agreement, slots_over_time),
+    ),
 )

@@ -27,7 +27,9 @@ def remarks(record: StudyRecord) -> tuple[str, ...]:
     """What a reader must know beside the answer."""
     said = []
     ended, wanted = int(record.trials["state"].isin(ENDED).sum()), record.history.num_trials or len(record.trials)
-    if ended < wanted:
+    if record.levels is not None and not record.levels.have_ended:
+        said.append(f"This study is not finished: {'; '.join(record.levels.lines()[: len(record.levels.states)])}.")
+    elif ended < wanted:
         said.append(f"This study is not finished: {ended} of {wanted} trials have ended.")
     if (leader := _leader_that_is_not_confirmed(record)) is not None:
         said.append(

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from wsml_study.errors import ResultsError
 from wsml_study.results.confirmation import Confirmation, read_confirmation
+from wsml_study.results.fidelity import Levels, read_levels
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.summary import study_folder
 from wsml_study.results.tables import SCHEMAS, read_table
@@ -57,6 +58,11 @@ class StudyResults:
     def confirmation(self) -> Confirmation | None:
         """What is sure, None if nothing was confirmed yet."""
         return read_confirmation(self.folder)
+
+    @cached_property
+    def levels(self) -> Levels | None:
+        """The levels of fidelity and how far neighbours agree, None if the study has none."""
+        return read_levels(self.folder)
 
     def arrow(self, table: str) -> pa.Table:
         """A table with the types, units and meanings of its columns.

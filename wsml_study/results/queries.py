@@ -7,12 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.storage import CONFIRMATION
+from wsml_study.results.storage import CONFIRMATION, LEVELS
 from wsml_study.results.tables import SCHEMAS, read_table
 
 
 def query_study(folder: Path, sql: str) -> pa.Table:
-    """What a query on the views trials, epochs and classes gives; a confirmation's are confirm_trials and so on.
+    """What a query on the views trials, epochs and classes gives; a confirmation's are confirm_trials and so on,
+    those of a level of fidelity level_1_trials and so on.
 
     Args:
         folder: of the study's results.
@@ -28,6 +29,8 @@ def query_study(folder: Path, sql: str) -> pa.Table:
     views = {name: read_table(folder, name) for name in SCHEMAS}
     if (folder / CONFIRMATION / "trials.parquet").exists():
         views |= {f"confirm_{name}": read_table(folder / CONFIRMATION, name) for name in SCHEMAS}
+    for level in sorted((folder / LEVELS).glob("level_*")):
+        views |= {f"{level.name}_{name}": read_table(level, name) for name in SCHEMAS}
     with duckdb.connect(config={"python_enable_replacements": "false"}) as connection:
         for name, table in views.items():
             connection.register(name, table)

@@ -62,7 +62,11 @@ def write_report(
     _refuse_anything_else(output)
     record = read_record(folder)
     sections = tuple(
-        PageSection(name=one.name, title=one.title, figures=tuple(make(record) for make in one.figures))
+        PageSection(
+            name=one.name,
+            title=one.title,
+            figures=tuple(figure for make in one.figures if (figure := make(record)) is not None),
+        )
         for one in SECTIONS
     )
     page = _page(record, sections, address)

@@ -20,6 +20,7 @@ results = wsml_study.load("results/rejection_rate")
 results.trials  # pandas, best trial first is `results.ranked`
 results.arrow("epochs")  # Arrow, with units and meanings in the columns' metadata
 results.confirmation  # what is sure, None before `wsml-study confirm`
+results.levels  # of fidelity, and how far neighbours agree; None without `fidelity`
 ```
 
 pandas, polars and DuckDB read the files themselves:
@@ -32,6 +33,7 @@ duckdb.sql("SELECT method, max(value) FROM 'results/rejection_rate/trials.parque
 
 `wsml-study query STUDY "SQL"` has the tables as views `trials`, `epochs` and `classes`. A confirmation has tables of
 its own in `results/<study>/confirm/`; there they are `confirm_trials`, `confirm_epochs` and `confirm_classes`.
+So has each level of fidelity, in `results/<study>/fidelity/level_1/`: `level_1_trials` and so on.
 
 Tables grow by nullable columns. Any other change raises `wsml_study.version` in a table's metadata and comes with a
 reader for the old one; columns that an earlier release did not write are read as null.

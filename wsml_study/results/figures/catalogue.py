@@ -16,7 +16,8 @@ from wsml_study.results.figures.rates import map_over_rate
 from wsml_study.results.figures.search import best_so_far, rank_agreement, slots_over_time
 from wsml_study.results.record import StudyRecord
 
-FigureOf = Callable[[StudyRecord], Figure | LeftOut]
+FigureOf = Callable[[StudyRecord], Figure | LeftOut | None]
+"""None where the study does not raise the figure's question."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,11 @@ from wsml_study.results.record import StudyRecord
 NONE = "–"
 
 
-def level_agreement(record: StudyRecord) -> Figure | LeftOut:
-    """A dot per survivor: validation mAP on the lower level along x, on the upper one along y."""
+def level_agreement(record: StudyRecord) -> Figure | LeftOut | None:
+    """A dot per survivor: validation mAP on the lower level along x, on the upper one along y; None without levels."""
     name, title = "levels", "Do cheap levels choose well?"
     if record.levels is None:
-        return LeftOut(name=name, title=title, why="The study has no `fidelity`: all trials ran at full size.")
+        return None
     drawn = [agreement for agreement in record.levels.agreements if _valued(agreement)]
     if not drawn:
         return LeftOut(name=name, title=title, why="No survivor of a level has ended an epoch on the next one yet.")

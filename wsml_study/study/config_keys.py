@@ -150,7 +150,7 @@ def expectation(node: NodeSchema) -> str:
         case "array":
             return "a list of at least one value" if node.get("minItems") else "a list"
         case "object":
-            return f"a mapping{_known_keys(node)}"
+            return f"a mapping{' of at least one key' if node.get('minProperties') else _known_keys(node)}"
     return f"a text that matches {node['pattern']}" if "pattern" in node else "a text"
 
 

@@ -113,7 +113,7 @@ def shown(value: Any) -> str:
             text = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
             return f"the text `{text}`" if _looks_like_a_number(value) else f"`{text}`"
         case dict():
-            return "a mapping"
+            return "a mapping" if value else "an empty mapping"
         case _:
             return "an empty list" if not value else "a list"
 

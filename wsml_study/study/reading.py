@@ -136,8 +136,14 @@ def _draft(content: dict[str, Any]) -> tuple[Draft, list[Problem]]:
 
 
 def _problems(error: ValidationError, content: dict[str, Any]) -> list[Problem]:
-    problems = [_problem(details, content) for details in error.errors()]
+    problems = [_problem(details, content) for details in error.errors() if not _is_shortened(details, error)]
     return list({(problem.path, problem.label): problem for problem in problems}.values())
+
+
+def _is_shortened(details: ErrorDetails, error: ValidationError) -> bool:
+    """Whether a list is only too short because pydantic does not count the items that have problems of their own."""
+    inside = [other for other in error.errors() if other["loc"][: len(details["loc"])] == details["loc"]]
+    return details["type"] == "too_short" and len(inside) > 1
 
 
 def _problem(details: ErrorDetails, content: dict[str, Any]) -> Problem:

@@ -228,3 +228,21 @@ def test_given_features_are_rows(tmp_path: Path) -> None:
     assert "  features get mean 0 and deviation 1 over the training rows" in lines
     content["data"]["feature_scaling"] = "none"
     assert "  features are taken as they are" in preview(parse_study(content, "test")).lines()
+
+
+def test_levels_are_shown_with_their_trials_epochs_and_early_stopping(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of(
+        {"training.learning_rate": {"choice": [1e-4, 1e-3, 1e-2]}},
+        training={"epochs": 8},
+        sampler={"name": "grid"},
+        early_stopping={"name": "asha", "grace_epochs": 3},
+        trials=9,
+        fidelity=[{"set": {"training.epochs": 3}, "survivors": 2}, {"set": {"training.epochs": 4}, "survivors": 1}],
+    )
+    lines = shown.lines()
+    first = lines.index("level 1 of 3: training.epochs 3; the best 2 go on: 3 trials of 3 epochs, early stopping: none")
+    assert lines[first + 1 : first + 4] == [
+        "level 2 of 3: training.epochs 4; the best 1 go on: 2 trials of 4 epochs, early stopping: asha,",
+        "    comparing trials after epoch 3",
+        "level 3 of 3: full size: 1 trial, as follows",
+    ]

@@ -275,7 +275,7 @@ def _search_lines(shown: Preview) -> list[str]:
     if not study.search:
         return ["search: nothing; the config is one trial"]
     number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
-    trials = f"{study.trials} trial{'s' if study.trials > 1 else ''}"
+    trials = _trials(study.trials)
     width = max(map(len, study.search))
     lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
@@ -353,11 +353,15 @@ def _level_lines(study: Study) -> list[str]:
     for number in range(1, num_levels(study)):
         there = at_level(study, number)
         stopping = _stopping(there.early_stopping, longest_training(there))
-        text = f"{heading(study, number)}: {there.trials} trials of {_length(there)}, early stopping: {stopping}"
+        text = f"{heading(study, number)}: {_trials(there.trials)} of {_length(there)}, early stopping: {stopping}"
         lines += textwrap.wrap(text, WIDEST, subsequent_indent="    ", break_on_hyphens=False)
     if study.fidelity is not None:
-        lines.append(f"{heading(study, num_levels(study))}: {study.full_size_trials} trials, as follows")
+        lines.append(f"{heading(study, num_levels(study))}: {_trials(study.full_size_trials)}, as follows")
     return lines
+
+
+def _trials(number: int) -> str:
+    return f"{number} trial{'s' if number > 1 else ''}"
 
 
 def _length(study: Study) -> str:

@@ -102,6 +102,25 @@ def test_a_local_copy_has_the_confirmation_as_the_storage_has_it(
     assert not (elsewhere.fetch() / "confirm").exists()
 
 
+def test_a_local_copy_has_the_levels_that_the_storage_has(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in CREDENTIALS.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path / "one"))
+    storage = open_storage(uri, "leveled")
+    storage.write("study.yaml", b"name: leveled\n")
+    for number in (1, 2):
+        storage.level(number).write("study.yaml", f"name: level {number}\n".encode())
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path / "other"))
+    elsewhere = open_storage(uri, "leveled")
+    folder = elsewhere.fetch()
+    assert (folder / "fidelity" / "level_2" / "study.yaml").read_bytes() == b"name: level 2\n"
+    assert len(elsewhere.levels()) == 2
+    storage.move_to(storage.sibling("leveled.1"))
+    assert not (elsewhere.fetch() / "fidelity" / "level_1").exists()
+
+
 def test_a_bucket_that_is_not_there_is_an_error_that_names_it(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in CREDENTIALS.items():
         monkeypatch.setenv(key, value)

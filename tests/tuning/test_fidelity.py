@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.end_to_end.light_trials import quiet
 from tests.results.levels import level_events, leveled_study, write_level
 from wsml_study.errors import ResultsError
 from wsml_study.results.history import Promotion, StudyHistory
@@ -11,6 +12,7 @@ from wsml_study.study.search_space import SearchSpace
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.fidelity import survivors
 from wsml_study.tuning.planned import PlannedTrials
+from wsml_study.tuning.run import run_study
 from wsml_study.tuning.status import study_status
 
 
@@ -99,6 +101,14 @@ def test_more_trials_on_a_level_add_their_survivors_to_those_that_have_run(tmp_p
         while source.suggest("tune") != "FINISHED":
             pass
     assert [trial.promoted.trial for trial in log.history.trials.values()] == [1, 2]
+
+
+def test_fewer_trials_than_are_to_survive_are_refused_before_anything_is_written(tmp_path):
+    study = leveled_study(trials=6, survivors=4, storage=str(tmp_path))
+    progress, _ = quiet()
+    with pytest.raises(ResultsError, match=r"--trials 4: with `fidelity` .* ask for more than 4"):
+        run_study(study, progress, num_trials=4)
+    assert not (tmp_path / "leveled" / "study.yaml").exists()
 
 
 def test_status_tells_the_level_and_what_runs_there(tmp_path):

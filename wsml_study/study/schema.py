@@ -86,6 +86,7 @@ objective: {metric: best_val_map, mode: max}
 sampler: {name: tpe, seed: 0} # tpe, random, grid, gp, cmaes, nsgaii
 early_stopping: {name: asha, grace_epochs: 3, reduction_factor: 3} # or {name: none}
 trials: 12 # in the end; raise it later to go on searching
+# fidelity: [{set: {data.image_size: 24}, survivors: 4}] # try the trials on smaller images first, the best at full size
 # confirm: {top: 3, seeds: 5} # then run the best configs and the best baseline again with fresh seeds
 
 # How it runs; none of this changes results.

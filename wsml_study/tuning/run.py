@@ -106,7 +106,8 @@ def run_study(
     Args:
         study: what to run; its results land in the folder `study.storage`/`study.name`.
         listener: follows the run.
-        num_trials: how many trials the study should have, by default what it says itself or what it has already.
+        num_trials: how many trials the study should have, with `fidelity` its first level; by default what it says
+            itself or what it has already.
         restart: set the results of earlier runs aside and start anew.
         address: of a Ray cluster; None starts a local one.
         model_folder: receives a trained model per trial (final training); None for a search.
@@ -114,7 +115,8 @@ def run_study(
 
     Raises:
         ResultsError: the folder belongs to a different study, another run holds it, or it cannot be written; or a
-            search is to go without validation images.
+            search is to go without validation images, or a level of `fidelity` with fewer trials than are to survive
+            it, or without any that has a value.
         DataError: images or labels are missing or malformed.
         TrainingError: a backbone or its weights cannot be had.
         ResourcesError: the cluster is too small for one trial, or not there.
@@ -150,6 +152,7 @@ def _run_levels(
     num_trials: int | None,
 ) -> Outcome:
     """As `run_study`, of a study with levels: each is a study of its own, whose survivors are the plan of the next."""
+    _refuse_too_few(study, num_trials)
     claim(storage, study)
     history = read_history(storage.folder)
     if not (storage.folder / TABLE_FILES[0]).exists():  # for whoever looks at the results before there are any
@@ -172,6 +175,16 @@ def _run_levels(
         task = replace(task, plan=survivors(study, number, outcome.history))
     listener.on_notice(heading(study, num_levels(study)))
     return run_leased(study, storage, lease, session, listener, task)
+
+
+def _refuse_too_few(study: Study, num_trials: int | None) -> None:
+    assert study.fidelity is not None
+    least = study.fidelity[0].survivors
+    if num_trials is not None and num_trials <= least:
+        raise ResultsError(
+            f"--trials {num_trials}: with `fidelity` these are the trials of the first level, of which the best {least} "
+            f"go on; ask for more than {least}"
+        )
 
 
 def run_leased(

@@ -39,6 +39,20 @@ from wsml_study.tuning.searcher import sampler_of
 CLOSE = 0.5
 """Points of mAP below the best of the grid that count as found."""
 
+LARGE_LOSS = ["LL-R", "LL-Ct", "LL-Cp"]
+SEARCHES = {
+    "methods": {
+        "method.name": {"choice": ["AN", "WAN", "LSAN", "EPR", "EM", "SPLC", "GR", *LARGE_LOSS]},
+        "method.schedule.rate_per_epoch": {"choice": [0.001, 0.003, 0.01], "when": {"method.name": LARGE_LOSS}},
+    },
+    "learning_rate": {
+        "method.name": {"choice": ["AN", *LARGE_LOSS[:2]]},
+        "method.schedule.rate_per_epoch": {"choice": [0.002, 0.01], "when": {"method.name": LARGE_LOSS[:2]}},
+        "training.learning_rate": {"choice": [3e-5, 1e-4, 3e-4, 1e-3]},
+    },
+}
+"""Grids of 16 and of 20 configs. The best learning rate of a head alone is not that of a whole network."""
+
 SURVIVORS = 5
 ORDERS = 10_000
 MOST_PROPOSALS = 500
@@ -63,6 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data-root", required=True, help="folder with ImageSets and JPEGImages of VOC 2007")
     parser.add_argument("--weights", default="IMAGENET1K_V1", help="of MobileNetV2: torchvision's name or a .pth file")
+    parser.add_argument("--search", choices=SEARCHES, default="methods", help="which grid")
     parser.add_argument("--image-size", type=int, default=80, help="pixels of a side at full size")
     parser.add_argument("--small", type=int, default=48, help="pixels of a side at the level of small images")
     parser.add_argument("--epochs", type=int, default=4, help="at full size")
@@ -83,18 +98,13 @@ def studies_of(arguments: argparse.Namespace) -> dict[str, Study]:
         "features": {"training.mode": "linear", "training.epochs": arguments.linear_epochs},
         "small images": {"data.image_size": arguments.small},
     }
-    rate = {"choice": [0.002, 0.01], "when": {"method.name": ["LL-R", "LL-Ct"]}}
     content = {
         "name": "fidelity",
         "data": {"dataset": "voc2007", "root": arguments.data_root, "image_size": arguments.image_size},
         "model": {"backbone": "mobilenet_v2", "weights": arguments.weights},
         "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.002}},
-        "training": {"epochs": arguments.epochs, "batch_size": 16, "precision": "fp32"},
-        "search": {
-            "method.name": {"choice": ["AN", "LL-R", "LL-Ct"]},
-            "method.schedule.rate_per_epoch": rate,
-            "training.learning_rate": {"choice": [3e-5, 1e-4, 3e-4, 1e-3]},
-        },
+        "training": {"epochs": arguments.epochs, "batch_size": 16, "precision": "fp32", "learning_rate": 3e-4},
+        "search": SEARCHES[arguments.search],
         "sampler": {"name": "grid"},
         "trials": 100,
     }

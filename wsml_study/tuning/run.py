@@ -182,8 +182,8 @@ def _refuse_too_few(study: Study, num_trials: int | None) -> None:
     least = study.fidelity[0].survivors
     if num_trials is not None and num_trials <= least:
         raise ResultsError(
-            f"--trials {num_trials}: with `fidelity` these are the trials of the first level, of which the best {least} "
-            f"go on; ask for more than {least}"
+            f"--trials {num_trials}: with `fidelity` these are the trials of the first level, of which the best "
+            f"{least} go on; ask for more than {least}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.results.levels import leveled_study
 from tests.results.test_confirmation import Told, ll
 from wsml_study.errors import ResultsError
 from wsml_study.results.history import StudyHistory
@@ -99,3 +100,9 @@ def test_the_study_of_a_confirmation_reads_back(tmp_path, labels, sampler):
 
 def test_confirm_is_no_part_of_what_a_study_is(told):
     assert fingerprint(told.study.model_copy(update={"confirm": Confirm(top=9)})) == fingerprint(told.study)
+
+
+def test_a_confirmation_runs_at_full_size_alone():
+    study = leveled_study()
+    assert confirming(study).fidelity is None
+    assert confirming(study).training == study.training

@@ -108,7 +108,7 @@ def test_fewer_trials_than_are_to_survive_are_refused_before_anything_is_written
     progress, _ = quiet()
     with pytest.raises(ResultsError, match=r"--trials 4: with `fidelity` .* ask for more than 4"):
         run_study(study, progress, num_trials=4)
-    assert not (tmp_path / "leveled" / "study.yaml").exists()
+    assert not (tmp_path / "leveled").exists()
 
 
 def test_status_tells_the_level_and_what_runs_there(tmp_path):

@@ -126,6 +126,7 @@ def run_study(
             f"{study.name}: data.train_on is train+validation, so no image is left to judge a trial by; train the "
             f"config with `wsml-study train`"
         )
+    _refuse_too_few(study, num_trials)
     storage = open_storage(study.storage, study.name)
     if restart:
         set_aside(storage, listener.on_notice)
@@ -152,7 +153,6 @@ def _run_levels(
     num_trials: int | None,
 ) -> Outcome:
     """As `run_study`, of a study with levels: each is a study of its own, whose survivors are the plan of the next."""
-    _refuse_too_few(study, num_trials)
     claim(storage, study)
     history = read_history(storage.folder)
     if not (storage.folder / TABLE_FILES[0]).exists():  # for whoever looks at the results before there are any
@@ -178,8 +178,7 @@ def _run_levels(
 
 
 def _refuse_too_few(study: Study, num_trials: int | None) -> None:
-    assert study.fidelity is not None
-    least = study.fidelity[0].survivors
+    least = 0 if study.fidelity is None else study.fidelity[0].survivors
     if num_trials is not None and num_trials <= least:
         raise ResultsError(
             f"--trials {num_trials}: with `fidelity` these are the trials of the first level, of which the best "

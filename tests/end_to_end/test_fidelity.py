@@ -1,5 +1,6 @@
 """Small images first, the best of them at full size: killed on each level, the same command goes on."""
 
+import re
 import time
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_a_study_with_a_level_survives_a_kill_on_each_level(cli):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_level_is_followed_stopped_extended_and_started_anew(cli):
-    cli.write("study.yaml", STUDY)
+    cli.write("study.yaml", STUDY.replace("trials: 6", "trials: 30"))  # a request to stop is seen within seconds
     folder, level = folders(cli)
     process = cli.start("run", "study.yaml")
     wait_for_epochs(process, level / "events.jsonl", 2)
@@ -98,15 +99,15 @@ def test_a_level_is_followed_stopped_extended_and_started_anew(cli):
     assert "level 2 of 2" not in printed.partition("rank")[0]
     followed, _ = follower.communicate(timeout=60)
     assert follower.returncode == 0, followed
-    assert "[1/6] trial" in followed
+    assert re.search(r"\[\d+/30\] trial \d+: rate_per_epoch", followed)
 
-    cli("run", "study.yaml", "--trials", "8")
-    lower = assert_whole(level, num_trials=8, num_epochs=2)
+    cli("run", "study.yaml", "--trials", "32")
+    lower = assert_whole(level, num_trials=32, num_epochs=2)
     assert_best_went_on(lower, assert_whole(folder, num_trials=4, num_epochs=3))
 
     printed = cli("run", "study.yaml", "--restart")
     assert "set earlier results aside as" in printed
     assert_best_went_on(
-        assert_whole(level, num_trials=6, num_epochs=2), assert_whole(folder, num_trials=4, num_epochs=3)
+        assert_whole(level, num_trials=30, num_epochs=2), assert_whole(folder, num_trials=4, num_epochs=3)
     )
     assert (cli.folder / "results/leveled.1/fidelity/level_1/events.jsonl").exists()

@@ -28,6 +28,7 @@ import optuna
 import torch
 from scipy import stats
 
+from wsml_study.results.rung_agreement import correlation
 from wsml_study.study.fidelity import at_level, described_level
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
@@ -186,8 +187,9 @@ def report_level(name: str, level: Measured, full: Measured, target: float, *, g
     level_s = level.opening_s + sum(level.seconds)
     for label, chosen in ((f"all {len(best_first)}", best_first), (f"the {SURVIVORS} survivors", survivors)):
         below, above = [level.values[index] for index in chosen], [full.values[index] for index in chosen]
-        rho, tau = stats.spearmanr(below, above).statistic, stats.kendalltau(below, above).statistic
-        print(f"level {name}, rank agreement over {label}: Spearman {rho:.2f}, Kendall {tau:.2f}")
+        found = [correlation(measure, below, above) for measure in (stats.spearmanr, stats.kendalltau)]
+        rho, tau = ("undefined" if value is None else f"{value:.2f}" for value in found)
+        print(f"level {name}, rank agreement over {label}: Spearman {rho}, Kendall {tau}")
     found_s = until_found(survivors, full, target)
     if found_s is None:
         print(f"level {name}: {level_s:.0f} s, and no survivor is close enough")

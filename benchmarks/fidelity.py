@@ -60,7 +60,7 @@ SEARCHES = {
     "low_rates": rates_search(1e-5, 3e-5, 1e-4, 3e-4),
     "high_rates": rates_search(3e-5, 1e-4, 3e-4, 1e-3),
 }
-"""Grids of 16 and twice 20 configs: methods at one learning rate, and rates from the published 1e-5 or from above it."""
+"""Grids of 16 and twice 20 configs: methods at one learning rate; rates from the published 1e-5, and from above it."""
 
 SURVIVORS = 5
 ORDERS = 10_000

@@ -54,6 +54,8 @@ class AsymmetricLoss(Method):
     Source: Ridnik, Ben-Baruch et al., "Asymmetric Loss For Multi-Label Classification", ICCV 2021; Alibaba-MIIL/ASL.
     """
 
+    stacked_numbers = ("gamma_positive", "gamma_negative")
+
     def __init__(
         self,
         labels_NC: Tensor,

@@ -54,6 +54,8 @@ class AssumeNegative(Method):
     Source: Cole et al., "Multi-Label Learning from Single Positive Labels", CVPR 2021.
     """
 
+    stacked_numbers = ()
+
     def forward(self, batch: Batch) -> Outcome:
         """The mean cross-entropy; nothing is distrusted, and the method keeps no state."""
         return Outcome(loss=batch.mean(assume_negative(batch.logits_BC, batch.labels_BC)))
@@ -66,6 +68,8 @@ class WeakAssumeNegative(Method):
     negative is not assumed and weighs 1; the source's setting has none.
     Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label.
     """
+
+    stacked_numbers = ("negative_weight",)
 
     def __init__(self, labels_NC: Tensor, *, negative_weight: float | None) -> None:
         """Weigh assumed negatives.
@@ -90,6 +94,8 @@ class LabelSmoothing(Method):
     Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label smooths positives and negatives alike.
     """
 
+    stacked_numbers = ("smoothing",)
+
     def __init__(self, labels_NC: Tensor, *, smoothing: float) -> None:
         """Smooth targets by e, in [0, 0.5]; 0 gives AN."""
         super().__init__(labels_NC)
@@ -108,6 +114,8 @@ class IgnoreUnobserved(Method):
 
     Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label.
     """
+
+    stacked_numbers = ()
 
     def __init__(self, labels_NC: Tensor) -> None:
         """Refuse labels without any observed negative, from which IU learns that everything is positive.

@@ -1,13 +1,14 @@
 """What every way to treat an unobserved label takes and gives.
 
-Shapes: B images of this rank's share of the batch, C classes, N training images, R ranks.
+Shapes: B images of this rank's share of the batch, C classes, N training images, R ranks; K batches at once, each of
+another trial, where methods are stacked (`stacking.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ ALONE = Peers()
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """One rank's share of a global batch.
+    """One rank's share of a global batch; for a stacked method K of them, one per trial, before all other dimensions.
 
     Attributes:
         logits_BC: scores before the sigmoid, carrying gradients.
@@ -78,12 +79,12 @@ class Batch:
     @property
     def num_entries(self) -> int:
         """B * C of the global batch, padding excluded."""
-        return self.num_images * self.logits_BC.shape[1]
+        return self.num_images * self.logits_BC.shape[-1]
 
     @property
     def rows_B(self) -> Tensor:  # noqa: N802 - the suffix is the shape
         """The indices, with 0 in padding rows, so that they can index a matrix of all training images."""
-        return self.indices_B.masked_fill(self.labels_BC[:, 0] == PADDING, 0)
+        return self.indices_B.masked_fill(self.labels_BC[..., 0] == PADDING, 0)
 
     def mean(self, losses_BC: Tensor) -> Tensor:
         """This rank's share of the global mean over B * C entries.
@@ -91,11 +92,16 @@ class Batch:
         Scaled so that the average over ranks, which is what DistributedDataParallel takes of the gradients,
         is the global mean. Padding rows must be zero.
         """
-        return losses_BC.sum() * (self.peers.size / self.num_entries)
+        return sum_of_entries(losses_BC) * (self.peers.size / self.num_entries)
 
     def total(self, losses_BC: Tensor) -> Tensor:
         """This rank's share of the global sum, scaled so that the average over ranks is the global sum."""
-        return losses_BC.sum() * self.peers.size
+        return sum_of_entries(losses_BC) * self.peers.size
+
+
+def sum_of_entries(values_BC: Tensor) -> Tensor:
+    """() of a batch, (K,) of K batches."""
+    return values_BC.sum((-2, -1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +109,7 @@ class Outcome:
     """What a method makes of a batch.
 
     Attributes:
-        loss: (), this rank's share, scaled so that the average over ranks is the global loss.
+        loss: (), this rank's share, scaled so that the average over ranks is the global loss; (K,) of K batches.
         distrusted_BC: mask of the unobserved labels not taken as negatives, or None where the method has no such idea.
     """
 
@@ -116,7 +122,13 @@ class Method(nn.Module):
 
     State per training image (LL-Cp's corrections, ROLE's estimate) is a buffer or a parameter, so that
     `state_dict()` carries it, and must be equal on every rank after every batch.
+
+    Attributes:
+        stacked_numbers: attributes that may be tensors (K, 1, 1) instead of numbers, since they meet single entries
+            alone; with them `forward` takes K batches (K, B, C) as well as one. None where it takes but one.
     """
+
+    stacked_numbers: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, labels_NC: Tensor) -> None:
         """Start without anything learnt or corrected.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ class EntropyMaximization(Method):
 
     At alpha 0 only observed labels teach. Observed negatives, which the source's setting lacks, count as in IU.
     """
+
+    stacked_numbers: ClassVar[tuple[str, ...] | None] = ("entropy_weight",)
 
     def __init__(self, labels_NC: Tensor, *, entropy_weight: float) -> None:
         """Weigh the entropy by alpha, at least 0."""
@@ -63,6 +66,8 @@ class AsymmetricPseudoLabels(EntropyMaximization):
     Attributes:
         soft_NC: float32, soft labels of the training images, -1 where there is none; equal on every rank.
     """
+
+    stacked_numbers = ("entropy_weight", "pseudo_label_weight", "pseudo_label_share", "warmup_epochs")
 
     soft_NC: Tensor
     unobserved_NC: Tensor

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wsml_study.methods.baselines import observed_cross_entropy, precise
-from wsml_study.methods.contract import PADDING, Batch, Method, Outcome
+from wsml_study.methods.contract import PADDING, Batch, Method, Outcome, sum_of_entries
 
 
 def expected_positive_penalty(batch: Batch, logits_BC: Tensor, expected_positives: float) -> Tensor:
@@ -21,11 +21,12 @@ def expected_positive_penalty(batch: Batch, logits_BC: Tensor, expected_positive
         expected_positives: m, positive labels of an image on average.
 
     Returns:
-        (), equal on every rank. Its gradient is scaled as a loss share's: the average over ranks is the global one.
+        (), or (K,) of K batches, equal on every rank. Its gradient is scaled as a loss share's: the average over ranks
+        is the global one.
     """
     p_BC = torch.sigmoid(precise(logits_BC)).masked_fill(batch.labels_BC == PADDING, 0)
-    per_image = batch.peers.sum(p_BC.sum()) / batch.num_images
-    return ((per_image - expected_positives) / logits_BC.shape[1]) ** 2
+    per_image = batch.peers.sum(sum_of_entries(p_BC)) / batch.num_images
+    return ((per_image - expected_positives) / logits_BC.shape[-1]) ** 2
 
 
 class ExpectedPositives(Method):
@@ -35,6 +36,8 @@ class ExpectedPositives(Method):
     -ln(1 - p), as in IU; the source's setting has none.
     Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label, which has m = 2.5 for COCO; the paper 2.9.
     """
+
+    stacked_numbers = ()
 
     def __init__(self, labels_NC: Tensor, *, expected_positives: float) -> None:
         """Expect so many positive labels per image."""

@@ -47,6 +47,8 @@ class GeneralizedRobust(Method):
     IJCAI 2024; yan4xi1/GRLoss.
     """
 
+    stacked_numbers = ()
+
     def __init__(
         self,
         labels_NC: Tensor,

@@ -24,6 +24,8 @@ class Hill(Method):
     network is so sure of is likely a missing positive. Unobserved labels count as negative.
     """
 
+    stacked_numbers = ("hill_lambda", "gamma", "logit_margin")
+
     def __init__(
         self, labels_NC: Tensor, *, hill_lambda: float, gamma: float, logit_margin: float, reduction: str
     ) -> None:
@@ -58,6 +60,8 @@ class SelfPacedCorrection(Method):
     unobserved with p > tau -(1 - p)^gamma ln p: as in the authors' code, the margin is for observed positives alone.
     Unlike there, an observed negative is never corrected; the source's setting has none.
     """
+
+    stacked_numbers = ("positive_threshold", "gamma", "logit_margin")
 
     def __init__(
         self,

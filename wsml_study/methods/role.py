@@ -37,6 +37,8 @@ class OnlineLabelEstimation(Method):
             Entries of observed labels are never used.
     """
 
+    stacked_numbers = ("estimate_learning_rate_multiplier",)
+
     def __init__(
         self, labels_NC: Tensor, *, expected_positives: float, estimate_learning_rate_multiplier: float
     ) -> None:

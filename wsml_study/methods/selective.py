@@ -36,6 +36,8 @@ class ClassAwareSelective(Method):
         prior_C: float32, mean p of each class at the end of the first epoch, 0 before; equal on every rank.
     """
 
+    stacked_numbers = ()
+
     prior_C: Tensor
 
     def __init__(

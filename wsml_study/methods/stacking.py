@@ -1,0 +1,73 @@
+"""K methods of one kind as one that treats K batches, so that many small trials cost few large operations.
+
+Shapes: K trials, N training images, B images of a batch, C classes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wsml_study.methods.contract import Method
+from wsml_study.methods.rates import Schedules
+
+
+def can_stack(one: Method, other: Method) -> bool:
+    """Whether two methods differ in nothing but numbers that may differ in a stack."""
+    if type(one) is not type(other) or one.stacked_numbers is None:
+        return False
+    return _in_common(one) == _in_common(other)
+
+
+def stacked(methods: Sequence[Method]) -> Method:
+    """One method for logits and labels (K, B, C), whose losses are (K,).
+
+    What the methods have learnt moves into the stack: their tensors become views of its tensors, so that each method's
+    `state_dict()` and `finish_epoch()` go on as before. State of N images lies one trial under the other, (K * N, C):
+    the batches of a stack count the images of trial k from k * N. All other state is (K, 1, ...).
+
+    Args:
+        methods: of which `can_stack` holds.
+    """
+    stack = copy.deepcopy(methods[0])
+    for name in stack.stacked_numbers or ():
+        setattr(stack, name, _together([getattr(method, name) for method in methods], methods))
+    for name, buffer in methods[0].named_buffers():
+        tensors = _move([method.get_buffer(name) for method in methods])
+        setattr(stack, name, _under_each_other(tensors, buffer))
+        for method, tensor in zip(methods, tensors, strict=True):
+            setattr(method, name, tensor)
+    for name, parameter in methods[0].named_parameters():
+        tensors = _move([method.get_parameter(name).detach() for method in methods])
+        setattr(stack, name, nn.Parameter(_under_each_other(tensors, parameter)))
+        for method, tensor in zip(methods, tensors, strict=True):
+            method.get_parameter(name).data = tensor
+    return stack
+
+
+def _in_common(method: Method) -> dict[str, Any]:
+    numbers = method.stacked_numbers or ()
+    return {name: value for name, value in vars(method).items() if not name.startswith("_") and name not in numbers}
+
+
+def _together(values: Sequence[Any], methods: Sequence[Method]) -> Any:
+    if all(value == values[0] for value in values):
+        return values[0]
+    if callable(values[0]):
+        return Schedules(values)
+    device = next((tensor.device for tensor in methods[0].state_dict().values()), None)
+    return torch.tensor([float(value) for value in values], device=device).view(-1, 1, 1)
+
+
+def _move(tensors: Sequence[Tensor]) -> Tensor:
+    """(K, ...) with the content of the tensors."""
+    return torch.stack(list(tensors))
+
+
+def _under_each_other(tensors_K: Tensor, one: Tensor) -> Tensor:
+    """(K * N, C) of state that each image has, (K, 1, ...) of any other."""
+    return tensors_K.flatten(0, 1) if one.ndim > 1 else tensors_K[:, None]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from wsml_study.methods.schedules import schedule
 from wsml_study.study.spec import Training, TrialConfig, fixed_part
 from wsml_study.training.classifier import Classifier, LinearClassifier, normalization_of
 from wsml_study.training.frozen_features import with_frozen_features
-from wsml_study.training.inputs import Inputs, sent
+from wsml_study.training.inputs import FeatureInputs, Inputs, sent
 from wsml_study.training.memorization import Memorization, MemorizationMeter
 from wsml_study.training.phases import Everything, HeadAlone, Phase, PhaseName
 from wsml_study.training.ranking_metrics import metrics_beside_map
@@ -92,6 +92,19 @@ class TestResult:
     num_images: dict[str, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the validation images say of a trial's weights: mAP and AP per class, in percent, None where there is none.
+
+    Attributes:
+        by_truth: on the true labels.
+        by_observed: on the observed ones, everything unobserved taken as negative.
+    """
+
+    by_truth: tuple[float | None, tuple[float | None, ...]]
+    by_observed: tuple[float | None, tuple[float | None, ...]]
+
+
 class TrialTraining:
     """One trial in one process group.
 
@@ -107,6 +120,7 @@ class TrialTraining:
         device: torch.device | str = "cpu",
         peers: Peers = ALONE,
         keep_best: bool = False,
+        like: TrialTraining | None = None,
     ) -> None:
         """Build classifier, optimizer and method.
 
@@ -116,12 +130,13 @@ class TrialTraining:
             device: where to train.
             peers: the ranks that share the trial. More than one needs an initialized process group.
             keep_best: keep the weights of the epoch with the best validation mAP, for `test()`.
+            like: a trial of a head alone on the same features, which it shares; None makes them anew.
 
         Raises:
             TrainingError: the backbone or its weights cannot be had.
         """
         self.config = config
-        self.data = data
+        self.data: TrialData = data if like is None else _on_features_of(like.data, data)
         self.device = torch.device(device)
         self.peers = peers
         self.keep_best = keep_best
@@ -130,13 +145,12 @@ class TrialTraining:
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] | None = None
         self._phase: Phase | None = None
-        self.classifier = _classifier(config, data, self.device)
+        self._like = like
+        self.classifier = _classifier(config, self.data, self.device, like)
         self._enter(self._phase_name(1))
-        self._truth_NC = torch.from_numpy(data.train.truth_MC).to(self.device)
+        self.truth_NC = torch.from_numpy(data.train.truth_MC).to(self.device)
         trains_on_truth = describe(config.method.name.value).learns_from_truth
-        self._labels_NC = (
-            self._truth_NC if trains_on_truth else torch.from_numpy(data.train.observed_MC).to(self.device)
-        )
+        self.labels_NC = self.truth_NC if trains_on_truth else torch.from_numpy(data.train.observed_MC).to(self.device)
         self._bf16 = uses_bf16(config.training.precision, self.device)
 
     def run_epoch(self) -> EpochResult:
@@ -152,15 +166,27 @@ class TrialTraining:
         trained = time.perf_counter()
         scores_MC = self._scores(self.data.validation)
         if not torch.isfinite(scores_MC).all():
-            raise TrainingError(
-                f"the scores are not finite in epoch {epoch}: the trial diverged; lower the learning rate"
-            )
-        self.epoch = epoch
-        map_true, ap_true_C = map_and_ap(scores_MC, self.data.validation.truth_MC)
-        observed_MC = np.where(self.data.validation.observed_MC > 0, 1, -1).astype(np.int8)
-        map_observed, ap_observed_C = map_and_ap(scores_MC, observed_MC)
+            raise diverged("the scores are not finite", epoch)
+        judgement = Judgement(
+            by_truth=map_and_ap(scores_MC, self.data.validation.truth_MC),
+            by_observed=map_and_ap(scores_MC, self.data.validation.assumed_MC),
+        )
+        result = self.end_epoch(train_loss, memorization, judgement, train_seconds=trained - started)
+        return replace(result, validation_seconds=time.perf_counter() - trained)
+
+    def end_epoch(
+        self, train_loss: float, memorization: Memorization, judgement: Judgement, *, train_seconds: float
+    ) -> EpochResult:
+        """Count the next epoch, whose weights are in place, and say what it showed.
+
+        Args:
+            train_loss, memorization: of its training.
+            judgement: of its weights.
+            train_seconds: what the training took.
+        """
+        self.epoch = epoch = self.epoch + 1
         judged_by_truth = self.config.data.validation.labels == "clean"
-        val_map = map_true if judged_by_truth else map_observed
+        val_map, val_ap_C = judgement.by_truth if judged_by_truth else judgement.by_observed
         # Without validation images every epoch is better than the one before.
         if val_map is None or self.best_val_map is None or val_map > self.best_val_map:
             self.best_val_map, self.best_epoch = val_map, epoch
@@ -171,15 +197,15 @@ class TrialTraining:
             phase=self.phase.name.value,
             train_loss=train_loss,
             val_map=val_map,
-            val_map_true=map_true,
-            val_map_observed=map_observed,
-            val_ap_C=ap_true_C if judged_by_truth else ap_observed_C,
+            val_map_true=judgement.by_truth[0],
+            val_map_observed=judgement.by_observed[0],
+            val_ap_C=val_ap_C,
             best_val_map=self.best_val_map,
             best_epoch=self.best_epoch,
             rejection_rate=self.method.rejection_rate(self.config.training.epoch_of_phase(epoch)),
             **vars(memorization),
-            train_seconds=trained - started,
-            validation_seconds=time.perf_counter() - trained,
+            train_seconds=train_seconds,
+            validation_seconds=0.0,
         )
 
     def test(self) -> TestResult:
@@ -297,7 +323,7 @@ class TrialTraining:
             if self._phase.name is name:
                 return
             torch.manual_seed(seed_of(self.config.training.seed, 0, 1))
-        self._inputs_by_split: dict[int, Inputs] = {}
+        self._inputs_by_rows: dict[int, Inputs] = {} if self._like is None else self._like._inputs_by_rows
         if name is PhaseName.LINEAR:
             self._phase = HeadAlone(self.config, self.classifier, self.device, self.peers)
         else:
@@ -311,9 +337,16 @@ class TrialTraining:
 
     def _inputs(self, split: LabelledImages) -> Inputs:
         """The inputs of one of the trial's splits, made once per phase."""
-        if id(split) not in self._inputs_by_split:
-            self._inputs_by_split[id(split)] = self.phase.inputs(split, trained_on=split is self.data.train)
-        return self._inputs_by_split[id(split)]
+        rows = id(split.rows_M)
+        if rows not in self._inputs_by_rows:
+            self._inputs_by_rows[rows] = self.phase.inputs(split, trained_on=split is self.data.train)
+        return self._inputs_by_rows[rows]
+
+    def features_of(self, split: LabelledImages) -> FeatureInputs:
+        """The features of a split, of a trial whose head learns alone."""
+        inputs = self._inputs(split)
+        assert isinstance(inputs, FeatureInputs)
+        return inputs
 
     def _train(self, epoch: int) -> tuple[float, Memorization]:
         """Train an epoch. The method counts the epochs of the phase alone."""
@@ -355,9 +388,7 @@ class TrialTraining:
         self.method.finish_epoch(epoch_of_phase, num_epochs, lambda: self._scores(self.data.train))
         train_loss = self.peers.sum(loss_sum / self.peers.size).item() / num_images
         if not np.isfinite(train_loss):
-            raise TrainingError(
-                f"the training loss is {train_loss} in epoch {epoch}: the trial diverged; lower the learning rate"
-            )
+            raise diverged(f"the training loss is {train_loss}", epoch)
         return train_loss, meter.result()
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, int]]:
@@ -374,7 +405,7 @@ class TrialTraining:
         inputs = self._inputs(train).batches(indices, mirrored_N)
         for batch, (indices_B, num_own), inputs_B in zip(batches, shares, inputs, strict=True):
             indices_B = sent(indices_B, self.device)
-            labels_BC, truth_BC = self._labels_NC[indices_B], self._truth_NC[indices_B]
+            labels_BC, truth_BC = self.labels_NC[indices_B], self.truth_NC[indices_B]
             if num_own < len(indices_B):
                 labels_BC[num_own:] = PADDING
                 truth_BC[num_own:] = PADDING
@@ -400,9 +431,28 @@ class TrialTraining:
         return by_rank_RmC.transpose(0, 1).flatten(0, 1)[: len(split)]
 
 
-def _classifier(config: TrialConfig, data: TrialData, device: torch.device) -> Classifier | LinearClassifier:
+def diverged(what: str, epoch: int) -> TrainingError:
+    """The error of a trial in which something is not finite."""
+    return TrainingError(f"{what} in epoch {epoch}: the trial diverged; lower the learning rate")
+
+
+def _on_features_of(one: TrialData, other: TrialData) -> TrialData:
+    """The first one's data with the labels that the other one lets a method see."""
+    return replace(
+        one,
+        train=replace(one.train, observed_MC=other.train.observed_MC),
+        validation=replace(one.validation, observed_MC=other.validation.observed_MC),
+    )
+
+
+def _classifier(
+    config: TrialConfig, data: TrialData, device: torch.device, like: TrialTraining | None
+) -> Classifier | LinearClassifier:
     """What learns, in its initial state: without its backbone where that stays frozen throughout."""
     num_classes = len(data.classes)
+    if like is not None:
+        torch.manual_seed(config.training.seed)
+        return LinearClassifier(like.classifier.head.in_features, num_classes, scaling=data.scaling).to(device)
     if data.features_are_given:
         torch.manual_seed(config.training.seed)
         given_ND = data.train.features_ND

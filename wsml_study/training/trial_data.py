@@ -51,6 +51,11 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.rows_M)
 
+    @property
+    def assumed_MC(self) -> Labels:  # noqa: N802 - the suffix is the shape
+        """int8 +1 and -1: the observed states with everything unobserved taken as negative."""
+        return np.where(self.observed_MC > 0, 1, -1).astype(np.int8)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:

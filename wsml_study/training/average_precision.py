@@ -3,7 +3,8 @@
 AP is the sum over the distinct scores, from the largest down, of precision at that score times the recall gained
 there, without interpolation; images of equal score count together. This is scikit-learn's `average_precision_score`.
 
-Shapes: N images, C classes, K of them at once; of a class P positive and M negative images.
+Shapes: N images, C classes, K of them at once; of a class P positive and M negative images. T trials in
+`RankedScores`.
 """
 
 from __future__ import annotations
@@ -61,6 +62,49 @@ def mean_average_precision(ap_C: Tensor) -> float:
     Percentages belong to tables and screens: whoever writes those multiplies by 100.
     """
     return float(ap_C.nanmean())
+
+
+class RankedScores:
+    """Scores of T trials on the same images, ranked once for whatever labels they are compared with."""
+
+    def __init__(self, scores_TNC: Tensor) -> None:
+        """Rank, where ranking helps: on a CPU.
+
+        Args:
+            scores_TNC: finite floats.
+        """
+        self._scores_TNC = scores_TNC.detach()
+        if scores_TNC.device.type == "cpu":
+            self._scores_CTN = self._scores_TNC.to(torch.float32).permute(2, 0, 1).contiguous()
+            self._ranked_CTN = torch.from_numpy(np.sort(self._scores_CTN.numpy(), axis=2))
+
+    def average_precision_TC(self, labels_NC: Tensor) -> Tensor:  # noqa: N802 - the suffix is the shape
+        """AP (T, C) as `average_precision_C` has it, float64, on the device of the scores."""
+        if self._scores_TNC.device.type == "cpu":
+            return torch.stack([self._of_class(c, labels_NC[:, c]) for c in range(labels_NC.shape[1])], dim=1)
+        num_trials, _, num_classes = self._scores_TNC.shape
+        columns = self._scores_TNC.transpose(0, 1).flatten(1), labels_NC.repeat(1, num_trials)
+        return average_precision_C(*columns).view(num_trials, num_classes)
+
+    def _of_class(self, index: int, labels_N: Tensor) -> Tensor:
+        """AP (T,) by counting, as `_by_counting` does, all trials of a class at once: they have the same positives."""
+        scores_TN, ranked_TN = self._scores_CTN[index], self._ranked_CTN[index]
+        positive_N = labels_N == POSITIVE
+        unknown_N = ~positive_N & (labels_N != NEGATIVE)
+        positives_TP = scores_TN[:, positive_N].sort(dim=1).values
+        if positives_TP.shape[1] == 0:
+            value = float("nan") if bool(unknown_N.all()) else 0.0
+            return torch.full((len(scores_TN),), value, dtype=torch.float64)
+        hits_TP = _reaching(positives_TP, positives_TP)
+        seen_TP = _reaching(ranked_TN, positives_TP)
+        if bool(unknown_N.any()):
+            seen_TP = seen_TP - _reaching(scores_TN[:, unknown_N].sort(dim=1).values, positives_TP)
+        return (hits_TP.double() / seen_TP).mean(1)
+
+
+def _reaching(ranked_TN: Tensor, least_TP: Tensor) -> Tensor:
+    """How many of each trial's ascending scores are no less than these."""
+    return ranked_TN.shape[1] - torch.searchsorted(ranked_TN, least_TP)
 
 
 def _by_counting(scores_NK: Tensor, labels_NK: Tensor) -> Tensor:

@@ -3,15 +3,17 @@
 A network that memorizes lets the loss of false negatives fall as that of clean labels fell before: this is what the
 losses of the three groups show, epoch by epoch. It needs the hidden truth, and serves to look on, never to learn.
 
-Shapes: B images of this rank's share of the batch, C classes, G groups of entries.
+Shapes: B images of this rank's share of the batch, C classes, G groups of entries; K trials at once, N training images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from wsml_study.methods.baselines import cross_entropy
 from wsml_study.methods.contract import ALONE, NEGATIVE, PADDING, POSITIVE, UNOBSERVED, Peers
@@ -92,15 +94,95 @@ class MemorizationMeter:
             self._count()
         losses = self._peers.gather(self._losses[None]).sum(0).tolist()
         counts = self._peers.gather(self._counts[None]).sum(0).tolist()
-        num_true_positive, num_true_negative, num_false_negative, num_distrusted, num_known, num_caught = counts
-        return Memorization(
-            loss_true_positive=_ratio(losses[0], num_true_positive),
-            loss_true_negative=_ratio(losses[1], num_true_negative),
-            loss_false_negative=_ratio(losses[2], num_false_negative),
-            num_distrusted=num_distrusted,
-            distrust_precision=_ratio(num_caught, num_known),
-            distrust_recall=_ratio(num_caught, num_false_negative),
-        )
+        return _memorization(losses, counts)
+
+
+class Groups:
+    """Which entries of the training labels are of which group, ready to be summed over by matrix products.
+
+    Attributes:
+        sign_NC: float32, 1 where the entry is a positive observed as such, else -1: what makes a logit's loss.
+        members_NCG: float32 masks of true positives, true negatives, false negatives, known truth, and all.
+        num_G: how many entries each of them has.
+    """
+
+    def __init__(self, labels_NC: Tensor, truth_NC: Tensor) -> None:
+        unobserved_NC, truly_positive_NC = labels_NC == UNOBSERVED, truth_NC == POSITIVE
+        true_positive_NC = (labels_NC == POSITIVE) & truly_positive_NC
+        true_negative_NC = (unobserved_NC | (labels_NC == NEGATIVE)) & (truth_NC == NEGATIVE)
+        false_negative_NC = unobserved_NC & truly_positive_NC
+        known_NC = truly_positive_NC | (truth_NC == NEGATIVE)
+        groups = [true_positive_NC, true_negative_NC, false_negative_NC, known_NC, torch.ones_like(known_NC)]
+        self.sign_NC = true_positive_NC.float() * 2 - 1
+        self.members_NCG = torch.stack(groups, dim=-1).float()
+        self.num_G = self.members_NCG.sum((0, 1), dtype=torch.float64).long().tolist()
+
+
+class MemorizationMeters:
+    """The meters of K trials in one process, each of which sees every training image once."""
+
+    def __init__(self, groups: Sequence[Groups]) -> None:
+        """Count nothing yet; `groups` are those of each trial's labels."""
+        self._groups = groups
+        device = groups[0].sign_NC.device
+        self._sums_K2G = torch.zeros(len(groups), 2, 5, dtype=torch.float64, device=device)
+
+    @torch.no_grad()
+    def update(
+        self,
+        *,
+        logits_KBC: Tensor,
+        sign_KBC: Tensor,
+        members_KEG: Tensor,
+        distrusted: Sequence[tuple[Tensor | None, int]],
+    ) -> None:
+        """Count a batch of each trial.
+
+        Args:
+            logits_KBC: scores before the sigmoid.
+            sign_KBC, members_KEG: of these entries as in `Groups`, E = B * C; (1, ...) if all trials share them.
+            distrusted: the methods' masks (k, B, C), or None, of so many trials each, in the order of the trials.
+        """
+        num_trials = len(logits_KBC)
+        values_K2E = logits_KBC.new_zeros(num_trials, 2, logits_KBC[0].numel(), dtype=torch.float32)
+        values_K2E[:, 0] = -F.logsigmoid(logits_KBC.float() * sign_KBC).flatten(1)
+        start = 0
+        for mask_kBC, count in distrusted:
+            if mask_kBC is not None:
+                values_K2E[start : start + count, 1] = mask_kBC.view(count, -1)
+            start += count
+        if len(members_KEG) == 1:
+            sums = (values_K2E.flatten(0, 1) @ members_KEG[0]).view(num_trials, 2, -1)
+        else:
+            sums = torch.bmm(values_K2E, members_KEG)
+        self._sums_K2G += sums
+
+    def results(self) -> list[Memorization]:
+        """The epoch, of each trial."""
+        results = []
+        for groups, (losses, distrusted) in zip(self._groups, self._sums_K2G.tolist(), strict=True):
+            _, _, num_caught, num_known, num_distrusted = map(round, distrusted)
+            counts = [*groups.num_G[:3], num_distrusted, num_known, num_caught]
+            results.append(_memorization(losses[:3], counts))
+        return results
+
+
+def _memorization(losses: Sequence[float], counts: Sequence[int]) -> Memorization:
+    """An epoch's figures.
+
+    Args:
+        losses: sums over true positives, true negatives, false negatives.
+        counts: of these, and of distrusted labels: all, those of known truth, those that are false negatives.
+    """
+    num_true_positive, num_true_negative, num_false_negative, num_distrusted, num_known, num_caught = counts
+    return Memorization(
+        loss_true_positive=_ratio(losses[0], num_true_positive),
+        loss_true_negative=_ratio(losses[1], num_true_negative),
+        loss_false_negative=_ratio(losses[2], num_false_negative),
+        num_distrusted=num_distrusted,
+        distrust_precision=_ratio(num_caught, num_known),
+        distrust_recall=_ratio(num_caught, num_false_negative),
+    )
 
 
 def _ratio(part: float, whole: int) -> float | None:

@@ -42,7 +42,11 @@ def logits_of(network: nn.Module, batches: Iterable[Tensor], *, bf16: bool) -> T
 
 def map_and_ap(scores_MC: Tensor, labels_MC: npt.NDArray[np.int8]) -> tuple[float | None, tuple[float | None, ...]]:
     """mAP and AP per class, in percent; None where no image is annotated."""
-    ap_C = average_precision_C(scores_MC, torch.tensor(labels_MC, device=scores_MC.device))
+    return percentages(average_precision_C(scores_MC, torch.tensor(labels_MC, device=scores_MC.device)))
+
+
+def percentages(ap_C: Tensor) -> tuple[float | None, tuple[float | None, ...]]:
+    """mAP and AP per class, in percent, of AP as fractions; None for NaN."""
     per_class = tuple(None if np.isnan(ap) else 100 * ap for ap in ap_C.tolist())
     mean = 100 * mean_average_precision(ap_C)
     return None if np.isnan(mean) else mean, per_class

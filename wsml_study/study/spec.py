@@ -436,6 +436,11 @@ class Resources(Description):
         default="auto", description="auto: one GPU where the cluster has any, none elsewhere."
     )
     cpus_per_worker: PositiveInt = Field(default=1, description="CPUs, and torch threads, of each worker.")
+    fused_trials: PositiveInt = Field(
+        default=64,
+        description="Trials of a head alone that a worker trains as one, at most, where it is known which come next "
+        "(samplers random and grid, `sampler.batch`, confirmations, seeds); 1 trains each by itself.",
+    )
 
     @field_validator("gpus_per_worker")
     @classmethod
@@ -518,6 +523,10 @@ class Parameter(Description):
         domain = self.choice or self.float or self.int
         assert domain is not None
         return domain
+
+
+LEARNING_SAMPLERS = ("tpe", "gp", "cmaes", "nsgaii")
+"""Samplers whose proposals depend on the trials before."""
 
 
 class Sampler(Description):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
 
 from wsml_study.results.history import Promotion, StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
@@ -47,10 +49,17 @@ class PlannedTrials(TrialSource):
         plan: Sequence[PlannedTrial],
         slots: Callable[[], int],
         alone: bool = False,
+        most_fused: int = 1,
     ) -> None:
         """Queue what the plan has beyond the study's trials."""
         self._ahead = deque(not_begun(plan, log.history))
-        super().__init__(study, log, num_trials=len(log.history.trials) + len(self._ahead), slots=slots, alone=alone)
+        num_trials = len(log.history.trials) + len(self._ahead)
+        super().__init__(study, log, num_trials=num_trials, slots=slots, alone=alone, most_fused=most_fused)
+
+    def _upcoming(self, count: int) -> list[dict[str, Any]]:
+        if self._num_trials == 0:
+            return []
+        return [planned.config.model_dump(mode="json") for planned in islice(self._ahead, count)]
 
     def _new_trial(self) -> TrialHistory:
         number = len(self._log.history.trials)

@@ -375,9 +375,19 @@ class _Run:
             raise
 
     def _source(self, slots: Callable[[], int], alone: bool) -> TrialSource:
-        if self.task.plan is None:
-            return OptunaSearcher(self.study, self.log, num_trials=self.num_trials, slots=slots, alone=alone)
-        return PlannedTrials(self.study, self.log, plan=self.task.plan, slots=slots, alone=alone)
+        study, log, plan = self.study, self.log, self.task.plan
+        most_fused = 1 if alone else self._most_fused()
+        if plan is None:
+            return OptunaSearcher(
+                study, log, num_trials=self.num_trials, slots=slots, alone=alone, most_fused=most_fused
+            )
+        return PlannedTrials(study, log, plan=plan, slots=slots, alone=alone, most_fused=most_fused)
+
+    def _most_fused(self) -> int:
+        """How many trials a worker may train as one: several ranks share a trial, and a population swaps networks."""
+        resources = self.study.resources
+        by_itself = resources.workers_per_trial > 1 or self.study.early_stopping.name == "pbt"
+        return 1 if by_itself or self.task.open_trial is not open_trial else resources.fused_trials
 
     def _ask_for_more(self, slots: int) -> None:
         if self.growth is not None:

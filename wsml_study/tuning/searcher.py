@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -20,7 +22,7 @@ from optuna.trial import TrialState as OptunaState
 from wsml_study.errors import StudyFileError
 from wsml_study.results.history import TrialHistory, TrialState
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import Sampler, Study
+from wsml_study.study.spec import LEARNING_SAMPLERS, Sampler, Scalar, Study, TrialConfig
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.trial_source import TrialSource
 
@@ -32,11 +34,26 @@ OPTUNA_STATES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A trial that Optuna was asked for, and that is not created yet."""
+
+    values: dict[str, Scalar]
+    config: TrialConfig
+
+
 class OptunaSearcher(TrialSource):
     """Proposes trials until the study has as many as it should."""
 
     def __init__(
-        self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int], alone: bool = False
+        self,
+        study: Study,
+        log: EventLog,
+        *,
+        num_trials: int,
+        slots: Callable[[], int],
+        alone: bool = False,
+        most_fused: int = 1,
     ) -> None:
         """Replay what happened into a fresh Optuna study.
 
@@ -46,8 +63,9 @@ class OptunaSearcher(TrialSource):
             num_trials: how many trials the study should have in the end.
             slots: says how many trials may run at once, which changes as machines come and go.
             alone: propose nothing but the trials that have run out of memory; otherwise all others.
+            most_fused: trials of a head alone that a worker may train as one, at most.
         """
-        super().__init__(study, log, num_trials=num_trials, slots=slots, alone=alone)
+        super().__init__(study, log, num_trials=num_trials, slots=slots, alone=alone, most_fused=most_fused)
         self._space = SearchSpace.from_study(study)
         self._grid = list(itertools.islice(self._space.grid(), num_trials)) if study.sampler.name == "grid" else None
         if self._grid is not None:
@@ -56,6 +74,7 @@ class OptunaSearcher(TrialSource):
         self._optuna = optuna.create_study(direction="maximize")
         for _, trial in sorted(log.history.trials.items()):
             self._optuna.add_trial(self._as_optuna(trial))
+        self._proposals: deque[Proposal] = deque()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended; one that ended unasked (interrupted, no memory) is left for the next run."""
@@ -81,22 +100,40 @@ class OptunaSearcher(TrialSource):
 
     def _new_trial(self) -> TrialHistory:
         number = len(self._log.history.trials)
+        if not self._proposals:
+            self._propose()
+        proposal = self._proposals.popleft()
+        self._log.append(
+            "created",
+            trial=number,
+            values=proposal.values,
+            config=proposal.config.model_dump(mode="json"),
+            sampler_state=self.sampler_state(number),
+        )
+        return self._log.history.trials[number]
+
+    def _upcoming(self, count: int) -> list[dict[str, Any]]:
+        """Samplers that do not learn can be asked ahead: what they propose depends on a trial's number alone."""
+        while self._study.sampler.name not in LEARNING_SAMPLERS and self._num_proposed < self._num_trials:
+            if len(self._proposals) >= count:
+                break
+            self._propose()
+        return [proposal.config.model_dump(mode="json") for proposal in itertools.islice(self._proposals, count)]
+
+    @property
+    def _num_proposed(self) -> int:
+        return len(self._log.history.trials) + len(self._proposals)
+
+    def _propose(self) -> None:
+        """Ask Optuna for one more trial."""
+        number = self._num_proposed
         if self._grid is not None:
             self._optuna.enqueue_trial(self._grid[number])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._optuna.sampler = self._sampler(number)
-            trial = self._optuna.ask()
-            values = self._space.suggest(trial)
-        config = self._space.resolve(self._study, values)
-        self._log.append(
-            "created",
-            trial=number,
-            values=values,
-            config=config.model_dump(mode="json"),
-            sampler_state=self.sampler_state(number),
-        )
-        return self._log.history.trials[number]
+            values = self._space.suggest(self._optuna.ask())
+        self._proposals.append(Proposal(values=values, config=self._space.resolve(self._study, values)))
 
     def _as_optuna(self, trial: TrialHistory) -> optuna.trial.FrozenTrial:
         metric = self._study.objective.metric

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from wsml_study.results.history import TrialHistory, TrialState
-from wsml_study.study.spec import Study
+from wsml_study.study.fusing import can_train_as_one, learns_head_alone
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.event_log import EventLog
 
 
@@ -18,7 +19,14 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     """Hands out trials until the study has as many as it should; what they are, subclasses say."""
 
     def __init__(
-        self, study: Study, log: EventLog, *, num_trials: int, slots: Callable[[], int], alone: bool = False
+        self,
+        study: Study,
+        log: EventLog,
+        *,
+        num_trials: int,
+        slots: Callable[[], int],
+        alone: bool = False,
+        most_fused: int = 1,
     ) -> None:
         """Queue the trials that were cut short.
 
@@ -28,8 +36,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             num_trials: how many trials the study should have in the end.
             slots: says how many trials may run at once, which changes as machines come and go.
             alone: hand out nothing but the trials that have run out of memory; otherwise all others.
+            most_fused: trials of a head alone that a worker may train as one, at most.
         """
         super().__init__(metric="value", mode=study.objective.mode)
+        self._most_fused = most_fused
         self._study, self._log, self._slots = study, log, slots
         self._num_trials = 0 if alone else num_trials
         unfinished = log.history.with_state(TrialState.RUNNING)
@@ -47,11 +57,11 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         else:
             return str(Searcher.FINISHED)
         self._live[trial_id] = trial.number
-        data = trial.config["data"] | {"root": self._study.data.root}  # which may have moved since an earlier run
         newest = trial.epochs.get(trial.last_epoch, {})
         return {
             "trial": trial.number,
-            "config": trial.config | {"data": data},
+            "config": self._where_the_data_is(trial.config),
+            "companions": self._companions(trial),
             "checkpoint": None if trial.checkpoint is None else trial.checkpoint[1],
             "best_before": (newest["best_val_map"], newest["best_epoch"]) if trial.takes_over else None,
         }
@@ -66,6 +76,26 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         """What is to be kept in the log about a trial, to be found again."""
         return {}
 
+    def _where_the_data_is(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The config with the root that the data has now; it may have moved since an earlier run."""
+        return config | {"data": config["data"] | {"root": self._study.data.root}}
+
+    def _companions(self, trial: TrialHistory) -> list[str]:
+        """What a worker may train beside a trial, as JSON: of those that come next every so many as there are slots.
+
+        Which trial comes to which slot is not known; a worker that is given another one trains it as ever.
+        """
+        if self._most_fused == 1 or not learns_head_alone(TrialConfig.model_validate(trial.config)):
+            return []
+        num_slots = max(1, self._slots())
+        cut_short = [one.config for one in self._unfinished if one.checkpoint is None]
+        upcoming = [*cut_short, *self._upcoming(self._most_fused * num_slots)]
+        return self._as_one_with(trial.config, upcoming[num_slots - 1 :: num_slots])[: self._most_fused - 1]
+
+    def _as_one_with(self, config: dict[str, Any], others: Iterable[dict[str, Any]]) -> list[str]:
+        first, *rest = (TrialConfig.model_validate(self._where_the_data_is(one)) for one in (config, *others))
+        return [one.model_dump_json() for one in rest if can_train_as_one(first, one)]
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the event log holds all there is to save."""
 
@@ -75,6 +105,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def __reduce__(self) -> tuple[type, tuple[()]]:
         # Tune pickles what it is given into a snapshot that nobody reads; an open log cannot follow.
         return object, ()
+
+    @abstractmethod
+    def _upcoming(self, count: int) -> list[dict[str, Any]]:
+        """Configs of the next new trials, as far as they are known before any trial ends; none of them is created."""
 
     @abstractmethod
     def _new_trial(self) -> TrialHistory:

@@ -6,6 +6,7 @@ Between trials the process, the CUDA context, the opened data and the process gr
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ray
@@ -13,6 +14,7 @@ from ray import train
 
 from wsml_study.errors import TrainingError
 from wsml_study.study.spec import TrialConfig
+from wsml_study.tuning.fused_trials import FusedTrial, FusedTrials
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +111,8 @@ class _Worker:
         self.open_trial = open_trial
         self.device = device
         self.peers = peers
-        self.trial: Trial | None = None
+        self.trial: Trial | FusedTrial | None = None
+        self.fused = FusedTrials(device)
 
     def obey(self, command: str, *arguments: Any) -> Any:
         """Carry out a command and return what rank 0 is to reply."""
@@ -124,16 +127,24 @@ class _Worker:
             case "save":
                 return [ray.put(_to_bytes(self.trial.state_dict()))] if self.peers.rank == 0 else None
             case "load":
+                assert not isinstance(self.trial, FusedTrial), "a trial that goes on is trained by itself"
                 return self.trial.load_state_dict(_from_bytes(ray.get(arguments[0][0]), self.device))
             case "take over":
+                assert not isinstance(self.trial, FusedTrial), "a trial that goes on is trained by itself"
                 state = _from_bytes(ray.get(arguments[0][0]), self.device)
                 return self.trial.take_over(state, best_val_map=arguments[1], best_epoch=arguments[2])
         raise AssertionError(f"unknown command {command}")
 
-    def _start(self, config_json: str, keep_best: bool) -> None:
+    def _start(self, config_json: str, keep_best: bool, companions: Sequence[str]) -> None:
+        if isinstance(self.trial, FusedTrial):
+            self.trial.leave()
         self.trial = None  # its memory is needed for the next one
         config = TrialConfig.model_validate_json(config_json)
-        self.trial = self.open_trial(config, device=self.device, peers=self.peers, keep_best=keep_best)
+        if companions:
+            others = [TrialConfig.model_validate_json(one) for one in companions]
+            self.trial = self.fused.take(config, others, keep_best=keep_best)
+        else:
+            self.trial = self.open_trial(config, device=self.device, peers=self.peers, keep_best=keep_best)
 
 
 def _is_lack_of_memory(error: BaseException) -> bool:

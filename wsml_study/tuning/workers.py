@@ -146,6 +146,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         self._started = False
         self._state_to_load: bytes | None = None
         self._best_before = config["best_before"]
+        self._companions: list[str] = config["companions"]
         self._notice: str | None = None
         if config["checkpoint"] is not None:
             self._load(self._settings.filesystem, config["checkpoint"])
@@ -165,7 +166,9 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         if self._group_is_lost:
             self._group.join(timeout=LOST_GROUP_END_S)  # what it holds is what the next one needs
             self._start_group()
-        self._ask("start", self._trial_config.model_dump_json(), self._settings.tested)
+        # A trial that goes on from a state is at another epoch than those that come next.
+        companions = self._companions if self._state_to_load is None else []
+        self._ask("start", self._trial_config.model_dump_json(), self._settings.tested, companions)
         if self._state_to_load is not None:
             state = [ray.put(self._state_to_load)]
             if self._best_before is None:

@@ -428,6 +428,10 @@ class Objective(Description):
     mode: Literal["max"] = Field(default="max", description="More is better.")
 
 
+MOST_FUSED = 64
+"""Trials that are trained as one, where nothing else is said: more gain little, and wait longer for a first epoch."""
+
+
 class Resources(Description):
     """What one trial runs on."""
 
@@ -436,10 +440,11 @@ class Resources(Description):
         default="auto", description="auto: one GPU where the cluster has any, none elsewhere."
     )
     cpus_per_worker: PositiveInt = Field(default=1, description="CPUs, and torch threads, of each worker.")
-    fused_trials: PositiveInt = Field(
-        default=64,
-        description="Trials of a head alone that a worker trains as one, at most, where it is known which come next "
-        "(samplers random and grid, `sampler.batch`, confirmations, seeds); 1 trains each by itself.",
+    fused_trials: PositiveInt | None = Field(
+        default=None,
+        description=f"Trials of a head alone that a worker trains as one, at most, where it is known which come next "
+        f"(samplers random and grid, `sampler.batch`, confirmations, seeds); {MOST_FUSED} by default, 1 trains each by "
+        f"itself.",
     )
 
     @field_validator("gpus_per_worker")

@@ -20,7 +20,7 @@ from wsml_study.results.storage import TABLE_FILES, EventMirror, StudyStorage, o
 from wsml_study.results.tables import damaged_tables, write_tables
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.search_space import SearchSpace, longest_training
-from wsml_study.study.spec import Study
+from wsml_study.study.spec import MOST_FUSED, Study
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.tuning.cluster import Session, Slots, gpus_per_worker
 from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, Rule, rule_of
@@ -387,7 +387,7 @@ class _Run:
         """How many trials a worker may train as one: several ranks share a trial, and a population swaps networks."""
         resources = self.study.resources
         by_itself = resources.workers_per_trial > 1 or self.study.early_stopping.name == "pbt"
-        return 1 if by_itself or self.task.open_trial is not open_trial else resources.fused_trials
+        return 1 if by_itself or self.task.open_trial is not open_trial else resources.fused_trials or MOST_FUSED
 
     def _ask_for_more(self, slots: int) -> None:
         if self.growth is not None:

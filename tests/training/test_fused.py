@@ -54,13 +54,18 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return Data(dataset="features", root=str(folder), features=files, observe=Observe(positives=1, negatives=1))
 
 
-def config_of(data: Data, case: str, values: dict[str, Any] | None = None, **training: Any) -> TrialConfig:
+GIVEN = Model(backbone="linear")
+
+
+def config_of(
+    data: Data, case: str, values: dict[str, Any] | None = None, *, model: Model = GIVEN, **training: Any
+) -> TrialConfig:
     name, _, variant = case.partition(" ")
     rate = training.pop("rate", 0.03)
     schedule = Schedule(rate_per_epoch=rate) if METHODS[name].takes_schedule else None
     return TrialConfig(
         data=data,
-        model=Model(backbone="linear"),
+        model=model,
         method=Method(name=name, schedule=schedule, variant=variant or None, **(values or {})),
         training=Training(**({"epochs": NUM_EPOCHS, "batch_size": 17, "learning_rate": 3e-3} | training)),
     )
@@ -136,10 +141,9 @@ def test_mirrored_features_are_taken_by_the_same_images(tmp_path: Path, monkeypa
     monkeypatch.setenv("WSML_CACHE", str(tmp_path / "cache"))
     (tmp_path / "photos").mkdir()
     photos = striped_photos(tmp_path / "photos").model_copy(update={"observe": Observe()})
+    model = small_model(tmp_path)
     configs = [
-        config_of(photos, case, seed=seed, mode="linear", mirror_features=True).model_copy(
-            update={"model": small_model(tmp_path)}
-        )
+        config_of(photos, case, seed=seed, mode="linear", mirror_features=True, model=model)
         for seed, case in enumerate(("AN", "LL-R", "AN"))
     ]
     assert_equal_curves(one_by_one(configs), as_one(opened(configs)))

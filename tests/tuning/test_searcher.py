@@ -4,15 +4,17 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
+from wsml_study.results.events import read_events
 from wsml_study.results.history import TrialState
 from wsml_study.study.reading import parse_study
+from wsml_study.study.spec import TrialConfig
 from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.searcher import OptunaSearcher, as_told
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes", "nsgaii"]
 
 
-def study_with(sampler: str, **changes):
+def study_with(sampler: str, *, batch: int | None = None, **changes):
     rates = {"choice": [0.001, 0.003, 0.01, 0.03]} if sampler == "grid" else {"float": {"low": 1e-3, "high": 0.1}}
     content = {
         "name": "searched",
@@ -25,7 +27,7 @@ def study_with(sampler: str, **changes):
             if sampler == "grid"
             else {"float": {"low": 1e-5, "high": 1e-2, "log": True}},
         },
-        "sampler": {"name": sampler, "seed": 7},
+        "sampler": {"name": sampler, "seed": 7, "batch": batch},
         "trials": 100,
     }
     return parse_study(content | changes, source="test")
@@ -154,3 +156,60 @@ def test_a_trial_without_a_value_is_not_told_as_complete():
     assert as_told(TrialState.COMPLETE, 70.0) == (OptunaState.COMPLETE, 70.0)
     assert as_told(TrialState.COMPLETE, None) == (OptunaState.FAIL, None)
     assert as_told(TrialState.STOPPED, 70.0) == (OptunaState.PRUNED, None)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsgaii"])
+def test_a_batch_is_proposed_before_any_of_it_has_a_result_and_an_interruption_changes_nothing(sampler, tmp_path):
+    study = study_with(sampler, batch=4)
+
+    def run(slot, count):
+        for _ in range(count):
+            tune_id, suggestion = slot.start()
+            slot.epoch(suggestion, 1, value_of(suggestion["config"]))
+            slot.end(tune_id, suggestion)
+
+    straight = Slot(study, tmp_path / "straight")
+    run(straight, 30)
+    for count in (0, 14, 3, 13):  # the second and third end within a batch
+        interrupted = Slot(study, tmp_path / "interrupted")
+        run(interrupted, count)
+        interrupted.log.close()
+    one, other = straight.log.history.trials, EventLog(tmp_path / "interrupted" / "events.jsonl").history.trials
+    assert [trial.values for trial in one.values()] == [trial.values for trial in other.values()]
+    events = read_events(tmp_path / "interrupted" / "events.jsonl")
+    proposed = [(event["first"], len(event["proposals"])) for event in events if event["event"] == "proposed"]
+    assert proposed == [(first, 4) for first in range(0, 30, 4)]
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_what_comes_next_is_known_without_being_created(sampler, tmp_path):
+    features = {"data": {"dataset": "features", "root": ".", "features": {"file": "x.npy", "labels_file": "y.npy"}}}
+    study = study_with(sampler, model={"backbone": "linear"}, **features)
+    log = EventLog(tmp_path / "events.jsonl")
+    searcher = OptunaSearcher(study, log, num_trials=8, slots=lambda: 1, most_fused=64)
+    companions = searcher.suggest("tune-1")["companions"]
+    assert list(log.history.trials) == [0]
+    assert len(companions) == 7
+    later = [searcher_config(searcher, f"tune-{number}", log) for number in range(2, 9)]
+    assert later == companions
+
+
+def searcher_config(searcher, tune_id, log):
+    """The next trial as a worker is told of it; the one before has ended."""
+    searcher.on_trial_complete(f"tune-{int(tune_id[5:]) - 1}", {"done": True, "out_of_memory": ""})
+    return TrialConfig.model_validate(searcher.suggest(tune_id)["config"]).model_dump_json()
+
+
+def test_a_backbone_that_learns_has_no_companions(tmp_path):
+    searcher = OptunaSearcher(
+        study_with("random"), EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 1, most_fused=64
+    )
+    assert searcher.suggest("tune-1")["companions"] == []
+
+
+def test_two_slots_share_what_comes_next(tmp_path):
+    features = {"data": {"dataset": "features", "root": ".", "features": {"file": "x.npy", "labels_file": "y.npy"}}}
+    study = study_with("random", model={"backbone": "linear"}, **features)
+    searcher = OptunaSearcher(study, EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 2, most_fused=64)
+    first, second = (set(searcher.suggest(f"tune-{number}")["companions"]) for number in (1, 2))
+    assert (len(first), len(second), first & second) == (3, 3, set())

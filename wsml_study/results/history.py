@@ -145,12 +145,14 @@ class StudyHistory:
         runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
             them (it has not in version 0.1).
         num_trials: how many trials the newest run wants the study to have; None before the first run.
+        proposed: number -> values and sampler_state of trials that were proposed in a batch and are not created yet.
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     runs: tuple[dict[str, Any], ...] = ()
     num_trials: int | None = None
+    proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -167,8 +169,12 @@ class StudyHistory:
             self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
             self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
             return
+        if event["event"] == "proposed":
+            self.proposed |= dict(enumerate(event["proposals"], start=event["first"]))
+            return
         if event["event"] == "created":
             number = event["trial"]
+            self.proposed.pop(number, None)
             self.trials[number] = TrialHistory(
                 number=number,
                 values=dict(event["values"]),

@@ -541,6 +541,11 @@ class Sampler(Description):
         default="tpe", description="Optuna's sampler; grid tries every combination in a fixed order."
     )
     seed: Seed = Field(default=0, description="Seed of the proposals.")
+    batch: PositiveInt | None = Field(
+        default=None,
+        description="tpe, gp, cmaes, nsgaii: so many trials are proposed at once, before any of them has a result, so "
+        "that those of a head alone can train as one; 1 by default. Decides what is proposed.",
+    )
 
 
 class EarlyStopping(Description):
@@ -713,6 +718,7 @@ KEY_RULES = (
             ("mirror_features", ("linear", "linear_init")),
         )
     ),
+    KeyRule(key="sampler.batch", decider="sampler.name", called="sampler", takers=LEARNING_SAMPLERS, needed=False),
     *(
         KeyRule(
             key=f"early_stopping.{key}",

@@ -75,6 +75,8 @@ class OptunaSearcher(TrialSource):
         for _, trial in sorted(log.history.trials.items()):
             self._optuna.add_trial(self._as_optuna(trial))
         self._proposals: deque[Proposal] = deque()
+        for _, proposed in sorted(log.history.proposed.items()):
+            self._propose_again(**proposed)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended; one that ended unasked (interrupted, no memory) is left for the next run."""
@@ -101,7 +103,7 @@ class OptunaSearcher(TrialSource):
     def _new_trial(self) -> TrialHistory:
         number = len(self._log.history.trials)
         if not self._proposals:
-            self._propose()
+            self._propose_batch()
         proposal = self._proposals.popleft()
         self._log.append(
             "created",
@@ -123,6 +125,33 @@ class OptunaSearcher(TrialSource):
     @property
     def _num_proposed(self) -> int:
         return len(self._log.history.trials) + len(self._proposals)
+
+    @property
+    def _batch(self) -> int:
+        return self._study.sampler.batch or 1
+
+    def _propose_batch(self) -> None:
+        """Ask for as many trials as are proposed at once; several are noted, as they cannot be proposed again later."""
+        first = self._num_proposed
+        for _ in range(min(self._batch, self._num_trials - first)):
+            self._propose()
+        if self._batch > 1:
+            proposals = [
+                {"values": proposal.values, "sampler_state": self.sampler_state(number)}
+                for number, proposal in enumerate(self._proposals, start=first)
+            ]
+            self._log.append("proposed", first=first, proposals=proposals)
+
+    def _propose_again(self, values: dict[str, Scalar], sampler_state: dict[str, Any]) -> None:
+        """Take up what an earlier run has proposed."""
+        trial = optuna.trial.create_trial(
+            state=OptunaState.RUNNING,
+            params=values,
+            distributions=self._space.distributions(values),
+            system_attrs=sampler_state,
+        )
+        self._optuna.add_trial(trial)
+        self._proposals.append(Proposal(values=values, config=self._space.resolve(self._study, values)))
 
     def _propose(self) -> None:
         """Ask Optuna for one more trial."""
@@ -150,7 +179,7 @@ class OptunaSearcher(TrialSource):
         )
 
     def _sampler(self, number: int) -> BaseSampler:
-        return sampler_of(self._study.sampler, number=number, several_at_once=self._slots() > 1)
+        return sampler_of(self._study.sampler, number=number, several_at_once=self._slots() > 1 or self._batch > 1)
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:

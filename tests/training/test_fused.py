@@ -13,6 +13,7 @@ from tests.training.small_backbone import small_model, striped_photos
 from tests.training.test_every_method import through_a_file
 from wsml_study.errors import TrainingError
 from wsml_study.methods.catalogue import METHODS, VARIANTS
+from wsml_study.methods.large_loss import PermanentCorrection
 from wsml_study.methods.registry import WITH_SCHEDULE
 from wsml_study.study.spec import Data, GivenFeatures, Method, Model, Observe, Schedule, Training, TrialConfig
 from wsml_study.training.fused import FusedTraining, state_of
@@ -124,6 +125,12 @@ def test_all_methods_of_one_seed_and_several_optimizers_learn_as_one(given: Data
         config_of(given, case, (NUMBERS.get(case) or ({},))[0], **optimizers[number % 3])
         for number, case in enumerate(CASES)
     ]
+    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+
+
+def test_methods_that_cannot_be_stacked_learn_beside_the_others(given: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PermanentCorrection, "stacked_numbers", None)
+    configs = [config_of(given, case, seed=seed) for seed, case in enumerate(("LL-Cp", "AN", "LL-Cp"))]
     assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
 
 

@@ -23,7 +23,10 @@ def configs(given):
 
 
 def all_epochs(trial):
-    return [trial.run_epoch() for _ in range(NUM_EPOCHS)]
+    results = []
+    while len(results) < NUM_EPOCHS:
+        results += trial.run_epochs()
+    return results
 
 
 def test_each_trial_has_its_own_epochs_whenever_its_turn_is(configs):
@@ -41,7 +44,7 @@ def test_each_trial_has_its_own_epochs_whenever_its_turn_is(configs):
 def test_one_that_was_stopped_early_holds_up_nobody(configs):
     memory = FusedTrials(CPU)
     first = memory.take(configs[0], configs[1:], keep_best=False)
-    first.run_epoch()
+    first.run_epochs()
     first.leave()
     second = memory.take(configs[1], configs[2:], keep_best=False)
     assert [result.epoch for result in all_epochs(second)] == list(range(1, NUM_EPOCHS + 1))
@@ -51,8 +54,8 @@ def test_the_state_of_an_epoch_that_the_batch_has_passed_is_that_epochs(configs)
     memory = FusedTrials(CPU)
     all_epochs(memory.take(configs[0], configs[1:], keep_best=False))
     behind = memory.take(configs[1], [], keep_best=False)
-    behind.run_epoch()
-    state = behind.state_dict()
+    assert len(behind.run_epochs()) == NUM_EPOCHS
+    state = behind.state_after(1)
     assert state["epoch"] == 1
     resumed = TrialTraining(configs[1], open_trial_data(configs[1].data))
     resumed.load_state_dict(state)
@@ -63,7 +66,7 @@ def test_the_state_of_an_epoch_that_the_batch_has_passed_is_that_epochs(configs)
 def test_a_retried_trial_is_trained_anew(configs):
     memory = FusedTrials(CPU)
     once, again = (memory.take(configs[0], configs[1:], keep_best=False) for _ in range(2))
-    assert_equal(once.run_epoch(), again.run_epoch())
+    assert_equal(once.run_epochs()[0], again.run_epochs()[0])
 
 
 def test_one_that_diverged_fails_in_its_own_turn(given, configs):

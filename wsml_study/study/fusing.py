@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from wsml_study.study.spec import Data, DatasetName, Training, TrialConfig
 
-from wsml_study.study.spec import DatasetName, TrialConfig
+OF_EACH_TRIAL = frozenset(
+    {"seed", "optimizer", "learning_rate", "head_learning_rate_multiplier", "momentum", "weight_decay"}
+)
+"""Keys of `training` that may differ between trials that are trained as one, as may `method` and `data.observe`."""
 
-OF_EACH_TRIAL: dict[str, Any] = {
-    "data": {"observe"},
-    "method": True,
-    "training": {
-        "seed",
-        "optimizer",
-        "learning_rate",
-        "head_learning_rate_multiplier",
-        "momentum",
-        "weight_decay",
-    },
-}
-"""What may differ between trials that are trained as one."""
+_DATA_IN_COMMON = tuple(Data.model_fields.keys() - {"observe"})
+_TRAINING_IN_COMMON = tuple(Training.model_fields.keys() - OF_EACH_TRIAL)
 
 
 def learns_head_alone(config: TrialConfig) -> bool:
@@ -28,8 +20,9 @@ def learns_head_alone(config: TrialConfig) -> bool:
 
 def can_train_as_one(one: TrialConfig, other: TrialConfig) -> bool:
     """Whether two trials can be trained as one."""
-    return learns_head_alone(one) and _in_common(one) == _in_common(other)
-
-
-def _in_common(config: TrialConfig) -> dict[str, Any]:
-    return config.model_dump(exclude=OF_EACH_TRIAL)
+    return (
+        learns_head_alone(one)
+        and (one.model, one.objective) == (other.model, other.objective)
+        and all(getattr(one.data, key) == getattr(other.data, key) for key in _DATA_IN_COMMON)
+        and all(getattr(one.training, key) == getattr(other.training, key) for key in _TRAINING_IN_COMMON)
+    )

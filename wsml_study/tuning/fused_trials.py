@@ -31,22 +31,22 @@ class FusedTrial:
 
     def __init__(self, training: TrialTraining, batch: _Batch) -> None:
         self._training, self._batch = training, batch
-        self._ahead: deque[EpochResult | TrainingError] = deque()
-        self._num_told = 0
+        self._ahead: deque[EpochResult] = deque()
+        self._failure: TrainingError | None = None
 
-    def run_epoch(self) -> EpochResult:
-        """What the next epoch showed, which may have been trained already.
+    def run_epochs(self) -> list[EpochResult]:
+        """What the next epochs showed: all that have been trained and not been told, one at least.
 
         Raises:
-            TrainingError: the trial diverged.
+            TrainingError: the trial diverged in the next epoch.
         """
-        if not self._ahead:
+        if not self._ahead and self._failure is None:
             self._batch.run_epoch()
-        result = self._ahead.popleft()
-        if isinstance(result, TrainingError):
-            raise result
-        self._num_told += 1
-        return result
+        if not self._ahead and self._failure is not None:
+            raise self._failure
+        told = list(self._ahead)
+        self._ahead.clear()
+        return told
 
     def test(self) -> TestResult:
         """Judge the best epoch on the test images, once all epochs are told."""
@@ -56,16 +56,16 @@ class FusedTrial:
         """The best epoch's weights."""
         return self._training.best_weights_safetensors()
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next epoch depends on. Where the batch is ahead, the epochs that were told are trained again."""
+    def state_after(self, epoch: int) -> dict[str, Any]:
+        """All that the next epoch depends on. Where the batch is ahead of it, the trial is trained again."""
         from wsml_study.training.fused import state_of
         from wsml_study.training.trial import TrialTraining
 
-        if not self._ahead:
-            return state_of(self._training)
         one = self._training
+        if one.epoch == epoch:
+            return state_of(one)
         again = TrialTraining(one.config, one.data, device=one.device, keep_best=one.keep_best, like=one)
-        for _ in range(self._num_told):
+        for _ in range(epoch):
             again.run_epoch()
         return again.state_dict()
 
@@ -75,7 +75,10 @@ class FusedTrial:
 
     def take_result(self, result: EpochResult | TrainingError) -> None:
         """The batch has trained an epoch of this trial."""
-        self._ahead.append(result)
+        if isinstance(result, TrainingError):
+            self._failure = result
+        else:
+            self._ahead.append(result)
 
 
 class _Batch:

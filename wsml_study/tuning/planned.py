@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any
 
 from wsml_study.results.history import Promotion, StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
@@ -56,10 +55,10 @@ class PlannedTrials(TrialSource):
         num_trials = len(log.history.trials) + len(self._ahead)
         super().__init__(study, log, num_trials=num_trials, slots=slots, alone=alone, most_fused=most_fused)
 
-    def _upcoming(self, count: int) -> list[dict[str, Any]]:
+    def _upcoming(self, count: int) -> list[TrialConfig]:
         if self._num_trials == 0:
             return []
-        return [planned.config.model_dump(mode="json") for planned in islice(self._ahead, count)]
+        return [planned.config for planned in islice(self._ahead, count)]
 
     def _new_trial(self) -> TrialHistory:
         number = len(self._log.history.trials)

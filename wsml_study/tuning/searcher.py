@@ -114,13 +114,13 @@ class OptunaSearcher(TrialSource):
         )
         return self._log.history.trials[number]
 
-    def _upcoming(self, count: int) -> list[dict[str, Any]]:
+    def _upcoming(self, count: int) -> list[TrialConfig]:
         """Samplers that do not learn can be asked ahead: what they propose depends on a trial's number alone."""
         while self._study.sampler.name not in LEARNING_SAMPLERS and self._num_proposed < self._num_trials:
             if len(self._proposals) >= count:
                 break
             self._propose()
-        return [proposal.config.model_dump(mode="json") for proposal in itertools.islice(self._proposals, count)]
+        return [proposal.config for proposal in itertools.islice(self._proposals, count)]
 
     @property
     def _num_proposed(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -88,13 +88,14 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         if self._most_fused == 1 or not learns_head_alone(TrialConfig.model_validate(trial.config)):
             return []
         num_slots = max(1, self._slots())
-        cut_short = [one.config for one in self._unfinished if one.checkpoint is None]
-        upcoming = [*cut_short, *self._upcoming(self._most_fused * num_slots)]
-        return self._as_one_with(trial.config, upcoming[num_slots - 1 :: num_slots])[: self._most_fused - 1]
-
-    def _as_one_with(self, config: dict[str, Any], others: Iterable[dict[str, Any]]) -> list[str]:
-        first, *rest = (TrialConfig.model_validate(self._where_the_data_is(one)) for one in (config, *others))
-        return [one.model_dump_json() for one in rest if can_train_as_one(first, one)]
+        first = TrialConfig.model_validate(self._where_the_data_is(trial.config))
+        cut_short = (one.config for one in self._unfinished if one.checkpoint is None)
+        upcoming = [
+            *(TrialConfig.model_validate(self._where_the_data_is(config)) for config in cut_short),
+            *self._upcoming(self._most_fused * num_slots),
+        ]
+        companions = [one for one in upcoming[num_slots - 1 :: num_slots] if can_train_as_one(first, one)]
+        return [one.model_dump_json() for one in companions[: self._most_fused - 1]]
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the event log holds all there is to save."""
@@ -107,7 +108,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         return object, ()
 
     @abstractmethod
-    def _upcoming(self, count: int) -> list[dict[str, Any]]:
+    def _upcoming(self, count: int) -> list[TrialConfig]:
         """Configs of the next new trials, as far as they are known before any trial ends; none of them is created."""
 
     @abstractmethod

@@ -121,11 +121,13 @@ class _Worker:
         assert self.trial is not None, f"{command} before start"
         match command:
             case "epoch":
-                return vars(self.trial.run_epoch())
+                one = self.trial
+                results = one.run_epochs() if isinstance(one, FusedTrial) else [one.run_epoch()]
+                return [vars(result) for result in results]
             case "test":
                 return vars(self.trial.test()), ray.put(self.trial.best_weights_safetensors())
             case "save":
-                return [ray.put(_to_bytes(self.trial.state_dict()))] if self.peers.rank == 0 else None
+                return [ray.put(_to_bytes(self._state_after(*arguments)))] if self.peers.rank == 0 else None
             case "load":
                 assert not isinstance(self.trial, FusedTrial), "a trial that goes on is trained by itself"
                 return self.trial.load_state_dict(_from_bytes(ray.get(arguments[0][0]), self.device))
@@ -134,6 +136,11 @@ class _Worker:
                 state = _from_bytes(ray.get(arguments[0][0]), self.device)
                 return self.trial.take_over(state, best_val_map=arguments[1], best_epoch=arguments[2])
         raise AssertionError(f"unknown command {command}")
+
+    def _state_after(self, epoch: int) -> dict[str, Any]:
+        """The state after the newest epoch that was acted on, which others of the trial may have followed already."""
+        assert self.trial is not None
+        return self.trial.state_after(epoch) if isinstance(self.trial, FusedTrial) else self.trial.state_dict()
 
     def _start(self, config_json: str, keep_best: bool, companions: Sequence[str]) -> None:
         if isinstance(self.trial, FusedTrial):

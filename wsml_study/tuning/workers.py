@@ -11,6 +11,7 @@ import json
 import threading
 import time
 import uuid
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,15 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
         try:
             if not self._started:
                 self._start()
-            result = self._ask("epoch")
+            if not self._told:
+                self._told.extend(self._ask("epoch"))
+            result = self._told.popleft()
         except TrainingError as error:
             return {"error": str(error), DONE: True}
         except OutOfMemoryError as error:
             self._group_is_lost = True
             return {"error" if self._settings.alone else "out_of_memory": str(error), DONE: True}
+        self._epoch = result["epoch"]
         done = result["epoch"] >= self._trial_config.training.last_epoch
         value = result["best_val_map" if self._trial_config.objective.metric == "best_val_map" else "val_map"]
         report = self._notices() | {
@@ -118,7 +122,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Fetch the trial's state from rank 0 through the object store into a file."""
-        content = ray.get(self._ask("save")[0])
+        content = ray.get(self._ask("save", self._epoch)[0])
         folder = Path(checkpoint_dir)
         (folder / STATE_FILE).write_bytes(content)
         (folder / DIGEST_FILE).write_text(hashlib.sha256(content).hexdigest())
@@ -144,6 +148,8 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
     def _take(self, config: dict[str, Any]) -> None:
         self._trial_config = TrialConfig.model_validate_json(json.dumps(config["config"]))
         self._started = False
+        self._epoch = 0
+        self._told: deque[dict[str, Any]] = deque()  # epochs that the workers had trained already
         self._state_to_load: bytes | None = None
         self._best_before = config["best_before"]
         self._companions: list[str] = config["companions"]

@@ -179,6 +179,10 @@ ONE_PROBLEM = {
         "training: {momentum: 0.9}\n",
         "4:12  training.momentum: optimizer adam takes no `momentum` (only sgd)",
     ),
+    "a batch of a sampler that does not learn": (
+        "sampler: {name: random, batch: 8}\n",
+        "4:25  sampler.batch: sampler random takes no `batch` (only tpe, gp, cmaes, nsgaii)",
+    ),
     "a rule for no early stopping": (
         "early_stopping: {grace_epochs: 2}\n",
         "4:18  early_stopping.grace_epochs: early stopping none takes no `grace_epochs` (only asha, hyperband, median)",

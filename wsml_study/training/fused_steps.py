@@ -24,18 +24,28 @@ class FusedSteps:
             gradients: of each parameter, by its id: where the gradient is found at every step.
         """
         self._groups: dict[tuple[Any, ...], _Adam | _Sgd] = {}
+        self._counter: Tensor | None = None
         for optimizer in optimizers:
             kind = _Adam if isinstance(optimizer, torch.optim.Adam) else _Sgd
             for group, parameter in _parameters(optimizer):
                 steps = self._groups.setdefault((kind, *kind.rates(group)), kind(group))
-                steps.add(parameter, gradients[id(parameter)], optimizer.state[parameter])
-        self._counters = [steps.counter for steps in self._groups.values() if isinstance(steps, _Adam)]
+                state = optimizer.state[parameter]
+                if isinstance(steps, _Adam):
+                    state["step"] = self._counter = self._one_counter(parameter, state)
+                steps.add(parameter, gradients[id(parameter)], state)
+
+    def _one_counter(self, parameter: Tensor, state: dict[str, Any]) -> Tensor:
+        """float32 (): steps so far, which all parameters share while they step together."""
+        if self._counter is not None:
+            return self._counter
+        first: Tensor = state.get("step", torch.zeros((), device=parameter.device))
+        return first
 
     @torch.no_grad()
     def step(self) -> None:
         """One step of every optimizer."""
-        if self._counters:
-            torch._foreach_add_(self._counters, 1)
+        if self._counter is not None:
+            self._counter += 1
         for steps in self._groups.values():
             steps.step()
 
@@ -62,17 +72,10 @@ class _Adam:
         """Learning rate, the two betas, weight decay, epsilon."""
         return (group["lr"], *group["betas"], group["weight_decay"], group["eps"])
 
-    @property
-    def counter(self) -> Tensor:
-        """float32 (): steps so far, which all parameters share while they step together."""
-        return self._steps[0]
-
     def add(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any]) -> None:
-        """One more parameter, with its part of an optimizer's state."""
-        if not state:
-            state["step"] = torch.zeros((), device=parameter.device)
+        """One more parameter, with its part of an optimizer's state, which has the counter of its steps already."""
+        if "exp_avg" not in state:
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        state["step"] = self._steps[0] if self._steps else state["step"]
         self._steps.append(state["step"])
         self._parameters.append(parameter.data)
         self._gradients.append(gradient)

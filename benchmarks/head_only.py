@@ -88,7 +88,7 @@ def compare(arguments: argparse.Namespace) -> None:
     configs = configs_of(arguments)
     data = open_trial_data(configs[0].data)
     TrialTraining(configs[0], data).run_epoch()  # the features are in the cache from here on
-    ratios, worst = [], 0.0
+    ratios, worst = [], {"train_loss": 0.0, "val_map": 0.0}
     for turn in range(arguments.turns):
         fused_s, fused = as_one(configs, data, arguments.epochs)
         shift = turn * arguments.alone
@@ -96,10 +96,11 @@ def compare(arguments: argparse.Namespace) -> None:
         alone = {number: alone_in(configs[number], data, arguments.epochs) for number in chosen}
         one_s = statistics.mean(seconds for seconds, _ in alone.values())
         ratios.append(fused_s / one_s)
-        worst = max(worst, *(difference(curve, fused[number]) for number, (_, curve) in alone.items()))
+        for name, before in worst.items():
+            worst[name] = max(before, *(difference(curve, fused[number], name) for number, (_, curve) in alone.items()))
         total = f", all {len(configs)} one by one {sum(s for s, _ in alone.values()):.2f} s" if arguments.all else ""
         print(f"{len(configs)} as one {fused_s:.3f} s, one alone {one_s:.3f} s: {ratios[-1]:.2f} times{total}")
-    print(f"as one / one alone, median: {statistics.median(ratios):.2f}; largest relative difference {worst:.1e}")
+    print(f"as one / one alone, median: {statistics.median(ratios):.2f}; largest relative differences {worst}")
 
 
 def as_one(configs: list[TrialConfig], data: TrialData, epochs: int) -> tuple[float, list[list[EpochResult]]]:
@@ -118,13 +119,9 @@ def alone_in(config: TrialConfig, data: TrialData, epochs: int) -> tuple[float, 
     return time.perf_counter() - started, curve
 
 
-def difference(one: list[EpochResult], other: list[EpochResult]) -> float:
-    """The largest relative difference of train loss and mAP."""
-    pairs = [
-        (getattr(a, name), getattr(b, name))
-        for a, b in zip(one, other, strict=True)
-        for name in ("train_loss", "val_map")
-    ]
+def difference(one: list[EpochResult], other: list[EpochResult], name: str) -> float:
+    """The largest relative difference of a figure over the epochs."""
+    pairs = [(getattr(a, name), getattr(b, name)) for a, b in zip(one, other, strict=True)]
     return max(abs(a - b) / abs(a) for a, b in pairs)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+
+from tests.end_to_end.processes import kill_driver
 
 STUDY = """\
 name: fused
@@ -58,8 +58,7 @@ def test_a_fused_study_killed_and_resumed_equals_one_that_trains_trial_by_trial(
     deadline = time.monotonic() + 200
     while not (events.exists() and events.read_text().count('"epoch"') > 10) and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill_driver(process)
     assert "12 of 12 trials ended" in cli("run", "fused.yaml")
     assert "12 of 12 trials ended" in cli("run", "single.yaml", "--storage", "one_by_one")
     together, apart = (tables(cli.folder / storage / "fused") for storage in ("results", "one_by_one"))

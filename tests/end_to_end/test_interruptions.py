@@ -108,7 +108,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(cli):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("victim", ["TrainController", "ResourceTrainable"])
+@pytest.mark.parametrize("victim", ["TrainController", pytest.param("ResourceTrainable", marks=pytest.mark.slow)])
 def test_the_room_of_a_lost_worker_group_comes_back(cli, victim):
     """Its workers hold all CPUs; nobody but Ray knows of them once their controller is gone."""
     cpus = len(os.sched_getaffinity(0))

@@ -227,7 +227,10 @@ def test_a_storm_over_three_machines_changes_nothing(cli, tmp_path):
             storm.wait_for_a_moment(process)
             victim = storm.draw.choice(("driver", "machine", "machine"))
             print(f"after {storm.num_epochs()} epochs: {victim}", flush=True)
-            if victim == "driver":
+            if process.poll() is not None:
+                printed, _ = process.communicate()
+                assert process.returncode == 0, printed
+            elif victim == "driver":
                 os.kill(process.pid, signal.SIGKILL)
                 process.communicate()
             else:

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from pyarrow import fs
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
+from ray.exceptions import GetTimeoutError, NodeDiedError, ObjectLostError, TaskUnschedulableError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from wsml_study.errors import ResourcesError
@@ -24,6 +25,8 @@ from wsml_study.tuning.cluster import count_slots, living_nodes, needs_of_a_work
 
 PACKAGES = ("wsml-study", "ray", "torch", "torchvision", "optuna", "numpy")
 LOOK_TIMEOUT_S = 120.0
+GONE = (NodeDiedError, ObjectLostError, TaskUnschedulableError, WorkerCrashedError)
+"""What Ray says of a machine that went while somebody looked at it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +60,12 @@ def preflight(study: Study, storage: StudyStorage, notify: Callable[[str], None]
         ResourcesError: all that is wrong, and what to do about each.
     """
     nodes = living_nodes()
+    answers = _look_everywhere(study, storage, nodes) if len(nodes) > 1 else {}
+    looks = {name: look for name, look in answers.items() if look is not None}
+    for name in answers.keys() - looks.keys():
+        notify(f"{name} went while it was looked at; the study begins without it")
+        nodes = living_nodes()
     problems = list(_resource_problems(study.resources, [node["Resources"] for node in nodes]))
-    looks = _look_everywhere(study, storage, nodes) if len(nodes) > 1 else {}
     problems += [problem for name, look in looks.items() for problem in _problems_there(name, look, storage)]
     problems += _version_problems(looks)
     if problems:
@@ -94,8 +101,8 @@ def _resource_problems(resources: Resources, nodes: list[Mapping[str, float]]) -
             )
 
 
-def _look_everywhere(study: Study, storage: StudyStorage, nodes: list[dict[str, Any]]) -> dict[str, Look]:
-    """Machine -> what it shows, all of them at once."""
+def _look_everywhere(study: Study, storage: StudyStorage, nodes: list[dict[str, Any]]) -> dict[str, Look | None]:
+    """Machine -> what it shows, all of them at once; None for one that went meanwhile."""
     filesystem, scratch = storage.scratch()
     marker = uuid.uuid4().hex
     paths = (*([] if study.data.root is None else [study.data.root]), *named_files(study))
@@ -109,10 +116,22 @@ def _look_everywhere(study: Study, storage: StudyStorage, nodes: list[dict[str, 
         for node in nodes
     }
     try:
-        return {name: ray.get(reference, timeout=LOOK_TIMEOUT_S) for name, reference in asked.items()}
+        return {name: _answer(name, reference) for name, reference in asked.items()}
     finally:
         for name in [marker, *(f"{marker}-{node['NodeID']}" for node in nodes)]:
             _delete(filesystem, f"{scratch}/{name}")
+
+
+def _answer(name: str, reference: ray.ObjectRef[Look]) -> Look | None:
+    try:
+        look: Look = ray.get(reference, timeout=LOOK_TIMEOUT_S)
+    except GONE:
+        return None
+    except GetTimeoutError as error:
+        raise ResourcesError(
+            f"{name} does not answer for {LOOK_TIMEOUT_S:.0f} s; see `ray status` there, or take it out of the cluster"
+        ) from error
+    return look
 
 
 def _look(filesystem: fs.FileSystem, scratch: str, marker: str, node: str, paths: tuple[str, ...]) -> Look:

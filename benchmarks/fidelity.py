@@ -26,7 +26,6 @@ from typing import Any
 
 import optuna
 import torch
-from scipy import stats
 
 from wsml_study.results.rung_agreement import correlation
 from wsml_study.study.fidelity import at_level, described_level
@@ -194,7 +193,7 @@ def report_level(name: str, level: Measured, full: Measured, target: float, *, g
     level_s = level.opening_s + sum(level.seconds)
     for label, chosen in ((f"all {len(best_first)}", best_first), (f"the {SURVIVORS} survivors", survivors)):
         below, above = [level.values[index] for index in chosen], [full.values[index] for index in chosen]
-        found = [correlation(measure, below, above) for measure in (stats.spearmanr, stats.kendalltau)]
+        found = [correlation(measure, below, above) for measure in ("spearmanr", "kendalltau")]
         rho, tau = ("undefined" if value is None else f"{value:.2f}" for value in found)
         print(f"level {name}, rank agreement over {label}: Spearman {rho}, Kendall {tau}")
     found_s = until_found(survivors, full, target)

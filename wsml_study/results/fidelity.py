@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scipy import stats
-
 from wsml_study.results.events import read_history
 from wsml_study.results.history import ENDED, StudyHistory, TrialHistory, TrialState
 from wsml_study.results.rung_agreement import FEWEST_TRIALS, correlation
@@ -168,8 +166,8 @@ def _agreement(lower: str, upper: str, survivors: list[Survivor]) -> LevelAgreem
         upper=upper,
         survivors=tuple(sorted(survivors, key=lambda one: -one.lower_value)),
         count=len(pairs),
-        spearman=correlation(stats.spearmanr, below, above),
-        kendall=correlation(stats.kendalltau, below, above),
+        spearman=correlation("spearmanr", below, above),
+        kendall=correlation("kendalltau", below, above),
     )
 
 

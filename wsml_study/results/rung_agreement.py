@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import pandas as pd
-from scipy import stats
 
 from wsml_study.results.history import TrialState
 
@@ -64,16 +62,18 @@ def rung_agreement(trials: pd.DataFrame, epochs: pd.DataFrame) -> list[Agreement
                 arrived=len(here),
                 stopped=int((stopped_after == epoch).sum()),
                 finished=len(finished),
-                spearman=correlation(stats.spearmanr, *pair),
-                kendall=correlation(stats.kendalltau, *pair),
+                spearman=correlation("spearmanr", *pair),
+                kendall=correlation("kendalltau", *pair),
                 rank_of_best=1 + sum(value > here[winner] for value in here.values()),
             )
         )
     return found
 
 
-def correlation(measure: Callable[..., Any], early: list[float], late: list[float]) -> float | None:
+def correlation(measure: Literal["spearmanr", "kendalltau"], early: list[float], late: list[float]) -> float | None:
     """A rank correlation of scipy's, None with fewer than FEWEST_TRIALS values or where all are equal."""
     if len(early) < FEWEST_TRIALS or len(set(early)) < 2 or len(set(late)) < 2:
         return None
-    return float(measure(early, late).statistic)
+    from scipy import stats  # takes half a second
+
+    return float(getattr(stats, measure)(early, late).statistic)

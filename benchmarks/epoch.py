@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from gpu import wait_for
 from PIL import Image
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
@@ -148,11 +149,6 @@ def bare(ours: TrialTraining, epoch: int) -> float:
         ours.optimizer.zero_grad(set_to_none=True)
     wait_for(ours.device)
     return time.perf_counter() - started
-
-
-def wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def main() -> None:

@@ -49,7 +49,11 @@ def assert_whole(folder: Path, *, num_trials: int, num_epochs: int) -> list[dict
     return trials
 
 
-def assert_best_went_on(lower: list[dict], upper: list[dict]) -> None:
+def assert_best_went_on(cli, *, num_trials: int) -> None:
+    """All trials are whole, on the level and at full size, where the level's best are."""
+    folder, level = folders(cli)
+    lower = assert_whole(level, num_trials=num_trials, num_epochs=2)
+    upper = assert_whole(folder, num_trials=4, num_epochs=3)
     best = sorted(lower, key=lambda trial: -trial["value"])[: len(upper)]
     assert [trial["promoted_trial"] for trial in upper] == [trial["trial"] for trial in best]
     assert [trial["promoted_value"] for trial in upper] == [trial["value"] for trial in best]
@@ -69,9 +73,7 @@ def test_a_study_killed_at_full_size_goes_on_there(cli):
     done = events(level / "events.jsonl")
     printed = cli("run", "study.yaml")
     assert events(level / "events.jsonl") == done, "a level that has ended is left alone"
-    lower = assert_whole(level, num_trials=6, num_epochs=2)
-    upper = assert_whole(folder, num_trials=4, num_epochs=3)
-    assert_best_went_on(lower, upper)
+    assert_best_went_on(cli, num_trials=6)
     assert "Rank agreement of level 1 with full size: Spearman" in printed
     started = time.monotonic()
     assert "Rank agreement of level 1 with full size: Spearman" in cli("run", "study.yaml")
@@ -82,22 +84,21 @@ def test_a_study_killed_at_full_size_goes_on_there(cli):
 @pytest.mark.timeout(900)
 def test_a_study_killed_on_a_level_goes_on_there(cli):
     cli.write("study.yaml", STUDY)
-    folder, level = folders(cli)
+    _, level = folders(cli)
     process = cli.start("run", "study.yaml")
     wait_for_epochs(process, level / "events.jsonl", 3)
     kill_driver(process)
     assert "level 1 of 2: data.image_size 24, training.epochs 2:" in cli("status", "study.yaml")
     assert "No trial ended an epoch." in cli("results", "study.yaml")
     cli("run", "study.yaml")
-    lower = assert_whole(level, num_trials=6, num_epochs=2)
-    assert_best_went_on(lower, assert_whole(folder, num_trials=4, num_epochs=3))
+    assert_best_went_on(cli, num_trials=6)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_level_is_followed_stopped_extended_and_started_anew(cli):
     cli.write("study.yaml", STUDY.replace("trials: 6", "trials: 30"))  # a request to stop is seen within seconds
-    folder, level = folders(cli)
+    _, level = folders(cli)
     process = cli.start("run", "study.yaml")
     wait_for_epochs(process, level / "events.jsonl", 2)
     follower = cli.start("run", "study.yaml", "--watch")
@@ -112,12 +113,9 @@ def test_a_level_is_followed_stopped_extended_and_started_anew(cli):
     assert re.search(r"\[\d+/30\] trial \d+: rate_per_epoch", followed)
 
     cli("run", "study.yaml", "--trials", "32")
-    lower = assert_whole(level, num_trials=32, num_epochs=2)
-    assert_best_went_on(lower, assert_whole(folder, num_trials=4, num_epochs=3))
+    assert_best_went_on(cli, num_trials=32)
 
     printed = cli("run", "study.yaml", "--restart")
     assert "set earlier results aside as" in printed
-    assert_best_went_on(
-        assert_whole(level, num_trials=30, num_epochs=2), assert_whole(folder, num_trials=4, num_epochs=3)
-    )
+    assert_best_went_on(cli, num_trials=30)
     assert (cli.folder / "results/leveled.1/fidelity/level_1/events.jsonl").exists()

@@ -7,34 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsml_study.results.events import read_history
-from wsml_study.results.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.results.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.results.level_state import LevelState, level_state
 from wsml_study.results.rung_agreement import FEWEST_TRIALS, correlation
 from wsml_study.results.storage import LEVELS
 from wsml_study.results.wording import describe, spaced
-from wsml_study.study.fidelity import described_level, num_levels, num_trials
+from wsml_study.study.fidelity import num_levels
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
-
-
-@dataclass(frozen=True, kw_only=True)
-class LevelState:
-    """How far a level has come.
-
-    Attributes:
-        number: from 1; the last one is full size.
-        described: what it changes.
-        num_trials, num_ended: trials that it is to have, and that have ended.
-    """
-
-    number: int
-    described: str
-    num_trials: int
-    num_ended: int
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether all its trials have."""
-        return self.num_ended >= self.num_trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +85,7 @@ class Levels:
     def lines(self) -> list[str]:
         """Where each level stands, and how far they agree."""
         last = len(self.states)
-        stands = [
-            f"level {state.number} of {last}: {state.described}: {state.num_ended} of {state.num_trials} trials ended"
-            for state in self.states
-        ]
-        return [*stands, *(agreement.line() for agreement in self.agreements)]
+        return [*(state.line(last) for state in self.states), *(agreement.line() for agreement in self.agreements)]
 
 
 def read_levels(folder: Path) -> Levels | None:
@@ -126,7 +102,7 @@ def read_levels(folder: Path) -> Levels | None:
     numbers = range(1, num_levels(study) + 1)
     histories = {number: read_history(level_folder(folder, study, number)) for number in numbers}
     return Levels(
-        states=tuple(_state(study, number, history) for number, history in histories.items()),
+        states=tuple(level_state(study, number, history) for number, history in histories.items()),
         agreements=tuple(_agreements(study, histories)),
     )
 
@@ -134,15 +110,6 @@ def read_levels(folder: Path) -> Levels | None:
 def level_folder(folder: Path, study: Study, number: int) -> Path:
     """Where a level's results are, in the folder of the study; those of full size are the study's own."""
     return folder if number == num_levels(study) else folder / LEVELS / f"level_{number}"
-
-
-def _state(study: Study, number: int, history: StudyHistory) -> LevelState:
-    return LevelState(
-        number=number,
-        described=described_level(study, number),
-        num_trials=max(history.num_trials or num_trials(study, number), len(history.trials)),
-        num_ended=len(history.with_state(*ENDED)),
-    )
 
 
 def _agreements(study: Study, histories: dict[int, StudyHistory]) -> Iterator[LevelAgreement]:

@@ -74,17 +74,12 @@ class MemorizationMeter:
     def _count(self) -> None:
         logits_BC, labels_BC, truth_BC, distrusted_BC = map(torch.cat, zip(*self._waiting, strict=True))
         self._waiting.clear()
-        unobserved_BC = labels_BC == UNOBSERVED
-        truly_positive_BC = truth_BC == POSITIVE
-        true_positive_BC = (labels_BC == POSITIVE) & truly_positive_BC
-        true_negative_BC = (unobserved_BC | (labels_BC == NEGATIVE)) & (truth_BC == NEGATIVE)
-        false_negative_BC = unobserved_BC & truly_positive_BC
+        true_positive_BC, true_negative_BC, false_negative_BC, known_BC = _groups(labels_BC, truth_BC)
         groups_GBC = torch.stack([true_positive_BC, true_negative_BC, false_negative_BC])
         losses_BC = cross_entropy(logits_BC, true_positive_BC)
         self._losses += losses_BC.where(groups_GBC, 0).sum((1, 2), dtype=torch.float64)
 
         distrusted_BC = distrusted_BC & (labels_BC != PADDING)
-        known_BC = truly_positive_BC | (truth_BC == NEGATIVE)
         suspects_GBC = torch.stack([distrusted_BC, distrusted_BC & known_BC, distrusted_BC & false_negative_BC])
         self._counts += torch.cat([groups_GBC, suspects_GBC]).sum((1, 2))
 
@@ -107,14 +102,9 @@ class Groups:
     """
 
     def __init__(self, labels_NC: Tensor, truth_NC: Tensor) -> None:
-        unobserved_NC, truly_positive_NC = labels_NC == UNOBSERVED, truth_NC == POSITIVE
-        true_positive_NC = (labels_NC == POSITIVE) & truly_positive_NC
-        true_negative_NC = (unobserved_NC | (labels_NC == NEGATIVE)) & (truth_NC == NEGATIVE)
-        false_negative_NC = unobserved_NC & truly_positive_NC
-        known_NC = truly_positive_NC | (truth_NC == NEGATIVE)
-        groups = [true_positive_NC, true_negative_NC, false_negative_NC, known_NC, torch.ones_like(known_NC)]
-        self.sign_NC = true_positive_NC.float() * 2 - 1
-        self.members_NCG = torch.stack(groups, dim=-1).float()
+        groups = _groups(labels_NC, truth_NC)
+        self.sign_NC = groups[0].float() * 2 - 1
+        self.members_NCG = torch.stack([*groups, torch.ones_like(groups[0])], dim=-1).float()
         self.num_G = self.members_NCG.sum((0, 1), dtype=torch.float64).long().tolist()
 
 
@@ -165,6 +155,17 @@ class MemorizationMeters:
             counts = [*groups.num_G[:3], num_distrusted, num_known, num_caught]
             results.append(_memorization(losses[:3], counts))
         return results
+
+
+def _groups(labels: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Masks of true positives, true negatives, false negatives, and entries of known truth."""
+    unobserved, truly_positive, truly_negative = labels == UNOBSERVED, truth == POSITIVE, truth == NEGATIVE
+    return (
+        (labels == POSITIVE) & truly_positive,
+        (unobserved | (labels == NEGATIVE)) & truly_negative,
+        unobserved & truly_positive,
+        truly_positive | truly_negative,
+    )
 
 
 def _memorization(losses: Sequence[float], counts: Sequence[int]) -> Memorization:

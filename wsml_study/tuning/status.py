@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from wsml_study.errors import ResultsError
 from wsml_study.results.events import read_events, read_history
 from wsml_study.results.history import ENDED, StudyHistory, TrialState
+from wsml_study.results.level_state import level_state
 from wsml_study.results.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
 from wsml_study.results.wording import describe, duration
-from wsml_study.study.fidelity import described_level, heading, num_levels, num_trials
+from wsml_study.study.fidelity import heading, num_levels
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 from wsml_study.tuning.lease import Driver, read_lease
@@ -55,7 +56,7 @@ class Status:
         """The level at which the study is, and its history: the first one with trials left, or full size."""
         for number in range(1, num_levels(self.study)):
             history = self.levels.get(number, StudyHistory())
-            if len(history.with_state(*ENDED)) < self.trials_of(number):
+            if not level_state(self.study, number, history).has_ended:
                 return number, history
         return num_levels(self.study), self.history
 
@@ -119,18 +120,13 @@ class Status:
 
     def _level_lines(self) -> list[str]:
         last = num_levels(self.study)
-        return [
-            f"level {number} of {last}: {described_level(self.study, number)}: {len(history.with_state(*ENDED))} of "
-            f"{self.trials_of(number)} trials ended"
-            for number, history in self.levels.items()
-        ]
+        return [level_state(self.study, number, history).line(last) for number, history in self.levels.items()]
 
     def trials_of(self, number: int) -> int:
         """How many trials a level is to have."""
         if number == num_levels(self.study):
             return self.num_trials
-        history = self.levels.get(number, StudyHistory())
-        return max(history.num_trials or num_trials(self.study, number), len(history.trials))
+        return level_state(self.study, number, self.levels.get(number, StudyHistory())).num_trials
 
     def _confirmed(self) -> dict[str, int] | None:
         if self.confirmation is None:

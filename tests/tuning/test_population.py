@@ -12,7 +12,7 @@ from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
 from wsml_study.tuning.event_log import EventLog
-from wsml_study.tuning.population import Population
+from wsml_study.tuning.population import Population, Takeover
 from wsml_study.tuning.searcher import OptunaSearcher
 
 RATE = "method.schedule.rate_per_epoch"
@@ -189,3 +189,20 @@ def test_an_epochs_values_are_those_that_it_ran_with() -> None:
     assert trial.takes_over, "until it has a checkpoint of its own"
     history.apply({"event": "saved", "trial": 0, "epoch": 3, "checkpoint": "0/3"})
     assert not trial.takes_over
+
+
+def test_the_last_trial_may_take_over_another_after_all_others_have_ended(tmp_path) -> None:
+    study = study_with()
+    log = EventLog(tmp_path / "events.jsonl")
+    searcher = OptunaSearcher(study, log, num_trials=2, slots=lambda: 2)
+    first = searcher.suggest("left")
+    ended, last = first["trial"], searcher.suggest("right")["trial"]
+    searcher.on_trial_complete("left", {"done": True, "complete": True})
+    log.append("ended", trial=ended, state="complete", error=None, sampler_state={})
+    assert searcher.suggest("left") is None, "Tune would ask no more"
+    result = {"epoch": 1, "val_map": 1.0, "best_epoch": 1, "best_val_map": 1.0}
+    log.append("epoch", trial=last, attempt=1, result=result, state="running")
+    takeover = Takeover(epoch=1, source=ended, checkpoint="0/1", values={RATE: 0.02}, config=first["config"])
+    log.append("exploited", trial=last, **vars(takeover))
+    searcher.on_trial_complete("right", {"done": True, "complete": False})
+    assert searcher.suggest("right")["trial"] == last

@@ -47,7 +47,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         self._live: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The config of the next trial, FINISHED when there is none, None while all slots are taken."""
+        """The config of the next trial, FINISHED when there is none, None as long as one may come."""
         if len(self._live) >= self._slots():
             return None
         if self._unfinished:
@@ -55,7 +55,9 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         elif len(self._log.history.trials) < self._num_trials:
             trial = self._new_trial()
         else:
-            return str(Searcher.FINISHED)
+            # After FINISHED Tune asks no more, and of a population the last trial may still leave its slot to come back.
+            may_come_back = self._live and self._study.early_stopping.name == "pbt"
+            return None if may_come_back else str(Searcher.FINISHED)
         self._live[trial_id] = trial.number
         newest = trial.epochs.get(trial.last_epoch, {})
         return {

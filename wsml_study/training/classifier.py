@@ -5,17 +5,12 @@ Shapes: B images, C classes, D features.
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from wsml_study.errors import TrainingError
-from wsml_study.training.boostlu import BoostLU
 from wsml_study.training.trial_data import Scaling
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -86,9 +81,13 @@ class Classifier(nn.Module):
             self.network: nn.Module = SmallCnn(num_channels, num_classes)
             self.head: nn.Linear = self.network.head
         else:
-            self.network = _torchvision_network(backbone, weights if fetch_weights else None)
+            from wsml_study.training.backbones import torchvision_network  # imports torchvision
+
+            self.network = torchvision_network(backbone, weights if fetch_weights else None)
             self.head = _replace_head(self.network, num_classes)
         if head == "boostlu":
+            from wsml_study.training.boostlu import BoostLU  # imports torchvision
+
             self.network = BoostLU(self.network, self.head)
         # Convolutions run faster with the channels of a pixel side by side, on CPUs and on tensor cores.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -173,75 +172,6 @@ def check_model(backbone: str, weights: str | None, head: str | None) -> None:
     if backbone == "linear":
         return  # there is nothing to it but the head
     Classifier(backbone, num_classes=1, num_channels=3, weights=weights, head=head)
-
-
-def _torchvision_network(backbone: str, weights: str | None) -> nn.Module:
-    known = torchvision.models.list_models(module=torchvision.models)
-    if backbone not in known:
-        raise TrainingError(
-            f"model.backbone: expected small_cnn or a torchvision classification model, got {backbone!r}; "
-            f"torchvision {torchvision.__version__} has {', '.join(known)}"
-        )
-    if weights is None:
-        return torchvision.models.get_model(backbone, weights=None)  # type: ignore[no-any-return]
-    if weights.endswith((".pth", ".pt")):
-        network: nn.Module = torchvision.models.get_model(backbone, weights=None)
-        _load_weights(network, Path(weights), backbone)
-        return network
-    return _published_network(backbone, weights)
-
-
-def identity_of_weights(backbone: str, weights: str) -> str:
-    """What stands for the numbers themselves: where they are published, or a file's content.
-
-    Raises:
-        TrainingError: there are no such weights.
-    """
-    if not weights.endswith((".pth", ".pt")):
-        return f"{backbone} {_url(backbone, weights)}"
-    try:
-        status = Path(weights).stat()
-    except OSError as error:
-        raise TrainingError(f"model.weights: no file {weights}") from error
-    return f"{backbone} {_digest(Path(weights), status.st_size, status.st_mtime_ns)}"
-
-
-@lru_cache(maxsize=8)
-def _digest(path: Path, num_bytes: int, changed: int) -> str:
-    """SHA-256 of a file; its size and time of change are arguments, so that a changed file is read again."""
-    del num_bytes, changed
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _url(backbone: str, weights: str) -> str:
-    choices = torchvision.models.get_model_weights(backbone)
-    if weights not in choices.__members__:
-        raise TrainingError(
-            f"model.weights: {backbone} has {', '.join(choices.__members__)} or a .pth file, got {weights!r}"
-        )
-    return str(choices[weights].url)
-
-
-def _published_network(backbone: str, weights: str) -> nn.Module:
-    url = _url(backbone, weights)
-    try:
-        return torchvision.models.get_model(backbone, weights=weights)  # type: ignore[no-any-return]
-    except OSError as error:
-        raise TrainingError(
-            f"model.weights: {weights} of {backbone} could not be downloaded ({error}); fetch {url} elsewhere and "
-            f"give the file's path as model.weights"
-        ) from error
-
-
-def _load_weights(network: nn.Module, path: Path, backbone: str) -> None:
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except FileNotFoundError as error:
-        raise TrainingError(f"model.weights: no file {path}") from error
-    except Exception as error:  # whatever unpickling a wrong file raises
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(f"model.weights: {path} does not hold the weights of {backbone}: {first_line}") from error
 
 
 def _replace_head(network: nn.Module, num_classes: int) -> nn.Linear:

@@ -11,13 +11,12 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-import torchvision
 
 from wsml_study.data.features import ROWS_PER_BLOCK, Features, stored_features
 from wsml_study.data.image_store import ImageRows, identity_of
 from wsml_study.data.stored_file import blocks_of
 from wsml_study.study.spec import Model
-from wsml_study.training.classifier import Classifier, identity_of_weights
+from wsml_study.training.classifier import Classifier
 from wsml_study.training.trial_data import LabelledImages
 
 
@@ -42,6 +41,8 @@ def with_frozen_features(
 
 
 def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mirrored: bool) -> Features:
+    from wsml_study.training.backbones import identity_of_weights  # imports torchvision
+
     assert model.weights is not None, "mode linear without weights"
     num_channels, weights = int(images_NcHW.shape[1]), identity_of_weights(model.backbone, model.weights)
 
@@ -59,7 +60,7 @@ def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mir
         return np.concatenate([compute(rows) for rows in blocks_of(len(images_NcHW), ROWS_PER_BLOCK)])
     return stored_features(
         images=identity,
-        backbone=f"torchvision {torchvision.__version__} {weights}{' mirrored' if mirrored else ''}",
+        backbone=f"{weights}{' mirrored' if mirrored else ''}",
         num_images=len(images_NcHW),
         num_features=lambda: int(backbone().head.in_features),
         compute=compute,

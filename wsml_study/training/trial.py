@@ -20,11 +20,12 @@ from wsml_study.methods.catalogue import describe
 from wsml_study.methods.contract import ALONE, PADDING, Batch, Method, Peers
 from wsml_study.methods.registry import create_method
 from wsml_study.methods.schedules import schedule
-from wsml_study.study.spec import Training, TrialConfig, fixed_part
+from wsml_study.study.spec import TrialConfig, fixed_part
 from wsml_study.training.classifier import Classifier, LinearClassifier, normalization_of
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.inputs import FeatureInputs, Inputs, sent
 from wsml_study.training.memorization import Memorization, MemorizationMeter
+from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.phases import Everything, HeadAlone, Phase, PhaseName
 from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.scoring import SMALLEST_BATCH, logits_of, map_and_ap, uses_bf16
@@ -331,7 +332,7 @@ class TrialTraining:
             self._phase = Everything(self.config, self.classifier, self.data, self.device, self.peers)
         self.method = _method(self.config, self.data).to(self.device)
         groups = self.phase.parameter_groups() + self.method.parameter_groups(self.config.training.learning_rate)
-        self.optimizer = _optimizer(self.config.training, groups)
+        self.optimizer = optimizer_of(self.config.training, groups)
         for split in (self.data.train, self.data.validation):
             self._inputs(split)  # features are computed here, not within the first epoch
 
@@ -500,13 +501,6 @@ def _method(config: TrialConfig, data: TrialData) -> Method:
         )
     except ValueError as error:
         raise TrainingError(f"method: {error}") from error
-
-
-def _optimizer(training: Training, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    if training.optimizer == "adam":
-        return torch.optim.Adam(groups, weight_decay=training.weight_decay, fused=True)
-    momentum = 0.9 if training.momentum is None else training.momentum
-    return torch.optim.SGD(groups, momentum=momentum, weight_decay=training.weight_decay, fused=True)
 
 
 def order_of_epoch(num_images: int, *, seed: int, epoch: int) -> tuple[Tensor, Tensor]:

@@ -55,7 +55,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         elif len(self._log.history.trials) < self._num_trials:
             trial = self._new_trial()
         else:
-            # After FINISHED Tune asks no more, and of a population the last trial may still leave its slot to come back.
+            # After FINISHED Tune asks no more; of a population the last trial may still leave its slot to come back.
             may_come_back = self._live and self._study.early_stopping.name == "pbt"
             return None if may_come_back else str(Searcher.FINISHED)
         self._live[trial_id] = trial.number

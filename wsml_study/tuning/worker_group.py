@@ -6,11 +6,13 @@ the controller of every slot, which have no use for it and take two seconds for 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from ray.train.backend import Backend, BackendConfig
 from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
@@ -39,8 +41,9 @@ class WorkerGroup(DataParallelTrainer):  # type: ignore[misc]
         return [one for one in super()._create_default_callbacks() if not isinstance(one, LEFT_OUT)]
 
     def _initialize_and_run_controller(self, **settings: Any) -> Any:
-        policy = FixedSize(self.scaling_config)
-        return super()._initialize_and_run_controller(**settings | {"scaling_policy": policy})
+        controller = TrainController(**settings | {"scaling_policy": FixedSize(self.scaling_config)})
+        asyncio.run(controller.run())
+        return controller.get_result()
 
 
 class NoGroupYet(Backend):  # type: ignore[misc]

@@ -69,7 +69,6 @@ def serve(settings: dict[str, Any]) -> None:
         Exception: whatever is not the trial's own fault, a lack of memory among it; the worker group ends with it.
     """
     import torch
-    from ray.train.torch import get_device
 
     from wsml_study.methods.contract import Peers
     from wsml_study.tuning.process_group import process_group
@@ -77,8 +76,11 @@ def serve(settings: dict[str, Any]) -> None:
     torch.set_num_threads(settings["threads"])
     context = train.get_context()
     peers = Peers(rank=context.get_world_rank(), size=context.get_world_size())
-    device = get_device()
-    if device.type == "cuda":
+    device = torch.device("cpu")
+    if settings["backend"] == "nccl":
+        from ray.train.torch import get_device  # takes a while to import
+
+        device = get_device()
         torch.cuda.set_device(device)
     worker = _Worker(settings["open_trial"], device=device, peers=peers)
     with process_group(peers, settings["mailbox"], backend=settings["backend"]):

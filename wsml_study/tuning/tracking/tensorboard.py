@@ -1,6 +1,6 @@
 """TensorBoard runs, one per trial: `tensorboard --logdir results/<study>/tensorboard`.
 
-Written with tensorboardX, which Ray Tune brings along; TensorBoard itself need not be installed where trials run.
+TensorBoard itself need not be installed where trials run.
 """
 
 from __future__ import annotations
@@ -11,13 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
-from tensorboardX.summary import hparams
-
 from wsml_study.results.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
+from wsml_study.tuning.tracking.event_files import Event, EventsWriter, SessionLog, Summary, hparams
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of
 
 FOLDER = "tensorboard"

@@ -1,12 +1,15 @@
 """What a trial costs beyond its own work: warm workers against Ray's documented Tune + Train recipe, in one run.
 
-    python benchmarks/trial_overhead.py --trials 50 --recipe-trials 8
+    python benchmarks/trial_overhead.py --trials 100 --recipe-trials 8
 
 Both sides run trials of one epoch that does nothing, on one CPU worker each. "Ours" is the whole of `run_study`: data,
 start of Ray, search, event log, tables. The recipe is a function trainable that fits a `TorchTrainer` with
 `TuneReportCallback`, under Ray's own settings; its Ray is started once and its start is counted, too. Both run as many
 trials at once as there are cores. `--tuned-recipe` gives the recipe the settings of Ray that our sessions have: a
 shorter poll, no metrics, no state tracking.
+
+Two more sides do less: plain Tune functions with `reuse_actors`, which have no worker group, and Optuna's own loop in
+this process, without a log or tables.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import optuna
 import ray
 from ray import train, tune
 from ray.train.torch import TorchTrainer
@@ -156,14 +160,50 @@ def recipe(num_trials: int, storage: str, *, tuned: bool) -> float:
     return time.perf_counter() - started
 
 
+def plain_tune(num_trials: int, storage: str) -> float:
+    """Seconds of as many function trials in actors that are used again."""
+
+    def drive(config):
+        tune.report({"val_map": 50.0})
+
+    started = time.perf_counter()
+    with plain_ray():
+        tuner = tune.Tuner(
+            tune.with_resources(drive, {"CPU": 1}),
+            param_space={"learning_rate": tune.loguniform(1e-4, 1e-2)},
+            tune_config=tune.TuneConfig(num_samples=num_trials, reuse_actors=True),
+            run_config=tune.RunConfig(storage_path=storage, name="plain", verbose=0),
+        )
+        errors = tuner.fit().errors
+        assert not errors, errors
+    return time.perf_counter() - started
+
+
+def optuna_alone(num_trials: int) -> float:
+    """Seconds of as many trials in Optuna's loop."""
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+        return 50.0
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    started = time.perf_counter()
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=num_trials)
+    return time.perf_counter() - started
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--recipe-trials", type=int, default=8)
     parser.add_argument("--tuned-recipe", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as storage:
         recipe_total = recipe(arguments.recipe_trials, storage, tuned=arguments.tuned_recipe)
+    with tempfile.TemporaryDirectory() as storage:
+        plain_total = plain_tune(arguments.trials, storage)
+    optuna_total = optuna_alone(arguments.trials)
     with tempfile.TemporaryDirectory() as storage:
         total, steady = ours(arguments.trials, storage)
     per_recipe_trial = recipe_total / arguments.recipe_trials
@@ -171,6 +211,8 @@ def main() -> None:
     print(f"ours:   {total:.1f} s for {arguments.trials} trials, {steady:.4f} s a trial in steady state")
     print(f"ratio over a study of {arguments.trials} trials: {per_recipe_trial * arguments.trials / total:.1f}")
     print(f"ratio in steady state: {per_recipe_trial / steady:.0f}")
+    print(f"plain Tune functions: {plain_total:.1f} s, {plain_total / total:.2f} times as long as ours")
+    print(f"Optuna's own loop: {optuna_total:.3f} s, {optuna_total / arguments.trials * 1e3:.2f} ms a trial")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pytest
 
 from wsml_study.data.dataset import read_dataset
 from wsml_study.data.digit_scenes import (
     MOST_OVERLAP,
+    SEEDS,
     SHARES,
     SIZE,
     _handwritten_digits,
@@ -21,6 +23,7 @@ from wsml_study.data.label_states import count_labels, hide_labels
 
 SCENES = draw_scenes(1_500, seed=1)
 FIRST_LABELS = [[2, 3], [1, 2, 6, 8], [6, 7], [9]]
+LAYOUTS_SHA = {"train": "1d06ecb4b02a059d", "test": "dbdff73de64031e0"}
 PIXELS_SHA = "b31c325f1c13d292"
 
 
@@ -54,6 +57,15 @@ def test_expected_share_of_false_negatives() -> None:
     assert counts.observed_positives == 1_500
     assert round(counts.positives_per_image or 0, 4) == 2.2133
     assert round(counts.false_negative_share or 0, 4) == 0.1348  # (2.2133 - 1) / 9
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_labels_are_those_of_the_scenes_that_are_drawn(split) -> None:
+    labels_NC = getattr(read_digit_scenes(), split).labels_NC
+    scenes = draw_scenes(len(labels_NC), SEEDS[split])
+    assert hashlib.sha256(repr(scenes).encode()).hexdigest()[:16] == LAYOUTS_SHA[split]
+    for labels_C, scene in zip(labels_NC, scenes, strict=True):
+        assert set(np.flatnonzero(labels_C == 1)) == {glyph.label for glyph in scene}
 
 
 def test_labels_of_the_first_scenes_and_the_pixels_of_all_never_change() -> None:

@@ -108,15 +108,14 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(cli):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("victim", ["TrainController", pytest.param("ResourceTrainable", marks=pytest.mark.slow)])
-def test_the_room_of_a_lost_worker_group_comes_back(cli, victim):
-    """Its workers hold all CPUs; nobody but Ray knows of them once their controller is gone."""
+def test_the_room_of_a_lost_worker_group_comes_back(cli):
+    """Its workers hold all CPUs; nobody but Ray knows of them once the Tune actor that made them is gone."""
     cpus = len(os.sched_getaffinity(0))
     text = STUDY.replace("trials: 8", "trials: 2") + f"resources: {{cpus_per_worker: {cpus}}}\n"
     cli.write("study.yaml", text)
     process = cli.start("run", "study.yaml")
     wait_for_epochs(cli, process, 1)
-    kill_one(process, victim.encode())
+    kill_one(process, b"ResourceTrainable")
     printed, _ = process.communicate(timeout=400)
     assert process.returncode == 0, printed
     assert_whole(cli.folder, 2)

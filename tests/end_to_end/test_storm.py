@@ -35,12 +35,11 @@ COMMANDS = {
     "trial actor": b"ray::ResourceTrainable",
     "worker": b"ray::RayTrainWorker",
     "mailbox": b"ray::Mailbox",
-    "controller": b"ray::TrainController",
     "raylet": b"/raylet/raylet",
 }
 """What the victims call themselves; the driver is the command itself."""
 
-LOCAL = ("driver", "trial actor", "worker", "mailbox", "controller", "raylet")
+LOCAL = ("driver", "trial actor", "worker", "mailbox", "raylet")
 MINUTES_S = 300
 
 BASE = """\

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self, TextIO
 
 import ray
 from ray._private import ray_constants
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+from ray._private.node import Node
 from ray.exceptions import AuthenticationError
 
 from wsml_study.errors import ResourcesError
@@ -149,16 +150,40 @@ def _keep_to_loopback() -> None:
     ray_constants.ENABLE_RAY_CLUSTER = False
 
 
+class _LocalNode(Node):  # type: ignore[misc]
+    """The machine that a local Ray consists of, without the processes that have nothing to do there."""
+
+    def start_monitor(self) -> None:
+        """No machine is started or stopped."""
+
+    def start_log_monitor(self) -> None:
+        """Nobody is sent what workers print."""
+
+    def start_api_server(self, **settings: Any) -> None:
+        """No dashboard, nor what is left of one that is turned off: a counter of usage."""
+
+
 def _start_locally() -> None:
     _keep_to_loopback()
-    ray.init(
-        address="local",
-        num_cpus=len(os.sched_getaffinity(0)),
-        include_dashboard=False,
-        configure_logging=False,
-        log_to_driver=False,
-        _node_ip_address="127.0.0.1",
-    )
+    with _in_place_of(ray._private.node, "Node", _LocalNode):
+        ray.init(
+            address="local",
+            num_cpus=len(os.sched_getaffinity(0)),
+            include_dashboard=False,
+            configure_logging=False,
+            log_to_driver=False,
+            _node_ip_address="127.0.0.1",
+        )
+
+
+@contextmanager
+def _in_place_of(module: ModuleType, name: str, replacement: object) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
 
 
 def _join(address: str) -> None:

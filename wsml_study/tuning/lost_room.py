@@ -1,6 +1,6 @@
 """Room that a dead worker group still holds, given back.
 
-Ray keeps a placement group as long as the job lives, also when the controller that made it is gone; with all CPUs in it
+Ray keeps a placement group as long as the job lives, also when the Tune actor that made it is gone; with all CPUs in it
 no trial could start again. Ray Train's own cleaner asks the dashboard, which a local Ray has not, and knows a group no
 sooner than its workers have started.
 """

@@ -8,11 +8,13 @@ import torch
 from tests.training.test_fused import NUM_EPOCHS, assert_equal, config_of, one_by_one
 from tests.training.test_fused import given as given  # a fixture
 from wsml_study.errors import TrainingError
+from wsml_study.methods.contract import ALONE
 from wsml_study.study.fusing import can_train_as_one
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.tuning import fused_trials
 from wsml_study.tuning.fused_trials import FusedTrials
+from wsml_study.tuning.worker_loop import _Worker, open_trial
 
 CPU = torch.device("cpu")
 
@@ -90,3 +92,22 @@ def test_trials_train_as_one_that_differ_in_seed_method_and_rates_alone(given):
     assert not can_train_as_one(one, config_of(given, "AN", batch_size=3))
     assert not can_train_as_one(one, config_of(given, "AN", epochs=9))
     assert not can_train_as_one(one, config_of(given.model_copy(update={"feature_scaling": "none"}), "AN"))
+
+
+def test_a_worker_takes_a_trial_out_of_memory_unless_it_goes_on_from_a_state(configs):
+    first, last = configs[:2]
+    opened = []
+
+    def open_by_itself(config, **settings):
+        opened.append(config)
+        return open_trial(config, **settings)
+
+    worker = _Worker(open_by_itself, device=CPU, peers=ALONE)
+    worker.obey("start", first.model_dump_json(), False, [last.model_dump_json()])
+    worker.obey("epoch")
+    worker.obey("start", last.model_dump_json(), False, [])
+    told = worker.obey("epoch")
+    assert opened == []
+    worker.obey("start", last.model_dump_json(), False, None)
+    assert opened == [last]
+    assert told[0]["train_loss"] == pytest.approx(worker.obey("epoch")[0]["train_loss"], rel=1e-5)

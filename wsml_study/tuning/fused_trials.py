@@ -108,6 +108,11 @@ class FusedTrials:
         self._device = device
         self._batches: deque[dict[str, FusedTrial]] = deque(maxlen=MOST_BATCHES)
 
+    def has(self, config: TrialConfig) -> bool:
+        """Whether the trial of a config is in memory."""
+        key = config.model_dump_json()
+        return any(key in batch for batch in self._batches)
+
     def take(self, config: TrialConfig, companions: Sequence[TrialConfig], *, keep_best: bool) -> FusedTrial:
         """The trial of a config: out of memory, or as the first of a batch with those that come next.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ray
@@ -113,7 +114,7 @@ class _Worker:
         self.open_trial = open_trial
         self.device = device
         self.peers = peers
-        self.trial: Trial | FusedTrial | None = None
+        self.trial: _LoneTrial | FusedTrial | None = None
         self.fused = FusedTrials(device)
 
     def obey(self, command: str, *arguments: Any) -> Any:
@@ -123,37 +124,61 @@ class _Worker:
         assert self.trial is not None, f"{command} before start"
         match command:
             case "epoch":
-                one = self.trial
-                results = one.run_epochs() if isinstance(one, FusedTrial) else [one.run_epoch()]
-                return [vars(result) for result in results]
+                return [vars(result) for result in self.trial.run_epochs()]
             case "test":
                 return vars(self.trial.test()), ray.put(self.trial.best_weights_safetensors())
             case "save":
-                return [ray.put(_to_bytes(self._state_after(*arguments)))] if self.peers.rank == 0 else None
+                return [ray.put(_to_bytes(self.trial.state_after(*arguments)))] if self.peers.rank == 0 else None
             case "load":
-                assert not isinstance(self.trial, FusedTrial), "a trial that goes on is trained by itself"
-                return self.trial.load_state_dict(_from_bytes(ray.get(arguments[0][0]), self.device))
+                return self._lone.load_state_dict(self._state(*arguments))
             case "take over":
-                assert not isinstance(self.trial, FusedTrial), "a trial that goes on is trained by itself"
-                state = _from_bytes(ray.get(arguments[0][0]), self.device)
-                return self.trial.take_over(state, best_val_map=arguments[1], best_epoch=arguments[2])
+                state, best_val_map, best_epoch = arguments
+                return self._lone.take_over(self._state(state), best_val_map=best_val_map, best_epoch=best_epoch)
         raise AssertionError(f"unknown command {command}")
 
-    def _state_after(self, epoch: int) -> dict[str, Any]:
-        """The state after the newest epoch that was acted on, which others of the trial may have followed already."""
-        assert self.trial is not None
-        return self.trial.state_after(epoch) if isinstance(self.trial, FusedTrial) else self.trial.state_dict()
+    def _state(self, reference: list[ray.ObjectRef]) -> dict[str, Any]:
+        return _from_bytes(ray.get(reference[0]), self.device)
 
-    def _start(self, config_json: str, keep_best: bool, companions: Sequence[str]) -> None:
-        if isinstance(self.trial, FusedTrial):
+    @property
+    def _lone(self) -> Trial:
+        assert isinstance(self.trial, _LoneTrial), "a trial that goes on is trained by itself"
+        return self.trial.training
+
+    def _start(self, config_json: str, keep_best: bool, companions: Sequence[str] | None) -> None:
+        """Open a trial: by itself without companions (None), else out of memory or as one with them."""
+        if self.trial is not None:
             self.trial.leave()
         self.trial = None  # its memory is needed for the next one
         config = TrialConfig.model_validate_json(config_json)
-        if companions:
+        if companions or (companions is not None and self.fused.has(config)):
             others = [TrialConfig.model_validate_json(one) for one in companions]
             self.trial = self.fused.take(config, others, keep_best=keep_best)
         else:
-            self.trial = self.open_trial(config, device=self.device, peers=self.peers, keep_best=keep_best)
+            training = self.open_trial(config, device=self.device, peers=self.peers, keep_best=keep_best)
+            self.trial = _LoneTrial(training)
+
+
+@dataclass(frozen=True)
+class _LoneTrial:
+    """A trial that is trained by itself, an epoch when it is asked for one; to a worker as a `FusedTrial` is."""
+
+    training: Trial
+
+    def run_epochs(self) -> list[Any]:
+        return [self.training.run_epoch()]
+
+    def test(self) -> Any:
+        return self.training.test()
+
+    def best_weights_safetensors(self) -> bytes:
+        return self.training.best_weights_safetensors()
+
+    def state_after(self, epoch: int) -> dict[str, Any]:
+        del epoch  # the newest there is
+        return self.training.state_dict()
+
+    def leave(self) -> None:
+        """Nobody goes on without it."""
 
 
 def _is_lack_of_memory(error: BaseException) -> bool:

@@ -173,7 +173,7 @@ class WarmTrial(tune.Trainable):  # type: ignore[misc]
             self._group.join(timeout=LOST_GROUP_END_S)  # what it holds is what the next one needs
             self._start_group()
         # A trial that goes on from a state is at another epoch than those that come next.
-        companions = self._companions if self._state_to_load is None else []
+        companions = self._companions if self._state_to_load is None else None
         self._ask("start", self._trial_config.model_dump_json(), self._settings.tested, companions)
         if self._state_to_load is not None:
             state = [ray.put(self._state_to_load)]

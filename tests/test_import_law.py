@@ -157,6 +157,15 @@ def test_checking_a_study_starts_without_the_heavy_libraries(module: str) -> Non
     assert loaded.stdout.split() == []
 
 
+def test_the_driver_of_a_study_starts_without_torch() -> None:
+    program = (
+        "import sys, wsml_study.tuning.confirmation, wsml_study.tuning.tracking.optuna_journal, "
+        "wsml_study.tuning.tracking.tensorboard; print('ray' in sys.modules, 'torch' in sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == ["True", "False"]
+
+
 def test_the_package_itself_imports_nothing_heavy() -> None:
     program = (
         "import sys, wsml_study; heavy = {'torch', 'ray', 'optuna', 'numpy', 'pandas', 'pyarrow'}; "

@@ -6,17 +6,16 @@ import ipaddress
 import sys
 from pathlib import Path
 
+from tests.end_to_end.processes import command_of
+
 LISTENING = "0A"
 
 
 def listening(pids: list[int]) -> list[tuple[str, str]]:
     """Command and address of each TCP socket on which any of these processes waits for others."""
     addresses = dict(entry for table in ("tcp", "tcp6") for entry in _listening(Path(f"/proc/{pids[0]}/net/{table}")))
-    return [(_command(pid), addresses[inode]) for pid in pids for inode in _open_sockets(pid) if inode in addresses]
-
-
-def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    commands = {pid: command_of(pid).replace(b"\0", b" ").decode() for pid in pids}
+    return [(commands[pid], addresses[inode]) for pid in pids for inode in _open_sockets(pid) if inode in addresses]
 
 
 def _listening(table: Path):

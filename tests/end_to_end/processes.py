@@ -36,10 +36,15 @@ def kill_driver(process: subprocess.Popen[str]) -> None:
 
 def is_agent(pid: int) -> bool:
     """Whether a process is one of those that a raylet keeps beside it."""
+    return command_of(pid).rstrip(b"\0").rstrip().endswith(b"Agent")
+
+
+def command_of(pid: int) -> bytes:
+    """What a process calls itself, its arguments with a zero byte between them; nothing if it has gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").rstrip().endswith(b"Agent")
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return b""
 
 
 def alive(pid: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.end_to_end.processes import descendants, kill_driver
+from tests.end_to_end.processes import command_of, descendants, kill_driver
 
 STUDY = """\
 name: interrupted
@@ -123,7 +123,7 @@ def test_the_room_of_a_lost_worker_group_comes_back(cli):
 
 def kill_one(process, name: bytes) -> None:
     """Kill -9 of one process of a run that goes by this name."""
-    found = [pid for pid in descendants(process.pid) if name in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = [pid for pid in descendants(process.pid) if name in command_of(pid)]
     assert found
     os.kill(found[0], signal.SIGKILL)
 

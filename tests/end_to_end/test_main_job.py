@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.end_to_end.listening import listening
-from tests.end_to_end.processes import descendants
+from tests.end_to_end.processes import command_of, descendants
 
 STUDY = """\
 name: small
@@ -108,6 +108,9 @@ def test_two_workers_share_a_trial_and_listen_on_loopback_alone(cli):
     while not events.exists() or '"event": "epoch"' not in events.read_text():
         time.sleep(0.05)
         assert process.poll() is None, process.communicate()[0]
+    started = [command_of(pid) for pid in descendants(process.pid)]
+    needless = (b"dashboard.py", b"monitor.py", b"TrainController")
+    assert [command for command in started if any(name in command for name in needless)] == []
     found = listening([process.pid, *descendants(process.pid)])
     assert any("RayTrainWorker" in command for command, _ in found), "gloo and the store of the process group"
     assert any("raylet" in command for command, _ in found)

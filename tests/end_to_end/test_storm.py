@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.end_to_end.machines import machines
-from tests.end_to_end.processes import alive, descendants
+from tests.end_to_end.processes import alive, command_of, descendants
 from wsml_study.results.history import StudyHistory
 from wsml_study.results.tables import write_tables
 from wsml_study.study.reading import read_study
@@ -159,13 +159,6 @@ def assert_decided_by_the_past(study: Study, events: list[dict]) -> None:
         EarlyStoppingScheduler(rule, history, study.objective.metric)
         goes_on = rule.goes_on(event["trial"], event["result"]["epoch"])
         assert (event["state"] == "running") == goes_on, event
-
-
-def command_of(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
 
 
 def wait_for_the_end(process: subprocess.Popen[str]) -> None:

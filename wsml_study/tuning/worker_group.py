@@ -1,7 +1,7 @@
 """The workers of one slot as Ray Train runs them, with as little around them as there can be.
 
-Ray's own `TorchTrainer` brings `TorchConfig`, which imports torch wherever it travels: also into the Tune actor and
-the controller of every slot, which have no use for it and take two seconds for it each. Here the workers alone do.
+Ray's own `TorchTrainer` brings `TorchConfig`, which imports torch wherever it travels: also into the Tune actor of
+every slot, which has no use for it and takes two seconds for it. Here the workers alone do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class FixedSize(FixedScalingPolicy):  # type: ignore[misc]
 
 
 class WorkerGroup(DataParallelTrainer):  # type: ignore[misc]
-    """Ray Train's trainer without the actors that a slot has no use for."""
+    """Ray Train's trainer without the actors that a slot has no use for.
+
+    Its controller works in the thread that calls `fit`, which would wait for an actor otherwise.
+    """
 
     def _create_default_callbacks(self) -> list[Any]:
         return [one for one in super()._create_default_callbacks() if not isinstance(one, LEFT_OUT)]

@@ -7,7 +7,7 @@
 All three train LL-R from the same weights on the same batches in the same order, in turns, in one process. The
 published loop decodes each image anew with Pillow in a DataLoader with four workers, keeps the predictions of the epoch
 in lists, and ranks them with scikit-learn, class by class. The bare arithmetic is forward, backward and step on tensors
-that are ready, in the precision of ours: bf16 on a GPU. All sides use all cores.
+that are ready, in the precision of ours: bf16 on a GPU, or where `--precision` asks for it. All sides use all cores.
 """
 
 from __future__ import annotations
@@ -137,11 +137,12 @@ def bare(ours: TrialTraining, epoch: int) -> float:
     ready = [(images.to(torch.float32), labels.to(torch.float32)) for images, _, labels, _, _ in ours._batches(epoch)]
     normalized = [((images - ours.classifier.mean) / ours.classifier.std, labels) for images, labels in ready]
     normalized = [(images.contiguous(memory_format=torch.channels_last), labels) for images, labels in normalized]
+    precision = ours.config.training.precision
     ours.classifier.train()
     wait_for(ours.device)
     started = time.perf_counter()
     for images_BcHW, labels_BC in normalized:
-        with torch.autocast(ours.device.type, torch.bfloat16, enabled=uses_bf16("auto", ours.device)):
+        with torch.autocast(ours.device.type, torch.bfloat16, enabled=uses_bf16(precision, ours.device)):
             logits_BC = ours.classifier.network(images_BcHW)
         loss = ll_r(logits_BC.float(), labels_BC, RATE * (epoch - 1))
         loss.backward()
@@ -158,6 +159,7 @@ def main() -> None:
     parser.add_argument("--scenes", action="store_true")
     parser.add_argument("--backbone", default="mobilenet_v2", help="of photos")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of ours")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
@@ -178,7 +180,12 @@ def config_of(arguments: argparse.Namespace) -> TrialConfig:
         | {
             "name": "epoch",
             "method": {"name": "LL-R", "schedule": {"rate_per_epoch": RATE}},
-            "training": {"epochs": arguments.epochs, "batch_size": 16, "learning_rate": 1e-4},
+            "training": {
+                "epochs": arguments.epochs,
+                "batch_size": 16,
+                "learning_rate": 1e-4,
+                "precision": arguments.precision,
+            },
         },
         source="epoch",
     )

@@ -96,10 +96,10 @@ class Published:
     def epoch(self, epoch: int, order_N: Tensor, mirrored_N: Tensor) -> tuple[list[float], float]:
         """Losses by batch, and mAP."""
         self.network.train()
-        torch.manual_seed(seed_of(self.config.training.seed, epoch, 1))
         losses, start = [], 0
-        loader = self.loader([self.train[i] for i in order_N], mirrored_N[order_N].tolist())
-        for images_BcHW in loader:
+        batches = iter(self.loader([self.train[i] for i in order_N], mirrored_N[order_N].tolist()))
+        torch.manual_seed(seed_of(self.config.training.seed, epoch, 1))  # the loader has drawn a seed for its workers
+        for images_BcHW in batches:
             labels_BC = self.labels_NC[order_N[start : start + len(images_BcHW)]].to(self.ours.device)
             start += len(images_BcHW)
             loss = ll_r(self.network(images_BcHW.to(self.ours.device)), labels_BC, RATE * (epoch - 1))

@@ -102,14 +102,16 @@ def test_a_level_is_followed_stopped_extended_and_started_anew(cli):
     process = cli.start("run", "study.yaml")
     wait_for_epochs(process, level / "events.jsonl", 2)
     follower = cli.start("run", "study.yaml", "--watch")
-    wait_for_epochs(process, level / "events.jsonl", 5)
+    assert "30 trials" in follower.stdout.readline()
+    seen = sum(event["event"] == "epoch" for event in events(level / "events.jsonl"))
+    wait_for_epochs(process, level / "events.jsonl", seen + 4)  # of which one ends a trial
     assert "stopped; nothing is lost" in cli("stop", "study.yaml")
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
     assert "Not finished; nothing is lost" in printed
     assert "level 2 of 2" not in printed.partition("rank")[0]
-    followed, _ = follower.communicate(timeout=60)
-    assert follower.returncode == 0, followed
+    followed = follower.stdout.read()
+    assert follower.wait(timeout=60) == 0, followed
     assert re.search(r"\[\d+/30\] trial \d+: rate_per_epoch", followed)
 
     cli("run", "study.yaml", "--trials", "32")

@@ -153,8 +153,7 @@ def test_the_law_allows_what_the_plan_needs(module: str, source: str) -> None:
 @pytest.mark.parametrize("module", ["wsml_study.study.reading", "wsml_study.study.search_space", "wsml_study.preview"])
 def test_checking_a_study_starts_without_the_heavy_libraries(module: str) -> None:
     program = f"import sys, {module}; print(*sorted({{'torch', 'ray', 'optuna'}} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert loaded.stdout.split() == []
+    assert printed_by(program) == []
 
 
 def test_the_driver_of_a_study_starts_without_torch() -> None:
@@ -162,8 +161,7 @@ def test_the_driver_of_a_study_starts_without_torch() -> None:
         "import sys, wsml_study.tuning.confirmation, wsml_study.tuning.tracking.optuna_journal, "
         "wsml_study.tuning.tracking.tensorboard; print('ray' in sys.modules, 'torch' in sys.modules)"
     )
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert loaded.stdout.split() == ["True", "False"]
+    assert printed_by(program) == ["True", "False"]
 
 
 def test_the_package_itself_imports_nothing_heavy() -> None:
@@ -171,11 +169,14 @@ def test_the_package_itself_imports_nothing_heavy() -> None:
         "import sys, wsml_study; heavy = {'torch', 'ray', 'optuna', 'numpy', 'pandas', 'pyarrow'}; "
         "print(*sorted(heavy & set(sys.modules)), wsml_study.load_model.__name__, 'torch' in sys.modules)"
     )
-    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert shown.stdout.split() == ["load_model", "True"]
+    assert printed_by(program) == ["load_model", "True"]
 
 
 def test_describing_a_study_starts_without_numpy() -> None:
     program = "import sys, wsml_study.study.reading; print('numpy' in sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert loaded.stdout.strip() == "False"
+    assert printed_by(program) == ["False"]
+
+
+def printed_by(program: str) -> list[str]:
+    """Words that a program prints in a process of its own."""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()

@@ -82,11 +82,12 @@ Scene = tuple[Glyph, ...]
 
 def read_digit_scenes() -> Dataset:
     """1,500 scenes to train on and 1,000 to test on, 32 x 32 pixels, gray, with complete labels of 10 classes."""
+    shown_NC = np.unpackbits(np.load(LABELS), axis=1, count=len(CLASSES))
     return Dataset(
         name="digit_scenes",
         classes=CLASSES,
-        train=_read_split("train", slice(NUM_TRAIN)),
-        test=_read_split("test", slice(NUM_TRAIN, None)),
+        train=_split("train", shown_NC[:NUM_TRAIN]),
+        test=_split("test", shown_NC[NUM_TRAIN:]),
         image_size=SIZE,
         horizontal_flip=False,  # a mirrored digit is no digit
         channels=1,
@@ -110,8 +111,7 @@ def render_scenes(split: str, num_scenes: int) -> npt.NDArray[np.uint8]:
     return images_N1HW
 
 
-def _read_split(split: str, rows: slice) -> Split:
-    shown_NC = np.unpackbits(np.load(LABELS)[rows], axis=1, count=len(CLASSES)).astype(bool)
+def _split(split: str, shown_NC: npt.NDArray[np.uint8]) -> Split:
     return Split(
         names=tuple(f"{split}-{number:04d}" for number in range(len(shown_NC))),
         labels_NC=np.where(shown_NC, POSITIVE, NEGATIVE).astype(np.int8),

@@ -51,7 +51,7 @@ class ConfigKey:
 
     @property
     def schema(self) -> NodeSchema:
-        """JSON Schema of the value, out of its section's: that of a whole study takes ten times as long to make."""
+        """JSON Schema of the value, out of its section's: that of a whole study takes longer to make."""
         section = _section_schema(self.section)
         return _resolved(section["properties"][self.name], section)
 
@@ -145,9 +145,7 @@ def expectation(node: NodeSchema) -> str:
     'a number greater than 0'
     """
     if "anyOf" in node:
-        options = [
-            expectation(_resolved(option, _study_schema())) for option in node["anyOf"] if option.get("type") != "null"
-        ]
+        options = [expectation(_meant(option)) for option in node["anyOf"] if option.get("type") != "null"]
         return "a number, a text, true or false" if len(options) > 2 else " or ".join(options)
     if "enum" in node or "const" in node:
         words = [f"`{word}`" for word in node.get("enum", [node.get("const")])]

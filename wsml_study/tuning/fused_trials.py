@@ -108,13 +108,8 @@ class FusedTrials:
         self._device = device
         self._batches: deque[dict[str, FusedTrial]] = deque(maxlen=MOST_BATCHES)
 
-    def has(self, config: TrialConfig) -> bool:
-        """Whether the trial of a config is in memory."""
-        key = config.model_dump_json()
-        return any(key in batch for batch in self._batches)
-
-    def take(self, config: TrialConfig, companions: Sequence[TrialConfig], *, keep_best: bool) -> FusedTrial:
-        """The trial of a config: out of memory, or as the first of a batch with those that come next.
+    def take(self, config: TrialConfig, companions: Sequence[TrialConfig], *, keep_best: bool) -> FusedTrial | None:
+        """The trial of a config: out of memory, or as the first of a batch with those that come next, if any do.
 
         Args:
             config: whose turn it is.
@@ -128,6 +123,8 @@ class FusedTrials:
         for batch in self._batches:
             if key in batch:
                 return batch.pop(key)
+        if not companions:
+            return None
         known = {key}.union(*self._batches)
         new = [one for one in companions if one.model_dump_json() not in known]
         trainings = _open_trainings(config, new, self._device, keep_best=keep_best)

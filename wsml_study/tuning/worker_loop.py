@@ -145,15 +145,15 @@ class _Worker:
         return self.trial.training
 
     def _start(self, config_json: str, keep_best: bool, companions: Sequence[str] | None) -> None:
-        """Open a trial: by itself without companions (None), else out of memory or as one with them."""
+        """Open a trial: out of memory, as one with its companions, or by itself; None is for it to be by itself."""
         if self.trial is not None:
             self.trial.leave()
         self.trial = None  # its memory is needed for the next one
         config = TrialConfig.model_validate_json(config_json)
-        if companions or (companions is not None and self.fused.has(config)):
+        if companions is not None:
             others = [TrialConfig.model_validate_json(one) for one in companions]
             self.trial = self.fused.take(config, others, keep_best=keep_best)
-        else:
+        if self.trial is None:
             training = self.open_trial(config, device=self.device, peers=self.peers, keep_best=keep_best)
             self.trial = _LoneTrial(training)
 

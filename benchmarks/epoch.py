@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional as transforms
 
-from wsml_study.data.dataset import RenderedImages, read_dataset
+from wsml_study.data.dataset import RenderedImages
+from wsml_study.data.readers import read_dataset
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig

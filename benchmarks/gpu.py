@@ -21,7 +21,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from wsml_study.methods.contract import Batch, Method
-from wsml_study.methods.registry import create_method
+from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace

@@ -25,7 +25,7 @@ import torch
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
-from wsml_study.training.fused import FusedTraining
+from wsml_study.training.stacked_heads import FusedTraining
 from wsml_study.training.trial import EpochResult, TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
 

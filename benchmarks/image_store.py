@@ -32,7 +32,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from trial_overhead import EndTimes
 
-from wsml_study.data.dataset import read_dataset
+from wsml_study.data.readers import read_dataset
 from wsml_study.methods.contract import ALONE
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study, TrialConfig

@@ -29,10 +29,10 @@ from ray.tune.analysis import ExperimentAnalysis
 from ray.tune.experiment import Trial
 from ray.tune.result import EXPR_RESULT_FILE
 
-from wsml_study.results.events import read_events
-from wsml_study.results.history import StudyHistory
-from wsml_study.results.loading import load
-from wsml_study.results.tables import write_tables
+from wsml_study.record.events import read_events
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.tables import write_tables
+from wsml_study.report.loading import load
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from tests.data import trees
-from wsml_study.data.dataset import ImageFiles, LabelFiles, read_dataset
+from wsml_study.data.dataset import ImageFiles, LabelFiles
+from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError, StudyFileError, TrainingError
-from wsml_study.results.storage import open_storage
+from wsml_study.record.storage import open_storage
 from wsml_study.study.reading import parse_study
 from wsml_study.training.classifier import check_model
-from wsml_study.tuning.worker_loop import _from_bytes
+from wsml_study.workers.loop import _from_bytes
 
 GOOD = {"name": "s", "data": {"dataset": "digit_scenes"}, "method": {"name": "AN"}}
 OUTSIDE = ["../secret.jpg", "/etc/hostname", "below/../../secret.jpg"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsml_study.inference.model import load_model
-    from wsml_study.results.loading import load
+    from wsml_study.report.loading import load
 
 __all__ = ["load", "load_model"]
 
-_ON_DEMAND = {"load": "wsml_study.results.loading", "load_model": "wsml_study.inference.model"}
+_ON_DEMAND = {"load": "wsml_study.report.loading", "load_model": "wsml_study.inference.model"}
 """What Python programs use -> the module that has it, imported once somebody asks: torch and pandas take seconds."""
 
 

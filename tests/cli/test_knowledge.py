@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from tests.results.stories import small_study, told_events, told_history
-from tests.results.synthetic import write_folder
+from tests.sample_studies.stories import small_study, told_events, told_history
+from tests.sample_studies.synthetic import write_folder
 from wsml_study.cli.entry import app
 from wsml_study.errors import ResultsError
-from wsml_study.results.tables import write_tables
+from wsml_study.record.tables import write_tables
 from wsml_study.study.writing import dump_config
 
 

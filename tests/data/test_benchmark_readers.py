@@ -12,10 +12,10 @@ from pycocotools.coco import COCO
 from tests.data import trees
 from wsml_study.data.coco import read_coco2014
 from wsml_study.data.cub import read_cub
-from wsml_study.data.dataset import read_dataset
 from wsml_study.data.lists import read_list
 from wsml_study.data.nuswide import read_nuswide
 from wsml_study.data.openimages_v3 import frequency_groups, read_openimages_v3
+from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError
 
 

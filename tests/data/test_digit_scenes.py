@@ -7,7 +7,6 @@ import hashlib
 import numpy as np
 import pytest
 
-from wsml_study.data.dataset import read_dataset
 from wsml_study.data.digit_scenes import (
     MOST_OVERLAP,
     SEEDS,
@@ -20,6 +19,7 @@ from wsml_study.data.digit_scenes import (
     render_scenes,
 )
 from wsml_study.data.label_states import count_labels, hide_labels
+from wsml_study.data.readers import read_dataset
 
 SCENES = draw_scenes(1_500, seed=1)
 FIRST_LABELS = [[2, 3], [1, 2, 6, 8], [6, 7], [9]]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.data import trees
-from wsml_study.data.dataset import LabelFiles, read_dataset
+from wsml_study.data.dataset import LabelFiles
+from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError
 
 

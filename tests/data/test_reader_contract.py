@@ -13,19 +13,10 @@ import numpy as np
 import pytest
 
 from tests.data import trees
-from wsml_study.data.dataset import (
-    BENCHMARKS,
-    DATASETS,
-    OWN_LABELS,
-    Dataset,
-    FeatureFiles,
-    GivenFeatures,
-    LabelFiles,
-    Split,
-    read_dataset,
-)
+from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, LabelFiles, Split
 from wsml_study.data.image_store import open_images
 from wsml_study.data.label_states import Labels, dense_rows, is_sparse
+from wsml_study.data.readers import BENCHMARKS, DATASETS, OWN_LABELS, read_dataset
 from wsml_study.errors import DataError
 
 IMAGES = {"train": {"000007": {"car": 1, "dog": 0}, "000003": {"cat": 1}, "000005": {"cat": 1, "person": 1}}}
@@ -58,7 +49,8 @@ PLACES: dict[str, Callable[[Path, Callable[..., Path]], Place]] = {
 READ_ELSEWHERE = """
 import hashlib, json, sys
 import numpy as np
-from wsml_study.data.dataset import FeatureFiles, LabelFiles, read_dataset
+from wsml_study.data.dataset import FeatureFiles, LabelFiles
+from wsml_study.data.readers import read_dataset
 from wsml_study.data.label_states import dense_rows
 files = json.loads(sys.argv[3])
 kind = {"features": FeatureFiles}.get(sys.argv[1], LabelFiles)

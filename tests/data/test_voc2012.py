@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsml_study.data.dataset import ImageFiles, read_dataset
+from wsml_study.data.dataset import ImageFiles
+from wsml_study.data.readers import read_dataset
 from wsml_study.data.voc2012 import CLASSES, read_image_set
 from wsml_study.errors import DataError
 

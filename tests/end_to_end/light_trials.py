@@ -12,8 +12,8 @@ import torch
 from rich.console import Console
 
 from tests.end_to_end.processes import alive
+from wsml_study.cli.progress import Progress
 from wsml_study.errors import TrainingError
-from wsml_study.progress import Progress
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study
 

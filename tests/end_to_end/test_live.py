@@ -13,7 +13,7 @@ from tests.browser import opened
 from tests.end_to_end.processes import kill_driver
 from tests.end_to_end.test_interruptions import STUDY, wait_for_epochs
 from tests.tuning.dashboards import assert_dashboards_show
-from wsml_study.results.record import read_record
+from wsml_study.results.study_results import read_record
 
 DRAWN = "document.documentElement.dataset.figures === 'drawn'"
 

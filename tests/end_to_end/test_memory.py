@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.end_to_end.light_trials import Greedy, quiet, study_over_seeds
-from wsml_study.results.tables import read_table
+from wsml_study.record.tables import read_table
 from wsml_study.tuning.run import run_study
 
 

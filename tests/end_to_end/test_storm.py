@@ -21,8 +21,8 @@ import pytest
 
 from tests.end_to_end.machines import machines
 from tests.end_to_end.processes import alive, command_of, descendants
-from wsml_study.results.history import StudyHistory
-from wsml_study.results.tables import write_tables
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.tables import write_tables
 from wsml_study.study.reading import read_study
 from wsml_study.study.search_space import longest_training
 from wsml_study.study.spec import Study

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from wsml_study.results.model_folder import write_model_folder
+from wsml_study.record.model_folder import write_model_folder
+from wsml_study.report.model_card import model_card
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Provenance, TrialConfig
@@ -28,6 +29,7 @@ def train_model(folder: Path, config: TrialConfig, *, name: str = "small") -> Pa
         provenance=PROVENANCE,
         metrics=vars(trial.test()),
         weights=trial.best_weights_safetensors(),
+        card=model_card,
     )
     return model
 

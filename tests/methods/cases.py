@@ -7,7 +7,7 @@ from torch import Tensor
 
 from wsml_study.methods.catalogue import METHODS, VARIANTS
 from wsml_study.methods.contract import Method
-from wsml_study.methods.registry import METHOD_NAMES, WITH_SCHEDULE, create_method
+from wsml_study.methods.creation import METHOD_NAMES, WITH_SCHEDULE, create_method
 from wsml_study.methods.schedules import schedule
 
 VARIED = [f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS if variant != "code"]

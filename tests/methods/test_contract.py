@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.methods.cases import CASES, STOPPED, create
 from wsml_study.methods.contract import PADDING, Batch, Method, Outcome
-from wsml_study.methods.registry import WITH_SCHEDULE
+from wsml_study.methods.creation import WITH_SCHEDULE
 
 NUM_IMAGES, NUM_CLASSES, NUM_EPOCHS = 24, 5, 10
 

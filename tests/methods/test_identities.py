@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wsml_study.methods.contract import Batch, Method, Outcome
-from wsml_study.methods.registry import METHOD_NAMES, WITH_SCHEDULE, create_method
+from wsml_study.methods.creation import METHOD_NAMES, WITH_SCHEDULE, create_method
 from wsml_study.methods.schedules import schedule
 
 NUM_IMAGES, NUM_CLASSES = 9, 6

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from tests.results.stories import small_study, told_history
+from tests.sample_studies.stories import small_study, told_history
 from wsml_study.errors import ResultsError
+from wsml_study.record.tables import write_tables
 from wsml_study.results.comparison import compare_studies
-from wsml_study.results.tables import write_tables
 from wsml_study.study.reading import parse_study
 from wsml_study.study.writing import dump_config
 

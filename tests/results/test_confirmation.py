@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.results.stories import small_study
+from tests.sample_studies.stories import small_study
 from wsml_study.errors import ResultsError
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.tables import write_tables
+from wsml_study.report.summary import answer
 from wsml_study.results.confirmation import confirmed_ranking, read_confirmation, worth_confirming
 from wsml_study.results.export import export_configs
-from wsml_study.results.history import StudyHistory
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.statistics import holm, paired_p_value
-from wsml_study.results.summary import answer
-from wsml_study.results.tables import write_tables
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.writing import dump_config

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.results.stories import epoch_result
-from wsml_study.results.history import TrialHistory
+from tests.sample_studies.stories import epoch_result
+from wsml_study.record.history import TrialHistory
 from wsml_study.results.reproduction import compared_trials, environment_differences
 
 CLASSES = ("cat", "dog")

@@ -18,7 +18,7 @@ import torch
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.methods.contract import ALONE
-from wsml_study.tuning.worker_loop import open_trial
+from wsml_study.workers.loop import open_trial
 
 study = parse_study(
     {

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
-from wsml_study.results.history import StudyHistory
+from wsml_study.record.history import StudyHistory
 from wsml_study.study.spec import EarlyStopping
 from wsml_study.tuning.early_stopping import Asha, EarlyStoppingScheduler, MedianStopping, rule_of
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.tuning.test_searcher import study_with
-from wsml_study.results.history import TrialState
+from wsml_study.record.event_log import EventLog
+from wsml_study.record.history import TrialState
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 
 

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from wsml_study.results.history import StudyHistory
+from wsml_study.record.event_log import EventLog
+from wsml_study.record.history import StudyHistory
 from wsml_study.study.perturbation import perturbed
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
-from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.population import Population, Takeover
 from wsml_study.tuning.searcher import OptunaSearcher
 

@@ -4,11 +4,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from wsml_study.results.events import read_events
-from wsml_study.results.history import TrialState
+from wsml_study.record.event_log import EventLog
+from wsml_study.record.events import read_events
+from wsml_study.record.history import TrialState
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import TrialConfig
-from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.searcher import OptunaSearcher, as_told
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes", "nsgaii"]

@@ -14,11 +14,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.results.synthetic import synthetic_events, synthetic_study
+from tests.sample_studies.synthetic import synthetic_events, synthetic_study
 from tests.tuning.dashboards import assert_dashboards_show
 from tests.tuning.wandb_files import steps_by_run
 from wsml_study.errors import StudyFileError
-from wsml_study.results.history import StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.spec import Study, Tracking
 from wsml_study.tuning.tracking.opening import trackers_of

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from wsml_study.progress import Progress
+    from wsml_study.cli.progress import Progress
     from wsml_study.study.spec import Study
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (YAML).", show_default=False)]
@@ -63,7 +63,7 @@ def folder_of(study: Path, storage: str | None) -> Path:
     """The folder of a study's results, or a fresh copy of it if it is kept elsewhere."""
     if study.is_dir():
         return study
-    from wsml_study.results.summary import study_folder
+    from wsml_study.report.summary import study_folder
 
     description = read(study, storage, None)
     return study_folder(description.name, description.storage)
@@ -77,7 +77,7 @@ def screen() -> Console:
 @contextmanager
 def progress_of(console: Console, study: Study) -> Iterator[Progress]:
     """Progress of a run of a study, shown for the duration of a block."""
-    from wsml_study.progress import Progress
+    from wsml_study.cli.progress import Progress
 
     progress = Progress(console, metric=study.objective.metric)
     with progress.shown():

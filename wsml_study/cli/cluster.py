@@ -12,7 +12,7 @@ from wsml_study.cli.arguments import Dashboard, DataRoot, Storage, StudyFile, re
 from wsml_study.errors import ResourcesError
 
 if TYPE_CHECKING:
-    from wsml_study.tuning.jobs import Job, JobServer
+    from wsml_study.cluster.jobs import Job, JobServer
 
 PANEL = "On a cluster"
 
@@ -41,7 +41,7 @@ def submit(
     detach: Annotated[bool, typer.Option("--detach", help="Return at once, without following the job.")] = False,
 ) -> None:
     """Run a study as a job on a running cluster, and follow it; Ctrl-C leaves it running there."""
-    from wsml_study.tuning.jobs import JobServer
+    from wsml_study.cluster.jobs import JobServer
 
     description = read(study, storage, data_root)
     server = JobServer(address)
@@ -61,7 +61,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends or Ctrl-C.")] = False,
 ) -> None:
     """Print what a submitted study has printed on its cluster."""
-    from wsml_study.tuning.jobs import JobServer
+    from wsml_study.cluster.jobs import JobServer
 
     server = JobServer(address)
     job = server.newest(read(study, None, None).name)
@@ -73,7 +73,7 @@ def logs(
 
 def job_status(study: Path, address: str, *, as_json: bool) -> None:
     """Print how the newest job of a study fares, and where the study stands if it runs."""
-    from wsml_study.tuning.jobs import JobServer
+    from wsml_study.cluster.jobs import JobServer
 
     server = JobServer(address)
     job = server.newest(read(study, None, None).name)
@@ -91,7 +91,7 @@ def job_status(study: Path, address: str, *, as_json: bool) -> None:
 
 def stop_job(study: Path, address: str, *, now: bool) -> None:
     """End the newest job of a study: after the epochs at hand, or at once."""
-    from wsml_study.tuning.jobs import JobServer
+    from wsml_study.cluster.jobs import JobServer
 
     server = JobServer(address)
     job = server.newest(read(study, None, None).name)

@@ -15,7 +15,7 @@ app = typer.Typer(help="Look at data, decode it ahead of a study, check that it 
 @app.command("list")
 def data_list() -> None:
     """List the datasets that can be read, and what folder each wants."""
-    from wsml_study.data_tour import overview
+    from wsml_study.report.data_tour import overview
 
     for line in overview():
         print(line)
@@ -28,7 +28,7 @@ def data_info(
     picture: Annotated[Path | None, typer.Option(help="Write sample images with their labels into this .png.")] = None,
 ) -> None:
     """Show what the labels of a study's data say: counts, class frequencies, classes seen together, what is hidden."""
-    from wsml_study.data_tour import data_info as info
+    from wsml_study.report.data_tour import data_info as info
 
     for line in info(read(study, None, data_root).data, picture=picture):
         print(line)
@@ -37,8 +37,8 @@ def data_info(
 @app.command("prepare")
 def data_prepare(study: StudyFile, data_root: DataRoot = None) -> None:
     """Decode and resize all images of a study's data into the store, which `run` would do else."""
-    from wsml_study.data_tour import prepare
-    from wsml_study.progress import counting
+    from wsml_study.cli.progress import counting
+    from wsml_study.report.data_tour import prepare
 
     with counting("images decoded") as progress:
         prepare(read(study, None, data_root).data, notify=print, progress=progress)
@@ -47,8 +47,8 @@ def data_prepare(study: StudyFile, data_root: DataRoot = None) -> None:
 @app.command("verify")
 def data_verify(study: StudyFile, data_root: DataRoot = None) -> None:
     """Decode every image and compare all: unreadable ones, the same in training and test, images without labels."""
-    from wsml_study.data_tour import verify
-    from wsml_study.progress import counting
+    from wsml_study.cli.progress import counting
+    from wsml_study.report.data_tour import verify
 
     with counting("images looked at") as progress:
         found = verify(read(study, None, data_root).data, progress=progress)

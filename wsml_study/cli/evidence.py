@@ -40,8 +40,8 @@ def confirm(
     data_root: DataRoot = None,
 ) -> None:
     """Run the best configs and the best baseline again over fresh seeds and draws of the hidden labels, and compare."""
-    from wsml_study.results.summary import answer
-    from wsml_study.tuning.confirmation import confirm_study
+    from wsml_study.report.summary import answer
+    from wsml_study.tuning.confirmation_run import confirm_study
 
     console = screen()
     description = read_or_recall(study, storage, data_root)
@@ -89,7 +89,7 @@ def reproduce(
     data_root: DataRoot = None,
 ) -> None:
     """Run one trial again and compare every number of every epoch; exit status 1 if any differs."""
-    from wsml_study.tuning.reproduction import reproduce_trial
+    from wsml_study.tuning.reproduction_run import reproduce_trial
 
     console = screen()
     description = read_or_recall(study, storage, data_root)

@@ -10,7 +10,7 @@ import typer
 
 from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of
 from wsml_study.cli.output import FormatOption, OutputFile, deliver
-from wsml_study.results.formats import Format
+from wsml_study.record.formats import Format
 
 PANEL = "What it found"
 
@@ -46,9 +46,9 @@ def results(
     storage: Storage = None,
 ) -> None:
     """Show a study's trials, best first, also while it runs, and what is sure of them."""
-    from wsml_study.results.fidelity import read_levels
-    from wsml_study.results.selection import select_trials
-    from wsml_study.results.summary import answer, trials_table
+    from wsml_study.report.summary import answer, trials_table
+    from wsml_study.results.level_results import read_levels
+    from wsml_study.results.trial_filter import select_trials
 
     folder = folder_of(study, storage)
     trials = select_trials(folder, where=where, per=per, top=top, sort=sort, descending=descending)
@@ -80,7 +80,7 @@ def report(
     storage: Storage = None,
 ) -> None:
     """Write a report that a colleague can open: one HTML file that needs nothing else, also while the study runs."""
-    from wsml_study.results.report import write_report
+    from wsml_study.report.html_report import write_report
 
     folder = folder_of(study, storage)
     written = write_report(

@@ -68,7 +68,7 @@ def train(
     data_root: DataRoot = None,
 ) -> None:
     """Train a config for good: a model folder per seed, and a table like the paper's over all models of the folder."""
-    from wsml_study.results.training_summary import training_summary
+    from wsml_study.report.training_summary import training_summary
     from wsml_study.tuning.final_training import final_training, over_seeds
 
     console = screen()
@@ -110,8 +110,8 @@ def evaluate(
     device: OnDevice = Device.AUTO,
 ) -> None:
     """Judge a model by labelled images: mAP, AP per class, ranking loss, OF1 and CF1."""
+    from wsml_study.cli.progress import counting
     from wsml_study.inference.evaluation import evaluate_model
-    from wsml_study.progress import counting
 
     with counting("images decoded") as progress:
         found = evaluate_model(
@@ -157,8 +157,8 @@ def predict(
     device: OnDevice = Device.AUTO,
 ) -> None:
     """Write how likely each image shows each class. Images that cannot be read are listed, and end nothing."""
+    from wsml_study.cli.progress import counting
     from wsml_study.inference.prediction import predict_images
-    from wsml_study.progress import counting
 
     with counting("images predicted") as progress:
         found = predict_images(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.formats import Format, format_of, rendered, write_new
+from wsml_study.record.formats import Format, format_of, rendered, write_new
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,7 +20,7 @@ def init(
     path: Annotated[Path, typer.Argument(help="The study file to write.")] = Path("study.yaml"),
 ) -> None:
     """Write a commented study file to start from."""
-    from wsml_study.results.files import write_whole
+    from wsml_study.record.files import write_whole
     from wsml_study.study.schema import template
 
     if path.exists():

@@ -21,7 +21,7 @@ app = typer.Typer()
 @app.command(rich_help_panel=PANEL)
 def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None) -> None:
     """Say what a study will run, without running it."""
-    from wsml_study.preview import preview
+    from wsml_study.report.study_preview import preview
 
     for line in preview(read(study, storage, data_root)).lines():
         print(line)
@@ -46,8 +46,8 @@ def run(
     if watch:
         _watch(description)
         return
-    from wsml_study.results.summary import study_summary
-    from wsml_study.tuning.confirmation import run_and_confirm
+    from wsml_study.report.summary import study_summary
+    from wsml_study.tuning.confirmation_run import run_and_confirm
 
     console = screen()
     with progress_of(console, description) as progress:
@@ -103,7 +103,7 @@ def stop(
         return
     if now:
         raise typer.BadParameter("needs --address; Ctrl-C ends a study that runs in a terminal", param_hint="--now")
-    from wsml_study.tuning.lease import end_run
+    from wsml_study.record.lease import end_run
 
     description = read(study, storage, None)
     end_run(description.storage, description.name, notify=print)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wsml_study.data.dataset import Dataset, GivenFeatures, ImageSource, LabelFiles, Split, read_dataset
+from wsml_study.data.dataset import Dataset, GivenFeatures, ImageSource, LabelFiles, Split
+from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError
 from wsml_study.study.spec import Data
 

@@ -20,8 +20,8 @@ from wsml_study.data.stored_file import Progress
 from wsml_study.errors import ResultsError
 from wsml_study.inference.annotated_images import AnnotatedImages, SplitName, annotated_images
 from wsml_study.inference.model import TrainedModel, load_model
-from wsml_study.results.files import write_whole
-from wsml_study.results.formats import aligned
+from wsml_study.record.files import write_whole
+from wsml_study.record.formats import aligned
 from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.scoring import map_and_ap
 

@@ -26,7 +26,7 @@ from wsml_study.inference.datasets import dataset_of, images_of
 from wsml_study.inference.map_picture import FAINT, LINE, MARGIN, TILE, TITLE_SIZE, Page, overlaid, photo_of
 from wsml_study.inference.model import TrainedModel, load_model
 from wsml_study.inference.pictures import read_pixels
-from wsml_study.results.files import write_whole
+from wsml_study.record.files import write_whole
 from wsml_study.training.activation_maps import ActivationMaps
 
 MOST_CLASSES = 3

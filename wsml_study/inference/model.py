@@ -21,7 +21,7 @@ from torch import Tensor
 from wsml_study.data.problem_list import data_error
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.inference.pictures import Picture, check_pixels, open_any, read_batches
-from wsml_study.results.model_folder import (
+from wsml_study.record.model_folder import (
     CLASSES_FILE,
     CONFIG_FILE,
     PREPROCESSING_FILE,

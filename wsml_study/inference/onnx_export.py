@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.inference.model import TrainedModel, load_model
-from wsml_study.results.files import write_whole
-from wsml_study.results.model_folder import WEIGHTS_FILE
+from wsml_study.record.files import write_whole
+from wsml_study.record.model_folder import WEIGHTS_FILE
 
 ONNX_FILE = "model.onnx"
 NEEDED = ("onnx", "onnxruntime", "onnxscript")

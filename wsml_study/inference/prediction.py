@@ -27,7 +27,7 @@ from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.model import load_model
 from wsml_study.inference.picture_list import list_pictures
 from wsml_study.inference.pictures import PixelBatch, read_batches
-from wsml_study.results.files import write_whole
+from wsml_study.record.files import write_whole
 
 ENTRIES_PER_GROUP = 2**20
 """Probabilities of a row group of Parquet, at least."""

@@ -11,7 +11,7 @@ import torch
 
 from wsml_study.methods.catalogue import describe
 from wsml_study.methods.contract import NEGATIVE, UNOBSERVED, Batch, Method
-from wsml_study.methods.registry import create_method
+from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
 
 NUM_CLASSES, NUM_UNOBSERVED = 20, 10

@@ -1,1 +1,1 @@
-"""What happened: tables, ranking, export."""
+"""What trials showed: ranking, statistics, confirmation, comparison, export."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wsml_study.results.ranking import UPPER_BOUND
-from wsml_study.results.record import StudyRecord
+from wsml_study.results.study_results import StudyRecord
 from wsml_study.results.timeline import attempts, busy_seconds, spans, working_time
 
 

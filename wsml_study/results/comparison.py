@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.events import read_events
+from wsml_study.record.formats import aligned
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.storage import EVENTS
 from wsml_study.results.confirmation import Confirmation, ConfirmedConfig, read_confirmation
-from wsml_study.results.events import read_events
-from wsml_study.results.formats import aligned
-from wsml_study.results.history import StudyHistory
 from wsml_study.results.ranking import best_per_method, ranked_trials
-from wsml_study.results.storage import EVENTS
 from wsml_study.study.identity import differences
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study

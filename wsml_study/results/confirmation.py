@@ -17,14 +17,14 @@ from typing import Any
 import pandas as pd
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.events import read_events
-from wsml_study.results.formats import aligned
-from wsml_study.results.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.events import read_events
+from wsml_study.record.formats import aligned
+from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.storage import CONFIRMATION, EVENTS
+from wsml_study.record.tables import read_table
+from wsml_study.record.wording import describe
 from wsml_study.results.ranking import contenders, ranked_trials
 from wsml_study.results.statistics import SIGNIFICANCE, Estimate, estimate, holm, paired_p_value
-from wsml_study.results.storage import CONFIRMATION, EVENTS
-from wsml_study.results.tables import read_table
-from wsml_study.results.wording import describe
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.spec import TrialConfig
 

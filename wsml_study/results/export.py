@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.files import write_whole
 from wsml_study.results.confirmation import confirmed_ranking
-from wsml_study.results.files import write_whole
 from wsml_study.results.ranking import ranked_trials, top_trials
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.reading import read_study

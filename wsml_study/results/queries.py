@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.storage import CONFIRMATION, LEVELS
-from wsml_study.results.tables import SCHEMAS, read_table
+from wsml_study.record.storage import CONFIRMATION, LEVELS
+from wsml_study.record.tables import SCHEMAS, read_table
 
 
 def query_study(folder: Path, sql: str) -> pa.Table:

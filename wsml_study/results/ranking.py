@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from wsml_study.results.tables import read_table
+from wsml_study.record.tables import read_table
 
 UPPER_BOUND = "full"
 """The method that sees every true label: what the others could reach at most, not an answer."""

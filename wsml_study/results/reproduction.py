@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wsml_study.results.formats import aligned
-from wsml_study.results.history import TrialHistory
+from wsml_study.record.formats import aligned
+from wsml_study.record.history import TrialHistory
 
 MOST_SHOWN = 12
 NOT_COMPARED = ("time", "attempt", "train_seconds", "validation_seconds")

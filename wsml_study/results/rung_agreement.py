@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from wsml_study.results.history import TrialState
+from wsml_study.record.history import TrialState
 
 FEWEST_TRIALS = 4
 """With fewer trials a correlation of ranks says nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from wsml_study.results.history import Event, TrialState
+from wsml_study.record.history import Event, TrialState
 
 CUT_SHORT = "cut short"
 """The outcome of an attempt that a crash or the end of its run ended."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from wsml_study.errors import TrainingError
 from wsml_study.methods.catalogue import describe
 from wsml_study.methods.contract import ALONE, PADDING, Batch, Method, Peers
-from wsml_study.methods.registry import create_method
+from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
 from wsml_study.study.spec import TrialConfig, fixed_part
 from wsml_study.training.classifier import Classifier, LinearClassifier, normalization_of

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, LabelFiles, Split, read_dataset
+from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, LabelFiles, Split
 from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_states import dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
+from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
 from wsml_study.study.spec import Data
 

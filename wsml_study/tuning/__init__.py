@@ -1,1 +1,1 @@
-"""The path through Ray and Optuna; the only importers of ray."""
+"""The run of a study: driver, Optuna searcher, ledger, early stopping, levels, confirmation, tracking."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from wsml_study.results.history import StudyHistory
+from wsml_study.record.history import StudyHistory
 from wsml_study.study.spec import EarlyStopping
 
 

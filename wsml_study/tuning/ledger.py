@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from wsml_study.results.history import StudyHistory, TrialState
-from wsml_study.results.storage import TABLE_FILES, StudyStorage
-from wsml_study.results.tables import TableWriter
+from wsml_study.record.event_log import EventLog
+from wsml_study.record.history import StudyHistory, TrialState
+from wsml_study.record.lease import Lease
+from wsml_study.record.storage import TABLE_FILES, StudyStorage
+from wsml_study.record.tables import TableWriter
 from wsml_study.study.spec import Study
-from wsml_study.tuning.event_log import EventLog
-from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.population import Population
 from wsml_study.tuning.searcher import ending_of
 from wsml_study.tuning.trial_source import TrialSource

@@ -16,7 +16,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from wsml_study.results.history import StudyHistory
+from wsml_study.record.history import StudyHistory
 from wsml_study.study.perturbation import perturbed
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study

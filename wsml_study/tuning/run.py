@@ -13,33 +13,34 @@ from ray import tune
 from ray.tune import TuneError
 from ray.tune.schedulers import TrialScheduler
 
+from wsml_study.cluster.autoscaling import Growth, wait_for_room
+from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
+from wsml_study.cluster.preflight import preflight
+from wsml_study.cluster.session import Session, Slots, gpus_per_worker
 from wsml_study.errors import ResultsError
-from wsml_study.results.events import read_history
-from wsml_study.results.history import ENDED, StudyHistory, TrialState
-from wsml_study.results.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
-from wsml_study.results.tables import damaged_tables, write_tables
+from wsml_study.record.event_log import EventLog
+from wsml_study.record.events import read_history
+from wsml_study.record.history import ENDED, StudyHistory, TrialState
+from wsml_study.record.lease import Lease
+from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
+from wsml_study.record.study_folder import claim, locked, set_aside
+from wsml_study.record.tables import damaged_tables, write_tables
+from wsml_study.report.model_card import model_card
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import MOST_FUSED, Study
 from wsml_study.training.trial_data import open_trial_data
-from wsml_study.tuning.cluster import Session, Slots, gpus_per_worker
 from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, Rule, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
-from wsml_study.tuning.event_log import EventLog
-from wsml_study.tuning.fidelity import survivors
-from wsml_study.tuning.growth import Growth, wait_for_room
-from wsml_study.tuning.lease import Lease
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
-from wsml_study.tuning.lost_room import LostRoom
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
-from wsml_study.tuning.preflight import preflight
+from wsml_study.tuning.promotion import survivors
 from wsml_study.tuning.searcher import OptunaSearcher
-from wsml_study.tuning.study_folder import claim, locked, set_aside
 from wsml_study.tuning.tracking.opening import tracked
 from wsml_study.tuning.trial_source import TrialSource
-from wsml_study.tuning.worker_loop import OpenTrial, open_trial
-from wsml_study.tuning.workers import WarmTrial, WorkerSettings, whole_state
+from wsml_study.workers.loop import OpenTrial, open_trial
+from wsml_study.workers.slot import WarmTrial, WorkerSettings, whole_state
 
 CHECKPOINT_INTERVAL_S = 15.0
 SLOT_MEMORY_BYTES = 2**20
@@ -361,7 +362,7 @@ class _Run:
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=2 if population is None else None, checkpoint_at_end=False
                 ),
-                callbacks=[ledger, LostRoom()],
+                callbacks=[ledger, LeakedPlacementGroups()],
                 stop=StopOnRequest(self.lease),
                 verbose=0,
             ),
@@ -408,6 +409,7 @@ class _Run:
             alone=alone,
             tested=task.tested,
             model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
+            model_card=model_card,
             provenance=self.study.provenance,
             open_trial=task.open_trial,
         )

@@ -20,10 +20,10 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState as OptunaState
 
 from wsml_study.errors import StudyFileError
-from wsml_study.results.history import TrialHistory, TrialState
+from wsml_study.record.event_log import EventLog
+from wsml_study.record.history import TrialHistory, TrialState
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import LEARNING_SAMPLERS, Sampler, Scalar, Study, TrialConfig
-from wsml_study.tuning.event_log import EventLog
 from wsml_study.tuning.trial_source import TrialSource
 
 OPTUNA_STATES = {

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wsml_study.errors import ResultsError
-from wsml_study.results.events import read_events, read_history
-from wsml_study.results.history import ENDED, StudyHistory, TrialState
-from wsml_study.results.level_state import level_state
-from wsml_study.results.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
-from wsml_study.results.wording import describe, duration
+from wsml_study.record.events import read_events, read_history
+from wsml_study.record.history import ENDED, StudyHistory, TrialState
+from wsml_study.record.lease import Driver, read_lease
+from wsml_study.record.level_progress import level_state
+from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
+from wsml_study.record.wording import describe, duration
 from wsml_study.study.fidelity import heading, num_levels
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
-from wsml_study.tuning.lease import Driver, read_lease
 
 if TYPE_CHECKING:
     from wsml_study.tuning.ledger import Listener

@@ -9,10 +9,10 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from wsml_study.results.history import TrialHistory, TrialState
-from wsml_study.study.fusing import can_train_as_one, learns_head_alone
+from wsml_study.record.event_log import EventLog
+from wsml_study.record.history import TrialHistory, TrialState
+from wsml_study.study.batching import can_train_as_one, learns_head_alone
 from wsml_study.study.spec import Study, TrialConfig
-from wsml_study.tuning.event_log import EventLog
 
 
 class TrialSource(Searcher, ABC):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wsml_study.errors import StudyFileError
-from wsml_study.results.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of
 

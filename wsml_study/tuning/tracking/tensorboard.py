@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wsml_study.results.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.event_files import Event, EventsWriter, SessionLog, Summary, hparams
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of

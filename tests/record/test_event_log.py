@@ -1,0 +1,104 @@
+"""The event log: what was appended is there, what was torn is cut, what is damaged is named."""
+
+import json
+
+import pytest
+
+from wsml_study.errors import ResultsError
+from wsml_study.record.event_log import EventLog
+from wsml_study.record.events import read_events
+from wsml_study.record.history import TrialState
+
+
+def created(log: EventLog, trial: int) -> None:
+    log.append("created", trial=trial, values={"training.seed": trial}, config={}, sampler_state={})
+
+
+def epoch(log: EventLog, trial: int, number: int, val_map: float) -> None:
+    result = {"epoch": number, "val_map": val_map, "best_epoch": number}
+    log.append("epoch", trial=trial, attempt=1, result=result, state="running")
+
+
+def test_a_reopened_log_has_the_same_history(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    created(log, 0)
+    log.append("attempt", trial=0, attempt=1)
+    epoch(log, 0, 1, 50.0)
+    epoch(log, 0, 2, 40.0)
+    log.append("saved", trial=0, epoch=2, checkpoint="somewhere")
+    created(log, 1)
+    log.append("ended", trial=0, state="stopped", error=None, sampler_state={})
+    log.close()
+    again = EventLog(tmp_path / "events.jsonl")
+    assert again.history == log.history
+    assert again.dropped is None
+    trial = again.history.trials[0]
+    assert (trial.state, trial.last_epoch, trial.checkpoint) == (TrialState.STOPPED, 2, (2, "somewhere"))
+    assert (trial.value("best_val_map"), trial.value("last_val_map"), trial.values_by_epoch("last_val_map")) == (
+        50,
+        40,
+        {1: 50, 2: 40},
+    )
+    assert [t.number for t in again.history.with_state(TrialState.RUNNING)] == [1]
+
+
+def test_an_epoch_run_again_replaces_itself_and_all_later_ones(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    created(log, 0)
+    for number in (1, 2, 3):
+        epoch(log, 0, number, 10.0 * number)
+    epoch(log, 0, 2, 99.0)
+    assert list(log.history.trials[0].epochs) == [1, 2]
+    assert log.history.trials[0].value("last_val_map") == 99
+
+
+def test_the_last_epoch_ends_a_trial_even_if_the_end_was_not_written(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    created(log, 0)
+    result = {"epoch": 1, "val_map": 50.0, "best_epoch": 1}
+    log.append("epoch", trial=0, attempt=1, result=result, state="stopped")
+    log.close()
+    assert EventLog(tmp_path / "events.jsonl").history.trials[0].state is TrialState.STOPPED
+
+
+def test_every_cut_of_the_last_line_is_dropped_and_the_rest_kept(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    created(log, 0)
+    whole = path.read_bytes()
+    created(log, 1)
+    log.close()
+    both = path.read_bytes()
+    for length in range(len(whole) + 1, len(both)):
+        path.write_bytes(both[:length])
+        again = EventLog(path)
+        assert list(again.history.trials) == [0]
+        assert again.dropped == both[len(whole) : length].decode()
+        created(again, 1)
+        again.close()
+        assert [event["trial"] for event in read_events(path)] == [0, 1]
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    created(log, 0)
+    log.close()
+    path.write_text(path.read_text() + '{"event": "created", "tri\n' + json.dumps({"event": "run"}) + "\n")
+    with pytest.raises(ResultsError, match=r"events\.jsonl:2: expected an event as one JSON object"):
+        EventLog(path)
+
+
+def test_a_full_disk_is_told_without_losing_what_was_written(tmp_path):
+    full = tmp_path / "events.jsonl"
+    full.symlink_to("/dev/full")
+    log = EventLog.__new__(EventLog)
+    log.path, log._file = full, full.open("ab", buffering=0)
+    with pytest.raises(ResultsError, match="No space left on device; make room"):
+        log.append("run", classes=[])
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResultsError, match="Not a directory"):
+        EventLog(tmp_path / "file" / "study" / "events.jsonl")

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.data import trees
+from wsml_study.data.voc2012 import CLASSES
+from wsml_study.errors import DataError
+from wsml_study.report.study_preview import Preview, preview
+from wsml_study.study.reading import parse_study, read_study
+from wsml_study.study.spec import Study
+
+MakeStudy = Callable[..., Study]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VOC 2007 with ten images to train on and four to test on; three of the twenty classes are on each."""
+    folder = tmp_path_factory.mktemp("voc") / "VOC2007"
+    (folder / "ImageSets" / "Main").mkdir(parents=True)
+    (folder / "JPEGImages").mkdir()
+    for image_set, images in {"trainval": range(10), "test": range(10, 14)}.items():
+        for image in images:
+            (folder / "JPEGImages" / f"{image:06}.jpg").touch()
+        for number, name in enumerate(CLASSES):
+            states = [(image, 1 if (number - image) % 20 < 3 else -1) for image in images]
+            text = "".join(f"{image:06} {state:2}\n" for image, state in states)
+            (folder / "ImageSets" / "Main" / f"{name}_{image_set}.txt").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def preview_of(photos: Path) -> Callable[..., Preview]:
+    def make(search: dict[str, Any] | None = None, **sections: Any) -> Preview:
+        content = {
+            "name": "photos",
+            "data": {"dataset": "voc2007", "root": str(photos)},
+            "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.005}},
+        }
+        return preview(parse_study(content | sections | {"search": search or {}}, "test"))
+
+    return make
+
+
+def test_a_whole_preview(preview_of: Callable[..., Preview], photos: Path) -> None:
+    shown = preview_of(
+        {
+            "method.name": {"choice": ["AN", "LL-R", "LL-Ct", "LL-Cp"]},
+            "method.schedule.rate_per_epoch": {
+                "when": {"method.name": ["LL-R", "LL-Ct", "LL-Cp"]},
+                "float": {"low": 0.005, "high": 0.01, "log": True},
+            },
+            "training.weight_decay": {"float": {"low": 0, "high": 0.1, "step": 0.05}},
+        },
+        early_stopping={"name": "asha"},
+        trials=12,
+        resources={"workers_per_trial": 2, "gpus_per_worker": 0},
+        storage="out/",
+    )
+    assert (
+        "\n".join(shown.lines())
+        == f"""\
+study photos
+
+data: voc2007 in {photos}, 20 classes
+              images  positives per image  observed positives  observed negatives
+  train            8                 3.00                   8                   0
+  validation       2                 3.00                   2                   0
+  test             4                 3.00                  12                  68
+  false negatives among the unobserved training labels: 10.53% as counted, 10.53% by (m-1)/(C-1)
+  seen of the training labels: 1 positive and 0 negative per image, drawn with seed 1200
+
+search: 12 trials proposed by tpe, seed 0
+  method.name                     AN, LL-R, LL-Ct, LL-Cp
+  method.schedule.rate_per_epoch  0.005 to 0.01, logarithmic, when method.name is LL-R or LL-Ct or
+                                  LL-Cp
+  training.weight_decay           0.0 to 0.1 in steps of 0.05
+
+k, the labels distrusted in a batch of 16 images (20 classes), by epoch
+  epoch          1  2  3   4   5   6   7   8   9  10
+  linear, warmup_epochs 1, rate_per_epoch 0.005
+    LL-R, LL-Ct  0  2  4   5   7   8  10  12  13  15
+    LL-Cp        0  2  2   2   2   2   2   2   2   2
+  linear, warmup_epochs 1, rate_per_epoch 0.01
+    LL-R, LL-Ct  0  4  7  10  13  16  20  23  26  29
+    LL-Cp        0  4  4   4   4   4   4   4   4   4
+
+early stopping: asha, comparing trials after epoch 1, 3, 9
+objective: best_val_map (max), on clean labels
+each trial: 10 epochs, 2 workers of 1 CPU and 0 GPUs
+a trial that fails is tried again 2 times
+results: out/photos"""
+    )
+
+
+def test_a_config_with_nothing_to_search(preview_of: Callable[..., Preview]) -> None:
+    lines = preview_of(method={"name": "AN"}, training={"epochs": 1}, retries=1).lines()
+    assert "search: nothing; the config is one trial" in lines
+    assert not any(line.startswith("k,") for line in lines)
+    assert "early stopping: none" in lines
+    assert "each trial: 1 epoch, 1 worker of 1 CPU and a GPU where there is any" in lines
+    assert "a trial that fails is tried again 1 time" in lines
+
+
+def test_a_confirmation_to_come_is_announced(preview_of: Callable[..., Preview]) -> None:
+    lines = preview_of(confirm={"top": 2, "seeds": 4}).lines()
+    assert "then: the best 2 configs and the best baseline, 4 seeds each, up to 12 trials" in lines
+    assert not any(line.startswith("then: ") for line in preview_of().lines())
+
+
+def test_a_finite_space_is_counted(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of({"training.seed": {"int": {"low": 1, "high": 5}}}, sampler={"name": "grid"})
+    assert "search: 5 combinations, 1 trial proposed by grid, seed 0" in shown.lines()
+
+
+def test_the_paper_counts_over_unobserved_labels(preview_of: Callable[..., Preview]) -> None:
+    """One label of twenty is observed: 304 of the 320 of a batch count, as against 320 by the authors' code."""
+    schedule = {"rate_per_epoch": 0.005}
+    by_code, by_paper = (
+        preview_of(method={"name": "LL-R", "variant": variant, "schedule": schedule}).distrusted[0]
+        for variant in ("code", "paper")
+    )
+    assert by_code.count_by_epoch == (0, 2, 4, 5, 7, 8, 10, 12, 13, 15)
+    assert by_paper.count_by_epoch == (0, 2, 4, 5, 7, 8, 10, 11, 13, 14)
+    assert by_paper.methods == ("LL-R (paper)",)
+
+
+def test_permanent_corrections_count_what_the_rate_has_grown_by(preview_of: Callable[..., Preview]) -> None:
+    method = {"name": "LL-Cp", "schedule": {"shape": "constant", "final_rate": 0.01, "warmup_epochs": 3}}
+    assert preview_of(method=method).distrusted[0].count_by_epoch == (0, 0, 0, 4, 0, 0, 0, 0, 0, 0)
+
+
+def test_both_ends_of_a_search_over_batches_and_ramps(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of(
+        {
+            "method.schedule.ramp_epochs": {"int": {"low": 1, "high": 8}},
+            "method.schedule.final_rate": {"choice": [0.1, 0.2]},
+            "training.batch_size": {"choice": [8, 16]},
+            "training.epochs": {"choice": [2, 3]},
+        },
+        method={"name": "LL-R", "schedule": {"shape": "cosine"}},
+    )
+    fewest, most = shown.distrusted
+    assert fewest.setting == "cosine, warmup_epochs 1, final_rate 0.1, ramp_epochs 8, batches of 8"
+    assert fewest.count_by_epoch == (0, 1, 3)  # of 160 labels, 10 % of (1 - cos(pi / 8)) / 2 and (1 - cos(pi / 4)) / 2
+    assert most.setting == "cosine, warmup_epochs 1, final_rate 0.2, ramp_epochs 1, batches of 16"
+    assert most.count_by_epoch == (0, 64, 64)
+    assert "k, the labels distrusted in a batch (20 classes), by epoch" in shown.lines()
+    assert any(line.startswith("each trial: up to 3 epochs") for line in shown.lines())
+
+
+def test_long_trainings_show_as_many_epochs_as_fit(preview_of: Callable[..., Preview]) -> None:
+    lines = preview_of(training={"epochs": 1000}).lines()
+    header = next(line for line in lines if line.lstrip().startswith("epoch")).split()
+    assert header[1] == "1"
+    assert header[-1] == "1000"
+    assert 10 < len(header) < 30
+
+
+def test_no_line_is_wider_than_100_columns(
+    preview_of: Callable[..., Preview], monkeypatch: pytest.MonkeyPatch, photos: Path
+) -> None:
+    monkeypatch.chdir(photos)
+    parameters = {"rate_per_epoch": 0.012345678, "final_rate": 0.12345678, "rate_per_step": 0.012345678}
+    lines = preview_of(
+        {
+            "method.name": {"choice": ["LL-R", "LL-Ct", "LL-Cp"]},
+            "method.variant": {"choice": ["code", "paper"]},
+            "method.schedule.shape": {"choice": ["linear", "constant", "capped_linear", "cosine", "step"]},
+            "training.batch_size": {"choice": [10**6, 10**9]},
+            "training.seed": {"choice": list(range(100))},
+        },
+        data={"dataset": "voc2007", "root": "."},
+        method={"name": "LL-R", "schedule": parameters | {"ramp_epochs": 5, "epochs_per_step": 2}},
+        training={"epochs": 300},
+    ).lines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.startswith("  ... and ") for line in lines)
+
+
+def test_missing_data_is_told_as_an_error_of_the_data(preview_of: Callable[..., Preview], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected ImageSets/Main in it"):
+        preview_of(data={"dataset": "voc2007", "root": str(tmp_path)})
+
+
+def test_the_default_study_can_be_previewed() -> None:
+    study = read_study(Path(__file__).parents[2] / "studies" / "rejection_rate.yaml")
+    shown = preview(study)
+    assert shown.splits["train"].positives_per_image == pytest.approx(3, abs=1)
+    assert shown.expected_false_negatives == pytest.approx(shown.splits["train"].false_negative_share, abs=0.01)
+
+
+def test_a_method_that_these_labels_do_not_suit_is_announced(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of(search={"method.name": {"choice": ["AN", "IU", "LL-R"]}})
+    assert shown.failing == (
+        "IU needs observed negatives, and none is observed; set data.observe.negatives to 1 or more",
+    )
+    assert shown.lines()[-2:] == ["these trials will fail:", f"  {shown.failing[0]}"]
+
+
+def test_modes_are_told_and_each_phase_distrusts_from_its_first_epoch(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of(
+        model={"backbone": "resnet18", "weights": "IMAGENET1K_V1"},
+        training={"mode": "linear_init", "linear_epochs": 3, "epochs": 2},
+    )
+    assert shown.distrusted[0].count_by_epoch == (0, 2, 4, 0, 2)
+    assert any(
+        line.startswith("each trial: 5 epochs (3 of the head alone on frozen features at first), 1 worker")
+        for line in shown.lines()
+    )
+
+
+def test_given_features_are_rows(tmp_path: Path) -> None:
+    root, _ = trees.mulan(tmp_path / "mulan")
+    files = {"file": "train.arff", "test_file": "test.arff", "classes": "scene.xml"}
+    content = {
+        "name": "given",
+        "data": {"dataset": "features", "root": str(root), "features": files, "validation": {"fraction": 0.25}},
+        "model": {"backbone": "linear"},
+        "method": {"name": "AN"},
+    }
+    lines = preview(parse_study(content, "test")).lines()
+    assert "              rows  positives per row  observed positives  observed negatives" in lines
+    assert "  2 features per row" in lines
+    assert "  features get mean 0 and deviation 1 over the training rows" in lines
+    content["data"]["feature_scaling"] = "none"
+    assert "  features are taken as they are" in preview(parse_study(content, "test")).lines()
+
+
+def test_levels_are_shown_with_their_trials_epochs_and_early_stopping(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of(
+        {"training.learning_rate": {"choice": [1e-4, 1e-3, 1e-2]}},
+        training={"epochs": 8},
+        sampler={"name": "grid"},
+        early_stopping={"name": "asha", "grace_epochs": 3},
+        trials=9,
+        fidelity=[{"set": {"training.epochs": 3}, "survivors": 2}, {"set": {"training.epochs": 4}, "survivors": 1}],
+    )
+    lines = shown.lines()
+    first = lines.index("level 1 of 3: training.epochs 3; the best 2 go on: 3 trials of 3 epochs, early stopping: none")
+    assert lines[first + 1 : first + 4] == [
+        "level 2 of 3: training.epochs 4; the best 1 go on: 2 trials of 4 epochs, early stopping: asha,",
+        "    comparing trials after epoch 3",
+        "level 3 of 3: full size: 1 trial, as follows",
+    ]

@@ -1,0 +1,82 @@
+"""What the screen shows of a study: every trial, and no answer that is not sure."""
+
+from tests.sample_studies.stories import small_study, told_history
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.tables import write_tables
+from wsml_study.report.summary import answer, study_summary, trials_table
+from wsml_study.results.ranking import ranked_trials
+from wsml_study.results.trial_filter import select_trials
+
+
+def test_the_table_is_as_printed(folder):
+    assert trials_table(ranked_trials(folder)) == [
+        "rank  trial  method  rate_per_epoch  val mAP  best epoch  epochs  state",
+        "1     1      LL-R    0.01            70.00    2           2       stopped",
+        "2     0      AN      -               60.00    1           2       complete",
+        "3     3      AN      -               52.00    1           1       running",
+        "4     2      LL-R    0.02            -        -           0       failed: the worker group stopped",
+    ]
+
+
+def test_a_table_of_no_trials_is_its_headings(folder):
+    nothing = select_trials(folder, where="value > 1000").to_pandas()
+    assert [line.split()[0] for line in trials_table(nothing)] == ["rank"]
+
+
+def test_the_best_of_a_search_is_not_presented_as_the_result(folder):
+    summary = study_summary(folder, place=str(folder), num_trials=4, study_argument="told.yaml")
+    assert "told: 3 of 4 trials ended (1 complete, 1 stopped early, 1 failed)" in summary
+    said = answer(folder, study_argument="told.yaml")
+    assert said == [
+        "The search leads with LL-R, rate_per_epoch 0.01 (trial 1). Not confirmed yet, and the best of a search "
+        "flatters itself:",
+        "  wsml-study confirm told.yaml",
+    ]
+    assert set(said) <= set(summary)
+    assert summary[-1] == "Not finished; nothing is lost. Go on with the same command."
+    outside_the_table = summary[:1] + summary[summary.index("", 2) :]
+    assert not any("70.00" in line for line in outside_the_table)
+
+
+def test_a_finished_search_says_what_to_type_next(folder):
+    summary = study_summary(folder, place=str(folder), num_trials=3, study_argument="told.yaml")
+    assert summary[-3:] == [
+        "Next:",
+        "  wsml-study export told.yaml --per method -o configs/",
+        "  wsml-study train configs/told-LL-R-trial1.yaml --seeds 3",
+    ]
+
+
+def test_full_labels_are_an_upper_bound_and_no_contender(tmp_path):
+    study, folder = small_study(), tmp_path / "told"
+    history = told_history(study)
+    history.trials[1].config["method"] = {"name": "full"}
+    folder.mkdir()
+    write_tables(folder, study, history)
+    summary = study_summary(folder, place=str(folder), num_trials=3, study_argument="told.yaml")
+    assert any(line.startswith("The search leads with AN (trial 0). Not confirmed yet") for line in summary)
+    assert "With all labels (full), which is no contender, the search reached 70.00 %." in summary
+    assert summary[-1] == "  wsml-study train configs/told-AN-trial0.yaml --seeds 3"
+
+
+def test_trials_of_one_config_are_said_to_be_what_seeds_make_of_it(tmp_path):
+    study, folder = small_study(), tmp_path / "told"
+    history = told_history(study)
+    for seed, number in enumerate((0, 1, 3)):
+        history.trials[number].config = {
+            "data": {"dataset": "digit_scenes", "observe": {"seed": seed}},
+            "method": {"name": "AN"},
+            "training": {"seed": seed},
+        }
+    folder.mkdir()
+    write_tables(folder, study, history)
+    assert answer(folder, study_argument="told.yaml") == [
+        "These 3 trials are one config with other seeds: 60.67 % validation mAP on average (52.00 to 70.00); what they "
+        "differ by is what seeds do."
+    ]
+
+
+def test_a_study_without_an_epoch_says_so(tmp_path):
+    study, history = small_study(), StudyHistory()
+    write_tables(tmp_path, study, history)
+    assert answer(tmp_path, study_argument="told.yaml") == ["No trial ended an epoch."]

@@ -1,0 +1,227 @@
+"""Heads trained as one learn what each would have learnt by itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.training.small_backbone import small_model, striped_photos
+from tests.training.test_every_method import through_a_file
+from wsml_study.errors import TrainingError
+from wsml_study.methods.catalogue import METHODS, VARIANTS
+from wsml_study.methods.creation import WITH_SCHEDULE
+from wsml_study.methods.large_loss import PermanentCorrection
+from wsml_study.study.spec import Data, GivenFeatures, Method, Model, Observe, Schedule, Training, TrialConfig
+from wsml_study.training.stacked_heads import FusedTraining, state_of
+from wsml_study.training.trial import EpochResult, TrialTraining
+from wsml_study.training.trial_data import open_trial_data
+
+NUM_EPOCHS = 4
+CASES = [*METHODS, *(f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS if variant != "code")]
+NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
+    "WAN": ({"negative_weight": 0.3}, {"negative_weight": 0.7}),
+    "LSAN": ({"smoothing": 0.05}, {"smoothing": 0.2}),
+    "EPR": ({"expected_positives": 1.5}, {"expected_positives": 1.2}),
+    "ROLE": ({"expected_positives": 1.5},) * 2,
+    "ASL": ({"gamma_negative": 3.0}, {"gamma_negative": 1.0, "gamma_positive": 0.5}),
+    "Hill": ({"gamma": 1.0}, {"gamma": 2.0, "hill_lambda": 1.7}),
+    "SPLC": ({"positive_threshold": 0.55, "warmup_epochs": 1}, {"positive_threshold": 0.5, "warmup_epochs": 1}),
+    "EM": ({"entropy_weight": 0.1}, {"entropy_weight": 0.3}),
+    "EM+APL": (
+        {"entropy_weight": 0.1, "warmup_epochs": 1, "pseudo_label_share": 0.5},
+        {"entropy_weight": 0.2, "warmup_epochs": 2, "pseudo_label_share": 0.9},
+    ),
+    "CSL": ({"prior_threshold": 0.5},) * 2,
+}
+"""Two settings of each method that has numbers; with others its rates and seeds differ alone."""
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """Features that tell four classes, a few labels that nobody knows, and a last batch that is not full."""
+    folder = tmp_path_factory.mktemp("given")
+    draw = np.random.RandomState(1)
+    labels_NC = (draw.rand(120, 4) < 0.35).astype(np.float32)
+    labels_NC[np.arange(120), np.arange(120) % 4] = 1
+    features_ND = np.concatenate([labels_NC, labels_NC[:, :2]], axis=1) + 0.5 * draw.randn(120, 6)
+    labels_NC[draw.rand(120, 4) < 0.05] = np.nan
+    np.save(folder / "x.npy", features_ND)
+    np.save(folder / "y.npy", labels_NC)
+    files = GivenFeatures(file="x.npy", labels_file="y.npy")
+    return Data(dataset="features", root=str(folder), features=files, observe=Observe(positives=1, negatives=1))
+
+
+GIVEN = Model(backbone="linear")
+
+
+def config_of(
+    data: Data, case: str, values: dict[str, Any] | None = None, *, model: Model = GIVEN, **training: Any
+) -> TrialConfig:
+    name, _, variant = case.partition(" ")
+    rate = training.pop("rate", 0.03)
+    schedule = Schedule(rate_per_epoch=rate) if METHODS[name].takes_schedule else None
+    return TrialConfig(
+        data=data,
+        model=model,
+        method=Method(name=name, schedule=schedule, variant=variant or None, **(values or {})),
+        training=Training(**({"epochs": NUM_EPOCHS, "batch_size": 17, "learning_rate": 3e-3} | training)),
+    )
+
+
+def opened(configs: list[TrialConfig], **settings: Any) -> list[TrialTraining]:
+    first = TrialTraining(configs[0], open_trial_data(configs[0].data), **settings)
+    others = [TrialTraining(one, open_trial_data(one.data), like=first, **settings) for one in configs[1:]]
+    return [first, *others]
+
+
+def one_by_one(configs: list[TrialConfig]) -> list[list[EpochResult]]:
+    trials = [TrialTraining(config, open_trial_data(config.data)) for config in configs]
+    return [[trial.run_epoch() for _ in range(NUM_EPOCHS)] for trial in trials]
+
+
+def as_one(trials: list[TrialTraining], num_epochs: int = NUM_EPOCHS) -> list[list[Any]]:
+    fused = FusedTraining(trials)
+    curves: dict[int, list[Any]] = {id(trial): [] for trial in trials}
+    for _ in range(num_epochs):
+        for trial, result in fused.run_epoch():
+            curves[id(trial)].append(result)
+    return [curves[id(trial)] for trial in trials]
+
+
+def assert_equal(one: EpochResult, other: EpochResult) -> None:
+    """Counts to the last, everything else to 1e-5."""
+    for name, value in vars(one).items():
+        if name.endswith("_seconds"):
+            continue
+        expected = pytest.approx(value, rel=1e-5, abs=1e-9) if isinstance(value, float | tuple) else value
+        assert vars(other)[name] == expected, name
+
+
+def assert_equal_curves(ones: list[list[EpochResult]], others: list[list[EpochResult]]) -> None:
+    for one, other in zip(ones, others, strict=True):
+        for result, again in zip(one, other, strict=True):
+            assert_equal(result, again)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_method_learns_as_one_what_it_learns_by_itself(case: str, given: Data) -> None:
+    """Two of the method with other seeds, rates and numbers, beside one that has no like."""
+    values = NUMBERS.get(case.partition(" ")[0], ({}, {}))
+    configs = [
+        config_of(given, case, values[0], seed=1, rate=0.02),
+        config_of(given, "WAN", seed=3),
+        config_of(given, case, values[1], seed=2, rate=0.05, learning_rate=1e-2, weight_decay=1e-3),
+    ]
+    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+
+
+def test_all_methods_of_one_seed_and_several_optimizers_learn_as_one(given: Data) -> None:
+    optimizers = ({}, {"optimizer": "sgd"}, {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.01})
+    configs = [
+        config_of(given, case, (NUMBERS.get(case) or ({},))[0], **optimizers[number % 3])
+        for number, case in enumerate(CASES)
+    ]
+    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+
+
+def test_methods_that_cannot_be_stacked_learn_beside_the_others(given: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PermanentCorrection, "stacked_numbers", None)
+    configs = [config_of(given, case, seed=seed) for seed, case in enumerate(("LL-Cp", "AN", "LL-Cp"))]
+    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+
+
+def test_other_hidden_labels_are_each_trials_own(given: Data) -> None:
+    draws = [given.model_copy(update={"observe": Observe(positives=1, seed=seed)}) for seed in (1, 2, 2)]
+    judged = [
+        draw.model_copy(update={"validation": draw.validation.model_copy(update={"labels": "observed"})})
+        for draw in draws
+    ]
+    configs = [config_of(data, "LL-Cp", seed=seed) for seed, data in enumerate(judged)]
+    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+
+
+def test_mirrored_features_are_taken_by_the_same_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "photos").mkdir()
+    photos = striped_photos(tmp_path / "photos").model_copy(update={"observe": Observe()})
+    model = small_model(tmp_path)
+    configs = [
+        config_of(photos, case, seed=seed, mode="linear", mirror_features=True, model=model)
+        for seed, case in enumerate(("AN", "LL-R", "AN"))
+    ]
+    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+
+
+def test_one_that_diverges_fails_alone_and_as_it_would_by_itself(given: Data) -> None:
+    configs = [
+        config_of(given, "AN", seed=1),
+        config_of(given, "AN", seed=1, optimizer="sgd", learning_rate=1e38),
+        config_of(given, "LL-R", seed=1),
+    ]
+    first, bad, last = as_one(opened(configs))
+    alone = TrialTraining(configs[1], open_trial_data(given))
+    for _ in bad[:-1]:
+        alone.run_epoch()
+    with pytest.raises(TrainingError) as failure:
+        alone.run_epoch()
+    assert isinstance(bad[-1], TrainingError)
+    assert str(bad[-1]) == str(failure.value)
+    assert_equal_curves(one_by_one([configs[0], configs[2]]), [first, last])
+
+
+@pytest.mark.parametrize("case", ["LL-Cp", "ROLE", "EM+APL", "CSL"])
+def test_what_was_trained_as_one_goes_on_alone(case: str, given: Data) -> None:
+    values = NUMBERS.get(case, ({}, {}))
+    configs = [config_of(given, case, value, seed=seed) for seed, value in enumerate(values)]
+    straight = one_by_one(configs)
+    trials = opened(configs)
+    as_one(trials, 2)
+    for config, trial, curve in zip(configs, trials, straight, strict=True):
+        state = state_of(trial)
+        tensors = [state["classifier"]["head.weight"], *state["method"].values()]
+        assert all(tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size() for tensor in tensors)
+        resumed = TrialTraining(config, open_trial_data(config.data))
+        resumed.load_state_dict(through_a_file(state))
+        for expected in curve[2:]:
+            assert_equal(expected, resumed.run_epoch())
+
+
+def test_one_that_leaves_keeps_its_state_and_the_others_go_on(given: Data) -> None:
+    configs = [config_of(given, "LL-Cp", seed=seed) for seed in range(3)]
+    straight = one_by_one(configs)
+    trials = opened(configs)
+    fused = FusedTraining(trials)
+    fused.run_epoch()
+    fused.leave(trials[1])
+    rest = [{id(trial): result for trial, result in fused.run_epoch()} for _ in range(2)]
+    assert [set(results) for results in rest] == [{id(trials[0]), id(trials[2])}] * 2
+    for number in (0, 2):
+        assert_equal(straight[number][2], rest[1][id(trials[number])])
+    for expected in straight[1][1:]:
+        assert_equal(expected, trials[1].run_epoch())
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(given: Data) -> None:
+    configs = [config_of(given, "AN", seed=seed, learning_rate=0.3) for seed in range(3)]
+    trials = opened(configs, keep_best=True)
+    as_one(trials)
+    for config, trial in zip(configs, trials, strict=True):
+        alone = TrialTraining(config, open_trial_data(given), keep_best=True)
+        for _ in range(NUM_EPOCHS):
+            alone.run_epoch()
+        one, other = trial.test(), alone.test()
+        assert (one.best_epoch, one.test_ap_C) == (other.best_epoch, pytest.approx(other.test_ap_C))
+        assert len(trial.best_weights_safetensors()) == len(alone.best_weights_safetensors())
+
+
+def test_without_validation_images_there_is_no_validation_map(given: Data) -> None:
+    data = given.model_copy(update={"train_on": "train+validation"})
+    curves = as_one(opened([config_of(data, "AN", seed=seed) for seed in range(2)]))
+    assert {(result.val_map, result.best_epoch) for curve in curves for result in curve} == {
+        (None, epoch) for epoch in range(1, NUM_EPOCHS + 1)
+    }
+    assert all(math.isfinite(result.train_loss) for curve in curves for result in curve)

@@ -1,0 +1,155 @@
+"""What a person sees while a study runs: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.wording import describe, duration
+from wsml_study.study.spec import Training
+
+ROWS = 15
+WORDS = {
+    TrialState.COMPLETE: "complete",
+    TrialState.STOPPED: "stopped early",
+    TrialState.FAILED: "failed",
+    TrialState.RUNNING: "running",
+}
+
+
+class Progress:
+    """Follows a run; a `Listener` of `run_study`."""
+
+    def __init__(self, console: Console, *, metric: str) -> None:
+        self._console, self._metric = console, metric
+        self._history = StudyHistory()
+        self._num_trials = 0
+        self._ended_before = 0
+        self._started = time.monotonic()
+        self._phase = ""
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the table for the duration of a block; on what is no terminal only lines are printed."""
+        if not self._console.is_terminal:
+            yield
+            return
+        self._live = Live(
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            get_renderable=self._render,
+        )
+        with self._live:
+            yield
+
+    def on_phase(self, message: str) -> None:
+        """Something that takes a while begins."""
+        self._phase = message
+        if self._live is None:
+            self._console.print(f"{message} ...")
+
+    def on_notice(self, message: str) -> None:
+        """Something that the user should know."""
+        self._console.print(message, soft_wrap=True, highlight=False, markup=False)
+
+    def on_images(self, done: int, total: int) -> None:
+        """Images are being decoded."""
+        self._phase = f"decoding images: {done:,} of {total:,}"
+
+    def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
+        """Trials begin."""
+        self._phase = ""
+        self._history, self._num_trials = history, num_trials
+        self._ended_before = len(history.with_state(*ENDED))
+        self._started = time.monotonic()
+        before = f", {self._ended_before} done before" if self._ended_before else ""
+        self._console.print(f"{num_trials} trials, {slots} at a time{before}")
+
+    def on_event(self, history: StudyHistory, event: str, number: int) -> None:
+        """An event was added to the history."""
+        self._history = history
+        trial = history.trials[number]
+        if event == "attempt" and trial.attempt > 1 and not trial.takes_over:
+            since = trial.checkpoint[0] if trial.checkpoint else 0
+            self._console.print(f"trial {number} starts again (attempt {trial.attempt}) after epoch {since}")
+        if event == "out_of_memory":
+            self.on_notice(f"trial {number}: {trial.out_of_memory}; it is tried again alone when the others have ended")
+        if event == "exploited":
+            source = trial.exploits[-1].source
+            self.on_notice(
+                f"trial {number} goes on from trial {source} after epoch {trial.last_epoch}: {describe(trial.values)}"
+            )
+        if event == "ended" and (self._live is None or trial.state is TrialState.FAILED):
+            self._console.print(self._line(trial), soft_wrap=True, highlight=False)
+
+    def _line(self, trial: TrialHistory) -> str:
+        value = trial.value(self._metric)
+        outcome = trial.error if trial.state is TrialState.FAILED else f"{_percent(value)} {self._metric}"
+        ended = len(self._history.with_state(*ENDED))
+        return (
+            f"[{ended}/{self._num_trials}] trial {trial.number}: {describe(trial.values)}: {WORDS[trial.state]} "
+            f"after epoch {trial.last_epoch}, {outcome}{self._left()}"
+        )
+
+    def _render(self) -> Group:
+        if self._phase:
+            return Group(Text(f"{self._phase} ... {time.monotonic() - self._started:.0f} s"))
+        trials = [trial for _, trial in sorted(self._history.trials.items())]
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for heading in ("trial", "", "epoch", "val mAP", "best", "state"):
+            table.add_column(heading, justify="right" if heading in ("trial", "epoch", "val mAP", "best") else "left")
+        for trial in trials[-ROWS:]:
+            newest = trial.epochs.get(trial.last_epoch, {})
+            table.add_row(
+                str(trial.number),
+                describe(trial.values),
+                f"{trial.last_epoch}/{_last_epoch_of(trial)}",
+                _percent(newest.get("val_map")),
+                _percent(newest.get("best_val_map")),
+                WORDS[trial.state],
+            )
+        return Group(table, Text(self._headline(trials)))
+
+    def _headline(self, trials: list[TrialHistory]) -> str:
+        ended = len([trial for trial in trials if trial.state in ENDED])
+        valued = [(trial.value(self._metric), trial) for trial in trials]
+        best = max(((value, trial) for value, trial in valued if value is not None), key=lambda v: v[0], default=None)
+        best_text = f"; best {_percent(best[0])} by trial {best[1].number} ({describe(best[1].values)})" if best else ""
+        return f"{ended} of {self._num_trials} trials ended{best_text}{self._left()}"
+
+    def _left(self) -> str:
+        """Time left, guessed from the pace of this run so far."""
+        ended_now = len(self._history.with_state(*ENDED)) - self._ended_before
+        remaining = self._num_trials - self._ended_before - ended_now
+        if ended_now <= 0 or remaining <= 0:
+            return ""
+        return f"; about {duration((time.monotonic() - self._started) / ended_now * remaining)} left"
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work that is counted, on a terminal; nothing elsewhere. The block is given what moves it."""
+    with Bar(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _last_epoch_of(trial: TrialHistory) -> int:
+    return Training.model_validate(trial.config["training"]).last_epoch
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

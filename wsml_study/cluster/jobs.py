@@ -1,0 +1,297 @@
+"""A study as a Ray job: sent to the dashboard of a cluster, followed, looked at and stopped from there.
+
+What runs there is the command line itself, `python -m wsml_study run ...`, on the head of the cluster. Looking at the
+study and stopping it are jobs of their own: they see the storage, which this machine need not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import os
+import shlex
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from wsml_study.errors import ResourcesError, StudyFileError
+from wsml_study.record.wording import duration
+from wsml_study.study.paths import named_files
+from wsml_study.study.spec import Study
+from wsml_study.study.writing import dump_config
+
+MOST_BYTES = 200 * 2**20
+"""What may go with a job; Ray keeps it in the memory of the head."""
+
+PYTHON = "python -m wsml_study"
+STUDY_LABEL, ROLE_LABEL = "wsml_study", "wsml_study_role"
+RUN = "run"
+LOOK_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One command of ours on a cluster.
+
+    Attributes:
+        id: as Ray has it.
+        study: name of the study.
+        state: pending, running, stopped, succeeded or failed.
+        message: what Ray says of it; with an error the end of its log.
+        entrypoint: the command.
+        runtime_env: what it runs in, as Ray has it.
+        started, ended: seconds since 1970.
+    """
+
+    id: str
+    study: str
+    state: str
+    message: str
+    entrypoint: str
+    runtime_env: dict[str, Any]
+    started: float | None
+    ended: float | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended, in whatever way."""
+        return self.state in ("stopped", "succeeded", "failed")
+
+    @property
+    def described(self) -> str:
+        """Its state and how long it has been there, or was."""
+        if self.started is None:
+            return f"job {self.id}: {self.state}"
+        return f"job {self.id}: {self.state}, {duration((self.ended or time.time()) - self.started)}"
+
+
+class JobServer:
+    """The jobs of a cluster, through its dashboard."""
+
+    def __init__(self, address: str) -> None:
+        """Reach the dashboard.
+
+        Args:
+            address: such as http://HEAD:8265.
+
+        Raises:
+            ResourcesError: it cannot be reached, refuses the token, or this machine lacks what it takes to ask.
+        """
+        if importlib.util.find_spec("aiohttp") is None:
+            raise ResourcesError("jobs need more of Ray than is installed here: pip install 'wsml-study[cluster]'")
+        if not address.startswith(("http://", "https://")):
+            raise ResourcesError(f"expected the address of a cluster's dashboard, http://HEAD:8265, got {address!r}")
+        from ray.job_submission import JobSubmissionClient
+
+        from wsml_study.cluster.ray_internals import maybe_enable_token_auth_if_token_available
+
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        # Ray's client prefers these to the address that it is given.
+        for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
+            os.environ.pop(name, None)
+        self.address = address
+        with self._reached():
+            self._client = JobSubmissionClient(address)
+
+    def submit(self, study: Study, arguments: Sequence[str], *, requirements: Path | None = None) -> Job:
+        """Send a study, to be run as the command line would run it here.
+
+        Args:
+            study: what to run; files that it names by a relative path go with it.
+            arguments: more of the command line.
+            requirements: a pip requirements file that the machines install for this job alone.
+
+        Raises:
+            StudyFileError: the study names something here that a cluster cannot see.
+            ResourcesError: the cluster cannot be reached, or too much would be sent.
+        """
+        with _working_directory(study) as folder:
+            environment: dict[str, Any] = {"working_dir": str(folder)}
+            if requirements is not None:
+                environment["pip"] = str(requirements)
+            return self._start(study.name, RUN, [f"{study.name}.yaml", *arguments], environment)
+
+    def newest(self, study: str) -> Job:
+        """The run of a study that was submitted last.
+
+        Raises:
+            ResourcesError: there is none.
+        """
+        with self._reached():
+            found = [_job(details) for details in self._client.list_jobs() if _is_run_of(details, study)]
+        if not found:
+            raise ResourcesError(
+                f"{self.address}: no job of study {study}; `wsml-study submit STUDY --address {self.address}` sends it"
+            )
+        return max(found, key=lambda job: job.started or 0.0)
+
+    def look_at(self, job: Job) -> Job:
+        """The same job as it is now."""
+        with self._reached():
+            return _job(self._client.get_job_info(job.id))
+
+    def log(self, job: Job) -> str:
+        """All that the job has printed."""
+        with self._reached():
+            text: str = self._client.get_job_logs(job.id)
+        return text
+
+    def follow(self, job: Job, write: Callable[[str], None]) -> Job:
+        """Pass on what a job prints, from its beginning, until it ends.
+
+        Raises:
+            ResourcesError: the connection was lost, which is no harm to the job.
+        """
+        try:
+            with self._reached():
+                asyncio.run(self._pass_on(job, write))
+        except ResourcesError as error:
+            raise ResourcesError(
+                f"lost sight of {job.id}, which goes on as long as its cluster does: {error}"
+            ) from error
+        return self._ended(job)
+
+    def ask(self, job: Job, command: str, *options: str) -> str:
+        """Run another of our commands on the study of a job, where the job runs, and return what it prints.
+
+        Raises:
+            ResourcesError: the command failed; the message is what it printed.
+        """
+        study_file = shlex.split(job.entrypoint)[4]
+        asked = self._ended(self._start(job.study, command, [study_file, *options], job.runtime_env))
+        printed = _output(self.log(asked))
+        if asked.state != "succeeded":
+            raise ResourcesError(printed.removeprefix("wsml-study: ") or f"{asked.described}: {asked.message}")
+        return printed
+
+    def end(self, job: Job) -> Job:
+        """End a job at once, as a crash would; its epochs at hand are lost, nothing else."""
+        with self._reached():
+            self._client.stop_job(job.id)
+        return self._ended(job)
+
+    def _start(self, study: str, command: str, arguments: list[str], environment: dict[str, Any]) -> Job:
+        with self._reached():
+            identity = self._client.submit_job(
+                entrypoint=f"{PYTHON} {command} {shlex.join(arguments)}",
+                submission_id=f"{study}-{command}-{uuid.uuid4().hex[:8]}",
+                runtime_env=environment,
+                metadata={STUDY_LABEL: study, ROLE_LABEL: command},
+            )
+            return _job(self._client.get_job_info(identity))
+
+    def _ended(self, job: Job) -> Job:
+        while not (job := self.look_at(job)).is_over:
+            time.sleep(LOOK_INTERVAL_S)
+        return job
+
+    async def _pass_on(self, job: Job, write: Callable[[str], None]) -> None:
+        async for text in self._client.tail_job_logs(job.id):
+            write(text)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        from aiohttp import ClientError
+        from ray.exceptions import AuthenticationError
+        from requests import RequestException
+
+        try:
+            yield
+        except AuthenticationError as error:
+            raise ResourcesError(
+                f"{self.address} refuses this machine's token: {str(error).splitlines()[0]}; copy ~/.ray/auth_token of "
+                f"the cluster's head here"
+            ) from error
+        except (OSError, RuntimeError, ClientError, RequestException) as error:
+            raise ResourcesError(
+                f"{self.address}: {error}; is the cluster up, and its dashboard reachable from here "
+                f"(`ray dashboard cluster.yaml` makes a tunnel)?"
+            ) from error
+
+
+def _is_run_of(details: Any, study: str) -> bool:
+    labels = details.metadata or {}
+    return bool(labels.get(STUDY_LABEL) == study and labels.get(ROLE_LABEL) == RUN)
+
+
+def _job(details: Any) -> Job:
+    return Job(
+        id=details.submission_id,
+        study=details.metadata[STUDY_LABEL],
+        state=str(details.status).lower(),
+        message=details.message or "",
+        entrypoint=details.entrypoint,
+        runtime_env=details.runtime_env or {},
+        started=None if details.start_time is None else details.start_time / 1000,
+        ended=None if details.end_time is None else details.end_time / 1000,
+    )
+
+
+def _output(log: str) -> str:
+    """What a command printed: the log without what Ray puts before it."""
+    lines = log.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("Running entrypoint for job")]
+    return "\n".join(lines[starts[0] + 1 :] if starts else lines).strip()
+
+
+@contextmanager
+def _working_directory(study: Study) -> Iterator[Path]:
+    """A folder with all that a job needs of this machine: the study, the files that it names, our code if a checkout.
+
+    Raises:
+        StudyFileError: the study names a folder here, or a file that is not there.
+        ResourcesError: it is too much.
+    """
+    _refuse_folders_of_this_machine(study)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for path, key in named_files(study).items():
+            if not Path(path).is_absolute():
+                _copy(folder, path, key)
+        if (package := _checkout()) is not None:
+            shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / f"{study.name}.yaml").write_text(dump_config(study))
+        size = sum(path.stat().st_size for path in folder.rglob("*"))
+        if size > MOST_BYTES:
+            raise ResourcesError(
+                f"{size / 2**20:.0f} MiB would go with the job, at most {MOST_BYTES // 2**20} can; put large files on "
+                f"the machines and name them by an absolute path"
+            )
+        yield folder
+
+
+def _refuse_folders_of_this_machine(study: Study) -> None:
+    if "://" not in study.storage and not Path(study.storage).is_absolute():
+        raise StudyFileError(
+            f"storage: {study.storage} is relative to where a command runs, which for a job is a folder that goes with "
+            f"it; give --storage a folder that all machines see, from the root on, or s3://bucket/folder"
+        )
+    root = study.data.root
+    if root is not None and not Path(root).is_absolute():
+        raise StudyFileError(
+            f"data.root: {root} is relative to where a command runs, and data does not go with a job; put it on the "
+            f"machines and give --data-root where it lies there, from the root on"
+        )
+
+
+def _copy(folder: Path, path: str, key: str) -> None:
+    if ".." in PurePath(path).parts:
+        raise StudyFileError(f"{key}: {path} lies outside of this folder and does not go with a job; copy it here")
+    if not Path(path).is_file():
+        raise StudyFileError(f"{key}: no file {path}, which would go with the job")
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, folder / path)
+
+
+def _checkout() -> Path | None:
+    """Our package where it runs from a checkout; None where it is installed, as it then must be on the cluster."""
+    package = Path(__file__).parents[1]
+    return package if (package.parent / "pyproject.toml").exists() else None

@@ -1,0 +1,98 @@
+"""Tables as text for people, and as CSV, JSON or Parquet for programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsml_study.errors import ResultsError
+from wsml_study.record.files import write_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HOLDS_JSON = ("values", "config")
+"""Columns of a trials table whose text is JSON."""
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+def format_of(path: Path | None) -> Format:
+    """The format that a file's name asks for; a table for people by default."""
+    suffix = "" if path is None else path.suffix.removeprefix(".").lower()
+    return Format(suffix) if suffix in ("csv", "json", "parquet") else Format.TABLE
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        ResultsError: it is there and holds something else, or cannot be written.
+    """
+    if path.exists() and (not path.is_file() or path.read_bytes() != content):
+        raise ResultsError(f"{path} exists and differs from what would be written; move it, or name another file")
+    write_whole(path, content)
+
+
+def rendered(table: pa.Table, form: Format) -> bytes:
+    """A whole table in a format; types and metadata of the columns survive in Parquet alone."""
+    match form:
+        case Format.CSV:
+            import pyarrow.csv  # the command line lists the formats before it knows whether it needs them
+
+            sink = io.BytesIO()
+            pyarrow.csv.write_csv(table, sink)
+            return sink.getvalue()
+        case Format.JSON:
+            rows = [{name: _plain(name, value) for name, value in row.items()} for row in table.to_pylist()]
+            return (json.dumps(rows, indent=2, default=str) + "\n").encode()
+        case Format.PARQUET:
+            import pyarrow.parquet
+
+            sink = io.BytesIO()
+            pyarrow.parquet.write_table(table, sink, compression="zstd")
+            return sink.getvalue()
+        case Format.TABLE:
+            columns = {field.name: [number(value) for value in table[field.name].to_pylist()] for field in table.schema}
+            return "".join(f"{line}\n" for line in aligned(columns)).encode()
+
+
+def aligned(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Columns of text under their names, as lines."""
+    widths = {name: max(len(name), *(len(value) for value in values), 0) for name, values in columns.items()}
+    rows = zip(*columns.values(), strict=True)
+    lines = ["  ".join(name.ljust(widths[name]) for name in columns)]
+    lines += ["  ".join(value.ljust(width) for value, width in zip(row, widths.values(), strict=True)) for row in rows]
+    return [line.rstrip() for line in lines]
+
+
+def number(value: object) -> str:
+    """A value in four digits, whole numbers whole, what is absent as a dash."""
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, float):
+        return str(int(value)) if value == int(value) and abs(value) >= 1 else f"{value:.4g}"
+    return str(value)
+
+
+def percent(value: float | None) -> str:
+    """Percentage points with two decimals, what is absent as a dash."""
+    return "-" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in HOLDS_JSON and isinstance(value, str):
+        return json.loads(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

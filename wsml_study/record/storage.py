@@ -1,0 +1,273 @@
+"""Where a study's folder is kept: a local path, or any URI of `pyarrow.fs` such as `s3://bucket/studies`.
+
+A study that is kept elsewhere is worked on in a local copy. What anyone may act upon (the study, its events, its
+tables) is in the storage before it counts; the local copy is made anew from there whenever it is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyarrow import fs
+
+from wsml_study.errors import ResultsError
+from wsml_study.record.files import write_whole
+
+EVENTS = "events.jsonl"
+TABLE_FILES = ("trials.parquet", "epochs.parquet", "classes.parquet")
+DOCUMENTS = ("study.yaml", *TABLE_FILES)
+"""What a local copy has beside the events."""
+
+CONFIRMATION = "confirm"
+"""The folder, inside a study's own, of its confirmation."""
+
+LEVELS = "fidelity"
+"""The folder, inside a study's own, with a study for each level below full size."""
+
+SEGMENT_BYTES = 64 * 1024
+"""Objects cannot be appended to: each event writes the newest segment anew, until that has this size."""
+
+
+@dataclass(frozen=True)
+class RemoteFolder:
+    """A folder of an object store, whose files are there whole or not at all.
+
+    Attributes:
+        filesystem: where.
+        path: without a scheme.
+        uri: as the user wrote it, for messages.
+    """
+
+    filesystem: fs.FileSystem
+    path: str
+    uri: str
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, None if there is no such file."""
+        with self._reached():
+            try:
+                with self.filesystem.open_input_file(f"{self.path}/{name}") as file:
+                    return bytes(file.read())
+            except FileNotFoundError:
+                return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file in its place; it is there when this returns."""
+        with self._reached(), self.filesystem.open_output_stream(f"{self.path}/{name}") as file:
+            file.write(content)
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with self._reached(), suppress(FileNotFoundError):
+            self.filesystem.delete_file(f"{self.path}/{name}")
+
+    def names(self, folder: str = "") -> list[str]:
+        """Files below a folder, by their names relative to it, ascending."""
+        start = f"{self.path}/{folder}".rstrip("/")
+        with self._reached():
+            found = self.filesystem.get_file_info(fs.FileSelector(start, recursive=True, allow_not_found=True))
+        return sorted(info.path.removeprefix(f"{start}/") for info in found if info.type == fs.FileType.File)
+
+    def move_to(self, other: RemoteFolder) -> None:
+        """Give all files another folder; a file is copied before it is removed."""
+        for name in self.names():
+            with self._reached():
+                self.filesystem.copy_file(f"{self.path}/{name}", f"{other.path}/{name}")
+        for name in self.names():
+            self.delete(name)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ResultsError(
+                f"{self.uri}: {error}; check the address, the bucket and the credentials in the environment"
+            ) from error
+
+
+@dataclass(frozen=True)
+class StudyStorage:
+    """The place of one study.
+
+    Attributes:
+        folder: the study's folder, or the local copy of it.
+        remote: where it is kept, None for a local folder.
+    """
+
+    folder: Path
+    remote: RemoteFolder | None
+
+    @property
+    def described(self) -> str:
+        """The place as a user knows it."""
+        return str(self.folder) if self.remote is None else self.remote.uri
+
+    def exists(self) -> bool:
+        """Whether a study is kept there."""
+        if self.remote is None:
+            return self.folder.exists()
+        return self.remote.read("study.yaml") is not None
+
+    def fetch(self) -> Path:
+        """Bring the local copy up to the storage, what belongs to the study as well, and say where it is."""
+        if self.remote is None:
+            return self.folder
+        self._copy()
+        levels = self.levels()
+        for part in (self.inside(CONFIRMATION), *levels, self.level(len(levels) + 1)):
+            if part.exists():
+                part._copy()
+            else:
+                shutil.rmtree(part.folder, ignore_errors=True)
+        return self.folder
+
+    def _copy(self) -> None:
+        assert self.remote is not None
+        for name in DOCUMENTS:
+            content = self.remote.read(name)
+            if content is None:
+                (self.folder / name).unlink(missing_ok=True)
+            else:
+                write_whole(self.folder / name, content)
+        write_whole(self.folder / EVENTS, b"".join(segment for _, segment in self.segments()))
+
+    def read(self, name: str) -> bytes | None:
+        """A document as the storage has it now."""
+        if self.remote is not None:
+            return self.remote.read(name)
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a document, whole or not at all."""
+        write_whole(self.folder / name, content)
+        if self.remote is not None:
+            self.remote.write(name, content)
+
+    def delete(self, name: str) -> None:
+        """Remove a document, if it is there."""
+        (self.folder / name).unlink(missing_ok=True)
+        if self.remote is not None:
+            self.remote.delete(name)
+
+    def upload(self, *names: str) -> None:
+        """Put what was written into the local copy into the storage."""
+        if self.remote is not None:
+            for name in names:
+                self.remote.write(name, (self.folder / name).read_bytes())
+
+    def segments(self) -> list[tuple[str, bytes]]:
+        """Name and content of each segment of the events of a study that is kept elsewhere, oldest first."""
+        assert self.remote is not None
+        return [(name, self.remote.read(f"events/{name}") or b"") for name in self.remote.names("events")]
+
+    def scratch(self) -> tuple[fs.FileSystem, str]:
+        """File system and path of the folder where Ray keeps its checkpoints and notes."""
+        if self.remote is None:
+            return fs.LocalFileSystem(), str(self.folder / "ray")
+        return self.remote.filesystem, f"{self.remote.path}/ray"
+
+    def delete_scratch(self) -> None:
+        """Remove the checkpoints of a study that needs them no more."""
+        filesystem, path = self.scratch()
+        with suppress(OSError):
+            filesystem.delete_dir(path)
+
+    def sibling(self, name: str) -> StudyStorage:
+        """The place of another study of the same storage."""
+        remote = self.remote
+        if remote is not None:
+            path, uri = remote.path.rpartition("/")[0], remote.uri.rpartition("/")[0]
+            remote = RemoteFolder(filesystem=remote.filesystem, path=f"{path}/{name}", uri=f"{uri}/{name}")
+        return StudyStorage(folder=self.folder.with_name(name), remote=remote)
+
+    def inside(self, name: str) -> StudyStorage:
+        """The place of a study that belongs to this one, in its folder."""
+        remote = self.remote
+        if remote is not None:
+            path, uri = f"{remote.path}/{name}", f"{remote.uri}/{name}"
+            remote = RemoteFolder(filesystem=remote.filesystem, path=path, uri=uri)
+        return StudyStorage(folder=self.folder / name, remote=remote)
+
+    def level(self, number: int) -> StudyStorage:
+        """The place of a level of fidelity, counted from 1."""
+        return self.inside(LEVELS).inside(f"level_{number}")
+
+    def levels(self) -> list[StudyStorage]:
+        """The places of all levels of fidelity that have begun, the first one first."""
+        begun = itertools.takewhile(StudyStorage.exists, map(self.level, itertools.count(1)))
+        return list(begun)
+
+    def move_to(self, other: StudyStorage) -> None:
+        """Rename the study's folder."""
+        if self.remote is None:
+            self.folder.rename(other.folder)
+        else:
+            assert other.remote is not None
+            self.remote.move_to(other.remote)
+
+
+class EventMirror:
+    """Keeps the events of a study in its remote storage, each one there before anything acts on it."""
+
+    def __init__(self, storage: StudyStorage) -> None:
+        """Go on after the segments that are there."""
+        assert storage.remote is not None
+        self._remote = storage.remote
+        segments = storage.segments()
+        self._number, self._content = len(segments), b""
+        if segments and len(segments[-1][1]) < SEGMENT_BYTES:
+            self._number, self._content = len(segments) - 1, segments[-1][1]
+
+    def append(self, line: bytes) -> None:
+        """Put one more event into the storage.
+
+        Raises:
+            ResultsError: the storage cannot be reached.
+        """
+        self._content += line
+        self._remote.write(f"events/{self._number:06d}.jsonl", self._content)
+        if len(self._content) >= SEGMENT_BYTES:
+            self._number, self._content = self._number + 1, b""
+
+
+def open_storage(storage: str, name: str) -> StudyStorage:
+    """The place of a study.
+
+    Args:
+        storage: a folder, or a URI of `pyarrow.fs`.
+        name: of the study.
+
+    Raises:
+        ResultsError: the URI cannot be understood.
+    """
+    if "://" not in storage:
+        return StudyStorage(folder=Path(storage).absolute() / name, remote=None)
+    try:
+        filesystem, path = fs.FileSystem.from_uri(storage)
+    except (ValueError, OSError) as error:
+        raise ResultsError(
+            f"storage {storage}: {error}; expected a folder or a URI such as s3://bucket/studies"
+        ) from error
+    if isinstance(filesystem, fs.LocalFileSystem):
+        return StudyStorage(folder=Path(path) / name, remote=None)
+    bare = storage.partition("?")[0].rstrip("/")
+    remote = RemoteFolder(filesystem=filesystem, path=f"{path.rstrip('/')}/{name}", uri=f"{bare}/{name}")
+    return StudyStorage(
+        folder=_local_copies() / hashlib.sha256(storage.encode()).hexdigest()[:16] / name, remote=remote
+    )
+
+
+def _local_copies() -> Path:
+    cache = os.environ.get("WSML_CACHE") or Path.home() / ".cache" / "wsml-study"
+    return Path(cache) / "studies"

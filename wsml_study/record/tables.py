@@ -1,0 +1,323 @@
+"""The Arrow tables of a study: trials, epochs, classes. One writer; whole files or none."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from wsml_study.errors import ResultsError
+from wsml_study.record.files import write_whole
+from wsml_study.record.history import StudyHistory, TrialHistory
+from wsml_study.study.spec import Parameter, Study
+
+PERCENT = "percent, mean over classes"
+NATS = "nats, mean binary cross-entropy"
+SECONDS = "s"
+SINCE_1970 = "s since 1970-01-01 UTC"
+VERSION = "1"
+
+
+def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
+    return pa.schema(fields, metadata={"wsml_study.table": table, "wsml_study.version": VERSION})
+
+
+def _column(name: str, kind: pa.DataType, meaning: str, *, unit: str | None = None, nullable: bool = False) -> pa.Field:
+    metadata = {"meaning": meaning} | ({} if unit is None else {"unit": unit})
+    return pa.field(name, kind, nullable=nullable, metadata=metadata)
+
+
+def _maybe(name: str, kind: pa.DataType, meaning: str, *, unit: str | None = None) -> pa.Field:
+    return _column(name, kind, meaning, unit=unit, nullable=True)
+
+
+TRIALS = _schema(
+    "trials",
+    [
+        _column("study", pa.string(), "name of the study"),
+        _column("trial", pa.int32(), "number of the trial, from 0, in the order of creation"),
+        _column("state", pa.string(), "running, complete, stopped (early) or failed"),
+        _column("method", pa.string(), "how unobserved labels are treated"),
+        _maybe("value", pa.float64(), "the objective after the newest epoch", unit=PERCENT),
+        _maybe("best_epoch", pa.int32(), "epoch of the best validation mAP, from 1"),
+        _column("last_epoch", pa.int32(), "newest epoch, 0 before the first"),
+        _maybe("test_map", pa.float64(), "test mAP of the best epoch; of trials that are tested alone", unit=PERCENT),
+        _column("attempts", pa.int32(), "how often the trial was started"),
+        _maybe("error", pa.string(), "why the trial failed"),
+        _maybe("started", pa.float64(), "first start", unit=SINCE_1970),
+        _maybe("ended", pa.float64(), "end, for whatever reason", unit=SINCE_1970),
+        _column("values", pa.string(), "what was suggested: JSON, dotted path -> value"),
+        _column("config", pa.string(), "all that decides what the trial computes: JSON of the trial config"),
+        _maybe("confirms", pa.int32(), "confirmation: the trial of the search whose config runs again"),
+        _maybe("promoted_level", pa.int32(), "fidelity: the level that the config has survived, from 1"),
+        _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial there"),
+        _maybe("promoted_value", pa.float64(), "fidelity: the objective of the trial there", unit=PERCENT),
+    ],
+)
+"""One row per trial. A study's own file adds a nullable column per searched key, named by its dotted path."""
+
+EPOCHS = _schema(
+    "epochs",
+    [
+        _column("study", pa.string(), "name of the study"),
+        _column("trial", pa.int32(), "number of the trial"),
+        _column("epoch", pa.int32(), "number of the epoch, from 1"),
+        _column("attempt", pa.int32(), "which start of the trial ran this epoch, from 1"),
+        _column("train_loss", pa.float64(), "the method's own loss", unit="nats, as the method reduces it"),
+        _column(
+            "val_map",
+            pa.float64(),
+            "mAP on the labels that judge the trial; NaN without validation images",
+            unit=PERCENT,
+        ),
+        _column("val_map_true", pa.float64(), "mAP on the true validation labels", unit=PERCENT),
+        _column("val_map_observed", pa.float64(), "mAP on the observed ones, unobserved being negative", unit=PERCENT),
+        _column("best_val_map", pa.float64(), "the best `val_map` so far", unit=PERCENT),
+        _maybe("rejection_rate", pa.float64(), "the schedule's rate", unit="fraction of the counted entries"),
+        _column("num_distrusted", pa.int64(), "labels that the method distrusted in this epoch", unit="labels"),
+        _maybe("distrust_precision", pa.float64(), "share of them that are false negatives", unit="fraction"),
+        _maybe("distrust_recall", pa.float64(), "share of the false negatives that are among them", unit="fraction"),
+        _maybe("loss_true_positive", pa.float64(), "loss of observed positives", unit=NATS),
+        _maybe("loss_true_negative", pa.float64(), "loss of negatives, observed or not", unit=NATS),
+        _maybe("loss_false_negative", pa.float64(), "loss of calling unobserved positives negative", unit=NATS),
+        _column("train_seconds", pa.float64(), "time of training", unit=SECONDS),
+        _column("validation_seconds", pa.float64(), "time of validation", unit=SECONDS),
+        _column("time", pa.float64(), "end of the epoch", unit=SINCE_1970),
+        _maybe("phase", pa.string(), "what learnt: linear (the head alone) or end_to_end"),
+        _maybe("exploited_trial", pa.int32(), "a population's: whose network this trial took over after this epoch"),
+        _maybe("values", pa.string(), "a population's: what this epoch ran with: JSON, dotted path -> value"),
+    ],
+)
+"""One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the
+version and ships a reader for the old one."""
+
+CLASSES = _schema(
+    "classes",
+    [
+        _column("study", pa.string(), "name of the study"),
+        _column("trial", pa.int32(), "number of the trial"),
+        _column("split", pa.string(), "validation, or test where the trial was tested"),
+        _column("epoch", pa.int32(), "the epoch that is judged: that of the best validation mAP"),
+        _column("class", pa.string(), "name of the class"),
+        _maybe("average_precision", pa.float64(), "AP of the class", unit="percent; null without annotations"),
+    ],
+)
+"""One row per class of each trial, at its best epoch."""
+
+BLOCK = 64
+"""Trials that ended since, before their rows are made for the last time: small blocks cost more to join."""
+
+SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
+
+
+VALIDATION_MAP = ("val_map", "val_map_true", "val_map_observed", "best_val_map")
+"""Columns of EPOCHS that are NaN where no image is held out to validate on."""
+
+
+class TableWriter:
+    """Writes the tables of a study anew as it grows; the rows of trials that have ended for good are made once."""
+
+    def __init__(self, folder: Path, study: Study) -> None:
+        self._folder, self._study = folder, study
+        self._blocks: list[dict[str, pa.Table]] = []
+        self._in_blocks: set[int] = set()
+
+    def write(self, history: StudyHistory) -> None:
+        """Write trials.parquet, epochs.parquet and classes.parquet, each whole or not at all.
+
+        Raises:
+            ResultsError: the folder cannot be written.
+        """
+        loose = [trial for number, trial in sorted(history.trials.items()) if number not in self._in_blocks]
+        closed = [trial for trial in loose if trial.closed]
+        if len(closed) >= BLOCK:
+            self._blocks.append(_tables_of(self._study, closed, history.classes))
+            self._in_blocks.update(trial.number for trial in closed)
+            loose = [trial for trial in loose if not trial.closed]
+        parts = [*self._blocks, _tables_of(self._study, loose, history.classes)]
+        for name in SCHEMAS:
+            table = pa.concat_tables([part[name] for part in parts])
+            _write(self._folder / f"{name}.parquet", _by_trial(table) if len(parts) > 1 else table)
+
+
+def write_tables(folder: Path, study: Study, history: StudyHistory) -> None:
+    """Write trials.parquet, epochs.parquet and classes.parquet once, each whole or not at all.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    TableWriter(folder, study).write(history)
+
+
+def tables_of(study: Study, history: StudyHistory) -> dict[str, pa.Table]:
+    """The tables trials, epochs and classes, as they would be written now."""
+    return _tables_of(study, [trial for _, trial in sorted(history.trials.items())], history.classes)
+
+
+def write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write rows as a Parquet file of this schema."""
+    _write(path, pa.Table.from_pylist(rows, schema=schema))
+
+
+def read_table(folder: Path, table: str) -> pa.Table:
+    """Read one of a study's tables; columns that an earlier release did not write are null.
+
+    Raises:
+        ResultsError: there is no such study, it is damaged, or a newer version wrote it.
+    """
+    path = folder / f"{table}.parquet"
+    if not path.exists():
+        raise ResultsError(f"{path}: no such table; `wsml-study run` writes it, or name the study's folder")
+    try:
+        content = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ResultsError(f"{path}: not a whole Parquet file ({error}); `wsml-study run` writes it anew") from error
+    version = (content.schema.metadata or {}).get(b"wsml_study.version", b"?").decode()
+    if version != VERSION:
+        raise ResultsError(f"{path}: expected version {VERSION} of the table, got {version}; update wsml-study")
+    return _completed(content, SCHEMAS[table])
+
+
+def _completed(content: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of the schema, then those of the study's own searched keys."""
+    columns = {
+        field.name: content[field.name] if field.name in content.column_names else pa.nulls(len(content), field.type)
+        for field in schema
+    }
+    own = {name: content[name] for name in content.column_names if name not in columns}
+    fields = [*schema, *(content.schema.field(name) for name in own)]
+    return pa.table([*columns.values(), *own.values()], schema=pa.schema(fields, metadata=content.schema.metadata))
+
+
+def searched_keys(names: Iterable[str]) -> list[str]:
+    """Those of a trials table's columns that are searched keys: they alone are dotted."""
+    return [name for name in names if "." in name]
+
+
+def damaged_tables(folder: Path) -> list[str]:
+    """File names of tables that are there but cannot be read."""
+    damaged = []
+    for name in SCHEMAS:
+        path = folder / f"{name}.parquet"
+        try:
+            if path.exists():
+                pq.read_schema(path)
+        except (pa.ArrowInvalid, OSError):
+            damaged.append(path.name)
+    return damaged
+
+
+def _tables_of(study: Study, trials: Sequence[TrialHistory], classes: Sequence[str]) -> dict[str, pa.Table]:
+    """All rows about these trials, by table."""
+    trial_rows = [_trial_row(study, trial) for trial in trials]
+    epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
+    class_rows = [row for trial in trials for row in _class_rows(study, trial, classes)]
+    return {
+        "trials": pa.Table.from_pylist(trial_rows, schema=_with_searched_keys(study)),
+        "epochs": pa.Table.from_pylist(epoch_rows, schema=EPOCHS),
+        "classes": pa.Table.from_pylist(class_rows, schema=CLASSES),
+    }
+
+
+def _by_trial(table: pa.Table) -> pa.Table:
+    """The same rows in the order of the trials; Arrow's sort keeps the order within each."""
+    return table.take(pc.sort_indices(table["trial"]))
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_whole(path, sink.getvalue().to_pybytes())
+
+
+def _with_searched_keys(study: Study) -> pa.Schema:
+    schema = TRIALS
+    for key, parameter in study.search.items():
+        schema = schema.append(pa.field(key, _arrow_type(parameter)))
+    return schema
+
+
+def _arrow_type(parameter: Parameter) -> pa.DataType:
+    if parameter.float is not None:
+        return pa.float64()
+    if parameter.int is not None:
+        return pa.int64()
+    kinds = {type(value) for value in parameter.choice or ()}
+    if kinds <= {bool}:
+        return pa.bool_()
+    if kinds <= {int}:
+        return pa.int64()
+    return pa.float64() if kinds <= {int, float} else pa.string()
+
+
+def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
+    last = trial.epochs.get(trial.last_epoch, {})
+    searched = {
+        key: str(value) if _arrow_type(study.search[key]) == pa.string() else value
+        for key, value in trial.values.items()
+        if key in study.search
+    }
+    return (
+        searched
+        | {
+            "study": study.name,
+            "trial": trial.number,
+            "state": trial.state.value,
+            "method": trial.config["method"]["name"],
+            "value": trial.value(study.objective.metric),
+            "best_epoch": last.get("best_epoch"),
+            "last_epoch": trial.last_epoch,
+            "test_map": None if trial.test is None else trial.test["test_map"],
+            "attempts": trial.attempt,
+            "error": trial.error,
+            "started": trial.started,
+            "ended": trial.ended,
+            "values": json.dumps(trial.values),
+            "config": json.dumps(trial.config),
+            "confirms": trial.confirms,
+        }
+        | _promotion_columns(trial)
+    )
+
+
+def _promotion_columns(trial: TrialHistory) -> dict[str, Any]:
+    if trial.promoted is None:
+        return {}
+    return {f"promoted_{name}": value for name, value in asdict(trial.promoted).items()}
+
+
+def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
+    sources = {exploit.epoch: exploit.source for exploit in trial.exploits}
+    changing = study.early_stopping.name == "pbt"
+    for epoch, result in sorted(trial.epochs.items()):
+        row = {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
+        row |= {"exploited_trial": sources.get(epoch)}
+        # A training that holds no image out has no validation mAP, and these columns have no nulls.
+        row |= {name: math.nan for name in VALIDATION_MAP if row[name] is None}
+        yield row | {"values": json.dumps(trial.values_in(epoch)) if changing else None}
+
+
+def _class_rows(study: Study, trial: TrialHistory, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    by_split: dict[str, tuple[int, Sequence[float | None]]] = {}
+    if trial.epochs:
+        best = trial.epochs[trial.last_epoch]["best_epoch"]
+        by_split["validation"] = (best, trial.epochs[best]["val_ap_C"])
+    if trial.test is not None:
+        by_split["test"] = (trial.test["best_epoch"], trial.test["test_ap_C"])
+    for split, (epoch, ap_C) in by_split.items():
+        for name, ap in zip(classes, ap_C, strict=True):
+            yield {
+                "study": study.name,
+                "trial": trial.number,
+                "split": split,
+                "epoch": epoch,
+                "class": name,
+                "average_precision": ap,
+            }

@@ -1,0 +1,1 @@
+"""What is shown: figures, the HTML page, summaries, model card, previews."""

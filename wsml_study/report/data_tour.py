@@ -1,0 +1,213 @@
+"""What `wsml-study data` shows: the datasets there are, and one study's data looked at closely."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, ImageSource, LabelFiles
+from wsml_study.data.image_store import estimated_bytes, kind_of_store, open_images, stored_images
+from wsml_study.data.inspection import ClassCounts, Soundness, contact_sheet, count_classes, look_at_images
+from wsml_study.data.observation import observed_labels
+from wsml_study.data.readers import read_dataset
+from wsml_study.data.stored_file import Progress, default_cache_dir
+from wsml_study.errors import DataError
+from wsml_study.study.spec import Data
+
+BAR = 24
+MOST_CLASSES, MOST_PAIRS = 40, 8
+PICTURES, PICTURE_SEED = 20, 0
+KINDS = {"raw": "raw pixels", "jpeg": "JPEGs"}
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A dataset with a reader, in words.
+
+    Attributes:
+        name: as in a study file.
+        what: images and classes.
+        root: what `data.root` is to name.
+    """
+
+    name: str
+    what: str
+    root: str
+
+
+KNOWN = (
+    KnownDataset("digit_scenes", "1,500 + 1,000 scenes of handwritten digits, 10 classes", "embedded, needs no folder"),
+    KnownDataset("voc2007", "Pascal VOC 2007, 5,011 + 4,952 photos, 20 classes", "ImageSets/ and JPEGImages/"),
+    KnownDataset("voc2012", "Pascal VOC 2012, 5,717 + 5,823 photos, 20 classes", "ImageSets/ and JPEGImages/"),
+    KnownDataset("coco2014", "MS COCO 2014, 82,081 + 40,137 photos, 80 classes", "annotations/, train2014/, val2014/"),
+    KnownDataset("coco2017", "MS COCO 2017, 80 classes", "annotations/, train2017/, val2017/"),
+    KnownDataset("nuswide", "NUS-WIDE, 81 concepts", "official lists or formatted_*.npy, photos in Flickr/ or images/"),
+    KnownDataset("cub", "CUB-200-2011, 5,994 + 5,794 photos, 312 attributes", "images.txt, attributes/, images/"),
+    KnownDataset(
+        "openimages_v3",
+        "OpenImages V3 (2017_11), 5,000 classes, partial labels",
+        "classes-trainable.txt, train/, test/",
+    ),
+    KnownDataset(
+        "table", "your photos, labels in CSV, TSV or Parquet", "your photos; data.labels.file names the table"
+    ),
+    KnownDataset(
+        "list", "your photos, lines of `name,index index ...`", "your photos; data.labels.file names the list"
+    ),
+    KnownDataset("coco_json", "your photos, objects in COCO's JSON", "your photos; data.labels.file names the JSON"),
+    KnownDataset(
+        "features", "your features in .arff, .parquet or .npy", "your files; data.features.file names the first"
+    ),
+)
+
+
+def overview() -> list[str]:
+    """The datasets, a line each."""
+    widths = [max(len(getattr(one, key)) for one in KNOWN) for key in ("name", "what")]
+    lines = [f"{one.name:<{widths[0]}}  {one.what:<{widths[1]}}  {one.root}" for one in KNOWN]
+    return [
+        *lines,
+        "",
+        "`data.root` names the folder with what the last column says; a study file per dataset is in studies/.",
+    ]
+
+
+def data_info(data: Data, *, picture: Path | None = None) -> list[str]:
+    """Counts, class frequencies, pairs seen together, and what is hidden; with a contact sheet in a file if asked.
+
+    Raises:
+        DataError: a file is missing or malformed, or the picture cannot be written.
+    """
+    dataset = _read(data)
+    train, test = count_classes(dataset.train.labels_NC), count_classes(dataset.test.labels_NC)
+    observed_NC = observed_labels(dataset.train.labels_NC, **data.observe.model_dump())
+    seen = count_classes(observed_NC)
+    num_entries = len(dataset.train) * len(dataset.classes)
+    known = int(train.positives_C.sum() + train.negatives_C.sum())
+    visible = int(seen.positives_C.sum() + seen.negatives_C.sum())
+    hidden = known - visible
+    thing = "row" if isinstance(dataset.train.images, GivenFeatures) else "image"
+    lines = [
+        f"{dataset.name}: {len(dataset.train):,} {thing}s to train and validate on, {len(dataset.test):,} to test on, "
+        f"{len(dataset.classes):,} classes",
+        f"positives per {thing}: {train.positives_C.sum() / len(dataset.train):.2f} train, "
+        f"{test.positives_C.sum() / len(dataset.test):.2f} test",
+        f"training labels: {known / num_entries:.1%} are known, {visible / num_entries:.2%} are seen by a method",
+        *dataset.notices,
+    ]
+    if hidden:
+        false_negatives = int(train.positives_C.sum() - seen.positives_C.sum())
+        lines.append(
+            f"assume-negative takes {false_negatives:,} of {hidden:,} hidden labels wrongly for negatives "
+            f"({false_negatives / hidden:.2%})"
+        )
+    lines += ["", *_frequency_lines(dataset, train, seen), *_pair_lines(dataset, train)]
+    if picture is not None:
+        try:
+            contact_sheet(dataset, observed_NC, num_images=PICTURES, seed=PICTURE_SEED).save(picture)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{picture}: cannot write the picture: {error}; name a .png in a folder") from error
+        lines += ["", f"picture of {min(PICTURES, len(dataset.train))} training images: {picture} (+ seen, ? hidden)"]
+    return lines
+
+
+def prepare(data: Data, *, notify: Callable[[str], None], progress: Progress) -> None:
+    """Decode and resize all images of a study's data into the store; what an earlier call got done stays done.
+
+    Args:
+        data: of the study.
+        notify: told how large it gets before it starts, and where it lies.
+        progress: told how far the work has got.
+
+    Raises:
+        DataError: images are missing or unreadable, or the disk is too small.
+    """
+    dataset = _read(data)
+    for part, split in (("train", dataset.train), ("test", dataset.test)):
+        if isinstance(split.images, GivenFeatures):
+            notify(f"{part}: features are given, nothing is to be prepared")
+        elif data.store == "none":
+            notify(f"{part}: data.store is `none`, so that images are decoded for each batch")
+        else:
+            _prepare(data, dataset, part, split.images, notify, progress)
+
+
+def _prepare(
+    data: Data,
+    dataset: Dataset,
+    part: str,
+    images: ImageSource,
+    notify: Callable[[str], None],
+    progress: Progress,
+) -> None:
+    assert dataset.image_size is not None
+    assert dataset.channels is not None
+    size, channels = data.image_size or dataset.image_size, dataset.channels
+    kind = data.store or kind_of_store((len(images), channels, size, size))
+    stored = stored_images(images, size=size, channels=channels, kind=kind)
+    if stored.exists():
+        notify(f"{part}: {len(images):,} images are in the store already: {stored}")
+        return
+    num_bytes = estimated_bytes(images, size=size, channels=channels, kind=kind)
+    home = default_cache_dir()
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free
+    notify(
+        f"{part}: {len(images):,} images of {size} x {size} take {num_bytes / 2**30:.2f} GiB as {KINDS[kind]}, "
+        f"{free / 2**30:.1f} GiB are free"
+    )
+    if num_bytes > free:
+        raise DataError(
+            f"{home}: {num_bytes / 2**30:.2f} GiB do not fit into {free / 2**30:.1f} GiB; set WSML_CACHE to a folder "
+            f"with room, make data.image_size smaller, or set data.store to jpeg, or to none, which keeps nothing"
+        )
+    open_images(images, size=size, channels=channels, kind=kind, progress=progress)
+    notify(f"{part}: stored in {stored}")
+
+
+def verify(data: Data, *, progress: Progress) -> Soundness:
+    """Look at every image of a study's data.
+
+    Raises:
+        DataError: a file is missing or malformed.
+    """
+    return look_at_images(_read(data), progress)
+
+
+def _read(data: Data) -> Dataset:
+    labels = None if data.labels is None else LabelFiles(**data.labels.model_dump())
+    features = None if data.features is None else FeatureFiles(**data.features.model_dump())
+    return read_dataset(data.dataset, root=data.root, labels=labels, features=features)
+
+
+def _frequency_lines(dataset: Dataset, train: ClassCounts, seen: ClassCounts) -> list[str]:
+    order = np.argsort(-train.positives_C, kind="stable")
+    shown, most = order[:MOST_CLASSES], max(1, int(train.positives_C.max(initial=0)))
+    width = max(len(dataset.classes[column]) for column in shown)
+    lines = [f"{'class':<{width}}  {'positive':>9}  {'seen':>9}  {'negative':>9}"]
+    for column in shown:
+        count = int(train.positives_C[column])
+        lines.append(
+            f"{dataset.classes[column]:<{width}}  {count:>9,}  {int(seen.positives_C[column]):>9,}  "
+            f"{int(train.negatives_C[column]):>9,}  {'█' * round(BAR * count / most)}"
+        )
+    left_out = len(order) - len(shown)
+    return [*lines, f"... and {left_out:,} rarer classes"] if left_out else lines
+
+
+def _pair_lines(dataset: Dataset, train: ClassCounts) -> list[str]:
+    together_CC = np.triu(train.together_CC, k=1)
+    order = np.argsort(-together_CC, axis=None, kind="stable")[:MOST_PAIRS]
+    pairs = [np.unravel_index(place, together_CC.shape) for place in order]
+    lines = [
+        f"  {dataset.classes[one]} and {dataset.classes[other]}: {together_CC[one, other]:,} images, "
+        f"{together_CC[one, other] / train.positives_C[one]:.0%} of the former, "
+        f"{together_CC[one, other] / train.positives_C[other]:.0%} of the latter"
+        for one, other in pairs
+        if together_CC[one, other]
+    ]
+    return ["", "seen together most often", *lines] if lines else []

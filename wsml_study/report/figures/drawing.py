@@ -1,0 +1,60 @@
+"""Figures as Vega-Lite for a page, and as SVG or PNG files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import altair as alt
+import vl_convert
+
+from wsml_study.record.files import write_whole
+from wsml_study.report.figures.figure import Figure, Panel
+from wsml_study.report.figures.look import GROUND, ON_DARK, config
+
+Format = Literal["svg", "png"]
+PANEL_WIDTH, WIDE_WIDTH = 380, 720
+"""Pixels of a panel in a file."""
+
+PNG_SCALE = 2.0
+"""Pixels of a PNG per pixel of the figure."""
+
+
+def page_spec(panel: Panel) -> str:
+    """A panel as Vega-Lite JSON that takes the width of its place on a page, which has a legend of its own."""
+    chart = panel.chart.properties(width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    return json.dumps(_spec(chart, legends=False), separators=(",", ":"), allow_nan=False)
+
+
+def javascript() -> str:
+    """Vega, Vega-Lite and Vega-Embed, which put `vegaEmbed` into a page's window; they load nothing."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+def dark_colors() -> dict[str, str]:
+    """Colour on a light ground -> the same on a dark one."""
+    return dict(ON_DARK)
+
+
+def write_figure(figure: Figure, folder: Path, file_format: Format) -> Path:
+    """Draw a figure, its panels side by side, on a light ground with a legend.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+    """
+    width = WIDE_WIDTH if figure.wide else PANEL_WIDTH
+    panels = [panel.chart.properties(width=width, title=panel.title or figure.title) for panel in figure.panels]
+    chart = panels[0] if len(panels) == 1 else alt.concat(*panels, columns=2)
+    spec = _spec(chart, legends=True) | {"background": GROUND}
+    if file_format == "svg":
+        content = str(vl_convert.vegalite_to_svg(spec)).encode()
+    else:
+        content = bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
+    path = folder / f"{figure.name}.{file_format}"
+    write_whole(path, content)
+    return path
+
+
+def _spec(chart: Any, *, legends: bool) -> dict[str, Any]:
+    return {**chart.to_dict(validate=True), "config": config(legends=legends)}

@@ -1,0 +1,105 @@
+"""What several figures draw alike: axes, tooltips, lines at the baseline, samples of trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from wsml_study.report.figures.figure import Key, rows
+from wsml_study.report.figures.look import GROUND, INK
+from wsml_study.results.confirmation import BASELINE
+from wsml_study.results.study_results import StudyRecord
+
+BASELINE_DASH = (4, 4)
+CROSS_OUT = "M-1,-1L1,1M1,-1L-1,1"
+"""A lying cross as an SVG path, for what was stopped."""
+
+COLUMNS_OF_TRIAL = ["trial", "method", "value", "state", "label"]
+
+
+def trial_tooltip(*more: alt.Tooltip) -> list[alt.Tooltip]:
+    """What a trial says of itself when it is pointed at."""
+    return [
+        alt.Tooltip("label:N", title="config"),
+        alt.Tooltip("trial:Q", title="trial"),
+        alt.Tooltip("value:Q", title="validation mAP", format=".2f"),
+        alt.Tooltip("state:N", title="state"),
+        *more,
+    ]
+
+
+def epoch_tooltip(*more: alt.Tooltip) -> list[alt.Tooltip]:
+    """What an epoch of a trial says of itself when it is pointed at."""
+    return [
+        alt.Tooltip("label:N", title="config"),
+        alt.Tooltip("trial:Q", title="trial"),
+        alt.Tooltip("epoch:Q", title="epoch"),
+        *more,
+    ]
+
+
+def epoch_axis(last: int) -> alt.X:
+    """Whole epochs along x, from the first to the last."""
+    step = max(1, round(last / 8))
+    axis = alt.Axis(format="d", labelFlush=False, values=sorted({1, *range(step, last + 1, step)}), grid=False)
+    return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(domain=[1, max(last, 2)], nice=False))
+
+
+def map_axis(field: str, *limits: float) -> alt.Y:
+    """mAP along y, between two limits or as the data has it, without the empty room down to zero."""
+    scale = alt.Scale(domain=list(limits), nice=False) if limits else alt.Scale(zero=False, padding=8)
+    return alt.Y(f"{field}:Q", title="validation mAP (%)", scale=scale)
+
+
+def written(chart: alt.Chart, text: str | alt.Text, **mark: Any) -> list[alt.Chart]:
+    """Text at the marks of a chart, with a rim in the colour of the ground, so that lines do not cross it out."""
+    halo = chart.mark_text(stroke=GROUND, strokeWidth=4, **mark).encode(text=text)
+    return [halo, chart.mark_text(**mark).encode(text=text)]
+
+
+def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 2, 5)) -> list[float]:
+    """Round numbers between two positive ones, so many to a power of ten.
+
+    >>> log_ticks(0.0015, 0.03)
+    [0.002, 0.005, 0.01, 0.02]
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = (float(f"{step}e{power}") for power in powers for step in steps)
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def baseline_rule(record: StudyRecord, axis: str) -> list[alt.Chart]:
+    """A broken line at the best trial of AN, across the axis; none without one."""
+    if record.baseline is None:
+        return []
+    chart = alt.Chart(rows([{"at": record.baseline["value"]}])).mark_rule(
+        strokeDash=list(BASELINE_DASH), color=INK, opacity=0.7
+    )
+    return [chart.encode(x="at:Q") if axis == "x" else chart.encode(y="at:Q")]
+
+
+def baseline_key(record: StudyRecord) -> tuple[Key, ...]:
+    """The legend's entry for that line."""
+    if record.baseline is None:
+        return ()
+    return (Key(label=f"best {BASELINE} trial", color=INK, mark="line", dash=BASELINE_DASH, width=1.5),)
+
+
+def sample(ranked: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most so many trials: the best of each method, and of the others evenly by rank.
+
+    Args:
+        ranked: trials with `method`, best first.
+        most: at least one.
+    """
+    if len(ranked) <= most:
+        return ranked
+    best = ranked.drop_duplicates("method").head(most)
+    others = ranked.drop(index=best.index)
+    evenly = np.linspace(0, len(others) - 1, most - len(best)).round().astype(int)
+    return pd.concat([best, others.iloc[np.unique(evenly)]]).sort_index()

@@ -1,0 +1,125 @@
+"""A study's report: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from wsml_study.errors import ResultsError
+from wsml_study.record.files import write_whole
+from wsml_study.record.history import TrialState
+from wsml_study.report.figures.all_figures import SECTIONS
+from wsml_study.report.figures.drawing import Format, write_figure
+from wsml_study.report.figures.figure import Figure, LeftOut
+from wsml_study.report.page.answer import answer, remarks
+from wsml_study.report.page.appendix import reproduction_section, trials_section
+from wsml_study.report.page.contents import Page, PageSection
+from wsml_study.report.page.rendering import GENERATOR, render
+from wsml_study.results.study_results import StudyRecord, read_record
+from wsml_study.study.spec import Observe
+
+READ_AHEAD = 2000
+"""Bytes of a file that show whether it is a report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was written.
+
+    Attributes:
+        path: of the page.
+        num_bytes: of the page.
+        num_figures: that are in it.
+        left_out: figure -> why it is not in it.
+        files: figures as files of their own.
+    """
+
+    path: Path
+    num_bytes: int
+    num_figures: int
+    left_out: dict[str, str]
+    files: tuple[Path, ...]
+
+
+def write_report(
+    folder: Path, output: Path, *, address: str, figures: Path | None = None, file_format: Format = "svg"
+) -> Report:
+    """Write the report of a study, which may still run.
+
+    Args:
+        folder: of the study's results.
+        output: the page; an earlier report is replaced, nothing else.
+        address: the study as the reader would type it.
+        figures: folder that receives each figure as a file of its own; None for none.
+        file_format: of these.
+
+    Raises:
+        ResultsError: the folder holds no study's tables, or the output is something else than a report, or cannot be
+            written.
+    """
+    _refuse_anything_else(output)
+    record = read_record(folder)
+    sections = tuple(
+        PageSection(
+            name=one.name,
+            title=one.title,
+            figures=tuple(figure for make in one.figures if (figure := make(record)) is not None),
+        )
+        for one in SECTIONS
+    )
+    page = _page(record, sections, address)
+    content = render(page).encode()
+    write_whole(output, content)
+    every = [figure for section in sections for figure in section.figures]
+    drawn = [figure for figure in every if isinstance(figure, Figure)]
+    return Report(
+        path=output,
+        num_bytes=len(content),
+        num_figures=len(drawn),
+        left_out={figure.name: figure.why for figure in every if isinstance(figure, LeftOut)},
+        files=() if figures is None else tuple(write_figure(figure, figures, file_format) for figure in drawn),
+    )
+
+
+def _page(record: StudyRecord, sections: tuple[PageSection, ...], address: str) -> Page:
+    return Page(
+        study=record.study.name,
+        facts=_facts(record),
+        answer=answer(record),
+        notes=remarks(record),
+        sections=(*sections, trials_section(record), reproduction_section(record, address=address)),
+        footer=f"Made by wsml-study {metadata.version('wsml-study')} on {time.strftime('%Y-%m-%d %H:%M')}. "
+        "The page loads nothing: it can be kept, sent and printed as it is. Point at a mark to see its trial.",
+    )
+
+
+def _facts(record: StudyRecord) -> str:
+    study, counts = record.study, record.counts
+    model = study.model.backbone if "model.backbone" not in study.search else "several backbones"
+    return (
+        f"{study.data.dataset}, {len(record.history.classes)} classes, {_observed(study.data.observe)}; {model}. "
+        f"{len(record.trials)} trials: {counts[TrialState.COMPLETE]} complete, "
+        f"{counts[TrialState.STOPPED]} stopped early, {counts[TrialState.FAILED]} failed."
+    )
+
+
+def _observed(observe: Observe) -> str:
+    if share := observe.share or observe.share_per_class:
+        return f"{share:.0%} of the labels observed"
+    if (observe.positives, observe.negatives) == ("all", "all"):
+        return "labels as they are"
+    kinds = ((observe.positives, "positive"), (observe.negatives, "negative"))
+    return f"observed per image: {' and '.join(f'{number} {kind}' for number, kind in kinds if number)} label"
+
+
+def _refuse_anything_else(output: Path) -> None:
+    """A report may replace a report."""
+    if not output.exists():
+        return
+    if output.is_dir():
+        raise ResultsError(f"{output}: expected a file for the report, got a folder; name a file in it with -o")
+    with output.open("rb") as file:
+        if f'content="{GENERATOR}"'.encode() not in file.read(READ_AHEAD):
+            raise ResultsError(f"{output} exists and is no report; name another file with -o")

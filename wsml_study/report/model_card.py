@@ -1,0 +1,201 @@
+"""What a model's folder says of the model to people: a page of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from wsml_study.methods.catalogue import describe
+from wsml_study.report.observation_text import observation
+from wsml_study.study.spec import DatasetName, Method, Provenance, Study, Training
+from wsml_study.study.writing import flow
+
+LIBRARIES = ("wsml-study", "torch", "torchvision")
+METRIC_NAMES = {
+    "ranking_loss": "ranking loss (fraction, lower is better)",
+    "coverage": "coverage (labels, lower is better)",
+    "one_error": "one-error (fraction, lower is better)",
+    "overall_f1": "OF1 at p > 0.5 (fraction)",
+    "class_f1": "CF1 at p > 0.5 (fraction)",
+}
+
+
+MODES = {
+    "end_to_end": "everything was trained",
+    "linear": "the head alone was trained, on features of the frozen backbone",
+    "linear_init": "first the head alone was trained, then everything",
+}
+
+
+def model_card(folder: Path, study: Study, metrics: Mapping[str, Any]) -> str:
+    """The card of one model.
+
+    Args:
+        folder: of the model.
+        study: what trained it: one config, and where that comes from.
+        metrics: what `TestResult` says, as plain data.
+    """
+    lines = [
+        f"# {study.name}, seed {study.training.seed}",
+        "",
+        f"Says of an image how likely it shows each of {len(metrics['classes']):,} classes; several may be shown at "
+        f"once. Trained with wsml-study on labels of which {_observed(study)}.",
+        "",
+        *_table(("", ""), _facts(study, metrics)),
+        "",
+        "## How good it is",
+        "",
+        *_quality(study, metrics),
+        "",
+        "## Limits",
+        "",
+        *(f"- {limit}" for limit in _limits(study, metrics)),
+        "",
+        "## Use",
+        "",
+        *_use(folder, metrics["preprocessing"]),
+        "",
+        "`config.yaml` trains it again: `wsml-study train config.yaml`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _use(folder: Path, taken: Mapping[str, Any]) -> list[str]:
+    if "features" in taken:
+        return [
+            f"The weights hold one linear layer over {taken['features']:,} features (`head.weight`, `head.bias`), and "
+            f"what scales them before: (features - `mean_D`) / `deviation_D`."
+        ]
+    name = f"{folder.parent.name}/{folder.name}"
+    return [
+        "```python",
+        "import wsml_study",
+        "",
+        f'model = wsml_study.load_model("{name}")',
+        'probabilities = model.predict(["photo.jpg"])  # an array with a row per image and a column per class',
+        "```",
+        "",
+        "```",
+        f"wsml-study predict {name} photos/ -o predictions.parquet",
+        f"wsml-study evaluate {name}",
+        "```",
+    ]
+
+
+def _observed(study: Study) -> str:
+    if describe(study.method.name.value).learns_from_truth:
+        return "none was hidden from it"
+    observe = study.data.observe
+    if (observe.positives, observe.negatives, observe.share, observe.share_per_class) == ("all", "all", None, None):
+        return "it saw all that there are"
+    return "most were hidden from it" if observe.share is None else f"{1 - observe.share:.1%} were hidden from it"
+
+
+def _facts(study: Study, metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    model, data, training = study.model, study.data, study.training
+    yield "network", f"{model.backbone}, {_weights(model.weights)}, head {model.head or 'linear'}"
+    yield _input(metrics["preprocessing"])
+    yield "data", f"{data.dataset.value}: {_split_sizes(metrics['num_images'])}"
+    yield "labels", observation(data.observe)
+    yield "method", f"{study.method.name.value}: {describe(study.method.name.value).title}"
+    if keys := _method_keys(study.method):
+        yield "its settings", keys
+    if training.mode is not None:
+        yield "mode", MODES[training.mode]
+    yield "training", _training(training, metrics["best_epoch"], holds_out=data.holds_out)
+    if study.provenance is not None:
+        yield "config from", _provenance(study.provenance, study.objective.metric)
+    yield "versions", ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
+
+
+def _input(taken: Mapping[str, Any]) -> tuple[str, str]:
+    if "features" in taken:
+        return "features", f"{taken['features']:,}, given in place of images"
+    size, color = taken["image_size"], "gray" if taken["channels"] == 1 else "RGB"
+    return "images", f"{color}, resized to {size} x {size} pixels, bilinear with antialiasing, not keeping the aspect"
+
+
+def _weights(weights: str | None) -> str:
+    return "from random weights" if weights is None else f"from the weights {Path(weights).name}"
+
+
+def _split_sizes(images: Mapping[str, int]) -> str:
+    held_out = (
+        f"{images['validation']:,} to choose the epoch by" if images["validation"] else "none held out for validation"
+    )
+    return f"{images['train']:,} images to train on, {held_out}, {images['test']:,} to test on"
+
+
+def _method_keys(method: Method) -> str:
+    given = method.model_dump(mode="json", exclude={"name", "schedule"}, exclude_none=True)
+    if method.schedule is not None:
+        schedule = method.schedule.model_dump(mode="json", exclude_none=True)
+        given = {"rejection rate": schedule.pop("shape")} | schedule | given
+    return ", ".join(f"{key} {flow(value)}" for key, value in given.items())
+
+
+def _training(training: Training, kept_epoch: int, *, holds_out: bool) -> str:
+    why = "the best on the validation images" if holds_out else "the last one, since no image was held out"
+    return (
+        f"weights of epoch {kept_epoch} of {training.total_epochs}, {why}; batches of {training.batch_size}, "
+        f"{training.optimizer} at {flow(training.learning_rate)} (the head {training.head_learning_rate_multiplier:g} "
+        f"times as much), seed {training.seed}"
+    )
+
+
+def _provenance(provenance: Provenance, metric: str) -> str:
+    return (
+        f"trial {provenance.trial} of study {provenance.study} ({provenance.value:.2f} % {metric} in the search, "
+        f"fingerprint {provenance.fingerprint})"
+    )
+
+
+def _quality(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
+    yield from _table(("metric", "validation", "test"), _metric_rows(metrics))
+    yield ""
+    if study.data.holds_out:
+        yield (
+            "The validation images chose the epoch, and the config if a search did: their figure flatters. Nothing was "
+            "chosen by the test images."
+        )
+    else:
+        yield "It trained on the validation images as well; nothing was chosen by the test images."
+    yield ""
+    yield from _table(
+        ("class", "AP on the test images, percent"),
+        ((name, _percent(ap)) for name, ap in zip(metrics["classes"], metrics["test_ap_C"], strict=True)),
+    )
+
+
+def _metric_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    yield "mAP (percent)", _percent(metrics["best_val_map"]), _percent(metrics["test_map"])
+    for name, words in METRIC_NAMES.items():
+        value = metrics["test_metrics"].get(name)
+        yield words, "-", "-" if value is None else f"{value:.4f}"
+
+
+def _limits(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        "Its probabilities are not calibrated: training with unobserved labels moves them. Rank images by them, or "
+        "choose a threshold per class on labelled images of your own."
+    )
+    yield f"Measured on the test images of {study.data.dataset.value} alone; other photos are another question."
+    yield "One seed; `wsml-study train --seeds` shows how much seeds differ."
+    without = [name for name, ap in zip(metrics["classes"], metrics["test_ap_C"], strict=True) if not ap]
+    if without:
+        shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
+        yield f"Nothing is known of {len(without):,} classes that no test image shows, or annotates: {shown}."
+    if study.data.dataset is not DatasetName.DIGIT_SCENES:
+        yield "The photos that it was trained on keep their owners' terms."
+
+
+def _table(heading: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> list[str]:
+    cells = [heading, tuple("---" for _ in heading), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,76 @@
+"""A page as one HTML file that loads nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup, escape
+
+from wsml_study.report.figures.drawing import javascript, page_spec
+from wsml_study.report.figures.figure import Panel
+from wsml_study.report.figures.look import BLUE, FAINT, GROUND, INK, ON_DARK, QUIET
+from wsml_study.report.page.contents import Page
+
+GENERATOR = "wsml-study report"
+"""What a file of ours says made it."""
+
+NAMES = {GROUND: "--ground", INK: "--ink", QUIET: "--quiet", FAINT: "--faint", BLUE: "--link"}
+"""Colours that the style sheet knows by a name; all others get a number."""
+
+VARIABLES = {color: NAMES.get(color, f"--color-{number}") for number, color in enumerate(ON_DARK)}
+RAISED = {"--raised": ("#f4f5f7", "#20242c")}
+
+SHAPES = {
+    "circle": "M12 2.5a4.5 4.5 0 1 0 .01 0z",
+    "square": "M8 3h8v8h-8z",
+    "triangle-up": "M12 2l5 9h-10z",
+    "triangle-down": "M12 12l5-9h-10z",
+    "diamond": "M12 1.5l4.5 5.5l-4.5 5.5l-4.5-5.5z",
+    "cross": "M10.3 2.5h3.4v2.8h2.8v3.4h-2.8v2.8h-3.4v-2.8h-2.8v-3.4h2.8z",
+}
+"""A point's shape -> SVG path in a box of 24 x 14."""
+
+OUTLINES = {"cross-out": "M8.5 3.5l7 7M15.5 3.5l-7 7", "circle-hollow": "M12 3a4 4 0 1 0 .01 0z"}
+
+
+def render(page: Page) -> str:
+    """The page as HTML."""
+    files = resources.files(__package__)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"spec": _spec, "prose": _prose}
+    template = environment.from_string((files / "page.html.jinja").read_text())
+    return template.render(
+        page=page,
+        generator=GENERATOR,
+        light=_declarations(dark=False),
+        dark=_declarations(dark=True),
+        css=(files / "page.css").read_text(),
+        script=(files / "page.js").read_text(),
+        vega=_in_script(javascript()),
+        dark_colors=json.dumps(ON_DARK),
+        variables=VARIABLES,
+        shapes=SHAPES,
+        outlines=OUTLINES,
+    )
+
+
+def _spec(panel: Panel) -> str:
+    return page_spec(panel).replace("<", "\\u003c")  # names of classes may hold what would end the script
+
+
+def _prose(text: str) -> Markup:
+    """Text with its `commands` set as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _in_script(source: str) -> str:
+    return source.replace("</script", "<\\/script")
+
+
+def _declarations(*, dark: bool) -> str:
+    colors = {VARIABLES[light]: on_dark if dark else light for light, on_dark in ON_DARK.items()}
+    colors |= {name: pair[dark] for name, pair in RAISED.items()}
+    return " ".join(f"{name}: {color};" for name, color in colors.items())

@@ -1,0 +1,431 @@
+"""What a study will run, found out without running it: data, search space, distrusted labels, trials, resources."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from wsml_study.data.dataset import Dataset, FeatureFiles, LabelFiles
+from wsml_study.data.label_states import LabelCounts, count_labels
+from wsml_study.data.observation import observed_labels, train_and_validation_rows
+from wsml_study.data.readers import read_dataset
+from wsml_study.methods.catalogue import describe, missing_hyperparameters
+from wsml_study.methods.schedules import distrusted_count, schedule
+from wsml_study.report.observation_text import observation
+from wsml_study.study.fidelity import at_level, heading, num_levels
+from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
+from wsml_study.study.spec import (
+    LINEAR_EPOCHS,
+    Data,
+    EarlyStopping,
+    FloatRange,
+    IntRange,
+    Observe,
+    Resources,
+    Scalar,
+    Study,
+    TrialConfig,
+)
+from wsml_study.study.writing import flow
+
+WIDEST = 100
+MOST_BRANCHES = 200
+"""Combinations of method, variant and shape, and of what they depend on, that are counted."""
+
+MOST_ROWS = 16
+"""Rows of counts that are shown; a search over more shapes and methods than that is cut."""
+
+DECIDES_COUNTS = {"method.name", "method.variant", "method.schedule.shape", "training.mode"}
+GROW_WITH = ("method.schedule.rate_per_epoch", "method.schedule.final_rate", "method.schedule.rate_per_step")
+SHRINK_WITH = ("method.schedule.warmup_epochs", "method.schedule.ramp_epochs", "method.schedule.epochs_per_step")
+BATCH_SIZE = "training.batch_size"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistrustedLabels:
+    """How many labels of a full batch some methods distrust under one schedule.
+
+    Attributes:
+        setting: the schedule, and the batch size where it is searched.
+        methods: names, with the variant where it is not the default one.
+        count_by_epoch: of every epoch, from the first.
+    """
+
+    setting: str
+    methods: tuple[str, ...]
+    count_by_epoch: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a study will run.
+
+    Attributes:
+        study: as read.
+        classes: names, in the order of the label columns.
+        notices: what the reader had to say of the data.
+        splits: what is known and what can be seen of the labels of each split, by the split's name.
+        distrusted: at both ends of the searched rates.
+        num_combinations: of searched values; None for endlessly many.
+        failing: why trials of some methods cannot start on these labels, a sentence each.
+    """
+
+    study: Study
+    classes: tuple[str, ...]
+    notices: tuple[str, ...]
+    splits: dict[str, LabelCounts]
+    distrusted: tuple[DistrustedLabels, ...]
+    num_combinations: int | None
+    failing: tuple[str, ...]
+
+    @property
+    def expected_false_negatives(self) -> float | None:
+        """(m - 1) / (C - 1), m the true positives per training image; None unless one positive is kept and no negative.
+
+        Expected share of false negatives among the unobserved training labels: a centre for the search of rates.
+        """
+        observe, positives = self.study.data.observe, self.splits["train"].positives_per_image
+        one_positive = Observe(seed=observe.seed)
+        if observe != one_positive or positives is None or len(self.classes) < 2:
+            return None
+        return (positives - 1) / (len(self.classes) - 1)
+
+    def lines(self) -> list[str]:
+        """The preview as text of at most 100 columns."""
+        sections = [
+            _data_lines(self),
+            _search_lines(self),
+            _distrusted_lines(self),
+            _run_lines(self.study),
+            _failing_lines(self),
+        ]
+        return [f"study {self.study.name}", *(line for section in sections if section for line in ("", *section))]
+
+
+def preview(study: Study) -> Preview:
+    """Look at the data and the search space of a study.
+
+    Raises:
+        DataError: images or labels are missing or malformed.
+    """
+    data = study.data
+    dataset = read_dataset(
+        data.dataset,
+        root=data.root,
+        labels=None if data.labels is None else LabelFiles(**data.labels.model_dump()),
+        features=None if data.features is None else FeatureFiles(**data.features.model_dump()),
+    )
+    splits = _count_splits(dataset, study.data)
+    return Preview(
+        study=study,
+        classes=dataset.classes,
+        notices=dataset.notices,
+        splits=splits,
+        distrusted=_distrusted_labels(study, splits["train"]),
+        num_combinations=SearchSpace.from_study(study).size(),
+        failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"]))),
+    )
+
+
+def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
+    """Labels are hidden first and validation images held out then, as in training; test labels are never hidden."""
+    truth_NC = dataset.train.labels_NC
+    observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
+    train, validation = train_and_validation_rows(
+        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+    )
+    return {
+        "train": count_labels(truth_NC[train], observed_NC[train]),
+        "validation": count_labels(truth_NC[validation], observed_NC[validation]),
+        "test": count_labels(dataset.test.labels_NC, dataset.test.labels_NC),
+    }
+
+
+def _distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabels, ...]:
+    """Counts at both ends of the searched rates; methods that agree under a schedule share a row."""
+    methods: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    num_epochs = longest_training(study)
+    for values in _extreme_values(study):
+        config = SearchSpace.from_study(study).resolve(study, values)
+        if config.method.schedule is not None:
+            counts = tuple(_num_distrusted(config, train, epoch) for epoch in range(1, num_epochs + 1))
+            names = methods.setdefault((_setting(study, config), counts), [])
+            names += [name for name in [_method_name(config)] if name not in names]
+    settings = list(dict.fromkeys(setting for setting, _ in methods))
+    return tuple(
+        DistrustedLabels(setting=setting, methods=tuple(names), count_by_epoch=counts)
+        for (setting, counts), names in sorted(methods.items(), key=lambda row: settings.index(row[0][0]))
+    )
+
+
+def _failing_methods(study: Study, train: LabelCounts) -> Iterator[str]:
+    """What these labels lack for a method that a trial may get."""
+    space = SearchSpace.from_study(study)
+    for values in _extreme_values(study):
+        config = space.resolve(study, values)
+        name, dataset = config.method.name.value, config.data.dataset.value
+        given = config.method.model_dump(exclude={"name", "schedule"})
+        if missing := missing_hyperparameters(name, dataset=dataset, given=given):
+            yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
+        if describe(name).needs_observed_negatives and train.observed_negatives == 0:
+            yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
+
+
+def _extreme_values(study: Study) -> Iterator[dict[str, Scalar]]:
+    """For every method, variant and shape: the searched values that distrust fewest labels, and most."""
+    space = SearchSpace.from_study(study)
+    for most in (False, True):
+        for branch in itertools.islice(space.branches(DECIDES_COUNTS & study.search.keys()), MOST_BRANCHES):
+            values: dict[str, Scalar] = {}
+            for key in space.keys:
+                if key.applies(values):
+                    values[key.path] = branch.get(key.path, _end(key, most=most))
+            yield values
+
+
+def _end(key: SearchedKey, *, most: bool) -> Scalar:
+    """The value with which fewest, or most, labels are distrusted; any value where it makes no difference."""
+    if key.path not in (*GROW_WITH, *SHRINK_WITH, BATCH_SIZE):
+        return key.value(0)
+    upper = most != (key.path in SHRINK_WITH)
+    if isinstance(key.domain, tuple):
+        numbers = [value for value in key.domain if not isinstance(value, str)]
+        return max(numbers) if upper else min(numbers)
+    if key.num_values is None:
+        return key.domain.high if upper else key.domain.low
+    return key.value(key.num_values - 1 if upper else 0)
+
+
+def _num_distrusted(config: TrialConfig, train: LabelCounts, epoch: int) -> int:
+    """k of a full batch; where the variant counts unobserved labels, of a batch with as many as the average one."""
+    assert config.method.schedule is not None
+    epoch = config.training.epoch_of_phase(epoch)
+    rate = schedule(**config.method.schedule.model_dump(mode="json"))
+    # LL-Cp keeps its corrections, so each epoch corrects what the rate has grown by.
+    permanent = config.method.name == "LL-Cp"
+    share = rate(epoch) - rate(epoch - 1) if permanent else rate(epoch)
+    batch_size, num_entries = config.training.batch_size, config.training.batch_size * train.num_classes
+    num_observed = round(batch_size * (train.observed_positives + train.observed_negatives) / train.num_images)
+    match config.method.variant:
+        case "paper" | "unobserved":
+            return distrusted_count(share, num_entries - num_observed)
+        case "mlcpl":
+            return max(0, round(share * (num_entries - num_observed)) - 1)
+        case "per_image":
+            return batch_size * distrusted_count(share, train.num_classes)
+    return distrusted_count(share, num_entries)
+
+
+def _setting(study: Study, config: TrialConfig) -> str:
+    assert config.method.schedule is not None
+    parameters = config.method.schedule.model_dump(mode="json", exclude_none=True)
+    shape = parameters.pop("shape")
+    batch = [f"batches of {config.training.batch_size}"] if BATCH_SIZE in study.search else []
+    mode = [f"mode {config.training.mode}"] if "training.mode" in study.search else []
+    return ", ".join([shape, *(f"{name} {flow(value)}" for name, value in parameters.items()), *batch, *mode])
+
+
+def _method_name(config: TrialConfig) -> str:
+    name, variant = config.method.name.value, config.method.variant
+    return name if variant in (None, "code") else f"{name} ({variant})"
+
+
+def _data_lines(shown: Preview) -> list[str]:
+    data = shown.study.data
+    source = "" if data.root is None else f" in {data.root}"
+    thing = "image" if data.features is None else "row"
+    heading = ["", f"{thing}s", f"positives per {thing}", "observed positives", "observed negatives"]
+    rows = [[name, *_split_cells(counts)] for name, counts in shown.splits.items()]
+    return [
+        f"data: {data.dataset}{source}, {len(shown.classes)} classes",
+        *_table([heading, *rows]),
+        *_share_lines(shown),
+        *(f"  {notice}" for notice in shown.notices),
+        *_scaling_lines(shown.study),
+        f"  {observation(data.observe)}",
+    ]
+
+
+def _scaling_lines(study: Study) -> list[str]:
+    """What becomes of given features."""
+    if study.data.features is None or "data.feature_scaling" in study.search:
+        return []
+    if study.data.feature_scaling == "none":
+        return ["  features are taken as they are"]
+    return ["  features get mean 0 and deviation 1 over the training rows"]
+
+
+def _split_cells(counts: LabelCounts) -> list[str]:
+    positives = counts.positives_per_image
+    per_image = "-" if positives is None else f"{positives:.2f}"
+    return [f"{counts.num_images:,}", per_image, f"{counts.observed_positives:,}", f"{counts.observed_negatives:,}"]
+
+
+def _share_lines(shown: Preview) -> list[str]:
+    counted, expected = shown.splits["train"].false_negative_share, shown.expected_false_negatives
+    if counted is None:
+        return ["  no training label is unobserved"]
+    by_formula = "" if expected is None else f", {expected:.2%} by (m-1)/(C-1)"
+    return [f"  false negatives among the unobserved training labels: {counted:.2%} as counted{by_formula}"]
+
+
+def _search_lines(shown: Preview) -> list[str]:
+    study = shown.study
+    if not study.search:
+        return ["search: nothing; the config is one trial"]
+    number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
+    trials = _trials(study.trials)
+    width = max(map(len, study.search))
+    lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
+    keys = {key.path: key for key in SearchSpace.from_study(study).keys}
+    for key in (keys[path] for path in study.search):
+        text = f"  {key.path:<{width}}  {_domain(key)}{_condition(study, key)}"
+        lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
+    return lines
+
+
+def _domain(key: SearchedKey) -> str:
+    match key.domain:
+        case FloatRange(low=low, high=high, log=log, step=step) | IntRange(low=low, high=high, log=log, step=step):
+            steps = "" if step is None else f" in steps of {flow(step)}"
+            return f"{flow(low)} to {flow(high)}{steps}{', logarithmic' if log else ''}"
+        case choices:
+            return ", ".join(map(flow, choices))
+
+
+def _condition(study: Study, key: SearchedKey) -> str:
+    when = study.search[key.path].when or {}
+    conditions = (f"{other} is {' or '.join(map(flow, values))}" for other, values in when.items())
+    return f", when {' and '.join(conditions)}" if when else ""
+
+
+def _distrusted_lines(shown: Preview) -> list[str]:
+    if not shown.distrusted:
+        return []
+    batch = "" if BATCH_SIZE in shown.study.search else f" of {shown.study.training.batch_size} images"
+    lines = [f"k, the labels distrusted in a batch{batch} ({len(shown.classes)} classes), by epoch"]
+    rows = shown.distrusted[:MOST_ROWS]
+    names = [f"  {', '.join(row.methods)}" for row in rows]
+    epochs = _epochs_that_fit(rows, WIDEST - max(map(len, [*names, "epoch"])) - 4)
+    cells = [[str(row.count_by_epoch[epoch - 1]) for epoch in epochs] for row in rows]
+    header, *table = _table(
+        [["epoch", *map(str, epochs)], *([name, *row] for name, row in zip(names, cells, strict=True))]
+    )
+    lines.append(header)
+    for setting, group in itertools.groupby(zip(rows, table, strict=True), key=_setting_of):
+        lines += textwrap.wrap(f"  {setting}", WIDEST, subsequent_indent="      ")
+        lines += [line for _, line in group]
+    num_left_out = len(shown.distrusted) - len(rows)
+    return [*lines, f"  ... and {num_left_out} more"] if num_left_out else lines
+
+
+def _setting_of(row: tuple[DistrustedLabels, str]) -> str:
+    return row[0].setting
+
+
+def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
+    """All epochs, or as many as fit, evenly spread, the first and the last among them."""
+    num_epochs = len(rows[0].count_by_epoch)
+    widest = max(len(str(count)) for row in rows for count in (*row.count_by_epoch, num_epochs))
+    num_shown = min(num_epochs, max(2, width // (widest + 2)))
+    if num_shown == num_epochs:
+        return list(range(1, num_epochs + 1))
+    return [1 + round(position * (num_epochs - 1) / (num_shown - 1)) for position in range(num_shown)]
+
+
+def _run_lines(study: Study) -> list[str]:
+    epochs = longest_training(study)
+    return [
+        *_level_lines(study),
+        f"early stopping: {_stopping(study.early_stopping, epochs)}",
+        _objective(study),
+        f"each trial: {_length(study)}, {_workers(study.resources)}",
+        f"a trial that fails is tried again {study.retries} time{'s' if study.retries != 1 else ''}",
+        *_confirmation_lines(study),
+        f"results: {study.storage.rstrip('/')}/{study.name}",
+    ]
+
+
+def _level_lines(study: Study) -> list[str]:
+    """What runs before full size, level by level."""
+    lines = []
+    for number in range(1, num_levels(study)):
+        there = at_level(study, number)
+        stopping = _stopping(there.early_stopping, longest_training(there))
+        text = f"{heading(study, number)}: {_trials(there.trials)} of {_length(there)}, early stopping: {stopping}"
+        lines += textwrap.wrap(text, WIDEST, subsequent_indent="    ", break_on_hyphens=False)
+    if study.fidelity is not None:
+        lines.append(f"{heading(study, num_levels(study))}: {_trials(study.full_size_trials)}, as follows")
+    return lines
+
+
+def _trials(number: int) -> str:
+    return f"{number} trial{'s' if number > 1 else ''}"
+
+
+def _length(study: Study) -> str:
+    """How long a trial takes, in epochs."""
+    epochs = longest_training(study)
+    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.search.keys() else ""
+    return f"{up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}"
+
+
+def _objective(study: Study) -> str:
+    if not study.data.holds_out:
+        return "objective: none, since no image is held out; train it with `wsml-study train`"
+    return f"objective: {study.objective.metric} ({study.objective.mode}), on {study.data.validation.labels} labels"
+
+
+def _confirmation_lines(study: Study) -> list[str]:
+    if study.confirm is None:
+        return []
+    top, seeds = study.confirm.top, study.confirm.seeds
+    return [f"then: the best {top} configs and the best baseline, {seeds} seeds each, up to {(top + 1) * seeds} trials"]
+
+
+def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
+    """Who ends trials, and when."""
+    if early_stopping.name == "median":
+        others, grace = early_stopping.min_trials or 3, early_stopping.grace_epochs or 1
+        return f"median, from epoch {grace} on, once {others} other trials have come as far"
+    brackets = (early_stopping.brackets or 3) if early_stopping.name == "hyperband" else 1
+    rungs = [early_stopping.rungs(epochs, bracket=bracket) for bracket in range(brackets)]
+    if not rungs[0]:
+        return "none"
+    words = "; ".join(", ".join(map(str, some)) if some else "none" for some in rungs)
+    return f"{early_stopping.name}, comparing trials after epoch {words}"
+
+
+def _phases(study: Study) -> str:
+    """Which part of the classifier learns when; nothing where everything learns all the time."""
+    modes = study.search["training.mode"].choice or () if "training.mode" in study.search else (study.training.mode,)
+    words = {
+        "linear": "of the head alone on frozen features",
+        "linear_init": f"{study.training.linear_epochs or LINEAR_EPOCHS} of the head alone on frozen features at first",
+    }
+    if "training.linear_epochs" in study.search:
+        words["linear_init"] = "some of the head alone on frozen features at first"
+    told = " or ".join(words[str(mode)] for mode in modes if mode in words)
+    return f" ({told})" if told else ""
+
+
+def _failing_lines(shown: Preview) -> list[str]:
+    return ["these trials will fail:", *(f"  {reason}" for reason in shown.failing)] if shown.failing else []
+
+
+def _workers(resources: Resources) -> str:
+    num, cpus, gpus = resources.workers_per_trial, resources.cpus_per_worker, resources.gpus_per_worker
+    gpu_words = "a GPU where there is any" if gpus == "auto" else f"{gpus:g} GPU{'s' if gpus != 1 else ''}"
+    return f"{num} worker{'s' if num > 1 else ''} of {cpus} CPU{'s' if cpus > 1 else ''} and {gpu_words}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [f"{first:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append(f"  {'  '.join(cells)}")
+    return lines

@@ -1,0 +1,145 @@
+"""A study's results as lines of text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from wsml_study.errors import ResultsError
+from wsml_study.record.formats import aligned, number, percent
+from wsml_study.record.storage import open_storage
+from wsml_study.record.tables import searched_keys
+from wsml_study.record.wording import describe, short_names, short_path
+from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
+from wsml_study.results.level_results import read_levels
+from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
+from wsml_study.results.statistics import estimate
+from wsml_study.study.identity import without_seeds
+from wsml_study.study.spec import TrialConfig
+
+WHAT_DECIDES = {"method.name"}
+
+
+def trials_table(trials: pd.DataFrame) -> list[str]:
+    """Ranked trials as aligned columns."""
+    searched = short_names(key for key in searched_keys(trials.columns) if key not in WHAT_DECIDES)
+    columns = {
+        "rank": trials["rank"].astype(str),
+        "trial": trials["trial"].astype(str),
+        "method": trials["method"],
+        **{name: trials[key].map(number) for key, name in searched.items()},
+        "val mAP": trials["value"].map(percent),
+        **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),
+        "best epoch": trials["best_epoch"].map(number),
+        "epochs": trials["last_epoch"].astype(str),
+        "state": trials["state"] + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
+    }
+    return aligned({name: list(values) for name, values in columns.items()})
+
+
+def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: str) -> list[str]:
+    """What the screen shows after a run: the ranking, the answer, where the tables are, what to type next."""
+    ranked, levels = ranked_trials(folder), read_levels(folder)
+    counts = ranked["state"].value_counts()
+    ended = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed")))
+    lines = [
+        f"{folder.name}: {ended} of {num_trials} trials ended ({counts.get('complete', 0)} complete, "
+        f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)",
+        "",
+        *trials_table(ranked),
+        "",
+        *([] if levels is None else [*levels.lines(), ""]),
+        *answer(folder, study_argument=study_argument),
+        f"Tables: {short_path(place)}/trials.parquet, epochs.parquet, classes.parquet",
+    ]
+    if ended < num_trials or (levels is not None and not levels.have_ended):
+        return [*lines, "Not finished; nothing is lost. Go on with the same command."]
+    if ranked["value"].notna().any():
+        lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
+    return lines
+
+
+def answer(folder: Path, *, study_argument: str) -> list[str]:
+    """What a study says so far. The best value of a search is not an answer, and never stands here as one.
+
+    Args:
+        folder: of the study's results.
+        study_argument: how the user names the study to commands.
+    """
+    ranked = ranked_trials(folder)
+    if not ranked["value"].notna().any():
+        ended = (ranked["last_epoch"] > 0).any()
+        return ["No image is held out, so no trial has a value." if ended else "No trial ended an epoch."]
+    if ranked["confirms"].notna().any():
+        return []  # the runs of a confirmation: their study has the answer
+    confirmation = read_confirmation(folder)
+    if confirmation is not None:
+        return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *_upper_bound(ranked)]
+    return [*_not_confirmed(ranked, study_argument), *_upper_bound(ranked)]
+
+
+def study_folder(name: str, storage: str) -> Path:
+    """Where a study's results are, or a fresh copy of them if they are kept elsewhere.
+
+    Raises:
+        ResultsError: they are not there.
+    """
+    place = open_storage(storage, name)
+    if not place.exists():
+        raise ResultsError(f"{place.described}: no results of study {name} yet; `wsml-study run` makes them")
+    return place.fetch()
+
+
+def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:
+    some = contenders(ranked.dropna(subset=["value"]))
+    if some["config"].nunique() > 1 and _differ_in_seeds_alone(some["config"].tolist()):
+        mean = estimate(some["value"].tolist())
+        return [
+            f"These {len(some)} trials are one config with other seeds: {mean.mean:.2f} % validation mAP on average "
+            f"({mean.low:.2f} to {mean.high:.2f}); what they differ by is what seeds do."
+        ]
+    best = some.iloc[0]
+    return [
+        f"The search leads with {describe(json.loads(best['values']))} (trial {best['trial']}). Not confirmed yet, and "
+        f"the best of a search flatters itself:",
+        f"  wsml-study confirm {study_argument}",
+    ]
+
+
+def _overtaken(ranked: pd.DataFrame, confirmation: Confirmation, study_argument: str) -> list[str]:
+    """A word about a search that went on after its confirmation, if it leads with another config now."""
+    best = contenders(ranked.dropna(subset=["value"])).iloc[0]
+    if not confirmation.configs or _identity(best["config"]) in {config.identity for config in confirmation.configs}:
+        return []
+    leader = f"{describe(json.loads(best['values']))} (trial {best['trial']})"
+    return [f"The search leads with {leader}, which is not confirmed:", f"  wsml-study confirm {study_argument}"]
+
+
+def _upper_bound(ranked: pd.DataFrame) -> list[str]:
+    """What the search reached with all labels, where it tried that beside others."""
+    some = ranked.dropna(subset=["value"])
+    full = some[some["method"] == UPPER_BOUND]
+    if full.empty or len(full) == len(some):
+        return []
+    return [f"With all labels ({UPPER_BOUND}), which is no contender, the search reached {full['value'].max():.2f} %."]
+
+
+def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> list[str]:
+    confirmation = read_confirmation(folder)
+    if confirmation is not None and confirmation.configs:
+        best, by = confirmed_ranking(folder).iloc[0], "--by confirmed"
+    else:
+        best, by = contenders(ranked).iloc[0], "--per method"
+    config = f"configs/{folder.name}-{best['method']}-trial{best['trial']}.yaml"
+    return [f"  wsml-study export {study_argument} {by} -o configs/", f"  wsml-study train {config} --seeds 3"]
+
+
+def _differ_in_seeds_alone(configs: list[str]) -> bool:
+    one = _identity(configs[0])
+    return all(_identity(config) == one for config in configs[1:])  # the first that differs is enough
+
+
+def _identity(config: str) -> str:
+    return without_seeds(TrialConfig.model_validate_json(config))

@@ -1,0 +1,83 @@
+"""Which of a study's trials are wanted, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from wsml_study.errors import ResultsError
+from wsml_study.record.tables import read_table, searched_keys
+from wsml_study.record.wording import short_names
+from wsml_study.results.ranking import ranked
+
+
+def select_trials(
+    folder: Path,
+    *,
+    where: str | None = None,
+    per: str | None = None,
+    top: int | None = None,
+    sort: str | None = None,
+    descending: bool = False,
+) -> pa.Table:
+    """Trials of a study with their rank, best first unless they are sorted otherwise.
+
+    Args:
+        folder: of the study's results.
+        where: a condition in the language of `pandas.DataFrame.query` on columns of the trials table and on `rank`; a
+            searched key goes by its short name as well.
+        per: take the best trials of each value of this column.
+        top: how many of the best trials, of each value with `per`; by default all, and one of each value with `per`.
+        sort: show them by this column.
+        descending: ... from the largest value on.
+
+    Raises:
+        ResultsError: the folder holds no study's tables, there is no such column, or the condition is none.
+    """
+    table = read_table(folder, "trials")
+    trials = ranked(table)
+    short = {name: trials[key] for key, name in _short_names(trials.columns).items()}
+    chosen = _matching(trials.assign(**{name: column for name, column in short.items() if name not in trials}), where)
+    if per is not None:
+        chosen = chosen.groupby(_column(per, chosen.columns), sort=False, dropna=False).head(top or 1)
+    elif top is not None:
+        chosen = chosen.head(top)
+    if sort is not None:
+        chosen = chosen.sort_values(_column(sort, chosen.columns), ascending=not descending, kind="stable")
+    row_of = {trial: row for row, trial in enumerate(table["trial"].to_pylist())}
+    # Arrow's own rows: pandas has no whole numbers beside absent ones.
+    selected = table.take(pa.array([row_of[trial] for trial in chosen["trial"]], pa.int64()))
+    return selected.add_column(0, pa.field("rank", pa.int32()), pa.array(chosen["rank"], pa.int32()))
+
+
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """Of all searched keys but the method's name, which has a column anyway."""
+    return short_names(key for key in searched_keys(names) if key != "method.name")
+
+
+def _matching(trials: pd.DataFrame, where: str | None) -> pd.DataFrame:
+    if where is None:
+        return trials
+    try:
+        mask = trials.eval(where, engine="python")
+        if not isinstance(mask, pd.Series) or mask.dtype != bool:
+            raise TypeError("it is true or false of no trial")
+    except Exception as error:  # pandas raises whatever the condition runs into
+        raise ResultsError(
+            f"--where {where!r}: {error}; expected a condition such as \"method == 'LL-R' and value > 80\" on "
+            f"{_listed(trials.columns)}"
+        ) from error
+    return trials[mask]
+
+
+def _column(name: str, known: Iterable[str]) -> str:
+    if name not in known:
+        raise ResultsError(f"there is no column {name!r}; the trials have {_listed(known)}")
+    return name
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(name for name in names if name not in ("values", "config"))

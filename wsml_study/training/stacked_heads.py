@@ -1,0 +1,359 @@
+"""Trials whose heads alone learn from the same features, trained as one: a few large operations instead of many small.
+
+The trials may differ in seed, method, rates, optimizer and in which labels are hidden. Each computes what it would have
+computed by itself, up to the order in which a matrix product adds.
+
+Shapes: K trials, k of them with one kind of method, S orders of images (1 if all seeds are equal, else K), N training
+images, M validation images, B images of a batch, C classes, D features; R rows of features to train on, N of them, or
+2N with those of mirrored images; L rows of labels, N for each different labelling.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wsml_study.errors import TrainingError
+from wsml_study.methods.contract import Batch, Method, Outcome
+from wsml_study.methods.stacking import can_stack, stacked
+from wsml_study.training.average_precision import RankedScores
+from wsml_study.training.memorization import Groups, Memorization, MemorizationMeters
+from wsml_study.training.scoring import logits_of, percentages, uses_bf16
+from wsml_study.training.stacked_steps import FusedSteps
+from wsml_study.training.trial import EpochResult, Judgement, TrialTraining, diverged, order_of_epoch
+
+ROWS_AT_ONCE = 4096
+"""Images whose logits are computed together."""
+
+
+class FusedTraining:
+    """Trials that train their epochs together."""
+
+    def __init__(self, trials: Sequence[TrialTraining]) -> None:
+        """Take trials that have run equally many epochs of equally many, in batches of one size.
+
+        Args:
+            trials: in one process each; all but the first were made `like` the first.
+        """
+        self._trials = list(trials)
+        self._stack: _Stack | None = None
+
+    def run_epoch(self) -> list[tuple[TrialTraining, EpochResult | TrainingError]]:
+        """Train and validate an epoch of every trial; one that diverged has its error for a result, and leaves."""
+        if self._stack is None:
+            self._stack = _Stack(self._trials)
+        ended = self._stack.run_epoch()
+        for trial, result in ended:
+            if isinstance(result, TrainingError):
+                self.leave(trial)
+        return ended
+
+    def leave(self, trial: TrialTraining) -> None:
+        """Go on without a trial, whose tensors are its own again."""
+        if trial in self._trials:
+            self._trials.remove(trial)
+            self._stack = None
+            _own(trial)
+
+
+def state_of(trial: TrialTraining) -> dict[str, Any]:
+    """A trial's `state_dict()` with tensors of its own, instead of parts of those that all trials share."""
+    state: dict[str, Any] = _copied(trial.state_dict())
+    return state
+
+
+def _own(trial: TrialTraining) -> None:
+    for module in (trial.classifier, trial.method):
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.data = tensor.data.clone()
+    for state in trial.optimizer.state.values():
+        state.update(_copied(state))
+
+
+def _copied(content: Any) -> Any:
+    if isinstance(content, Tensor):
+        return content.detach().clone()
+    if isinstance(content, dict):
+        return {key: _copied(value) for key, value in content.items()}
+    return content
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """Neighbours in the stack whose methods are one.
+
+    Attributes:
+        trials: which of the K.
+        method: a stack of theirs, or, of a trial that has no like, its own.
+        first_image_k1: where each trial's images begin in the state of the stack; None without a stack.
+        learnt: what the method itself learns, and where the gradients of it are kept.
+    """
+
+    trials: slice
+    method: Method
+    first_image_k1: Tensor | None
+    learnt: tuple[tuple[nn.Parameter, Tensor], ...]
+
+    def __call__(self, logits_KBC: Tensor, labels_KBC: Tensor, images_KB: Tensor, epoch: int, epochs: int) -> Outcome:
+        """Treat the batches of these trials, whose logits are to have gradients."""
+        logits_BC, labels_BC, indices_B = logits_KBC, labels_KBC[self.trials], images_KB[self.trials]
+        if self.first_image_k1 is None:
+            logits_BC, labels_BC, indices_B = logits_BC[0], labels_BC[0], indices_B[0]
+        else:
+            indices_B = indices_B + self.first_image_k1
+        batch = Batch(
+            logits_BC=logits_BC,
+            labels_BC=labels_BC,
+            indices_B=indices_B,
+            epoch=epoch,
+            epochs=epochs,
+            num_images=images_KB.shape[1],
+        )
+        outcome: Outcome = self.method(batch)
+        return outcome
+
+    @property
+    def num_trials(self) -> int:
+        """k."""
+        return int(self.trials.stop - self.trials.start)
+
+
+class _Stack:
+    """The tensors of K trials, one on the other, and what makes an epoch of them."""
+
+    def __init__(self, trials: Sequence[TrialTraining]) -> None:
+        by_kind = _by_kind(trials)
+        self._trials = [trial for of_kind in by_kind for trial in of_kind]
+        first = self._trials[0]
+        training = first.config.training
+        self._data, self._device = first.data, first.device
+        self._batch_size, self._num_epochs = training.batch_size, training.epochs
+        self._bf16 = uses_bf16(training.precision, self._device)
+        self._dtype = torch.bfloat16 if self._bf16 else torch.float32
+        self._gradients: dict[int, Tensor] = {}
+        self._kinds = self._stack_methods(by_kind)
+        self._stack_heads()
+        self._stack_labels()
+        self._take_features(first)
+        self._steps = FusedSteps([trial.optimizer for trial in self._trials], self._gradients)
+
+    def _stack_methods(self, by_kind: Iterable[Sequence[TrialTraining]]) -> list[_Kind]:
+        kinds: list[_Kind] = []
+        for trials in by_kind:
+            start = kinds[-1].trials.stop if kinds else 0
+            methods = [trial.method for trial in trials]
+            method = stacked(methods) if len(methods) > 1 else methods[0]
+            learnt = tuple((parameter, torch.zeros_like(parameter)) for parameter in method.parameters())
+            for number, (_, gradient) in enumerate(learnt):
+                parts = gradient.chunk(len(methods)) if len(methods) > 1 else [gradient]
+                for one, part in zip(methods, parts, strict=True):
+                    self._gradients[id(list(one.parameters())[number])] = part
+            first_image_k1 = torch.arange(len(trials), device=self._device)[:, None] * len(self._data.train)
+            kinds.append(
+                _Kind(
+                    trials=slice(start, start + len(trials)),
+                    method=method,
+                    first_image_k1=first_image_k1 if len(trials) > 1 else None,
+                    learnt=learnt,
+                )
+            )
+        return kinds
+
+    def _stack_heads(self) -> None:
+        """The heads' parameters become parts of one tensor each, as do their gradients."""
+        heads = [trial.classifier.head for trial in self._trials]
+        self._weight_KCD = torch.stack([head.weight.detach() for head in heads])
+        self._bias_KC = torch.stack([head.bias.detach() for head in heads])
+        self._weight_gradient_KCD, self._bias_gradient_KC = map(torch.zeros_like, (self._weight_KCD, self._bias_KC))
+        for k, head in enumerate(heads):
+            head.weight.data, head.bias.data = self._weight_KCD[k], self._bias_KC[k]
+            self._gradients[id(head.weight)] = self._weight_gradient_KCD[k]
+            self._gradients[id(head.bias)] = self._bias_gradient_KC[k]
+
+    def _stack_labels(self) -> None:
+        which, distinct = _distinct([trial.labels_NC for trial in self._trials])
+        truth_NC = self._trials[0].truth_NC
+        groups = [Groups(labels_NC, truth_NC) for labels_NC in distinct]
+        self._groups = [groups[i] for i in which]
+        self._labels_LC = torch.cat(distinct)
+        self._sign_LC = torch.cat([one.sign_NC for one in groups])
+        self._members_LCG = torch.cat([one.members_NCG for one in groups])
+        self._first_label_K1 = torch.tensor(which, device=self._device)[:, None] * len(truth_NC)
+        self._one_labelling = len(distinct) == 1
+
+    def _take_features(self, first: TrialTraining) -> None:
+        inputs = first.features_of(self._data.train)
+        self._features_ND = self._features_RD = inputs.features_MD
+        self._mirrored = inputs.mirrored_features_MD is not None
+        if inputs.mirrored_features_MD is not None:
+            self._features_RD = torch.cat([inputs.features_MD, inputs.mirrored_features_MD])
+        self._validation_MD = first.features_of(self._data.validation).features_MD
+
+    def run_epoch(self) -> list[tuple[TrialTraining, EpochResult | TrainingError]]:
+        """What the epoch showed of each trial; the seconds are each trial's equal share."""
+        started = time.perf_counter()
+        epoch = self._trials[0].epoch + 1
+        for trial in self._trials:
+            trial.method.start_epoch(epoch, self._num_epochs)
+        losses, memorizations = self._train(epoch)
+        for trial in self._trials:
+            trial.method.finish_epoch(epoch, self._num_epochs, self._predictor(trial))
+        trained = time.perf_counter()
+        judgements = self._judgements()
+        share = (time.perf_counter() - trained) / len(self._trials)
+        ended: list[tuple[TrialTraining, EpochResult | TrainingError]] = []
+        for trial, loss, memorization, judgement in zip(self._trials, losses, memorizations, judgements, strict=True):
+            if not math.isfinite(loss):
+                ended.append((trial, diverged(f"the training loss is {loss}", epoch)))
+            elif judgement is None:
+                ended.append((trial, diverged("the scores are not finite", epoch)))
+            else:
+                seconds = (trained - started) / len(self._trials)
+                result = trial.end_epoch(loss, memorization, judgement, train_seconds=seconds)
+                ended.append((trial, replace(result, validation_seconds=share)))
+        return ended
+
+    def _predictor(self, trial: TrialTraining) -> Callable[[], Tensor]:
+        return lambda: logits_of(trial.classifier.head, torch.split(self._features_ND, ROWS_AT_ONCE), bf16=self._bf16)
+
+    def _train(self, epoch: int) -> tuple[list[float], list[Memorization]]:
+        """Mean losses and what was memorized, of each trial."""
+        images_SN, rows_SN = self._order(epoch)
+        loss_sum_K = torch.zeros(len(self._trials), device=self._device)
+        meters = MemorizationMeters(self._groups)
+        batches = zip(*(torch.split(one, self._batch_size, 1) for one in (images_SN, rows_SN)), strict=True)
+        for images_SB, rows_SB in batches:
+            features_BD = self._features_RD.index_select(0, rows_SB.flatten()).to(self._dtype)
+            features_SBD = features_BD.view(*rows_SB.shape, -1)
+            loss_sum_K += self._train_batch(epoch, images_SB, features_SBD, meters) * images_SB.shape[1]
+        return (loss_sum_K / images_SN.shape[1]).tolist(), meters.results()
+
+    def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """Images (S, N) in the order of an epoch, and the rows of their features."""
+        seeds = [trial.config.training.seed for trial in self._trials]
+        orders = {seed: order_of_epoch(len(self._data.train), seed=seed, epoch=epoch) for seed in set(seeds)}
+        chosen = [orders[seed] for seed in (seeds if len(orders) > 1 else seeds[:1])]
+        images_SN = torch.stack([order_N for order_N, _ in chosen])
+        rows_SN = images_SN
+        if self._mirrored:
+            rows_SN = images_SN + len(self._data.train) * torch.stack([mirrored[order] for order, mirrored in chosen])
+        return images_SN.to(self._device), rows_SN.to(self._device)
+
+    def _train_batch(self, epoch: int, images_SB: Tensor, features_SBD: Tensor, meters: MemorizationMeters) -> Tensor:
+        """One step of every trial; their losses (K,)."""
+        logits_KBC = self._logits_of_batch(features_SBD)
+        images_KB = images_SB.expand(len(self._trials), -1)
+        entries_KB = images_KB + self._first_label_K1
+        labels_KBC = _rows(self._labels_LC, entries_KB)
+        leaves = [logits_KBC[kind.trials].requires_grad_() for kind in self._kinds]
+        outcomes = [
+            kind(leaf, labels_KBC, images_KB, epoch, self._num_epochs)
+            for kind, leaf in zip(self._kinds, leaves, strict=True)
+        ]
+        losses = [outcome.loss.view(-1) for outcome in outcomes]
+        self._step(features_SBD, losses, leaves)
+        shared_KB = entries_KB[:1] if self._one_labelling and len(images_SB) == 1 else entries_KB
+        meters.update(
+            logits_KBC=logits_KBC,
+            sign_KBC=_rows(self._sign_LC, shared_KB),
+            members_KEG=_rows(self._members_LCG, shared_KB).flatten(1, 2),
+            distrusted=[
+                (outcome.distrusted_BC, kind.num_trials) for outcome, kind in zip(outcomes, self._kinds, strict=True)
+            ],
+        )
+        return torch.cat(losses).detach()
+
+    def _logits_of_batch(self, features_SBD: Tensor) -> Tensor:
+        """(K, B, C), contiguous."""
+        weight_KCD, bias_KC = self._weight_KCD.to(self._dtype), self._bias_KC.to(self._dtype)
+        if len(features_SBD) == 1:
+            logits_KCB = (weight_KCD.flatten(0, 1) @ features_SBD[0].T).view(*bias_KC.shape, -1)
+        else:
+            logits_KCB = torch.bmm(weight_KCD, features_SBD.transpose(1, 2))
+        return logits_KCB.transpose(1, 2) + bias_KC[:, None]
+
+    def _step(self, features_SBD: Tensor, losses: list[Tensor], leaves: list[Tensor]) -> None:
+        """Gradients of logits and of what methods learn by autograd, those of the heads by one product."""
+        learnt = [pair for kind in self._kinds for pair in kind.learnt]
+        sought = [*leaves, *(parameter for parameter, _ in learnt)]
+        found = torch.autograd.grad(losses, sought, [torch.ones_like(loss) for loss in losses])
+        for (_, kept), gradient in zip(learnt, found[len(leaves) :], strict=True):
+            kept.copy_(gradient)
+        gradient_KBC = torch.cat(found[: len(leaves)])
+        self._bias_gradient_KC.copy_(gradient_KBC.sum(1))
+        gradient_KCB = gradient_KBC.transpose(1, 2)
+        if len(features_SBD) == 1:
+            product = gradient_KCB.flatten(0, 1), features_SBD[0]
+            _multiply(*product, out=self._weight_gradient_KCD.flatten(0, 1))
+        else:
+            _multiply(gradient_KCB, features_SBD, out=self._weight_gradient_KCD)
+        self._steps.step()
+
+    def _judgements(self) -> list[Judgement | None]:
+        """What the validation images say of each trial; None where scores are not finite."""
+        scores_KMC = self._scores()
+        finite = scores_KMC.isfinite().flatten(1).all(1).tolist()
+        ranked = RankedScores(scores_KMC)
+        truth_MC = torch.from_numpy(self._data.validation.truth_MC).to(self._device)
+        by_truth = [percentages(ap_C) for ap_C in ranked.average_precision_TC(truth_MC)]
+        which, distinct = _distinct([torch.from_numpy(trial.data.validation.assumed_MC) for trial in self._trials])
+        by_observed = list(by_truth)
+        for number, assumed_MC in enumerate(distinct):
+            chosen = [k for k, one in enumerate(which) if one == number]
+            of_chosen = ranked if len(distinct) == 1 else RankedScores(scores_KMC[chosen])
+            for k, ap_C in zip(chosen, of_chosen.average_precision_TC(assumed_MC.to(self._device)), strict=True):
+                by_observed[k] = percentages(ap_C)
+        return [
+            Judgement(by_truth=by_truth[k], by_observed=by_observed[k]) if finite[k] else None
+            for k in range(len(self._trials))
+        ]
+
+    def _scores(self) -> Tensor:
+        """Logits (K, M, C) of the validation images, float32."""
+        parts = [
+            self._logits_of_batch(features_MD.to(self._dtype)[None]).float()
+            for features_MD in torch.split(self._validation_MD, ROWS_AT_ONCE)
+        ]
+        return torch.cat(parts, dim=1)
+
+
+def _by_kind(trials: Sequence[TrialTraining]) -> list[list[TrialTraining]]:
+    """The trials, those together whose methods can be one."""
+    kinds: list[list[TrialTraining]] = []
+    for trial in trials:
+        like = [kind for kind in kinds if can_stack(kind[0].method, trial.method)]
+        if like:
+            like[0].append(trial)
+        else:
+            kinds.append([trial])
+    return kinds
+
+
+def _distinct(tensors: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
+    """Which of the distinct tensors each one is, and these."""
+    distinct: list[Tensor] = []
+    which = []
+    for tensor in tensors:
+        equal = [i for i, known in enumerate(distinct) if known is tensor or torch.equal(known, tensor)]
+        which.append(equal[0] if equal else len(distinct))
+        if not equal:
+            distinct.append(tensor)
+    return which, distinct
+
+
+def _rows(of: Tensor, rows_KB: Tensor) -> Tensor:
+    """(K, B, ...)"""
+    return of.index_select(0, rows_KB.flatten()).view(*rows_KB.shape, *of.shape[1:])
+
+
+def _multiply(left: Tensor, right: Tensor, *, out: Tensor) -> None:
+    if left.dtype == out.dtype:
+        torch.matmul(left, right, out=out)
+    else:
+        out.copy_(left @ right)

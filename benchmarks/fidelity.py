@@ -30,8 +30,9 @@ import torch
 from wsml_study.results.rung_agreement import correlation
 from wsml_study.study.fidelity import at_level, described_level
 from wsml_study.study.reading import parse_study
+from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import Sampler, Study, TrialConfig
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
 from wsml_study.tuning.searcher import sampler_of

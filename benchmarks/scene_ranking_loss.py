@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 
+from wsml_study.data.label_files import FeatureFiles
 from wsml_study.study.reading import read_study
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import GivenFeatures, Study
+from wsml_study.study.spec import Study
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 
@@ -48,7 +49,7 @@ def study_of_draw(study: Study, folder: Path, draw: int) -> Study:
     data = study.data.model_copy(
         update={
             "root": str(folder),
-            "features": GivenFeatures(file="scene.arff", test_fraction=0.1, seed=draw),
+            "features": FeatureFiles(file="scene.arff", test_fraction=0.1, seed=draw),
             "observe": study.data.observe.model_copy(update={"seed": draw}),
             "validation": study.data.validation.model_copy(update={"fraction": 1 / 9, "seed": draw}),
         }

@@ -30,7 +30,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from wsml_study.cluster.session import Slots, ray_session
 from wsml_study.study.reading import parse_study
-from wsml_study.study.spec import Resources
+from wsml_study.study.resources_section import Resources
 from wsml_study.tuning.run import SLOT_MEMORY_BYTES, run_study
 
 

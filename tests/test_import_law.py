@@ -15,8 +15,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "wsml_study"
 
+GROUND = ("errors", "options", "registry", "description")
+"""Modules beneath all rooms."""
+
 ROOMS = (
-    "errors",
+    *GROUND,
     "methods",
     "data",
     "study",
@@ -36,14 +39,43 @@ MAY_KNOW = {
     "__init__": ("report", "inference"),  # what `import wsml_study` offers, each imported when it is first used
     "__main__": ("cli",),
     "errors": (),
-    "methods": ("errors",),
-    "data": ("errors",),
-    "study": ("errors", "methods.schedules", "methods.catalogue"),
-    "training": ("errors", "methods", "data", "study.spec"),
-    "record": ("errors", "study"),
-    "cluster": ("errors", "study", "record"),
-    "results": ("errors", "study", "record", "methods.catalogue"),
-    "report": ("errors", "study", "record", "results", "data", "methods.schedules", "methods.catalogue"),
+    "options": ("errors",),
+    "registry": ("errors",),
+    "description": (),
+    "methods": GROUND,
+    "data": GROUND,
+    "study": (
+        *GROUND,
+        "methods.catalogue",
+        "methods.method_record",
+        "methods.schedules",
+        "data.label_files",
+        "data.reader_record",
+    ),
+    "training": (
+        *GROUND,
+        "methods",
+        "data",
+        "study.spec",
+        "study.population_keys",
+        "study.data_section",
+        "study.method_section",
+        "study.model_section",
+        "study.training_section",
+    ),
+    "record": (*GROUND, "study"),
+    "cluster": (*GROUND, "study", "record"),
+    "results": (*GROUND, "study", "record"),
+    "report": (
+        *GROUND,
+        "study",
+        "record",
+        "results",
+        "data",
+        "methods.catalogue",
+        "methods.method_record",
+        "methods.schedules",
+    ),
 }
 """A room, or a module beside the rooms -> all that it may import of ours beside itself."""
 

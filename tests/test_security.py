@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.data import trees
-from wsml_study.data.dataset import ImageFiles, LabelFiles
+from wsml_study.data.dataset import ImageFiles
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError, StudyFileError, TrainingError
 from wsml_study.record.storage import open_storage

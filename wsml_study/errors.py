@@ -29,3 +29,7 @@ class ResourcesError(WsmlStudyError):
 
 class TrainingError(WsmlStudyError):
     """A trial cannot go on: a loss that is not finite, a checkpoint of another config, weights that do not fit."""
+
+
+class PluginError(WsmlStudyError):
+    """An installed plug-in cannot be loaded, or has the name of something else."""

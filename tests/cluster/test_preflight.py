@@ -6,7 +6,7 @@ import pytest
 
 from wsml_study.cluster.preflight import Look, _authentication, _resource_problems, _version_problems
 from wsml_study.cluster.session import count_slots, needs_of_a_worker
-from wsml_study.study.spec import Resources
+from wsml_study.study.resources_section import Resources
 
 CPU_NODE, GPU_NODE = {"CPU": 4.0}, {"CPU": 8.0, "GPU": 2.0}
 

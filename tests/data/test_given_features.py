@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data import trees
-from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, Split
+from wsml_study.data.dataset import Dataset, GivenFeatures, Split
+from wsml_study.data.label_files import FeatureFiles
 from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.data import trees
-from wsml_study.data.dataset import LabelFiles
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError
 
@@ -51,7 +50,7 @@ def test_what_no_column_lists_is_what_the_study_says(unlisted: str, state: int, 
 
 def test_a_cell_may_hold_any_character_but_a_line_end(tmp_path: Path) -> None:
     text = 'image,split,tags\r\na.jpg,train,cat\u2028tabby\r\nb.jpg,train,"dog\r\n"\r\nc.jpg,test,dog\x0c\r\n'
-    dataset = read_csv(tmp_path, text, split_column="split", positives_column="tags")
+    dataset = read_csv(tmp_path, text, split_column="split", positives_column="tags", unlisted="negative")
     assert dataset.classes == ("cat\u2028tabby", "dog")
 
 
@@ -73,7 +72,10 @@ def test_an_image_without_objects_shows_none(tmp_path: Path) -> None:
 
 def test_the_test_images_depend_on_the_seed_alone(tmp_path: Path) -> None:
     root, files = trees.own_coco(tmp_path)
-    draws = {read_dataset("coco_json", root=root, labels=replace(files, seed=seed)).test.names for seed in range(8)}
+    draws = {
+        read_dataset("coco_json", root=root, labels=files.model_copy(update={"seed": seed})).test.names
+        for seed in range(8)
+    }
     assert len(draws) > 1
 
 

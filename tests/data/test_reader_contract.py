@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from tests.data import trees
-from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, LabelFiles, Split
+from wsml_study.data.dataset import Dataset, GivenFeatures, Split
 from wsml_study.data.image_store import open_images
+from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.label_states import Labels, dense_rows, is_sparse
-from wsml_study.data.readers import BENCHMARKS, DATASETS, OWN_LABELS, read_dataset
+from wsml_study.data.reader_record import READERS, Reads, readers_of
+from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError
 
 IMAGES = {"train": {"000007": {"car": 1, "dog": 0}, "000003": {"cat": 1}, "000005": {"cat": 1, "person": 1}}}
@@ -49,7 +51,8 @@ PLACES: dict[str, Callable[[Path, Callable[..., Path]], Place]] = {
 READ_ELSEWHERE = """
 import hashlib, json, sys
 import numpy as np
-from wsml_study.data.dataset import FeatureFiles, LabelFiles
+from wsml_study.data.label_files import FeatureFiles, LabelFiles
+from wsml_study.data.reader_record import READERS, Reads, readers_of
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.label_states import dense_rows
 files = json.loads(sys.argv[3])
@@ -74,7 +77,7 @@ def dense(split: Split) -> Labels:
     return dense_rows(split.labels_NC, np.arange(len(split)))
 
 
-@pytest.fixture(params=DATASETS)
+@pytest.fixture(params=list(READERS))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -165,19 +168,19 @@ def test_it_survives_pickle(dataset: Dataset) -> None:
     np.testing.assert_array_equal(dense(copy.train), dense(dataset.train))
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", readers_of(Reads.FOLDER))
 def test_an_empty_root_is_an_error_that_says_how_to_obtain_the_data(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)empty.*https?://"):
         read_dataset(name, root=tmp_path / "empty")
 
 
-@pytest.mark.parametrize("name", OWN_LABELS)
+@pytest.mark.parametrize("name", readers_of(Reads.LABEL_FILES))
 def test_a_missing_file_of_labels_is_an_error_that_says_which_key_names_it(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere.csv.*`file` under data.labels"):
         read_dataset(name, root=tmp_path, labels=LabelFiles(file=str(tmp_path / "nowhere.csv")))
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", readers_of(Reads.FOLDER))
 def test_a_root_is_needed(name: str) -> None:
     with pytest.raises(ValueError, match="needs a root"):
         read_dataset(name)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.data.conftest import write_photo
-from wsml_study.data.dataset import FeatureFiles, LabelFiles
+from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.nuswide import RECRAWLED_CLASSES
 
 OPENIMAGES_CLASSES = ("/m/01", "/m/02", "/m/03", "/m/04", "/m/05")

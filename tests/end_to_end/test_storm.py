@@ -26,7 +26,7 @@ from wsml_study.record.tables import write_tables
 from wsml_study.study.reading import read_study
 from wsml_study.study.search_space import longest_training
 from wsml_study.study.spec import Study
-from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, rule_of
+from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 
 KILLS = int(os.environ.get("WSML_STORM_KILLS", "10"))
 SEED = int(os.environ.get("WSML_STORM_SEED", "0"))

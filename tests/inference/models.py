@@ -7,9 +7,10 @@ from typing import Any
 
 from wsml_study.record.model_folder import write_model_folder
 from wsml_study.report.model_card import model_card
+from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import Provenance, TrialConfig
+from wsml_study.study.spec import TrialConfig
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 

@@ -47,10 +47,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(PROJECT / "pyproject.toml", folder)
     python_file, entry = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     (folder / "wsml_study" / "methods" / "skip_likely.py").write_text(python_file)
-    catalogue = folder / "wsml_study" / "methods" / "catalogue.py"
-    source = catalogue.read_text()
-    end_of_descriptions = source.index("\n)\n", source.index("\n_DESCRIPTIONS = ("))
-    catalogue.write_text(f"{source[:end_of_descriptions]}\n{entry.rstrip()},{source[end_of_descriptions:]}")
+    (folder / "wsml_study" / "methods" / "skip_likely_entry.py").write_text(entry)
     (study,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     (folder / "skip_likely.yaml").write_text(study)
     return folder

@@ -5,23 +5,25 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from importlib import import_module
 
 import pytest
 from ruamel.yaml import YAML
 
 from wsml_study.data.digit_scenes import read_digit_scenes
-from wsml_study.methods.catalogue import DATASETS, HEADS, LIMITS, METHODS, VARIANTS, Hyperparameter, takers
+from wsml_study.methods.catalogue import DATASETS, HEADS, METHODS, methods_with_schedule
 from wsml_study.methods.contract import Method
 from wsml_study.methods.large_loss import Variant
+from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.methods.schedules import exact_rate
+from wsml_study.options import Kind, Option, limits_by_key, takers
+from wsml_study.registry import implementation
 from wsml_study.study.config_keys import config_keys
-from wsml_study.study.spec import KEY_RULES, FloatRange, IntRange, MethodName, Parameter
+from wsml_study.study.key_rules import KEY_RULES
+from wsml_study.study.method_section import MethodName
+from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 
-HYPERPARAMETERS = [
-    pytest.param(name, one, id=f"{name} {one.key}")
-    for name, method in METHODS.items()
-    for one in method.hyperparameters
+OPTIONS = [
+    pytest.param(name, one, id=f"{name} {one.key}") for name, method in METHODS.items() for one in method.options
 ]
 
 
@@ -38,17 +40,18 @@ def test_every_method_is_described_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_implementation_takes_what_the_catalogue_lists(name: str) -> None:
-    module, _, cls = METHODS[name].implementation.partition(":")
-    implementation = getattr(import_module(f"wsml_study.methods.{module}"), cls)
-    assert issubclass(implementation, Method)
-    parameters = list(inspect.signature(implementation).parameters)
-    listed = [one.key for one in METHODS[name].hyperparameters]
+    factory = METHODS[name].factory
+    assert isinstance(factory, str)
+    method = implementation(factory)
+    assert issubclass(method, Method)
+    parameters = list(inspect.signature(method).parameters)
+    listed = [one.key for one in METHODS[name].options]
     assert sorted(parameters) == sorted(["labels_NC", *listed, *(["schedule"] if METHODS[name].takes_schedule else [])])
 
 
-@pytest.mark.parametrize(("name", "one"), HYPERPARAMETERS)
-def test_defaults_and_searches_are_within_the_limits(name: str, one: Hyperparameter) -> None:
-    limits = LIMITS[one.key]
+@pytest.mark.parametrize(("name", "one"), OPTIONS)
+def test_defaults_and_searches_are_within_the_limits(name: str, one: Option) -> None:
+    limits = one.limits
     defaults = [value for value in (one.default, *one.by_dataset.values()) if value is not None]
     assert defaults or one.computed
     assert all(limits.allow(value) for value in defaults)
@@ -61,15 +64,18 @@ def test_defaults_and_searches_are_within_the_limits(name: str, one: Hyperparame
 def test_a_study_file_knows_every_method_and_every_key_with_its_limits_and_takers() -> None:
     assert list(MethodName) == list(METHODS)
     in_section = [path.removeprefix("method.") for path in config_keys() if path.startswith("method.")]
-    assert {key for key in in_section if key != "name" and not key.startswith("schedule.")} == set(LIMITS)
-    rules = {rule.key: rule.takers for rule in KEY_RULES}
-    for key, limits in LIMITS.items():
-        assert rules[f"method.{key}"] == takers(key) != ()
+    assert {key for key in in_section if key != "name" and not key.startswith("schedule.")} == set(
+        limits_by_key(METHODS.values())
+    )
+    rules = {rule.key: rule.allowed_values for rule in KEY_RULES}
+    for key, limits in limits_by_key(METHODS.values()).items():
+        assert rules[f"method.{key}"] == takers(key, METHODS.values()) != ()
         config_key = config_keys()[f"method.{key}"]
-        beyond = [limits.least - 1, 1e9] if limits.most else [limits.least - 1]
-        wrong = ["nonsense"] if limits.choices else [*beyond, 0.5] if limits.whole else beyond
+        whole, least = limits.kind is Kind.WHOLE, limits.least or 0.0
+        beyond = [least - 1, 1e9] if limits.most else [least - 1]
+        wrong = ["nonsense"] if limits.choices else [*beyond, 0.5] if whole else beyond
         assert not any(config_key.takes(value) or limits.allow(value) for value in wrong)
-        right = limits.choices or [1 if limits.whole else max(limits.least, 0.001)]
+        right = limits.choices or [1 if whole else max(least, 0.001)]
         assert all(config_key.takes(value) and limits.allow(value) for value in right)
 
 
@@ -87,7 +93,7 @@ def test_some_published_figures() -> None:
 
 
 def test_the_rates_of_the_paper_are_exact_decimals() -> None:
-    rates = {name: METHODS[name].rate_by_dataset for name in takers("schedule")}
+    rates = {name: METHODS[name].rate_by_dataset for name in methods_with_schedule()}
     assert {name: 1000 * exact_rate(one["coco2014"]) for name, one in rates.items()} == {
         "LL-R": 4,
         "LL-Ct": 2,
@@ -97,7 +103,7 @@ def test_the_rates_of_the_paper_are_exact_decimals() -> None:
 
 @pytest.mark.parametrize("name", ["EPR", "ROLE"])
 def test_the_expected_positives_of_digit_scenes_are_those_of_its_labels(name: str) -> None:
-    one = METHODS[name].hyperparameter("expected_positives")
+    one = METHODS[name].option("expected_positives")
     assert one is not None
     labels_NC = read_digit_scenes().train.labels_NC
     assert one.default_for("digit_scenes") == pytest.approx((labels_NC > 0).sum(1).mean(), abs=0.1)

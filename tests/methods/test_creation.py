@@ -78,7 +78,7 @@ def test_zero_is_a_value_and_none_is_not() -> None:
         ("LL-X", None, {}, "expected a method among AN, full, .*, CSL, got 'LL-X'"),
         ("LL-R", None, {}, "LL-R needs a schedule"),
         ("AN", LINEAR, {}, "AN takes no schedule"),
-        ("full", None, {"variant": "code"}, "full takes no hyperparameters; got variant"),
+        ("full", None, {"variant": "code"}, "full takes no options; got variant"),
         ("LL-R", LINEAR, {"variant": "published"}, "variant: expected one of code, .*, got published"),
         ("Hill", None, {"gamma_negative": 1.0}, "Hill takes hill_lambda, gamma, .*; got gamma_negative"),
         ("LSAN", None, {"smoothing": 0.6}, "smoothing: expected a number from 0 to 0.5, got 0.6"),

@@ -35,9 +35,9 @@ def test_a_method_is_explained_whole(name: str) -> None:
     lines, method = explain(name.lower()), METHODS[name]
     text = " ".join(" ".join(lines).split())
     assert lines[0] == f"{name}: {method.title}"
-    for part in (*method.formula.split("\n"), method.source, *(one.search for one in method.hyperparameters)):
+    for part in (*method.formula.split("\n"), method.source, *(one.search for one in method.options)):
         assert " ".join(part.split()) in text
-    for one in method.hyperparameters:
+    for one in method.options:
         assert f"{one.key}" in text
         assert one.meaning in text
     for end_to_end, linear_init in method.published_map.values():

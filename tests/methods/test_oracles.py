@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.methods.cases import CASES, create
 from tests.methods.oracles import ORACLES, Array, Example, distrusted, nl, p_of, penalty
-from wsml_study.methods.catalogue import METHODS, hyperparameters
+from wsml_study.methods.catalogue import METHODS, resolved_options
 from wsml_study.methods.contract import Batch, Method
 
 NUM_IMAGES, NUM_CLASSES = 6, 7
@@ -77,12 +77,12 @@ class Trial:
             epochs=10,
             num_images=NUM_IMAGES,
         )
-        if METHODS[self.name].hyperparameter("expected_positives"):
+        if METHODS[self.name].option("expected_positives"):
             values = {"expected_positives": 1.5} | values
         labels_NC = torch.tensor([[1, -1, 0, 0, 0, 0, 0]] * NUM_IMAGES, dtype=torch.int8)  # IU asks for a negative
         self.method = remembering(create(case, labels_NC, rate_per_epoch=rate_per_epoch, **values))
         extra = {"scheme": self.name, "variant": variant or "code", "rate_per_epoch": rate_per_epoch}
-        known = hyperparameters(self.name, dataset=None, given=values)
+        known = resolved_options(self.name, dataset=None, given=values)
         self.example = Example(
             labels=labels_BC.numpy(),
             values={key: value for key, value in known.items() if value is not None} | extra,

@@ -31,7 +31,9 @@ from wsml_study.report.figures.search import best_so_far, rank_agreement, slots_
 from wsml_study.report.html_report import write_report
 from wsml_study.results.best_so_far import Devices, Improvement, devices_per_trial, improvements
 from wsml_study.results.study_results import StudyRecord, read_record
-from wsml_study.study.spec import FloatRange, IntRange, MethodName, Parameter, Resources
+from wsml_study.study.method_section import MethodName
+from wsml_study.study.resources_section import Resources
+from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 from wsml_study.errors import ResultsError
 from wsml_study.record.model_folder import write_model_folder
 from wsml_study.report.model_card import model_card
+from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import Provenance, TrialConfig
+from wsml_study.study.spec import TrialConfig
 
 METRICS = {
     "classes": ("cat", "dog | hound", "sheep"),

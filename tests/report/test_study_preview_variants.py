@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wsml_study.methods.catalogue import VARIANTS
 from wsml_study.methods.large_loss import Scheme, Variant, large_loss
+from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.methods.schedules import schedule
 from wsml_study.report.study_preview import preview
 from wsml_study.study.reading import parse_study

@@ -8,9 +8,9 @@ from wsml_study.methods.catalogue import METHODS
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.tables import write_tables
 from wsml_study.report.training_summary import differences_from_paper, training_summary
+from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import Provenance
 from wsml_study.study.writing import dump_config
 
 PAPERS = {"backbone": "resnet50", "weights": "IMAGENET1K_V1"}

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from wsml_study.errors import StudyFileError
+from wsml_study.study.data_section import KEPT
 from wsml_study.study.identity import canonical
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.search_space import SearchSpace, longest_training
-from wsml_study.study.spec import KEPT, Study
+from wsml_study.study.spec import Study
 
 PRETRAINED = {"backbone": "resnet18", "weights": "IMAGENET1K_V1"}
 FEATURES = {"dataset": "features", "root": "mulan", "features": {"file": "scene.arff"}}

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsml_study.errors import StudyFileError
+from wsml_study.study.data_section import DatasetName
+from wsml_study.study.method_section import MethodName
 from wsml_study.study.reading import parse_study, read_study
-from wsml_study.study.spec import DatasetName, MethodName, Study
+from wsml_study.study.spec import Study
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -535,9 +537,9 @@ def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
         tmp_path,
         "# a comment\ntrials: 1\n",
         f"2:1  data: missing; expected a mapping with the keys {keys}",
-        "2:1  method: missing; expected a mapping with the keys name, schedule, variant, reduction, "
-        "warmup_epochs, negative_weight, smoothing, expected_positives, estimate_learning_rate_multiplier, gamma and "
-        "22 more",
+        "2:1  method: missing; expected a mapping with the keys name, schedule, negative_weight, smoothing, "
+        "expected_positives, estimate_learning_rate_multiplier, variant, gamma_positive, gamma_negative, "
+        "probability_margin and 22 more",
         "2:1  name: missing; expected a text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
     )
 

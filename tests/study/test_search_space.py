@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from wsml_study.errors import StudyFileError
+from wsml_study.study.key_rules import broken_rules
+from wsml_study.study.method_section import MethodName, Schedule, ScheduleShape
 from wsml_study.study.reading import parse_study
+from wsml_study.study.search_section import Parameter
 from wsml_study.study.search_space import CircularConditionsError, SearchSpace, longest_training, trial_content
-from wsml_study.study.spec import MethodName, Parameter, Schedule, ScheduleShape, Study, TrialConfig, broken_rules
+from wsml_study.study.spec import Study, TrialConfig
 
 MakeStudy = Callable[..., Study]
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from wsml_study.errors import StudyFileError
+from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.reading import parse_study, read_study
+from wsml_study.study.resources_section import Resources
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import Provenance, Resources, Study
+from wsml_study.study.spec import Study
 from wsml_study.study.writing import dump_config, flow
 from wsml_study.study.yaml_tree import parse_yaml
 

@@ -14,8 +14,13 @@ import torch
 import torch.distributed
 
 from tests.training.small_backbone import BACKBONE
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.methods.contract import Peers
-from wsml_study.study.spec import Data, LabelsOfYourOwn, Method, Model, Observe, Schedule, Training, TrialConfig
+from wsml_study.study.data_section import Data, Observe
+from wsml_study.study.method_section import Method, Schedule
+from wsml_study.study.model_section import Model
+from wsml_study.study.spec import TrialConfig
+from wsml_study.study.training_section import Training
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 
@@ -37,7 +42,7 @@ def main(size: int, rank: int, folder: Path) -> None:
 
 
 def train(mode: str, folder: Path, peers: Peers) -> dict[str, Any]:
-    labels = LabelsOfYourOwn(file=str(folder / "labels.csv"))
+    labels = LabelFiles(file=str(folder / "labels.csv"))
     config = TrialConfig(
         data=Data(dataset="table", root=str(folder), labels=labels, image_size=32, observe=Observe()),
         model=Model(backbone=BACKBONE, weights=str(folder / "backbone.pth")),

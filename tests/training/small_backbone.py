@@ -9,7 +9,9 @@ import torch
 import torchvision
 from PIL import Image
 
-from wsml_study.study.spec import Data, LabelsOfYourOwn, Model, Validation
+from wsml_study.data.label_files import LabelFiles
+from wsml_study.study.data_section import Data, Validation
+from wsml_study.study.model_section import Model
 
 BACKBONE = "shufflenet_v2_x0_5"
 CLASSES = ("left", "middle", "right")
@@ -42,7 +44,7 @@ def striped_photos(folder: Path, num_images: int = 60) -> Data:
     return Data(
         dataset="table",
         root=str(folder),
-        labels=LabelsOfYourOwn(file=str(folder / "labels.csv")),
+        labels=LabelFiles(file=str(folder / "labels.csv")),
         image_size=32,
         validation=Validation(fraction=0.25),
     )

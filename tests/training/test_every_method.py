@@ -10,9 +10,14 @@ import pytest
 import torch
 
 from wsml_study.errors import TrainingError
-from wsml_study.methods.catalogue import METHODS, VARIANTS
-from wsml_study.study.spec import Data, MethodName, Model, Observe, Schedule, Training, TrialConfig
-from wsml_study.study.spec import Method as MethodKeys
+from wsml_study.methods.catalogue import METHODS
+from wsml_study.methods.large_loss_entry import VARIANTS
+from wsml_study.study.data_section import Data, Observe
+from wsml_study.study.method_section import Method as MethodKeys
+from wsml_study.study.method_section import MethodName, Schedule
+from wsml_study.study.model_section import Model
+from wsml_study.study.spec import TrialConfig
+from wsml_study.study.training_section import Training
 from wsml_study.training.trial import EpochResult, TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
 

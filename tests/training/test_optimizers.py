@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from wsml_study.study.spec import Training
+from wsml_study.study.training_section import Training
 from wsml_study.training.optimizers import optimizer_of
 
 ONE_EPOCH = """\

@@ -16,7 +16,12 @@ from torch import Tensor
 
 from tests.training.small_backbone import BACKBONE, CLASSES, small_model, striped_photos
 from tests.training.test_every_method import figures, through_a_file
-from wsml_study.study.spec import Data, GivenFeatures, Method, Model, Observe, Schedule, Training, TrialConfig
+from wsml_study.data.label_files import FeatureFiles
+from wsml_study.study.data_section import Data, Observe
+from wsml_study.study.method_section import Method, Schedule
+from wsml_study.study.model_section import Model
+from wsml_study.study.spec import TrialConfig
+from wsml_study.study.training_section import Training
 from wsml_study.training import frozen_features
 from wsml_study.training.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
 from wsml_study.training.frozen_features import with_frozen_features
@@ -63,7 +68,7 @@ def given(folder: Path, num_rows: int = 60) -> Data:
     features_ND = (np.concatenate([labels_NC, labels_NC[:, :2]], axis=1) + 0.2 * noise_ND) * [1, 100, 0.01, 5, 2] + 7
     np.save(folder / "x.npy", features_ND)
     np.save(folder / "y.npy", labels_NC)
-    files = GivenFeatures(file="x.npy", labels_file="y.npy")
+    files = FeatureFiles(file="x.npy", labels_file="y.npy")
     return Data(dataset="features", root=str(folder), features=files, observe=Observe())
 
 

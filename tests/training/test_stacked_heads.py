@@ -11,11 +11,17 @@ import pytest
 
 from tests.training.small_backbone import small_model, striped_photos
 from tests.training.test_every_method import through_a_file
+from wsml_study.data.label_files import FeatureFiles
 from wsml_study.errors import TrainingError
-from wsml_study.methods.catalogue import METHODS, VARIANTS
+from wsml_study.methods.catalogue import METHODS
 from wsml_study.methods.creation import WITH_SCHEDULE
 from wsml_study.methods.large_loss import PermanentCorrection
-from wsml_study.study.spec import Data, GivenFeatures, Method, Model, Observe, Schedule, Training, TrialConfig
+from wsml_study.methods.large_loss_entry import VARIANTS
+from wsml_study.study.data_section import Data, Observe
+from wsml_study.study.method_section import Method, Schedule
+from wsml_study.study.model_section import Model
+from wsml_study.study.spec import TrialConfig
+from wsml_study.study.training_section import Training
 from wsml_study.training.stacked_heads import FusedTraining, state_of
 from wsml_study.training.trial import EpochResult, TrialTraining
 from wsml_study.training.trial_data import open_trial_data
@@ -51,7 +57,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Data:
     labels_NC[draw.rand(120, 4) < 0.05] = np.nan
     np.save(folder / "x.npy", features_ND)
     np.save(folder / "y.npy", labels_NC)
-    files = GivenFeatures(file="x.npy", labels_file="y.npy")
+    files = FeatureFiles(file="x.npy", labels_file="y.npy")
     return Data(dataset="features", root=str(folder), features=files, observe=Observe(positives=1, negatives=1))
 
 

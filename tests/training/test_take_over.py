@@ -6,7 +6,7 @@ import pytest
 
 from tests.training.test_trial import METHODS, config_of, small_data, through_a_file, without_times
 from wsml_study.errors import TrainingError
-from wsml_study.study.spec import MethodName, Schedule
+from wsml_study.study.method_section import MethodName, Schedule
 from wsml_study.training.trial import TrialTraining
 
 BESTS = ("best_val_map", "best_epoch")

@@ -10,7 +10,11 @@ import torch
 from safetensors.torch import load
 
 from wsml_study.errors import TrainingError
-from wsml_study.study.spec import Data, DatasetName, Method, MethodName, Model, Schedule, Training, TrialConfig
+from wsml_study.study.data_section import Data, DatasetName
+from wsml_study.study.method_section import Method, MethodName, Schedule
+from wsml_study.study.model_section import Model
+from wsml_study.study.spec import TrialConfig
+from wsml_study.study.training_section import Training
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import LabelledImages, TrialData
 

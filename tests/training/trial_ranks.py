@@ -15,7 +15,7 @@ import torch.distributed
 
 from tests.training.test_every_method import config_of
 from wsml_study.methods.contract import Peers
-from wsml_study.study.spec import Data, Observe
+from wsml_study.study.data_section import Data, Observe
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
 

@@ -7,9 +7,10 @@ from tests.sample_studies.levels import leveled_study
 from wsml_study.errors import ResultsError
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.tables import write_tables
+from wsml_study.study.confirm_section import Confirm
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.reading import parse_study, read_study
-from wsml_study.study.spec import Confirm, Study
+from wsml_study.study.spec import Study
 from wsml_study.study.writing import dump_config
 from wsml_study.tuning.confirmation_run import confirming, planned_confirmation
 

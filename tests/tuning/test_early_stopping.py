@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from wsml_study.record.history import StudyHistory
-from wsml_study.study.spec import EarlyStopping
-from wsml_study.tuning.early_stopping import Asha, EarlyStoppingScheduler, MedianStopping, rule_of
+from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
+from wsml_study.tuning.stopping_rules.median_stopping import MedianStopping
+from wsml_study.tuning.stopping_rules.successive_halving import Asha
 
 
 def test_one_in_three_goes_on_and_the_best_so_far_always():

@@ -11,7 +11,7 @@ import ray
 import torch
 
 from wsml_study.record.history import StudyHistory
-from wsml_study.study.spec import Data, DatasetName, Observe
+from wsml_study.study.data_section import Data, DatasetName, Observe
 from wsml_study.training.trial_data import TrialData, open_trial_data
 from wsml_study.tuning.environment import data_fingerprint, environment
 

@@ -20,7 +20,8 @@ from tests.tuning.wandb_files import steps_by_run
 from wsml_study.errors import StudyFileError
 from wsml_study.record.history import StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
-from wsml_study.study.spec import Study, Tracking
+from wsml_study.study.spec import Study
+from wsml_study.study.tracking_section import Tracking
 from wsml_study.tuning.tracking.opening import trackers_of
 from wsml_study.tuning.tracking.optuna_journal import JOURNAL, OptunaJournal
 from wsml_study.tuning.tracking.tensorboard import FOLDER, TensorBoardRuns

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
 from wsml_study.record.wording import describe, duration
-from wsml_study.study.spec import Training
+from wsml_study.study.training_section import Training
 
 ROWS = 15
 WORDS = {

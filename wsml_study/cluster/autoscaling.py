@@ -17,7 +17,7 @@ from wsml_study.cluster.ray_internals import _internal_kv_get, get_cluster_statu
 from wsml_study.cluster.session import count_slots, living_nodes, needs_of_a_worker
 from wsml_study.errors import ResourcesError
 from wsml_study.record.wording import duration
-from wsml_study.study.spec import Resources
+from wsml_study.study.resources_section import Resources
 
 MOST_ASKED_FOR = 64
 """Trials that room is asked for at once."""

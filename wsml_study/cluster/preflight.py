@@ -21,7 +21,8 @@ from wsml_study.cluster.session import count_slots, living_nodes, needs_of_a_wor
 from wsml_study.errors import ResourcesError
 from wsml_study.record.storage import StudyStorage
 from wsml_study.study.paths import named_files
-from wsml_study.study.spec import Resources, Study
+from wsml_study.study.resources_section import Resources
+from wsml_study.study.spec import Study
 
 PACKAGES = ("wsml-study", "ray", "torch", "torchvision", "optuna", "numpy")
 LOOK_TIMEOUT_S = 120.0

@@ -19,7 +19,7 @@ from wsml_study.cluster import ray_internals
 from wsml_study.cluster.head_address import keeps_to_loopback
 from wsml_study.cluster.ray_internals import Node, maybe_enable_token_auth_if_token_available, ray_constants
 from wsml_study.errors import ResourcesError
-from wsml_study.study.spec import Resources
+from wsml_study.study.resources_section import Resources
 
 WORKER_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of a study are relative to where its command runs

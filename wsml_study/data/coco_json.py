@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsml_study.data.coco import read_instances
-from wsml_study.data.dataset import Dataset, LabelFiles
+from wsml_study.data.dataset import Dataset
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.own_labels import Labelled, own_dataset
 
 

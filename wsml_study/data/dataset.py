@@ -17,66 +17,6 @@ from wsml_study.data.problem_list import data_error
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelFiles:
-    """Where labels of the user's own are, and how they are written.
-
-    Attributes:
-        file: labels of all images, or of those to train on.
-        test_file: labels of those to test on.
-        classes: a file with the names of the classes, one a line.
-        image_column: of a table, the image files; None for its first column.
-        split_column: of a table, which says train, validation or test.
-        positives_column: of a table, the classes that an image shows.
-        negatives_column: of a table, the classes that it does not show.
-        separator: between the classes of such a column.
-        unlisted: what a class is that neither of them lists, negative or unobserved.
-        test_fraction: share of the images to test on where nothing else says which.
-        seed: of their draw.
-    """
-
-    file: str
-    test_file: str | None = None
-    classes: str | None = None
-    image_column: str | None = None
-    split_column: str | None = None
-    positives_column: str | None = None
-    negatives_column: str | None = None
-    separator: str = ";"
-    unlisted: str | None = None
-    test_fraction: float = 0.2
-    seed: int = 1200
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureFiles:
-    """Where features of the user's own are, and their labels. Files are relative to the root.
-
-    Attributes:
-        file: features of all rows, or of those to train on: .npy, .parquet or .arff.
-        test_file: features of those to test on.
-        labels_file: labels of the rows of `file`, where they are elsewhere: .npy, or a table.
-        test_labels_file: labels of the rows of `test_file`.
-        classes: a file with the names of the classes, one a line, or Mulan's XML.
-        num_labels: the last so many columns of `file` are labels.
-        name_column: what each row is called.
-        split_column: says train, validation or test.
-        test_fraction: share of the rows to test on where nothing else says which.
-        seed: of their draw.
-    """
-
-    file: str
-    test_file: str | None = None
-    labels_file: str | None = None
-    test_labels_file: str | None = None
-    classes: str | None = None
-    num_labels: int | None = None
-    name_column: str | None = None
-    split_column: str | None = None
-    test_fraction: float = 0.2
-    seed: int = 1200
-
-
-@dataclass(frozen=True, kw_only=True)
 class ImageFiles:
     """Images in files, opened when they are asked for.
 

@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, LabelFiles
+from wsml_study.data.dataset import Dataset, GivenFeatures
 from wsml_study.data.feature_table import FeatureTable, read_feature_table, read_matrix
+from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
 from wsml_study.data.lists import read_class_names
 from wsml_study.data.own_labels import PARTS, Labelled, check_names, split_parts

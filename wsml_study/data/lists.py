@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wsml_study.data.dataset import Dataset, LabelFiles
+from wsml_study.data.dataset import Dataset
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE
 from wsml_study.data.own_labels import Labelled, own_dataset
 from wsml_study.data.problem_list import data_error

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, GivenFeatures, ImageFiles, ImageSource, LabelFiles, Split
+from wsml_study.data.dataset import Dataset, GivenFeatures, ImageFiles, ImageSource, Split
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import Labels
 from wsml_study.data.problem_list import data_error
 from wsml_study.data.text_lines import absent

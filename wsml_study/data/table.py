@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wsml_study.data.dataset import Dataset, LabelFiles
+from wsml_study.data.dataset import Dataset
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED
 from wsml_study.data.lists import read_class_names
 from wsml_study.data.own_labels import PARTS, Labelled, own_dataset

@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, ImageFiles, ImageSource, LabelFiles, Split
+from wsml_study.data.dataset import Dataset, ImageFiles, ImageSource, Split
 from wsml_study.data.image_store import Kind
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import Labels, dense_rows
 from wsml_study.data.lists import read_list
 from wsml_study.data.observation import train_and_validation_rows
@@ -24,8 +25,8 @@ from wsml_study.errors import DataError
 from wsml_study.inference.datasets import dataset_of, images_of
 from wsml_study.inference.model import TrainedModel
 from wsml_study.inference.picture_list import TABLES
+from wsml_study.study.data_section import Data
 from wsml_study.study.reading import read_study
-from wsml_study.study.spec import Data
 
 SplitName = Literal["train", "validation", "test"]
 STUDIES = (".yaml", ".yml")

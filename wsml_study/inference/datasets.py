@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wsml_study.data.dataset import Dataset, GivenFeatures, ImageSource, LabelFiles, Split
+from wsml_study.data.dataset import Dataset, GivenFeatures, ImageSource, Split
 from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError
-from wsml_study.study.spec import Data
+from wsml_study.study.data_section import Data
 
 
 def dataset_of(data: Data, root: str | Path | None) -> Dataset:
@@ -22,7 +22,7 @@ def dataset_of(data: Data, root: str | Path | None) -> Dataset:
     """
     if data.features is not None:
         raise DataError(f"{data.dataset.value}: these are features, and the model takes images")
-    labels = None if data.labels is None else LabelFiles(**data.labels.model_dump())
+    labels = data.labels
     return read_dataset(data.dataset, root=root or data.root, labels=labels)
 
 

@@ -133,7 +133,7 @@ class Method(nn.Module):
     def __init__(self, labels_NC: Tensor) -> None:
         """Start without anything learnt or corrected.
 
-        A subclass adds its hyperparameters as keywords, under their names in `catalogue.py`.
+        A subclass adds its options as keywords, under the keys of its record.
 
         Args:
             labels_NC: int8, the observed states of all training images, equal on every rank; only to be read.

@@ -1,18 +1,19 @@
-"""Methods by name: what `catalogue.py` describes, made."""
+"""Methods by name: what their records describe, made."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from torch import Tensor
 
-from wsml_study.methods.catalogue import METHODS, MethodDescription, Value, describe, hyperparameters
+from wsml_study.methods.catalogue import METHODS, describe, methods_with_schedule, resolved_options
 from wsml_study.methods.contract import Method
 from wsml_study.methods.schedules import Schedule
+from wsml_study.options import Value
+from wsml_study.registry import implementation
 
 METHOD_NAMES = tuple(METHODS)
-WITH_SCHEDULE = tuple(name for name, description in METHODS.items() if description.takes_schedule)
+WITH_SCHEDULE = methods_with_schedule()
 
 
 def create_method(
@@ -28,24 +29,21 @@ def create_method(
     Args:
         name: one of METHOD_NAMES. `full` is AN, and means full labels only if its batches carry them.
         labels_NC: int8, the observed states of all training images: +1, -1, 0.
-        schedule: epoch -> rejection rate, for the large-loss methods alone.
+        schedule: epoch -> rejection rate, for the large-loss methods only.
         dataset: whose defaults of the papers to take; without it, or for any other dataset, the general ones.
-        values: hyperparameters under their names in the catalogue; None, or absent, stands for the default.
+        values: options under the keys of the record; None, or absent, stands for the default.
 
     Raises:
-        ValueError: an unknown name, a missing schedule, one that the method has no use for, a hyperparameter that it
-            does not take, that is out of range or that is missing, or labels that the method cannot learn from.
+        ValueError: an unknown name, a missing schedule, one that the method has no use for, an option that it does not
+            take, that is out of range or that is missing, or labels that the method cannot learn from.
+        PluginError: the class of a plug-in's method cannot be imported.
     """
-    description = describe(name)
-    if description.takes_schedule != (schedule is not None):
-        raise ValueError(f"method {name} {'needs a' if description.takes_schedule else 'takes no'} schedule")
-    arguments: dict[str, Any] = dict(hyperparameters(name, dataset=dataset, given=values))
+    record = describe(name)
+    if record.takes_schedule != (schedule is not None):
+        raise ValueError(f"method {name} {'needs a' if record.takes_schedule else 'takes no'} schedule")
+    arguments: dict[str, Any] = dict(resolved_options(name, dataset=dataset, given=values))
     if schedule is not None:
         arguments["schedule"] = schedule
-    return _implementation(description)(labels_NC, **arguments)
-
-
-def _implementation(description: MethodDescription) -> type[Method]:
-    module, _, cls = description.implementation.partition(":")
-    implementation: type[Method] = getattr(importlib.import_module(f"{__package__}.{module}"), cls)
-    return implementation
+    factory = implementation(record.factory) if isinstance(record.factory, str) else record.factory
+    method: Method = factory(labels_NC, **arguments)
+    return method

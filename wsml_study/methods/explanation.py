@@ -9,12 +9,11 @@ from wsml_study.methods.catalogue import (
     DATASETS,
     HEADS,
     METHODS,
-    VARIANTS,
     HeadDescription,
-    Hyperparameter,
-    MethodDescription,
     describe,
 )
+from wsml_study.methods.method_record import MethodRecord
+from wsml_study.options import Option
 
 WIDEST = 100
 PLOT_WIDTH, PLOT_HEIGHT = 35, 8
@@ -53,7 +52,7 @@ def _explain_head(head: HeadDescription) -> list[str]:
     ]
 
 
-def _explain_method(method: MethodDescription) -> list[str]:
+def _explain_method(method: MethodRecord) -> list[str]:
     return [
         f"{method.name}: {method.title}",
         *_section(f"loss, {method.reduction} over the entries of a batch", method.formula.split("\n")),
@@ -75,36 +74,35 @@ def _folded(line: str) -> list[str]:
     return textwrap.wrap(line, WIDEST - 2, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _keys(method: MethodDescription) -> Iterator[str]:
+def _keys(method: MethodRecord) -> Iterator[str]:
     if method.takes_schedule:
         rates = ", ".join(f"{DATASETS[name]} {rate:g}" for name, rate in method.rate_by_dataset.items())
         yield "schedule: the rejection rate over the epochs, as a fraction"
         yield f"    the paper's: {{shape: linear, rate_per_epoch: R, warmup_epochs: 1}} with R {rates}"
         yield "    worth searching: method.schedule.rate_per_epoch: {float: {low: 0.0005, high: 0.03, log: true}}"
-    for one in method.hyperparameters:
+    for one in method.options:
         yield f"{one.key} ({one.symbol}): {one.meaning}" if one.symbol != one.key else f"{one.key}: {one.meaning}"
         yield f"    default {_default(one)}"
-        if one.key == "variant":
-            yield from (f"    {name}: {meaning}" for name, meaning in VARIANTS.items())
+        yield from (f"    {name}: {meaning}" for name, meaning in one.limits.choices.items() if meaning)
         if one.search:
             yield f"    worth searching: method.{one.key}: {one.search}"
 
 
-def _default(one: Hyperparameter) -> str:
+def _default(one: Option) -> str:
     own = [f"{DATASETS.get(name, name)} {value}" for name, value in one.by_dataset.items()]
     general = one.computed or one.default
     elsewhere = ["none elsewhere: give it" if general is None else f"{general}{' elsewhere' if own else ''}"]
     return ", ".join(own + elsewhere)
 
 
-def _published(method: MethodDescription) -> list[str]:
+def _published(method: MethodRecord) -> list[str]:
     return [
         f"{DATASETS[name]:<12}{end_to_end:.1f}{'' if linear_init is None else f' / {linear_init:.1f}'}"
         for name, (end_to_end, linear_init) in method.published_map.items()
     ]
 
 
-def _curves(method: MethodDescription) -> list[str]:
+def _curves(method: MethodRecord) -> list[str]:
     from wsml_study.methods.curves import SETTING, curve  # imports torch
 
     lines = _section(
@@ -122,9 +120,8 @@ def _curves(method: MethodDescription) -> list[str]:
 def plot(values: Sequence[float], title: str) -> list[str]:
     """Values over p from 0 to 1 as a plot of characters, one column each; dots are at 0 where values have both signs.
 
-    >>> for line in plot([0.0, 1.0, 2.0], "loss")[:2]: print(line)
-              loss
-     2.00 |  *
+    >>> plot([0.0, 1.0, 2.0], "loss")[:2]
+    ['         loss', ' 2.00 |  *']
     """
     largest, least = max(values), min(values)
     step = (largest - least) / (PLOT_HEIGHT - 1) or 1.0

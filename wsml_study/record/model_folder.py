@@ -9,7 +9,8 @@ from typing import Any
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
-from wsml_study.study.spec import Provenance, Study, TrialConfig
+from wsml_study.study.provenance_section import Provenance
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.study.writing import dump_config
 
 WEIGHTS_FILE = "model.safetensors"

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
 from wsml_study.record.history import StudyHistory, TrialHistory
-from wsml_study.study.spec import Parameter, Study
+from wsml_study.study.search_section import Parameter
+from wsml_study.study.spec import Study
 
 PERCENT = "percent, mean over classes"
 NATS = "nats, mean binary cross-entropy"
@@ -295,7 +296,7 @@ def _promotion_columns(trial: TrialHistory) -> dict[str, Any]:
 
 def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
     sources = {exploit.epoch: exploit.source for exploit in trial.exploits}
-    changing = study.early_stopping.name == "pbt"
+    changing = study.early_stopping.record.is_population
     for epoch, result in sorted(trial.epochs.items()):
         row = {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
         row |= {"exploited_trial": sources.get(epoch)}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, ImageSource, LabelFiles
+from wsml_study.data.dataset import Dataset, GivenFeatures, ImageSource
 from wsml_study.data.image_store import estimated_bytes, kind_of_store, open_images, stored_images
 from wsml_study.data.inspection import ClassCounts, Soundness, contact_sheet, count_classes, look_at_images
 from wsml_study.data.observation import observed_labels
+from wsml_study.data.reader_record import READERS
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress, default_cache_dir
 from wsml_study.errors import DataError
-from wsml_study.study.spec import Data
+from wsml_study.study.data_section import Data
 
 BAR = 24
 MOST_CLASSES, MOST_PAIRS = 40, 8
@@ -24,51 +24,11 @@ PICTURES, PICTURE_SEED = 20, 0
 KINDS = {"raw": "raw pixels", "jpeg": "JPEGs"}
 
 
-@dataclass(frozen=True)
-class KnownDataset:
-    """A dataset with a reader, in words.
-
-    Attributes:
-        name: as in a study file.
-        what: images and classes.
-        root: what `data.root` is to name.
-    """
-
-    name: str
-    what: str
-    root: str
-
-
-KNOWN = (
-    KnownDataset("digit_scenes", "1,500 + 1,000 scenes of handwritten digits, 10 classes", "embedded, needs no folder"),
-    KnownDataset("voc2007", "Pascal VOC 2007, 5,011 + 4,952 photos, 20 classes", "ImageSets/ and JPEGImages/"),
-    KnownDataset("voc2012", "Pascal VOC 2012, 5,717 + 5,823 photos, 20 classes", "ImageSets/ and JPEGImages/"),
-    KnownDataset("coco2014", "MS COCO 2014, 82,081 + 40,137 photos, 80 classes", "annotations/, train2014/, val2014/"),
-    KnownDataset("coco2017", "MS COCO 2017, 80 classes", "annotations/, train2017/, val2017/"),
-    KnownDataset("nuswide", "NUS-WIDE, 81 concepts", "official lists or formatted_*.npy, photos in Flickr/ or images/"),
-    KnownDataset("cub", "CUB-200-2011, 5,994 + 5,794 photos, 312 attributes", "images.txt, attributes/, images/"),
-    KnownDataset(
-        "openimages_v3",
-        "OpenImages V3 (2017_11), 5,000 classes, partial labels",
-        "classes-trainable.txt, train/, test/",
-    ),
-    KnownDataset(
-        "table", "your photos, labels in CSV, TSV or Parquet", "your photos; data.labels.file names the table"
-    ),
-    KnownDataset(
-        "list", "your photos, lines of `name,index index ...`", "your photos; data.labels.file names the list"
-    ),
-    KnownDataset("coco_json", "your photos, objects in COCO's JSON", "your photos; data.labels.file names the JSON"),
-    KnownDataset(
-        "features", "your features in .arff, .parquet or .npy", "your files; data.features.file names the first"
-    ),
-)
-
-
 def overview() -> list[str]:
     """The datasets, a line each."""
-    widths = [max(len(getattr(one, key)) for one in KNOWN) for key in ("name", "what")]
-    lines = [f"{one.name:<{widths[0]}}  {one.what:<{widths[1]}}  {one.root}" for one in KNOWN]
+    known = READERS.values()
+    widths = [max(len(getattr(one, key)) for one in known) for key in ("name", "content")]
+    lines = [f"{one.name:<{widths[0]}}  {one.content:<{widths[1]}}  {one.layout}" for one in known]
     return [
         *lines,
         "",
@@ -179,8 +139,8 @@ def verify(data: Data, *, progress: Progress) -> Soundness:
 
 
 def _read(data: Data) -> Dataset:
-    labels = None if data.labels is None else LabelFiles(**data.labels.model_dump())
-    features = None if data.features is None else FeatureFiles(**data.features.model_dump())
+    labels = data.labels
+    features = data.features
     return read_dataset(data.dataset, root=data.root, labels=labels, features=features)
 
 

@@ -18,7 +18,7 @@ from wsml_study.report.page.appendix import reproduction_section, trials_section
 from wsml_study.report.page.contents import Page, PageSection
 from wsml_study.report.page.rendering import GENERATOR, render
 from wsml_study.results.study_results import StudyRecord, read_record
-from wsml_study.study.spec import Observe
+from wsml_study.study.data_section import Observe
 
 READ_AHEAD = 2000
 """Bytes of a file that show whether it is a report."""

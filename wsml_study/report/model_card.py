@@ -7,9 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from wsml_study.data.reader_record import Reads
 from wsml_study.methods.catalogue import describe
 from wsml_study.report.observation_text import observation
-from wsml_study.study.spec import DatasetName, Method, Provenance, Study, Training
+from wsml_study.study.method_section import Method
+from wsml_study.study.provenance_section import Provenance
+from wsml_study.study.spec import Study
+from wsml_study.study.training_section import Training
 from wsml_study.study.writing import flow
 
 LIBRARIES = ("wsml-study", "torch", "torchvision")
@@ -188,7 +192,7 @@ def _limits(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
     if without:
         shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
         yield f"Nothing is known of {len(without):,} classes that no test image shows, or annotates: {shown}."
-    if study.data.dataset is not DatasetName.DIGIT_SCENES:
+    if study.data.record.reads is not Reads.NOTHING:
         yield "The photos that it was trained on keep their owners' terms."
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsml_study.study.spec import Observe
+from wsml_study.study.data_section import Observe
 
 
 def observation(observe: Observe) -> str:

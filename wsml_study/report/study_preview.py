@@ -7,27 +7,22 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wsml_study.data.dataset import Dataset, FeatureFiles, LabelFiles
+from wsml_study.data.dataset import Dataset
 from wsml_study.data.label_states import LabelCounts, count_labels
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
-from wsml_study.methods.catalogue import describe, missing_hyperparameters
+from wsml_study.description import Scalar
+from wsml_study.methods.catalogue import describe, missing_options
 from wsml_study.methods.schedules import distrusted_count, schedule
 from wsml_study.report.observation_text import observation
+from wsml_study.study.data_section import Data, Observe
+from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity import at_level, heading, num_levels
+from wsml_study.study.resources_section import Resources
+from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
-from wsml_study.study.spec import (
-    LINEAR_EPOCHS,
-    Data,
-    EarlyStopping,
-    FloatRange,
-    IntRange,
-    Observe,
-    Resources,
-    Scalar,
-    Study,
-    TrialConfig,
-)
+from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.study.training_section import LINEAR_EPOCHS
 from wsml_study.study.writing import flow
 
 WIDEST = 100
@@ -114,8 +109,8 @@ def preview(study: Study) -> Preview:
     dataset = read_dataset(
         data.dataset,
         root=data.root,
-        labels=None if data.labels is None else LabelFiles(**data.labels.model_dump()),
-        features=None if data.features is None else FeatureFiles(**data.features.model_dump()),
+        labels=data.labels,
+        features=data.features,
     )
     splits = _count_splits(dataset, study.data)
     return Preview(
@@ -167,7 +162,7 @@ def _failing_methods(study: Study, train: LabelCounts) -> Iterator[str]:
         config = space.resolve(study, values)
         name, dataset = config.method.name.value, config.data.dataset.value
         given = config.method.model_dump(exclude={"name", "schedule"})
-        if missing := missing_hyperparameters(name, dataset=dataset, given=given):
+        if missing := missing_options(name, dataset=dataset, given=given):
             yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
         if describe(name).needs_observed_negatives and train.observed_negatives == 0:
             yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
@@ -208,7 +203,7 @@ def _num_distrusted(config: TrialConfig, train: LabelCounts, epoch: int) -> int:
     share = rate(epoch) - rate(epoch - 1) if permanent else rate(epoch)
     batch_size, num_entries = config.training.batch_size, config.training.batch_size * train.num_classes
     num_observed = round(batch_size * (train.observed_positives + train.observed_negatives) / train.num_images)
-    match config.method.variant:
+    match config.method.given_options["variant"]:
         case "paper" | "unobserved":
             return distrusted_count(share, num_entries - num_observed)
         case "mlcpl":
@@ -228,7 +223,7 @@ def _setting(study: Study, config: TrialConfig) -> str:
 
 
 def _method_name(config: TrialConfig) -> str:
-    name, variant = config.method.name.value, config.method.variant
+    name, variant = config.method.name.value, config.method.given_options["variant"]
     return name if variant in (None, "code") else f"{name} ({variant})"
 
 
@@ -387,12 +382,12 @@ def _confirmation_lines(study: Study) -> list[str]:
 
 def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
     """Who ends trials, and when."""
-    if early_stopping.name == "median":
-        others, grace = early_stopping.min_trials or 3, early_stopping.grace_epochs or 1
-        return f"median, from epoch {grace} on, once {others} other trials have come as far"
-    brackets = (early_stopping.brackets or 3) if early_stopping.name == "hyperband" else 1
-    rungs = [early_stopping.rungs(epochs, bracket=bracket) for bracket in range(brackets)]
-    if not rungs[0]:
+    if early_stopping.record.describe is not None:
+        return early_stopping.record.describe(early_stopping.options)
+    rungs = early_stopping.rungs(epochs)
+    if early_stopping.record.rungs is None and early_stopping.record.create is not None:
+        return early_stopping.name.value
+    if not rungs or not rungs[0]:
         return "none"
     words = "; ".join(", ".join(map(str, some)) if some else "none" for some in rungs)
     return f"{early_stopping.name}, comparing trials after epoch {words}"

@@ -15,8 +15,10 @@ from wsml_study.record.files import write_whole
 from wsml_study.record.formats import aligned, number, percent
 from wsml_study.record.wording import short_path
 from wsml_study.results.ranking import ranked_trials
+from wsml_study.study.data_section import Observe, Validation
 from wsml_study.study.reading import read_study
-from wsml_study.study.spec import LINEAR_EPOCHS, Observe, Study, Validation
+from wsml_study.study.spec import Study
+from wsml_study.study.training_section import LINEAR_EPOCHS
 
 MARKDOWN_FILE, CSV_FILE = "summary.md", "summary.csv"
 

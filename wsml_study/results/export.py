@@ -12,8 +12,9 @@ from wsml_study.record.files import write_whole
 from wsml_study.results.confirmation import confirmed_ranking
 from wsml_study.results.ranking import ranked_trials, top_trials
 from wsml_study.study.identity import fingerprint
+from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.reading import read_study
-from wsml_study.study.spec import Provenance, Study, TrialConfig
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.study.writing import dump_config
 
 

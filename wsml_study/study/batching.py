@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from wsml_study.study.spec import Data, DatasetName, Training, TrialConfig
+from wsml_study.data.reader_record import Reads
+from wsml_study.study.data_section import Data
+from wsml_study.study.spec import TrialConfig
+from wsml_study.study.training_section import Training
 
 OF_EACH_TRIAL = frozenset(
     {"seed", "optimizer", "learning_rate", "head_learning_rate_multiplier", "momentum", "weight_decay"}
@@ -15,7 +18,7 @@ _TRAINING_IN_COMMON = tuple(Training.model_fields.keys() - OF_EACH_TRIAL)
 
 def learns_head_alone(config: TrialConfig) -> bool:
     """Whether a trial has a head on features from its first epoch to its last."""
-    return config.training.mode == "linear" or config.data.dataset is DatasetName.FEATURES
+    return config.training.mode == "linear" or config.data.record.reads is Reads.FEATURE_FILES
 
 
 def can_train_as_one(one: TrialConfig, other: TrialConfig) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
+from wsml_study.description import Scalar
 from wsml_study.study.config_keys import (
     ConfigKey,
     config_keys,
@@ -18,7 +19,10 @@ from wsml_study.study.config_keys import (
     mismatch,
     suggestion,
 )
+from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
+from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
+from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 from wsml_study.study.search_space import (
     CircularConditionsError,
     SearchedKey,
@@ -30,19 +34,7 @@ from wsml_study.study.search_space import (
     same,
     trial_content,
 )
-from wsml_study.study.spec import (
-    KEY_RULES,
-    PERTURBED,
-    BrokenRule,
-    Draft,
-    FloatRange,
-    IntRange,
-    KeyRule,
-    Parameter,
-    Scalar,
-    broken_rules,
-    clashes_of,
-)
+from wsml_study.study.spec import Draft, clashes_of
 
 MOST_BRANCHES = 20_000
 """Combinations of methods, shapes and conditions that are looked at; no sensible study has as many."""
@@ -81,7 +73,9 @@ def _base_config(draft: Draft) -> Iterator[Problem]:
     """Keys that the base config must not or must have, whatever is searched."""
     for broken in draft.broken_rules():
         key = broken.rule.key
-        yield Problem(label=key, message=broken.message, path=_path(key), at_key=True, about=(key, broken.rule.decider))
+        yield Problem(
+            label=key, message=broken.message, path=_path(key), at_key=True, about=(key, broken.rule.controlling_key)
+        )
 
 
 def _searched_keys(draft: Draft) -> Iterator[Problem]:
@@ -243,22 +237,22 @@ def _pointless_keys(draft: Draft) -> Iterator[Problem]:
 
 
 def _why_pointless(draft: Draft, key: SearchedKey) -> str:
-    idle = [rule for rule in rules_above(key.path) if not _has_takers(draft, rule)]
+    idle = [rule for rule in rules_above(key.path) if not _is_ever_allowed(draft, rule)]
     if idle:
-        return f"only {idle[0].called} {' or '.join(idle[0].takers)} takes it, and no trial has that"
+        return f"only {idle[0].called} {' or '.join(idle[0].allowed_values)} takes it, and no trial has that"
     return "its conditions never hold together"
 
 
-def _has_takers(draft: Draft, rule: KeyRule) -> bool:
-    searched = draft.search.get(rule.decider)
-    decisions = (base_value(draft, rule.decider),) if searched is None else searched.choice or ()
-    return any(decision in rule.takers for decision in decisions)
+def _is_ever_allowed(draft: Draft, rule: KeyRule) -> bool:
+    searched = draft.search.get(rule.controlling_key)
+    decisions = (base_value(draft, rule.controlling_key),) if searched is None else searched.choice or ()
+    return any(decision in rule.allowed_values for decision in decisions)
 
 
 def _unmet_needs(draft: Draft) -> Iterator[Problem]:
     """Keys that some trial needs and neither the base config nor the search gives it."""
     space = SearchSpace.from_study(draft)
-    decisive = {rule.decider for rule in KEY_RULES} | {key.path for key in space.keys if rules_above(key.path)}
+    decisive = {rule.controlling_key for rule in KEY_RULES} | {key.path for key in space.keys if rules_above(key.path)}
     for values in itertools.islice(space.branches(decisive & set(draft.search)), MOST_BRANCHES):
         for broken in broken_rules(trial_content(draft, values)):
             if broken.missing:
@@ -266,17 +260,17 @@ def _unmet_needs(draft: Draft) -> Iterator[Problem]:
 
 
 def _unmet_need(draft: Draft, values: Values, broken: BrokenRule) -> Problem:
-    key, decider = broken.rule.key, broken.rule.decider
-    about = (key, decider, *values)
+    key, controlling_key = broken.rule.key, broken.rule.controlling_key
+    about = (key, controlling_key, *values)
     if key in draft.search:
         message = f"some trials take it without searching it, and the base config has no value: {broken.message}"
         return Problem(label=key, message=message, path=("search", key), at_key=True, about=about)
-    choices = draft.search[decider].choice or () if decider in draft.search else ()
+    choices = draft.search[controlling_key].choice or () if controlling_key in draft.search else ()
     message = f"{broken.message}; give it in the base config, or search it"
     if broken.decision not in choices:
         return Problem(label=key, message=message, path=_path(key), at_key=True, about=about)
-    path = ("search", decider, "choice", choices.index(broken.decision))
-    return Problem(label=decider, message=message, path=path, about=about)
+    path = ("search", controlling_key, "choice", choices.index(broken.decision))
+    return Problem(label=controlling_key, message=message, path=path, about=about)
 
 
 def _clashing_values(draft: Draft) -> Iterator[Problem]:
@@ -294,12 +288,12 @@ def _clashing_values(draft: Draft) -> Iterator[Problem]:
 def _sampler(draft: Draft) -> Iterator[Problem]:
     """Samplers that the search does not suit."""
     continuous = [key.path for key in SearchSpace.from_study(draft).keys if key.num_values is None]
-    if draft.sampler.name == "grid":
+    if draft.sampler.record.exhaustive:
         for key in continuous:
-            message = "the sampler `grid` needs a `step` in a range of real numbers"
+            message = f"the sampler `{draft.sampler.name}` needs a `step` in a range of real numbers"
             yield Problem(label=key, message=message, path=("search", key, "float"), about=(key, "sampler.name"))
     ranges = [parameter for parameter in draft.search.values() if parameter.choice is None]
-    if draft.sampler.name in ("gp", "cmaes") and not ranges:
+    if draft.sampler.record.needs_numbers and not ranges:
         message = f"{draft.sampler.name} models numbers, and the search has no range `float` or `int`; use tpe"
         yield Problem(
             label="sampler.name", message=message, path=("sampler", "name"), about=("sampler.name", WHOLE_SEARCH)
@@ -315,32 +309,30 @@ def _trials(draft: Draft) -> Iterator[Problem]:
 
 def _early_stopping(draft: Draft) -> Iterator[Problem]:
     """A grace period, or an interval of a population, that leaves nothing to decide."""
-    rule = draft.early_stopping
-    key, given = (
-        ("interval_epochs", rule.interval_epochs) if rule.name == "pbt" else ("grace_epochs", rule.grace_epochs)
-    )
-    if rule.name == "none" or (given or 1) < longest_training(draft):
+    key, first = draft.early_stopping.record.first_decision, draft.early_stopping.first_decision_epoch
+    if key is None or first is None or first < longest_training(draft):
         return
-    by_default = " (the default)" if given is None else ""
-    message = f"expected fewer than the {longest_training(draft)} epochs of a trial, got {given or 1}{by_default}"
+    by_default = " (the default)" if getattr(draft.early_stopping, key) is None else ""
+    message = f"expected fewer than the {longest_training(draft)} epochs of a trial, got {first}{by_default}"
     label = f"early_stopping.{key}"
     yield Problem(label=label, message=message, path=_path(label), about=(label, "training.epochs"))
 
 
 def _population(draft: Draft) -> Iterator[Problem]:
     """What a population cannot change in mid-training, and samplers that would learn from what is no trial's own."""
-    if draft.early_stopping.name != "pbt":
+    if not draft.early_stopping.record.is_population:
         return
     for key in draft.search:
         if key not in PERTURBED:
             message = (
-                f"a population (early_stopping pbt) cannot change it in mid-training; it can change {listed(PERTURBED)}"
+                f"a population (early_stopping {draft.early_stopping.name}) cannot change it in mid-training; it can "
+                f"change {listed(PERTURBED)}"
             )
             yield _entry_problem(key, message, at_key=True)
-    if draft.sampler.name not in ("random", "grid"):
+    if draft.sampler.record.model_based:
         message = (
-            f"expected `random` or `grid` with early_stopping pbt, got `{draft.sampler.name}`: values change as trials "
-            f"run, and it would learn from those that they began with"
+            f"expected `random` or `grid` with early_stopping {draft.early_stopping.name}, got "
+            f"`{draft.sampler.name}`: values change as trials run, and it would learn from those that they began with"
         )
         yield Problem(label="sampler.name", message=message, path=("sampler", "name"))
 

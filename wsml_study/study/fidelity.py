@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.study.key_rules import KEY_RULES, value_at
 from wsml_study.study.search_space import SearchSpace, longest_training, put, remove
-from wsml_study.study.spec import KEY_RULES, Draft, EarlyStopping, value_at
+from wsml_study.study.spec import Draft
 from wsml_study.study.writing import flow
 
 AnyStudy = TypeVar("AnyStudy", bound=Draft)
@@ -35,10 +37,10 @@ def at_level(study: AnyStudy, number: int) -> AnyStudy:
     for key, value in cheaper.items():
         put(content, key, value)
     for rule in KEY_RULES:
-        if rule.decider in cheaper and value_at(content, rule.decider) not in rule.takers:
+        if rule.controlling_key in cheaper and value_at(content, rule.controlling_key) not in rule.allowed_values:
             remove(content, rule.key)
     there = type(study).model_validate(content)
-    if (there.early_stopping.grace_epochs or 1) >= longest_training(there):
+    if (there.early_stopping.first_decision_epoch or 1) >= longest_training(there):
         return there.model_copy(update={"early_stopping": EarlyStopping()})
     return there
 
@@ -48,7 +50,7 @@ def num_trials(study: Draft, number: int) -> int:
     if number > 1:
         assert study.fidelity is not None
         return study.fidelity[number - 2].survivors
-    size = SearchSpace.from_study(study).size() if study.sampler.name == "grid" else None
+    size = SearchSpace.from_study(study).size() if study.sampler.record.exhaustive else None
     return study.trials if size is None else min(study.trials, size)
 
 

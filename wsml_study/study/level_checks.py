@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from wsml_study.study.checks import check_study, unknown_key
 from wsml_study.study.config_keys import config_keys, mismatch
 from wsml_study.study.fidelity import at_level, num_trials
+from wsml_study.study.fidelity_section import Level
 from wsml_study.study.problems import Path, Problem
 from wsml_study.study.search_space import base_value, same
-from wsml_study.study.spec import Draft, Level
+from wsml_study.study.spec import Draft
 
 
 def check_levels(draft: Draft, *, sound: bool) -> list[Problem]:
@@ -54,7 +55,7 @@ def _no_key_of_a_level(draft: Draft, key: str) -> str | None:
 
 
 def _population(draft: Draft) -> Iterator[Problem]:
-    if draft.early_stopping.name == "pbt":
+    if draft.early_stopping.record.is_population:
         message = (
             "expected another early stopping than pbt, or none: values of a population change as it trains, so that no "
             "level finds a config for the next one"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wsml_study.study.spec import Draft, Scalar
+from wsml_study.description import Scalar
+from wsml_study.study.spec import Draft
 
 LABEL_FILES = ("file", "test_file", "classes")
 

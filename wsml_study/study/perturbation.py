@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import random
 
+from wsml_study.description import Scalar
+from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, Values
-from wsml_study.study.spec import FloatRange, IntRange, Scalar
 
 FACTORS = (0.8, 1.2)
 

@@ -12,20 +12,12 @@ from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, cast
 
+from wsml_study.description import Scalar
 from wsml_study.study.config_keys import config_sections
-from wsml_study.study.spec import (
-    KEY_RULES,
-    LINEAR_EPOCHS,
-    Draft,
-    FloatRange,
-    IntRange,
-    KeyRule,
-    Parameter,
-    Scalar,
-    Study,
-    TrialConfig,
-    value_at,
-)
+from wsml_study.study.key_rules import KEY_RULES, KeyRule, value_at
+from wsml_study.study.search_section import FloatRange, IntRange, Parameter
+from wsml_study.study.spec import Draft, Study, TrialConfig
+from wsml_study.study.training_section import LINEAR_EPOCHS
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -293,7 +285,7 @@ def trial_content(study: Draft, values: Values) -> dict[str, Any]:
     for path, value in values.items():
         put(content, path, value)
     for rule in KEY_RULES:
-        if rule.decider in study.search and value_at(content, rule.decider) not in rule.takers:
+        if rule.controlling_key in study.search and value_at(content, rule.controlling_key) not in rule.allowed_values:
             remove(content, rule.key)
     return content
 
@@ -330,7 +322,9 @@ def _searched_key(study: Draft, path: str, parameter: Parameter) -> SearchedKey:
         for key, values in (parameter.when or {}).items()
     ]
     implied = [
-        Condition(key=rule.decider, values=rule.takers, otherwise=base_value(study, rule.decider))
+        Condition(
+            key=rule.controlling_key, values=rule.allowed_values, otherwise=base_value(study, rule.controlling_key)
+        )
         for rule in rules_above(path)
     ]
     return SearchedKey(path=path, domain=parameter.domain, conditions=(*asked, *implied))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wsml_study.study.spec import Study, Tracking
+from wsml_study.study.spec import Study
+from wsml_study.study.tracking_section import Tracking
 from wsml_study.study.yaml_tree import scalar
 
 WIDEST = 100

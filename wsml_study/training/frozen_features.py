@@ -15,7 +15,7 @@ import torch
 from wsml_study.data.features import ROWS_PER_BLOCK, Features, stored_features
 from wsml_study.data.image_store import ImageRows, identity_of
 from wsml_study.data.stored_file import blocks_of
-from wsml_study.study.spec import Model
+from wsml_study.study.model_section import Model
 from wsml_study.training.classifier import Classifier
 from wsml_study.training.trial_data import LabelledImages
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from wsml_study.study.spec import Training
+from wsml_study.study.training_section import Training
 
 
 class Adam(torch.optim.Adam):

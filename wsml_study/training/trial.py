@@ -20,7 +20,8 @@ from wsml_study.methods.catalogue import describe
 from wsml_study.methods.contract import ALONE, PADDING, Batch, Method, Peers
 from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
-from wsml_study.study.spec import TrialConfig, fixed_part
+from wsml_study.study.population_keys import fixed_part
+from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier, LinearClassifier, normalization_of
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.inputs import FeatureInputs, Inputs, sent

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, FeatureFiles, GivenFeatures, LabelFiles, Split
+from wsml_study.data.dataset import Dataset, GivenFeatures, Split
 from wsml_study.data.image_store import ImageRows, Kind, open_images
+from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.label_states import dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
-from wsml_study.study.spec import Data
+from wsml_study.study.data_section import Data
 
 Labels = npt.NDArray[np.int8]
 
@@ -132,8 +133,8 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
     dataset, images_by_split = _open_dataset(
         data.dataset.value,
         data.root,
-        None if data.labels is None else LabelFiles(**data.labels.model_dump()),
-        None if data.features is None else FeatureFiles(**data.features.model_dump()),
+        data.labels,
+        data.features,
         data.image_size,
         data.store,
         cache_dir,

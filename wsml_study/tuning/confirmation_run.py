@@ -20,7 +20,11 @@ from wsml_study.record.study_folder import claim, locked
 from wsml_study.record.tables import read_table
 from wsml_study.results.confirmation import worth_confirming
 from wsml_study.results.ranking import ranked_trials
-from wsml_study.study.spec import Confirm, EarlyStopping, IntRange, Parameter, Sampler, Study, TrialConfig
+from wsml_study.study.confirm_section import Confirm
+from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.study.sampler_section import Sampler
+from wsml_study.study.search_section import IntRange, Parameter
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.ledger import Listener
 from wsml_study.tuning.planned import PlannedTrial, not_begun
 from wsml_study.tuning.run import Outcome, Task, run_leased, run_study, session_of

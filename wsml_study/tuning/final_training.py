@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsml_study.errors import ResultsError
-from wsml_study.study.spec import EarlyStopping, IntRange, Parameter, Sampler, Study
+from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.study.sampler_section import Sampler
+from wsml_study.study.search_section import IntRange, Parameter
+from wsml_study.study.spec import Study
 from wsml_study.tuning.ledger import Listener
 from wsml_study.tuning.run import Outcome, run_study
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
+from wsml_study.description import Scalar
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import Promotion, StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
-from wsml_study.study.spec import Scalar, Study, TrialConfig
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.trial_source import TrialSource
 
 

@@ -21,8 +21,6 @@ from wsml_study.study.perturbation import perturbed
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
 
-QUANTILE, RESAMPLE_PROBABILITY, MIN_TRIALS = 0.25, 0.25, 3
-
 
 @dataclass(frozen=True, kw_only=True)
 class Takeover:
@@ -53,12 +51,12 @@ class Population:
             history: grows as the study runs.
             is_whole: whether a checkpoint's folder is still there.
         """
-        rule = study.early_stopping
+        options = study.early_stopping.options
         self._study, self._history, self._is_whole = study, history, is_whole
-        self._interval = rule.interval_epochs or 1
-        self._quantile = QUANTILE if rule.quantile is None else rule.quantile
-        self._resample = RESAMPLE_PROBABILITY if rule.resample_probability is None else rule.resample_probability
-        self._min_trials = rule.min_trials or MIN_TRIALS
+        self._interval = int(options["interval_epochs"] or 1)
+        self._quantile = float(options["quantile"] or 0)
+        self._resample = float(options["resample_probability"] or 0)
+        self._min_trials = int(options["min_trials"] or 1)
         self._space = SearchSpace.from_study(study)
         self._decided: dict[int, Takeover] = {}
 

@@ -10,7 +10,8 @@ from wsml_study.record.history import StudyHistory, TrialHistory
 from wsml_study.record.storage import StudyStorage, open_storage
 from wsml_study.record.study_folder import locked, set_aside
 from wsml_study.results.reproduction import Reproduction, compared_trials, environment_differences
-from wsml_study.study.spec import Data, Study, TrialConfig
+from wsml_study.study.data_section import Data
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.ledger import Listener
 from wsml_study.tuning.planned import PlannedTrial
 from wsml_study.tuning.run import Task, run_leased, session_of

@@ -26,11 +26,13 @@ from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, op
 from wsml_study.record.study_folder import claim, locked, set_aside
 from wsml_study.record.tables import damaged_tables, write_tables
 from wsml_study.report.model_card import model_card
+from wsml_study.study.early_stopping_record import Rule
 from wsml_study.study.fidelity import at_level, heading, num_levels
+from wsml_study.study.resources_section import MOST_FUSED
 from wsml_study.study.search_space import SearchSpace, longest_training
-from wsml_study.study.spec import MOST_FUSED, Study
+from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
-from wsml_study.tuning.early_stopping import EarlyStoppingScheduler, Rule, rule_of
+from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
@@ -301,7 +303,7 @@ def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
     if task.plan is not None:
         return len(history.trials) + len(not_begun(task.plan, history))
     total = max(wanted, len(history.trials))
-    size = SearchSpace.from_study(study).size() if study.sampler.name == "grid" else None
+    size = SearchSpace.from_study(study).size() if study.sampler.record.exhaustive else None
     return total if size is None else min(total, size)
 
 
@@ -387,7 +389,7 @@ class _Run:
     def _most_fused(self) -> int:
         """How many trials a worker may train as one: several ranks share a trial, and a population swaps networks."""
         resources = self.study.resources
-        by_itself = resources.workers_per_trial > 1 or self.study.early_stopping.name == "pbt"
+        by_itself = resources.workers_per_trial > 1 or self.study.early_stopping.record.is_population
         return 1 if by_itself or self.task.open_trial is not open_trial else resources.fused_trials or MOST_FUSED
 
     def _ask_for_more(self, slots: int) -> None:
@@ -405,7 +407,7 @@ class _Run:
             filesystem=filesystem,
             scratch_folder=scratch,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
-            checkpoint_interval_epochs=stopping.interval_epochs or 1 if stopping.name == "pbt" else None,
+            checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
             alone=alone,
             tested=task.tested,
             model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
@@ -420,7 +422,7 @@ def _one() -> int:
 
 
 def _population(study: Study, history: StudyHistory, storage: StudyStorage) -> Population | None:
-    if study.early_stopping.name != "pbt":
+    if not study.early_stopping.record.is_population:
         return None
     filesystem, _ = storage.scratch()
     return Population(study, history, lambda folder: whole_state(filesystem, folder) is not None)

@@ -19,11 +19,16 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState as OptunaState
 
+from wsml_study.description import Scalar
 from wsml_study.errors import StudyFileError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialHistory, TrialState
+from wsml_study.registry import implementation
+from wsml_study.study.option_fields import option_values
+from wsml_study.study.sampler_record import SamplerRequest
+from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import LEARNING_SAMPLERS, Sampler, Scalar, Study, TrialConfig
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.trial_source import TrialSource
 
 OPTUNA_STATES = {
@@ -67,7 +72,7 @@ class OptunaSearcher(TrialSource):
         """
         super().__init__(study, log, num_trials=num_trials, slots=slots, alone=alone, most_fused=most_fused)
         self._space = SearchSpace.from_study(study)
-        self._grid = list(itertools.islice(self._space.grid(), num_trials)) if study.sampler.name == "grid" else None
+        self._grid = list(itertools.islice(self._space.grid(), num_trials)) if study.sampler.record.exhaustive else None
         if self._grid is not None:
             self._num_trials = min(self._num_trials, len(self._grid))
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -116,7 +121,7 @@ class OptunaSearcher(TrialSource):
 
     def _upcoming(self, count: int) -> list[TrialConfig]:
         """Samplers that do not learn can be asked ahead: what they propose depends on a trial's number alone."""
-        while self._study.sampler.name not in LEARNING_SAMPLERS and self._num_proposed < self._num_trials:
+        while not self._study.sampler.record.model_based and self._num_proposed < self._num_trials:
             if len(self._proposals) >= count:
                 break
             self._propose()
@@ -128,7 +133,7 @@ class OptunaSearcher(TrialSource):
 
     @property
     def _batch(self) -> int:
-        return self._study.sampler.batch or 1
+        return int(option_values(self._study.sampler, self._study.sampler.record).get("batch") or 1)
 
     def _propose_batch(self) -> None:
         """Ask for as many trials as are proposed at once; several are noted, as they cannot be proposed again later."""
@@ -205,17 +210,11 @@ def sampler_of(sampler: Sampler, *, number: int, several_at_once: bool) -> BaseS
         StudyFileError: Optuna lacks a package that the sampler needs.
     """
     seed = (sampler.seed * 1_000_003 + number) % 2**32
+    record = sampler.record
+    create = implementation(record.create) if isinstance(record.create, str) else record.create
+    request = SamplerRequest(seed=seed, several_at_once=several_at_once, options=option_values(sampler, record))
     try:
-        match sampler.name:
-            case "tpe":
-                return optuna.samplers.TPESampler(seed=seed, constant_liar=several_at_once)
-            case "random" | "grid":
-                return optuna.samplers.RandomSampler(seed=seed)
-            case "gp":
-                return optuna.samplers.GPSampler(seed=seed)
-            case "cmaes":
-                return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-            case "nsgaii":
-                return optuna.samplers.NSGAIISampler(seed=seed)
+        made: BaseSampler = create(request)
     except ImportError as error:
         raise StudyFileError(f"sampler.name: {sampler.name} needs a package that is not installed: {error}") from error
+    return made

@@ -56,7 +56,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             trial = self._new_trial()
         else:
             # After FINISHED Tune asks no more; of a population the last trial may still leave its slot to come back.
-            may_come_back = self._live and self._study.early_stopping.name == "pbt"
+            may_come_back = self._live and self._study.early_stopping.record.is_population
             return None if may_come_back else str(Searcher.FINISHED)
         self._live[trial_id] = trial.number
         newest = trial.epochs.get(trial.last_epoch, {})

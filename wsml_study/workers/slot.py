@@ -23,7 +23,8 @@ from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from wsml_study.errors import TrainingError
 from wsml_study.record.model_folder import ModelCard, write_model_folder
-from wsml_study.study.spec import Provenance, TrialConfig
+from wsml_study.study.provenance_section import Provenance
+from wsml_study.study.spec import TrialConfig
 from wsml_study.workers.loop import OpenTrial, serve
 from wsml_study.workers.mailbox import Mailbox
 from wsml_study.workers.ray_train_group import SlotBackendConfig, WorkerGroup

@@ -10,11 +10,12 @@ from typing import Any
 
 import altair as alt
 
+from wsml_study.description import Scalar
 from wsml_study.report.figures.figure import Drawing, Figure, LeftOut, Panel, rows
 from wsml_study.report.figures.look import FAINT, INK, QUIET, keys_of, method_color
 from wsml_study.report.figures.parts import COLUMNS_OF_TRIAL, sample, trial_tooltip, written
 from wsml_study.results.study_results import StudyRecord
-from wsml_study.study.spec import IntRange, Parameter, Scalar
+from wsml_study.study.search_section import IntRange, Parameter
 
 MOST_LINES = 150
 MOST_CHARACTERS = 36

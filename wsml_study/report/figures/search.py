@@ -186,10 +186,8 @@ def _counted(number: float, what: str) -> str:
 
 def _rungs(record: StudyRecord, found: list[Agreement]) -> list[Agreement]:
     """The epochs after which the study stopped trials, or compared them."""
-    rule = record.study.early_stopping
-    brackets = range(rule.brackets or 3) if rule.name == "hyperband" else range(1)
-    last = longest_training(record.study)
-    compared = {epoch for bracket in brackets for epoch in rule.rungs(last, bracket=bracket)}
+    brackets = record.study.early_stopping.rungs(longest_training(record.study))
+    compared = {epoch for rungs in brackets for epoch in rungs}
     return [one for one in found if one.epoch in compared or one.stopped]
 
 

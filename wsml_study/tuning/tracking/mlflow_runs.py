@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsml_study.errors import StudyFileError
@@ -25,7 +26,7 @@ class MlflowRuns:
 
     called = "MLflow"
 
-    def __init__(self, study: Study, uri: str) -> None:
+    def __init__(self, study: Study, folder: Path, uri: str) -> None:
         """Make a client; nothing is asked of the server yet.
 
         Raises:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wsml_study.registry import implementation
 from wsml_study.study.spec import Study
+from wsml_study.study.tracker_record import TRACKERS
 from wsml_study.tuning.ledger import Listener
 from wsml_study.tuning.tracking.tracker import Tracked, Tracker
 
@@ -36,22 +38,10 @@ def trackers_of(study: Study, folder: Path) -> list[Tracker]:
     Raises:
         StudyFileError: a tracker's package is not installed.
     """
-    asked = study.tracking
     trackers: list[Tracker] = []
-    if asked.optuna_journal:
-        from wsml_study.tuning.tracking.optuna_journal import OptunaJournal
-
-        trackers.append(OptunaJournal(study, folder))
-    if asked.tensorboard:
-        from wsml_study.tuning.tracking.tensorboard import TensorBoardRuns
-
-        trackers.append(TensorBoardRuns(study, folder))
-    if asked.mlflow is not None:
-        from wsml_study.tuning.tracking.mlflow_runs import MlflowRuns
-
-        trackers.append(MlflowRuns(study, asked.mlflow))
-    if asked.wandb is not None:
-        from wsml_study.tuning.tracking.wandb_runs import WandbRuns
-
-        trackers.append(WandbRuns(study, folder, asked.wandb))
+    for name, record in TRACKERS.items():
+        value = getattr(study.tracking, name)
+        if value is not None and value is not False:
+            open_ = implementation(record.open) if isinstance(record.open, str) else record.open
+            trackers.append(open_(study, folder, value))
     return trackers

@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from wsml_study.options import Value
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
@@ -28,7 +29,7 @@ class OptunaJournal:
 
     called = "Optuna's journal"
 
-    def __init__(self, study: Study, folder: Path) -> None:
+    def __init__(self, study: Study, folder: Path, asked: Value = True) -> None:
         self._study, self._path = study, folder / JOURNAL
         self._space = SearchSpace.from_study(study)
 

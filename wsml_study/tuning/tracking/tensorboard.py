@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wsml_study.options import Value
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.event_files import Event, EventsWriter, SessionLog, Summary, hparams
@@ -34,7 +35,7 @@ class TensorBoardRuns:
 
     called = "TensorBoard"
 
-    def __init__(self, study: Study, folder: Path) -> None:
+    def __init__(self, study: Study, folder: Path, asked: Value = True) -> None:
         self._metric, self._folder = study.objective.metric, folder / FOLDER
         self._runs: dict[int, _Run] = {}
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from wsml_study.description import Scalar
 from wsml_study.record.history import StudyHistory, TrialHistory
-from wsml_study.study.spec import Scalar
 from wsml_study.tuning.ledger import Listener
 
 SCALARS = {

@@ -1,0 +1,87 @@
+"""Where labels and features of the user's own are, and how they are written: sections of the study file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from wsml_study.description import Description, PositiveInt, Seed
+
+
+class LabelFiles(Description):
+    """Files with labels of the user's own images."""
+
+    file: str = Field(description="Labels of all images, or of those to train on.")
+    test_file: str | None = Field(default=None, description="Labels of the images to test on.")
+    classes: str | None = Field(default=None, description="A file with the names of the classes, one a line.")
+    image_column: str | None = Field(
+        default=None, description="table: the column with the image files; by default the first."
+    )
+    split_column: str | None = Field(default=None, description="table: a column with train, validation or test.")
+    positives_column: str | None = Field(
+        default=None, description="table: the column that lists the classes of an image, instead of a column per class."
+    )
+    negatives_column: str | None = Field(
+        default=None, description="table: the column that lists the classes that an image does not show."
+    )
+    separator: Annotated[str, Field(min_length=1)] = Field(
+        default=";", description="table: between the classes of such a column."
+    )
+    unlisted: Literal["negative", "unobserved"] | None = Field(
+        default=None, description="table: what a class is that no column lists for an image."
+    )
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Share of the images to test on, where neither a file nor a column says which."
+    )
+    seed: Seed = Field(default=1200, description="Seed of their draw.")
+
+    @model_validator(mode="after")
+    def _columns_go_together(self) -> Self:
+        if self.positives_column is None and (self.negatives_column is not None or self.unlisted is not None):
+            raise ValueError("`negatives_column` and `unlisted` need `positives_column`")
+        if self.positives_column is not None and self.negatives_column is None and self.unlisted is None:
+            raise ValueError(
+                "`positives_column` needs `unlisted`: is a class that is not listed `negative`, or `unobserved`?"
+            )
+        return self
+
+
+class FeatureFiles(Description):
+    """Files with features of the user's own, in place of images, and their labels."""
+
+    file: str = Field(
+        description="Features of all rows, or of those to train on: an .npy matrix, .parquet or .arff, relative to "
+        "data.root."
+    )
+    test_file: str | None = Field(default=None, description="Features of the rows to test on.")
+    labels_file: str | None = Field(
+        default=None,
+        description="Labels of the rows, where `file` holds features alone: an .npy matrix of 1, 0 and NaN, or a table "
+        "as of `dataset: table`, row by row.",
+    )
+    test_labels_file: str | None = Field(default=None, description="Labels of the rows to test on.")
+    classes: str | None = Field(
+        default=None,
+        description="A file with the names of the classes, one a line, or Mulan's .xml; the columns of `file` that are "
+        "called so are the labels.",
+    )
+    num_labels: PositiveInt | None = Field(
+        default=None, description="The last so many columns of `file` are the labels."
+    )
+    name_column: str | None = Field(default=None, description="A column with a name for each row.")
+    split_column: str | None = Field(default=None, description="A column with train, validation or test.")
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Share of the rows to test on, where neither a file nor a column says which."
+    )
+    seed: Seed = Field(default=1200, description="Seed of their draw.")
+
+    @model_validator(mode="after")
+    def _files_go_together(self) -> Self:
+        if self.test_labels_file is not None and (self.test_file is None or self.labels_file is None):
+            raise ValueError("`test_labels_file` needs `test_file` and `labels_file`")
+        if self.test_file is not None and self.labels_file is not None and self.test_labels_file is None:
+            raise ValueError("`test_file` beside `labels_file` needs `test_labels_file`")
+        if self.num_labels is not None and self.labels_file is not None:
+            raise ValueError("`num_labels` counts labels in `file`, and `labels_file` says that they are elsewhere")
+        return self

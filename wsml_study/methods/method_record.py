@@ -1,0 +1,75 @@
+"""What every method says of itself, in words and numbers; no torch here, so that a study is described without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wsml_study.options import Option, one_of
+from wsml_study.registry import LAST
+
+if TYPE_CHECKING:
+    from wsml_study.methods.contract import Method
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodRecord:
+    """One way to treat unobserved labels. p = sigmoid(logit), B images, C classes, U the unobserved entries of a batch.
+
+    Attributes:
+        name: as papers and study files have it.
+        position: where lists show it.
+        title: what it does, in a line.
+        formula: the loss, in as many lines as it needs.
+        reduction: what becomes of the losses of the entries: `mean` or `sum`.
+        source: paper and public code.
+        factory: the subclass of `Method`, or `module:Class`; called with the observed labels, and the options and the
+            schedule as keywords.
+        options: what it takes beside a schedule.
+        takes_schedule: whether it has a rejection rate.
+        rate_by_dataset: the paper's growth of the rate per epoch, a fraction, where it takes a schedule.
+        learns_from_truth: it sees every true label.
+        needs_observed_negatives: it learns nothing from labels without any.
+        published_map: mAP in percent by dataset, trained end to end and after a linear start (LinearInit).
+    """
+
+    name: str
+    position: int = LAST
+    title: str
+    formula: str
+    reduction: str
+    source: str
+    factory: str | Callable[..., Method]
+    options: tuple[Option, ...] = ()
+    takes_schedule: bool = False
+    rate_by_dataset: Mapping[str, float] = field(default_factory=dict)
+    learns_from_truth: bool = False
+    needs_observed_negatives: bool = False
+    published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+
+    def option(self, key: str) -> Option | None:
+        """What the method makes of a key, or None if it does not take it."""
+        return next((one for one in self.options if one.key == key), None)
+
+
+SUM_OR_MEAN = Option(
+    key="reduction",
+    limits=one_of("sum", "mean"),
+    symbol="reduction",
+    meaning="sum or mean over the entries of a batch",
+    default="sum",
+)
+"""Option of the losses that are published as a sum."""
+
+
+def published(
+    voc: tuple[float, float],
+    coco: tuple[float, float],
+    nus: tuple[float, float],
+    cub: tuple[float, float],
+    openimages: float | None = None,
+) -> dict[str, tuple[float, float | None]]:
+    """`published_map` of a method that Kim et al. ran on all their datasets."""
+    table: dict[str, tuple[float, float | None]] = {"voc2012": voc, "coco2014": coco, "nuswide": nus, "cub": cub}
+    return table | ({} if openimages is None else {"openimages_v3": (openimages, None)})

@@ -1,0 +1,131 @@
+"""Section `data`: images, labels, and what is hidden of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from wsml_study.data.label_files import FeatureFiles, LabelFiles
+from wsml_study.data.reader_record import READERS, ReaderRecord
+from wsml_study.description import Description, PositiveInt, Seed
+from wsml_study.study.option_fields import with_options
+
+
+class DatasetName(StrEnum):
+    """Kinds of dataset, a member for every reader."""
+
+    vars().update({name.upper(): name for name in READERS})
+
+
+class Observe(Description):
+    """Which true labels of a training image the method gets to see."""
+
+    positives: PositiveInt | Literal["all"] = Field(
+        default=1, description="Positive labels kept per image, drawn at random, or `all`."
+    )
+    negatives: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        default=0, description="Negative labels kept per image, drawn at random, or `all`."
+    )
+    bias: Annotated[float, Field(ge=-10, le=10)] | None = Field(
+        default=None,
+        description="A positive is kept with odds of its class's frequency to this power: above 0 prefers frequent "
+        "classes, below 0 rare ones; fair by default.",
+    )
+    share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Instead of counts per image: the share of all labels that is kept, a fraction."
+    )
+    share_per_class: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Instead of counts per image: the share of each class's labels that is kept."
+    )
+    seed: Seed = Field(default=1200, description="Seed of the draw.")
+
+    @model_validator(mode="after")
+    def _counts_or_share(self) -> Self:
+        shares = [key for key in ("share", "share_per_class") if getattr(self, key) is not None]
+        if len(shares) > 1:
+            raise ValueError("expected `share` or `share_per_class`, got both")
+        if shares and (self.positives, self.negatives, self.bias) != (1, 0, None):
+            raise ValueError(f"`{shares[0]}` stands instead of `positives`, `negatives` and `bias`")
+        return self
+
+
+KEPT = Observe(positives="all", negatives="all")
+"""Nothing is hidden."""
+
+
+class Validation(Description):
+    """The part of the training images that is held out to judge a trial."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Share of the training images.")
+    seed: Seed = Field(default=1200, description="Seed of the split.")
+    labels: Literal["clean", "observed"] = Field(
+        default="clean",
+        description="Judge against the true labels, or against the observed ones (unobserved: negative).",
+    )
+
+
+@with_options(READERS)
+class Data(Description):
+    """Images, labels, and what is hidden of them."""
+
+    dataset: DatasetName = Field(strict=False, description="Which reader reads the images and labels.")
+    root: str | None = Field(
+        default=None,
+        description="Folder of the dataset's own download, or of your images, relative to where the command runs; not "
+        "for digit_scenes.",
+    )
+    labels: LabelFiles | None = Field(
+        default=None, description="table, list and coco_json: the files with the labels of your own images."
+    )
+    features: FeatureFiles | None = Field(
+        default=None, description="features: the files with your own features and labels."
+    )
+    feature_scaling: Literal["standardize", "none"] | None = Field(
+        default=None,
+        description="features: `standardize` (default) gives each feature mean 0 and deviation 1 over the training "
+        "rows; `none` leaves it as it is.",
+    )
+    image_size: Annotated[int, Field(ge=16, le=2048)] | None = Field(
+        default=None,
+        description="Images are resized to this many pixels squared; by default as the dataset's protocol.",
+    )
+    horizontal_flip: bool | None = Field(
+        default=None, description="Mirror half of the training images; by default as the dataset's protocol."
+    )
+    store: Literal["raw", "jpeg", "none"] | None = Field(
+        default=None,
+        description="How decoded images are kept: `raw` pixels, `jpeg` (quality 95, decoded anew for each batch), or "
+        "`none` (the files are decoded for each batch); by default raw up to 100 GiB and jpeg above.",
+    )
+    observe: Observe = Field(
+        default=Observe(),
+        description="Which true labels the method gets to see; all of them by default if they are your own, or "
+        "openimages_v3's, and one positive per image else.",
+    )
+    validation: Validation = Field(default=Validation(), description="The images held out to judge a trial.")
+    train_on: Literal["train", "train+validation"] | None = Field(
+        default=None,
+        description="Final training: `train+validation` holds no image out, so that nothing chooses among the epochs; "
+        "`train` by default.",
+    )
+
+    @property
+    def record(self) -> ReaderRecord:
+        """The reader's record."""
+        return READERS[self.dataset]
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there are validation images that are not trained on."""
+        return self.train_on != "train+validation"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_are_what_they_are(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "observe" not in content:
+            record = READERS.get(str(content.get("dataset")))
+            if record is not None and record.keeps_labels:
+                return content | {"observe": KEPT.model_dump()}
+        return content

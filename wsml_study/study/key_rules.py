@@ -1,0 +1,169 @@
+"""Keys that mean something only with some values of another key.
+
+Each section of the study file checks its own keys. What one key means for another (a schedule only where the method
+takes one) is a table, `KEY_RULES`, since a base config may hold keys that only some of the searched trials take. The
+rules of options derive from the records of methods, readers, samplers and early stopping rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wsml_study.data.reader_record import READERS, Reads, readers_of
+from wsml_study.methods.catalogue import METHODS, methods_with_schedule
+from wsml_study.options import WithOptions, limits_by_key, takers
+from wsml_study.study.early_stopping_record import EARLY_STOPPING
+from wsml_study.study.method_section import SCHEDULE_PARAMETERS
+from wsml_study.study.sampler_record import SAMPLERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRule:
+    """A key that means something only with some values of another key, which controls it.
+
+    Attributes:
+        key: dotted path.
+        controlling_key: dotted path of the other key.
+        called: what a message calls the controlling key.
+        allowed_values: values of the controlling key with which the key means something.
+        needed: with those values the key must be there.
+        by_default: the controlling key's value where it is absent; None if it is never absent.
+    """
+
+    key: str
+    controlling_key: str
+    called: str
+    allowed_values: tuple[str, ...]
+    needed: bool
+    by_default: str | None = None
+
+
+def _schedule_rules() -> Iterator[KeyRule]:
+    for key in sorted({key for keys in SCHEDULE_PARAMETERS.values() for key in keys}):
+        yield KeyRule(
+            key=f"method.schedule.{key}",
+            controlling_key="method.schedule.shape",
+            called="shape",
+            allowed_values=tuple(shape.value for shape, keys in SCHEDULE_PARAMETERS.items() if key in keys),
+            needed=True,
+        )
+
+
+def _dataset_rules() -> Iterator[KeyRule]:
+    tables = ("image_column", "split_column", "positives_column", "negatives_column", "unlisted")
+    images = readers_of(Reads.NOTHING, Reads.FOLDER, Reads.LABEL_FILES)
+    for key, allowed, needed in (
+        ("root", readers_of(Reads.FOLDER, Reads.LABEL_FILES, Reads.FEATURE_FILES), True),
+        ("labels", readers_of(Reads.LABEL_FILES), True),
+        *((f"labels.{name}", ("table",), False) for name in tables),
+        ("labels.classes", ("table", "list"), False),
+        ("features", readers_of(Reads.FEATURE_FILES), True),
+        ("feature_scaling", readers_of(Reads.FEATURE_FILES), False),
+        *((name, images, False) for name in ("image_size", "horizontal_flip", "store")),
+    ):
+        yield KeyRule(
+            key=f"data.{key}", controlling_key="data.dataset", called="dataset", allowed_values=allowed, needed=needed
+        )
+
+
+def _mode_rules() -> Iterator[KeyRule]:
+    for key, modes in (
+        ("linear_epochs", ("linear_init",)),
+        ("linear_learning_rate", ("linear_init",)),
+        ("mirror_features", ("linear", "linear_init")),
+    ):
+        yield KeyRule(
+            key=f"training.{key}",
+            controlling_key="training.mode",
+            called="mode",
+            allowed_values=modes,
+            needed=False,
+            by_default="end_to_end",
+        )
+
+
+def _option_rules(
+    section: str, registry: Mapping[str, WithOptions], *, called: str, key: str = "name"
+) -> Iterator[KeyRule]:
+    """A rule per option: it means something with the records that take it."""
+    records = list(registry.values())
+    for option in limits_by_key(records):
+        yield KeyRule(
+            key=f"{section}.{option}",
+            controlling_key=f"{section}.{key}",
+            called=called,
+            allowed_values=takers(option, records),
+            needed=False,
+        )
+
+
+KEY_RULES = (
+    *_dataset_rules(),
+    *_option_rules("data", READERS, called="dataset", key="dataset"),
+    KeyRule(
+        key="method.schedule",
+        controlling_key="method.name",
+        called="method",
+        allowed_values=methods_with_schedule(),
+        needed=True,
+    ),
+    *_option_rules("method", METHODS, called="method"),
+    *_schedule_rules(),
+    KeyRule(
+        key="training.momentum",
+        controlling_key="training.optimizer",
+        called="optimizer",
+        allowed_values=("sgd",),
+        needed=False,
+    ),
+    *_mode_rules(),
+    *_option_rules("sampler", SAMPLERS, called="sampler"),
+    *_option_rules("early_stopping", EARLY_STOPPING, called="early stopping"),
+)
+"""Sections before the keys inside them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenRule:
+    """A key that is there although its controlling key allows none, or missing although it is needed."""
+
+    rule: KeyRule
+    decision: str
+    missing: bool
+
+    @property
+    def message(self) -> str:
+        """What is wrong, without the path."""
+        name = self.rule.key.rpartition(".")[2]
+        if self.missing:
+            return f"{self.rule.called} {self.decision} needs `{name}`"
+        return f"{self.rule.called} {self.decision} takes no `{name}` (only {', '.join(self.rule.allowed_values)})"
+
+
+def broken_rules(content: Mapping[str, Any]) -> list[BrokenRule]:
+    """What contradicts the key rules in plain content, defaults included; None counts as absent."""
+    broken = []
+    for rule in KEY_RULES:
+        section = value_at(content, rule.key.rpartition(".")[0])
+        decision = value_at(content, rule.controlling_key) or rule.by_default
+        if section is None or decision is None:
+            continue
+        present = value_at(content, rule.key) is not None
+        takes = decision in rule.allowed_values
+        if present != takes and (present or rule.needed):
+            broken.append(BrokenRule(rule=rule, decision=decision, missing=not present))
+    return broken
+
+
+def value_at(content: Mapping[str, Any], key: str) -> Any:
+    """The value under a dotted key of nested mappings, or None.
+
+    >>> value_at({"method": {"name": "AN"}}, "method.name")
+    'AN'
+    """
+    value: Any = content
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

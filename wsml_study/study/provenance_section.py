@@ -1,0 +1,19 @@
+"""Section `provenance` of an exported config."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from wsml_study.description import Description, PositiveInt
+
+
+class Provenance(Description):
+    """Where an exported config comes from. Decides nothing."""
+
+    study: str = Field(description="Name of the study.")
+    trial: Annotated[int, Field(ge=0)] = Field(description="Number of the trial, from 0.")
+    value: float = Field(description="The trial's objective.")
+    best_epoch: PositiveInt | None = Field(default=None, description="Its epoch of the best validation mAP.")
+    fingerprint: str = Field(description="Fingerprint of what decided the study's results.")

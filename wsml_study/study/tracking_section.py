@@ -1,0 +1,29 @@
+"""Section `tracking`: other programs that show the study as it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, create_model
+
+from wsml_study.description import Description
+from wsml_study.study.option_fields import annotation_of
+from wsml_study.study.tracker_record import TRACKERS
+
+
+def _with_trackers(section: type[Description]) -> Any:
+    fields: dict[str, Any] = {
+        name: (
+            annotation_of(record.limits) if record.default is not None else annotation_of(record.limits) | None,
+            Field(default=record.default, description=record.meaning),
+        )
+        for name, record in TRACKERS.items()
+    }
+    return create_model(
+        section.__name__, __base__=section, __doc__=section.__doc__, __module__=section.__module__, **fields
+    )
+
+
+@_with_trackers
+class Tracking(Description):
+    """Other programs that show the study as it runs. Decides no result."""

@@ -1,0 +1,81 @@
+"""Section `training`: one trial's optimization."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from wsml_study.description import Description, PositiveInt, Seed
+
+LINEAR_EPOCHS = 25
+"""Epochs of the linear phase where nothing else is said: the published LinearInit."""
+
+
+class Training(Description):
+    """One trial's optimization."""
+
+    mode: Literal["end_to_end", "linear", "linear_init"] | None = Field(
+        default=None,
+        description="`end_to_end` (default) trains everything; `linear` the head alone, on features of the frozen "
+        "backbone; `linear_init` first the head alone, then everything.",
+    )
+    epochs: PositiveInt = Field(
+        default=10, description="Passes over the training images; with linear_init those of everything."
+    )
+    linear_epochs: PositiveInt | None = Field(
+        default=None,
+        description=f"linear_init: epochs of the head alone, before the others; {LINEAR_EPOCHS} by default.",
+    )
+    linear_learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="linear_init: step size of the head while it learns alone; by default the one that it has later.",
+    )
+    mirror_features: bool | None = Field(
+        default=None,
+        description="linear and linear_init: the head learns from features of mirrored images as well, of half of the "
+        "images in each epoch; false by default, as published.",
+    )
+    stop_after_epoch: PositiveInt | None = Field(
+        default=None,
+        description="Final training: end after this epoch, while schedules and methods still count on all `epochs`.",
+    )
+    batch_size: PositiveInt = Field(default=16, description="Images of the global batch, shared by a trial's workers.")
+    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Who turns gradients into steps.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(default=1e-5, description="Step size of the backbone.")
+    head_learning_rate_multiplier: Annotated[float, Field(gt=0)] = Field(
+        default=10.0, description="The head learns at this multiple of the learning rate."
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(default=None, description="SGD only; 0.9 by default.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.0, description="L2 penalty of the weights.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."
+    )
+    seed: Seed = Field(default=0, description="Seed of initial weights, order of images and mirroring.")
+
+    @property
+    def num_linear_epochs(self) -> int:
+        """Epochs at the start that train the head alone, before the `epochs` of everything."""
+        return (self.linear_epochs or LINEAR_EPOCHS) if self.mode == "linear_init" else 0
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of the whole trial.
+
+        >>> Training(mode="linear_init", epochs=10).total_epochs
+        35
+        """
+        return self.num_linear_epochs + self.epochs
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch that a trial ends with."""
+        return min(self.total_epochs, self.stop_after_epoch or self.total_epochs)
+
+    def epoch_of_phase(self, epoch: int) -> int:
+        """The number of a trial's epoch as its method counts: each phase of linear_init begins at 1.
+
+        >>> [Training(mode="linear_init", linear_epochs=2).epoch_of_phase(epoch) for epoch in (1, 2, 3, 4)]
+        [1, 2, 1, 2]
+        """
+        return epoch if epoch <= self.num_linear_epochs else epoch - self.num_linear_epochs

@@ -1,0 +1,52 @@
+"""Early stopping under Ray Tune: the study's rule, rebuilt from the event log, decides after every epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from wsml_study.record.history import StudyHistory
+from wsml_study.registry import implementation
+from wsml_study.study.early_stopping_record import Rule
+from wsml_study.study.early_stopping_section import EarlyStopping
+
+
+def rule_of(early_stopping: EarlyStopping, *, epochs: int) -> Rule | None:
+    """The study's rule, which knows of no trial yet; None where every trial runs to its end."""
+    create = early_stopping.record.create
+    if create is None:
+        return None
+    rule: Rule = (implementation(create) if isinstance(create, str) else create)(early_stopping.options, epochs)
+    return rule
+
+
+class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Lets Tune run trials in order and ends those that the rule ends."""
+
+    def __init__(self, rule: Rule | None, history: StudyHistory, metric: str) -> None:
+        """Tell the rule of the trials that ran before.
+
+        Args:
+            rule: the study's rule, which knows nothing yet, or None.
+            history: what happened so far.
+            metric: the objective.
+        """
+        super().__init__()
+        self.rule = rule
+        for number, trial in history.trials.items():
+            for epoch, value in trial.values_by_epoch(metric).items():
+                self._record(number, epoch, value)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Tune's question after every epoch: continue or stop."""
+        del tune_controller
+        number, epoch = trial.config["trial"], result["epoch"]
+        self._record(number, epoch, result["value"])
+        if self.rule is None or self.rule.goes_on(number, epoch):
+            return str(TrialScheduler.CONTINUE)
+        return str(TrialScheduler.STOP)
+
+    def _record(self, number: int, epoch: int, value: float) -> None:
+        if self.rule is not None:
+            self.rule.record(number, epoch, value)

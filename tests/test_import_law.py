@@ -36,8 +36,13 @@ ROOMS = (
 """From the ground up: a room may know those before it, unless `MAY_KNOW` says less."""
 
 MAY_KNOW = {
-    "__init__": ("report", "inference"),  # what `import wsml_study` offers, each imported when it is first used
+    "__init__": (
+        "report",
+        "inference",
+        "python_api",
+    ),  # what `import wsml_study` offers, each imported when it is first used
     "__main__": ("cli",),
+    "python_api": ("study", "record", "report", "tuning", "training"),
     "errors": (),
     "options": ("errors",),
     "registry": ("errors",),

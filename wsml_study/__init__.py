@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsml_study.inference.model import load_model
+    from wsml_study.python_api import Study, run
     from wsml_study.report.loading import load
 
-__all__ = ["load", "load_model"]
+__all__ = ["Study", "load", "load_model", "run"]
 
-_ON_DEMAND = {"load": "wsml_study.report.loading", "load_model": "wsml_study.inference.model"}
-"""What Python programs use -> the module that has it, imported once somebody asks: torch and pandas take seconds."""
+_ON_DEMAND = {
+    "Study": "wsml_study.python_api",
+    "load": "wsml_study.report.loading",
+    "load_model": "wsml_study.inference.model",
+    "run": "wsml_study.python_api",
+}
+"""What Python programs use -> the module that has it, imported when it is first used: torch and pandas take seconds."""
 
 
 def __getattr__(name: str) -> Any:

@@ -17,4 +17,5 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 class Description(BaseModel):
     """Frozen; refuses unknown keys, "1" where a number is meant, and numbers that are not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # A section is built when it is first used: most are only used as part of `Study`, which builds what it holds.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)

@@ -16,7 +16,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -88,7 +88,7 @@ class Registry(Mapping[str, R], Generic[R]):
     @cached_property
     def _found(self) -> dict[str, tuple[R, Distribution | None]]:
         found: dict[str, tuple[R, Distribution | None]] = {one.name: (one, None) for one in self._own()}
-        for entry_point in sorted(entry_points(group=self.group), key=lambda one: one.name):
+        for entry_point in sorted(_all_entry_points().select(group=self.group), key=lambda one: one.name):
             distribution = _distribution(entry_point)
             for record in self._loaded(entry_point, distribution):
                 if record.name in found:
@@ -123,6 +123,12 @@ class Registry(Mapping[str, R], Generic[R]):
                     f"{described}: expected a {self._record.__name__}, or a tuple of them, got {type(record).__name__}"
                 )
         return records
+
+
+@cache
+def _all_entry_points() -> Any:
+    """Of every installed distribution; looking for them reads a file of each, so it is done once."""
+    return entry_points()
 
 
 def _distribution(entry_point: EntryPoint) -> Distribution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +11,46 @@ import pandas as pd
 import pyarrow as pa
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.tables import SCHEMAS, read_table
-from wsml_study.report.summary import study_folder
+from wsml_study.record.tables import SCHEMAS, read_table, searched_keys
+from wsml_study.report.figures.all_figures import SECTIONS
+from wsml_study.report.figures.drawing import Format, drawn, write_figure
+from wsml_study.report.figures.figure import Figure
+from wsml_study.report.summary import answer, study_folder, trials_table
 from wsml_study.results.confirmation import Confirmation, read_confirmation
 from wsml_study.results.level_results import Levels, read_levels
-from wsml_study.results.ranking import ranked_trials
+from wsml_study.results.ranking import best_per_method, ranked_trials
+from wsml_study.results.study_results import read_record
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
+
+SHOWN = ("rank", "trial", "method", "value", "test_map", "best_epoch", "last_epoch", "state")
+"""Columns of the trials table that a notebook shows, beside the searched keys."""
+
+
+@dataclass(frozen=True)
+class StudyFigure:
+    """A figure of the report. A notebook shows it as SVG, which needs no network.
+
+    Attributes:
+        figure: title, caption, Altair charts and table.
+    """
+
+    figure: Figure
+
+    def save(self, folder: str | Path, file_format: Format = "svg") -> Path:
+        """Draw it into a file of a folder, `svg` or `png`.
+
+        Raises:
+            ResultsError: the folder cannot be written.
+        """
+        return write_figure(self.figure, Path(folder), file_format)
+
+    def __repr__(self) -> str:
+        return f"{self.figure.title}: {self.figure.caption}"
+
+    def _repr_html_(self) -> str:
+        caption = html.escape(self.figure.caption)
+        return f"<figure>{drawn(self.figure, 'svg').decode()}<figcaption>{caption}</figcaption></figure>"
 
 
 @dataclass(frozen=True)
@@ -56,8 +90,31 @@ class StudyResults:
 
     @cached_property
     def confirmation(self) -> Confirmation | None:
-        """What is sure, None if nothing was confirmed yet."""
+        """What the confirmation found, None if nothing was confirmed yet."""
         return read_confirmation(self.folder)
+
+    @cached_property
+    def best(self) -> pd.DataFrame:
+        """The best trial of each method, best first."""
+        return best_per_method(self.ranked)
+
+    @cached_property
+    def figures(self) -> dict[str, StudyFigure]:
+        """The figures of the report by name, as far as the study has data for them."""
+        record = read_record(self.folder)
+        made = (make(record) for section in SECTIONS for make in section.figures)
+        return {figure.name: StudyFigure(figure) for figure in made if isinstance(figure, Figure)}
+
+    def __str__(self) -> str:
+        return "\n".join([*trials_table(self.ranked), "", *answer(self.folder, study_argument=str(self.folder))])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what is sure so far, and the ranked trials."""
+        said = "<br>".join(html.escape(line) for line in answer(self.folder, study_argument=str(self.folder)))
+        columns = [name for name in SHOWN if name in self.ranked.columns]
+        searched = searched_keys(self.ranked.columns)
+        table = self.ranked[list(dict.fromkeys([*columns, *searched]))].to_html(index=False, border=0, na_rep="-")
+        return f"<p><b>{html.escape(self.folder.name)}</b></p><p>{said}</p>{table}"
 
     @cached_property
     def levels(self) -> Levels | None:

@@ -38,22 +38,25 @@ def dark_colors() -> dict[str, str]:
 
 
 def write_figure(figure: Figure, folder: Path, file_format: Format) -> Path:
-    """Draw a figure, its panels side by side, on a light ground with a legend.
+    """Draw a figure into a file named after it.
 
     Raises:
         ResultsError: the folder cannot be written.
     """
+    path = folder / f"{figure.name}.{file_format}"
+    write_whole(path, drawn(figure, file_format))
+    return path
+
+
+def drawn(figure: Figure, file_format: Format) -> bytes:
+    """A figure, its panels side by side, on a light ground with a legend."""
     width = WIDE_WIDTH if figure.wide else PANEL_WIDTH
     panels = [panel.chart.properties(width=width, title=panel.title or figure.title) for panel in figure.panels]
     chart = panels[0] if len(panels) == 1 else alt.concat(*panels, columns=2)
     spec = _spec(chart, legends=True) | {"background": GROUND}
     if file_format == "svg":
-        content = str(vl_convert.vegalite_to_svg(spec)).encode()
-    else:
-        content = bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
-    path = folder / f"{figure.name}.{file_format}"
-    write_whole(path, content)
-    return path
+        return str(vl_convert.vegalite_to_svg(spec)).encode()
+    return bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
 
 
 def _spec(chart: Any, *, legends: bool) -> dict[str, Any]:

@@ -131,6 +131,13 @@ def _all_entry_points() -> Any:
     return entry_points()
 
 
+def plugin_distributions() -> dict[str, str]:
+    """Every installed distribution that has a plug-in of any kind -> its version."""
+    groups = (group for group in _all_entry_points().groups if group.startswith("wsml_study."))
+    found = [_distribution(one) for group in groups for one in _all_entry_points().select(group=group)]
+    return {one.name: one.version for one in sorted(found, key=lambda one: one.name)}
+
+
 def _distribution(entry_point: EntryPoint) -> Distribution:
     assert entry_point.dist is not None, "an entry point that was found has a distribution"
     return Distribution(name=entry_point.dist.name, version=entry_point.dist.version)

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from wsml_study.registry import plugin_distributions
 from wsml_study.training.trial_data import LabelledImages, TrialData
 
 PACKAGES = (
@@ -38,13 +39,14 @@ def environment() -> dict[str, Any]:
     """What the machine of the driver is and has, as plain data for the event log.
 
     Returns:
-        python (version), packages (name -> version), platform, cpu (model), num_cpus (that this process may use), gpus
+        python (version), packages (name -> version; those of plug-ins among them), platform, cpu (model), num_cpus (that this process may use), gpus
         (model of each), git_revision (of the folder where the command runs, with `-dirty` if a tracked file is
         changed; None outside of git), command.
     """
     return {
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "packages": {name: version for name in PACKAGES if (version := _version(name)) is not None}
+        | plugin_distributions(),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "num_cpus": len(os.sched_getaffinity(0)),

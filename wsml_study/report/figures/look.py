@@ -6,6 +6,7 @@ than such colours: those that share one, or look alike to some, differ in shape 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -84,10 +85,26 @@ LOOKS = {
 }
 """Large-loss methods are solid lines, baselines broken ones, later losses dashes and dots."""
 
+OTHER_COLORS = (PURPLE, TEAL, OCHRE, WINE, SKY)
+OTHER_SHAPES = ("cross", "triangle-left", "triangle-right", "square", "diamond")
+OTHER_DASHES = (DASH_DOT, TINY, LONG)
+
+
+def look_of(method: str) -> Look:
+    """The look of a method; of one that has none here, such as a plug-in's, one that depends on its name only."""
+    if method in LOOKS:
+        return LOOKS[method]
+    number = zlib.crc32(method.encode())
+    return Look(
+        color=OTHER_COLORS[number % len(OTHER_COLORS)],
+        shape=OTHER_SHAPES[number // 5 % len(OTHER_SHAPES)],
+        dash=OTHER_DASHES[number // 25 % len(OTHER_DASHES)],
+    )
+
 
 def keys_of(methods: Iterable[str], mark: str = "point") -> tuple[Key, ...]:
     """A legend's entries for methods."""
-    looks = ((method, LOOKS[method]) for method in methods)
+    looks = ((method, look_of(method)) for method in methods)
     return tuple(Key(label=name, color=one.color, shape=one.shape, dash=one.dash, mark=mark) for name, one in looks)
 
 
@@ -104,13 +121,15 @@ def method_fill(methods: Iterable[str]) -> alt.Fill:
 def method_shape(methods: Iterable[str]) -> alt.Shape:
     """Shape by method."""
     names = list(methods)
-    return alt.Shape("method:N", scale=alt.Scale(domain=names, range=[LOOKS[name].shape for name in names]), title=None)
+    return alt.Shape(
+        "method:N", scale=alt.Scale(domain=names, range=[look_of(name).shape for name in names]), title=None
+    )
 
 
 def method_dash(methods: Iterable[str]) -> alt.StrokeDash:
     """Dashes by method."""
     names = list(methods)
-    scale = alt.Scale(domain=names, range=[list(LOOKS[name].dash) or [1, 0] for name in names])
+    scale = alt.Scale(domain=names, range=[list(look_of(name).dash) or [1, 0] for name in names])
     return alt.StrokeDash("method:N", scale=scale, title=None)
 
 
@@ -149,4 +168,4 @@ def config(*, legends: bool) -> dict[str, Any]:
 
 def _colors(methods: Iterable[str]) -> alt.Scale:
     names = list(methods)
-    return alt.Scale(domain=names, range=[LOOKS[name].color for name in names])
+    return alt.Scale(domain=names, range=[look_of(name).color for name in names])

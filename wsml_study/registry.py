@@ -13,6 +13,7 @@ at its top; what computes is named as `module:attribute` and imported by `implem
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,28 @@ class Record(Protocol):
     @property
     def position(self) -> int:
         """Where lists show it: records are sorted by it, then by module."""
+
+    @property
+    def requires(self) -> tuple[Requirement, ...]:
+        """Packages that it needs beyond those that every installation has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirement:
+    """A package that a record needs, and that is not installed with this one.
+
+    Attributes:
+        module: what is imported.
+        install: the command that installs it.
+    """
+
+    module: str
+    install: str
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the module is there; it is not imported."""
+        return importlib.util.find_spec(self.module) is not None
 
 
 R = TypeVar("R", bound=Record)

@@ -20,6 +20,7 @@ from tests.tuning.wandb_files import steps_by_run
 from wsml_study.errors import StudyFileError
 from wsml_study.record.history import StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
+from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study
 from wsml_study.study.tracking_section import Tracking
 from wsml_study.tuning.tracking.opening import trackers_of
@@ -245,9 +246,10 @@ def test_weights_and_biases_is_told_each_epoch_once_over_two_runs(study, events,
 
 
 @pytest.mark.parametrize(("package", "value"), [("mlflow", "sqlite:///x.db"), ("wandb", "lab")])
-def test_a_tracker_that_is_not_installed_is_told_before_anything_starts(study, tmp_path, monkeypatch, package, value):
+def test_a_tracker_that_is_not_installed_is_told_before_anything_starts(study, monkeypatch, package, value):
+    monkeypatch.setattr(sys, "path", [])
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setitem(sys.modules, f"{package}.tracking", None)
-    asked = study.model_copy(update={"tracking": Tracking(**{package: value})})
-    with pytest.raises(StudyFileError, match=rf"tracking\.{package}: needs .* pip install 'wsml-study\[{package}\]'"):
-        trackers_of(asked, tmp_path)
+    content = study.model_dump(mode="json", exclude_none=True) | {"tracking": {package: value}}
+    words = rf"tracking\.{package}: {package} needs the package {package}, .* pip install 'wsml-study\[{package}\]'"
+    with pytest.raises(StudyFileError, match=words):
+        parse_study(content, "x")

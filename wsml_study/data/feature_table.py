@@ -153,8 +153,10 @@ def _numbers_of(column: Any) -> npt.NDArray[np.float32]:
 def _read_arff(file: Path, text_columns: Collection[str]) -> FeatureTable:
     if not _has_header(file):
         return _read_arff_body(file)
-    import arff
-
+    try:
+        import arff
+    except ImportError as error:
+        raise DataError(f"{file}: ARFF needs liac-arff, not installed here: pip install 'wsml-study[arff]'") from error
     with file.open(encoding="utf-8-sig") as lines:
         try:
             content = arff.load(lines, return_type=arff.DENSE_GEN)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from wsml_study.options import Option
-from wsml_study.registry import LAST, Registry
+from wsml_study.registry import LAST, Registry, Requirement
 
 if TYPE_CHECKING:
     from wsml_study.data.dataset import Dataset
@@ -36,6 +36,7 @@ class ReaderRecord:
         reader: gives a `Dataset`; a function, or `module:function`.
         keeps_labels: no label is hidden unless the study says so: the user's own labels, and those that are partial.
         options: further keys of the section `data`.
+        requires: packages that it needs beyond those that every installation has.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ReaderRecord:
     reader: str | Callable[..., Dataset]
     keeps_labels: bool = False
     options: tuple[Option, ...] = ()
+    requires: tuple[Requirement, ...] = ()
 
 
 READERS: Registry[ReaderRecord] = Registry(

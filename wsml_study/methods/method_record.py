@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wsml_study.options import Option, one_of
-from wsml_study.registry import LAST
+from wsml_study.registry import LAST, Requirement
 
 if TYPE_CHECKING:
     from wsml_study.methods.contract import Method
@@ -32,6 +32,7 @@ class MethodRecord:
         learns_from_truth: it sees every true label.
         needs_observed_negatives: it learns nothing from labels without any.
         published_map: mAP in percent by dataset, trained end to end and after a linear start (LinearInit).
+        requires: packages that it needs beyond those that every installation has.
     """
 
     name: str
@@ -47,6 +48,7 @@ class MethodRecord:
     learns_from_truth: bool = False
     needs_observed_negatives: bool = False
     published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    requires: tuple[Requirement, ...] = ()
 
     def option(self, key: str) -> Option | None:
         """What the method makes of a key, or None if it does not take it."""

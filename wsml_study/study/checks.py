@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Callable, Iterator
 
 from wsml_study.description import Scalar
+from wsml_study.methods.catalogue import METHODS
+from wsml_study.registry import Requirement
 from wsml_study.study.config_keys import (
     ConfigKey,
     config_keys,
@@ -35,6 +37,7 @@ from wsml_study.study.search_space import (
     trial_content,
 )
 from wsml_study.study.spec import Draft, clashes_of
+from wsml_study.study.tracker_record import TRACKERS
 
 MOST_BRANCHES = 20_000
 """Combinations of methods, shapes and conditions that are looked at; no sensible study has as many."""
@@ -300,6 +303,28 @@ def _sampler(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def _requirements(draft: Draft) -> Iterator[Problem]:
+    """Packages that the study asks for and that are not installed on this machine."""
+    searched = draft.search.get("method.name")
+    names = (draft.method.name,) if searched is None else tuple(map(str, searched.choice or ()))
+    asked: list[tuple[str, str, tuple[Requirement, ...]]] = [
+        ("data.dataset", draft.data.dataset, draft.data.record.requires),
+        *(("method.name", name, METHODS[name].requires) for name in names if name in METHODS),
+        ("sampler.name", draft.sampler.name, draft.sampler.record.requires),
+        ("early_stopping.name", draft.early_stopping.name, draft.early_stopping.record.requires),
+        *(
+            (f"tracking.{name}", name, record.requires)
+            for name, record in TRACKERS.items()
+            if getattr(draft.tracking, name) not in (None, False)
+        ),
+    ]
+    for key, name, requirements in asked:
+        for one in requirements:
+            if not one.is_met:
+                message = f"{name} needs the package {one.module}, which is not installed: {one.install}"
+                yield Problem(label=key, message=message, path=_path(key), about=(key,))
+
+
 def _trials(draft: Draft) -> Iterator[Problem]:
     """More trials than there is anything to try."""
     if not draft.search and draft.trials > 1:
@@ -389,6 +414,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _unmet_needs,
     _clashing_values,
     _sampler,
+    _requirements,
     _trials,
     _early_stopping,
     _population,

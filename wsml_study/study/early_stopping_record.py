@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wsml_study.options import Option, Value
-from wsml_study.registry import LAST, Registry
+from wsml_study.registry import LAST, Registry, Requirement
 
 Options = Mapping[str, Value | None]
 
@@ -38,6 +38,7 @@ class EarlyStoppingRecord:
         describe: `describe(options)` says in a line what it does; None says its name and rungs.
         is_population: trials take over networks of better ones instead of being ended (population based training).
         options: further keys of the section `early_stopping`.
+        requires: packages that it needs beyond those that every installation has.
     """
 
     name: str
@@ -49,6 +50,7 @@ class EarlyStoppingRecord:
     describe: Callable[[Options], str] | None = None
     is_population: bool = False
     options: tuple[Option, ...] = ()
+    requires: tuple[Requirement, ...] = ()
 
 
 EARLY_STOPPING: Registry[EarlyStoppingRecord] = Registry(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsml_study.options import COUNT, Option, Value
-from wsml_study.registry import LAST, Registry
+from wsml_study.registry import LAST, Registry, Requirement
 
 BATCH = Option(
     key="batch",
@@ -49,6 +49,7 @@ class SamplerRecord:
         exhaustive: every combination of the search is tried once, in a fixed order; the sampler is asked for nothing.
         needs_numbers: the search must have a range of numbers.
         options: further keys of the section `sampler`.
+        requires: packages that it needs beyond those that every installation has.
     """
 
     name: str
@@ -59,6 +60,7 @@ class SamplerRecord:
     exhaustive: bool = False
     needs_numbers: bool = False
     options: tuple[Option, ...] = ()
+    requires: tuple[Requirement, ...] = ()
 
 
 SAMPLERS: Registry[SamplerRecord] = Registry(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsml_study.options import Limits, Value
-from wsml_study.registry import LAST, Registry
+from wsml_study.registry import LAST, Registry, Requirement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class TrackerRecord:
         limits: which values the key takes.
         default: the key's value where the study file has none; None and False leave the tracker out.
         open: makes the `Tracker`; a function or class, or `module:attribute`, called as `open(study, folder, value)`.
+        requires: packages that it needs beyond those that every installation has.
     """
 
     name: str
@@ -29,6 +30,7 @@ class TrackerRecord:
     limits: Limits
     default: Value | None = None
     open: str | Callable[..., Any]
+    requires: tuple[Requirement, ...] = ()
 
 
 TRACKERS: Registry[TrackerRecord] = Registry(

@@ -39,9 +39,9 @@ def environment() -> dict[str, Any]:
     """What the machine of the driver is and has, as plain data for the event log.
 
     Returns:
-        python (version), packages (name -> version; those of plug-ins among them), platform, cpu (model), num_cpus (that this process may use), gpus
-        (model of each), git_revision (of the folder where the command runs, with `-dirty` if a tracked file is
-        changed; None outside of git), command.
+        python (version), packages (name -> version, plug-ins among them), platform, cpu (model), num_cpus (that this
+        process may use), gpus (model of each), git_revision (of the folder where the command runs, with `-dirty` if a
+        tracked file is changed; None outside of git), command.
     """
     return {
         "python": platform.python_version(),

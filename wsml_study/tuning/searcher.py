@@ -20,7 +20,6 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState as OptunaState
 
 from wsml_study.description import Scalar
-from wsml_study.errors import StudyFileError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialHistory, TrialState
 from wsml_study.registry import implementation
@@ -204,17 +203,10 @@ def as_told(state: TrialState, value: float | None) -> tuple[OptunaState, float 
 
 
 def sampler_of(sampler: Sampler, *, number: int, several_at_once: bool) -> BaseSampler:
-    """A sampler for one proposal, seeded by the study's seed and the trial's number.
-
-    Raises:
-        StudyFileError: Optuna lacks a package that the sampler needs.
-    """
+    """A sampler for one proposal, seeded by the study's seed and the trial's number."""
     seed = (sampler.seed * 1_000_003 + number) % 2**32
     record = sampler.record
     create = implementation(record.create) if isinstance(record.create, str) else record.create
     request = SamplerRequest(seed=seed, several_at_once=several_at_once, options=option_values(sampler, record))
-    try:
-        made: BaseSampler = create(request)
-    except ImportError as error:
-        raise StudyFileError(f"sampler.name: {sampler.name} needs a package that is not installed: {error}") from error
+    made: BaseSampler = create(request)
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wsml_study.options import COUNT, COUNT_OR_0, FLAG, Option
+from wsml_study.registry import Requirement
 from wsml_study.study.sampler_record import BATCH, SamplerRecord, SamplerRequest
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ RECORDS = (
         create=cmaes,
         needs_numbers=True,
         options=(BATCH,),
+        requires=(Requirement(module="cmaes", install="pip install 'wsml-study[cmaes]'"),),
     ),
     SamplerRecord(
         name="nsgaii",

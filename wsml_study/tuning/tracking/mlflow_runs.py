@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsml_study.errors import StudyFileError
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of
@@ -32,12 +31,8 @@ class MlflowRuns:
         Raises:
             StudyFileError: MLflow is not installed.
         """
-        try:
-            from mlflow.tracking import MlflowClient
-        except ImportError as error:
-            raise StudyFileError(
-                f"tracking.mlflow: needs a package that is not installed ({error}): pip install 'wsml-study[mlflow]'"
-            ) from error
+        from mlflow.tracking import MlflowClient
+
         self._client = MlflowClient(tracking_uri=uri)
         self._study = study
 

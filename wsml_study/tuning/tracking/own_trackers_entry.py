@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wsml_study.options import FLAG, TEXT
+from wsml_study.registry import Requirement
 from wsml_study.study.tracker_record import TrackerRecord
 
 RECORDS = (
@@ -28,6 +29,7 @@ RECORDS = (
         meaning="Tracking URI of an MLflow server or database, such as sqlite:///mlflow.db.",
         limits=TEXT,
         open="wsml_study.tuning.tracking.mlflow_runs:MlflowRuns",
+        requires=(Requirement(module="mlflow", install="pip install 'wsml-study[mlflow]'"),),
     ),
     TrackerRecord(
         name="wandb",
@@ -35,5 +37,6 @@ RECORDS = (
         meaning="Project of Weights & Biases, or team/project.",
         limits=TEXT,
         open="wsml_study.tuning.tracking.wandb_runs:WandbRuns",
+        requires=(Requirement(module="wandb", install="pip install 'wsml-study[wandb]'"),),
     ),
 )

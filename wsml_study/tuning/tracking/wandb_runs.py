@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsml_study.errors import StudyFileError
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of
@@ -33,16 +32,9 @@ class WandbRuns:
             study: whose trials these are.
             folder: of its results.
             project: name of the project, or team/project.
-
-        Raises:
-            StudyFileError: it is not installed.
         """
-        try:
-            import wandb
-        except ImportError as error:
-            raise StudyFileError(
-                f"tracking.wandb: needs a package that is not installed ({error}): pip install 'wsml-study[wandb]'"
-            ) from error
+        import wandb
+
         self._wandb: Any = wandb
         self._study, self._folder = study, folder
         team, _, self._project = project.rpartition("/")

@@ -123,7 +123,7 @@ def plot(values: Sequence[float], title: str) -> list[str]:
     """Values over p from 0 to 1 as a plot of characters, one column each; dots are at 0 where values have both signs.
 
     >>> for line in plot([0.0, 1.0, 2.0], "loss")[:2]: print(line)
-              loss
+             loss
      2.00 |  *
     """
     largest, least = max(values), min(values)

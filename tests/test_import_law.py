@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "wsml_study"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "wsml_study"
 
 GROUND = ("errors", "options", "registry", "description")
 """Modules beneath all rooms."""
@@ -186,6 +187,20 @@ def test_every_private_name_of_ray_exists_in_the_installed_release() -> None:
     from wsml_study.cluster import ray_internals
 
     assert all(getattr(ray_internals, name) is not None for name in ray_internals.MODULES)
+
+
+def collected_by_pytest(module: str) -> bool:
+    """Whether it is a test module or a conftest, which pytest imports under a name of its own."""
+    stem = module.rpartition(".")[2]
+    return stem == "conftest" or stem.startswith("test_")
+
+
+def test_no_test_module_is_imported_by_another() -> None:
+    files = {".".join(file.relative_to(TESTS.parent).with_suffix("").parts): file for file in TESTS.rglob("*.py")}
+    graph = imports_of(files)
+    assert "tests.end_to_end.processes" in graph["tests.end_to_end.test_interruptions"], "imports of helpers are seen"
+    offending = {module: set(filter(collected_by_pytest, others)) for module, others in graph.items()}
+    assert {module: others for module, others in offending.items() if others} == {}
 
 
 def test_no_two_modules_share_a_name() -> None:

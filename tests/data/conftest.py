@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from tests.data.noise_photos import write_photo
 from wsml_study.data.voc2012 import CLASSES
 
 VocTree = Callable[..., Path]
@@ -41,10 +40,3 @@ def make_voc(tmp_path: Path) -> VocTree:
 def make_photo() -> Callable[..., None]:
     """Write a small photo of noise."""
     return write_photo
-
-
-def write_photo(path: Path, *, seed: int, width: int = 30, height: int = 20, mode: str = "RGB") -> None:
-    """Write a JPEG, or whatever the suffix says."""
-    shape = (height, width, 3) if mode == "RGB" else (height, width)
-    pixels = np.random.RandomState(seed).randint(0, 256, size=shape).astype(np.uint8)
-    Image.fromarray(pixels).save(path)

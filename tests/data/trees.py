@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.data.conftest import write_photo
+from tests.data.noise_photos import write_photo
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.nuswide import RECRAWLED_CLASSES
 

@@ -10,34 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.end_to_end.interrupted_study import LOG, STUDY
 from tests.end_to_end.processes import command_of, descendants, kill_driver
-
-STUDY = """\
-name: interrupted
-data: {dataset: digit_scenes}
-method: {name: LL-Cp, schedule: {shape: linear, rate_per_epoch: 0.01}}
-training: {epochs: 4, batch_size: 64, learning_rate: 2e-3, head_learning_rate_multiplier: 1}
-search:
-  method.schedule.rate_per_epoch: {float: {low: 0.001, high: 0.1, log: true}}
-sampler: {name: tpe, seed: 3}
-early_stopping: {name: asha, grace_epochs: 2, reduction_factor: 2}
-trials: 8
-"""
-
-
-def events(folder: Path) -> list[dict]:
-    path = folder / "results/interrupted/events.jsonl"
-    text = path.read_text() if path.exists() else ""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-def wait_for_epochs(cli, process, num_epochs: int) -> None:
-    """Wait until the log has so many epochs, or the process has ended."""
-    deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline:
-        if sum(event["event"] == "epoch" for event in events(cli.folder)) >= num_epochs:
-            return
-        time.sleep(0.05)
+from tests.end_to_end.progress import events_so_far, num_epochs_so_far, wait_for_epochs
 
 
 def assert_whole(folder: Path, num_trials: int) -> None:
@@ -47,8 +22,8 @@ def assert_whole(folder: Path, num_trials: int) -> None:
     assert set(trials["state"]) <= {"complete", "stopped"}
     for number, last_epoch in zip(trials["trial"], trials["last_epoch"], strict=True):
         assert epochs[epochs["trial"] == number]["epoch"].tolist() == list(range(1, last_epoch + 1))
-    created = [event["trial"] for event in events(folder) if event["event"] == "created"]
-    ended = [event["trial"] for event in events(folder) if event["event"] == "ended"]
+    created = [event["trial"] for event in events_so_far(folder / LOG) if event["event"] == "created"]
+    ended = [event["trial"] for event in events_so_far(folder / LOG) if event["event"] == "ended"]
     assert created == list(range(num_trials))
     assert len(ended) == len(set(ended))
 
@@ -57,15 +32,15 @@ def assert_whole(folder: Path, num_trials: int) -> None:
 def test_ctrl_c_loses_nothing(cli):
     cli.write("study.yaml", STUDY)
     process = cli.start("run", "study.yaml")
-    wait_for_epochs(cli, process, 5)
+    wait_for_epochs(process, cli.folder / LOG, 5)
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 130, printed
     assert "Go on with the same command" in printed
     assert "Traceback" not in printed
-    before = events(cli.folder)
+    before = events_so_far(cli.folder / LOG)
     cli("run", "study.yaml")
-    assert events(cli.folder)[: len(before)] == before
+    assert events_so_far(cli.folder / LOG)[: len(before)] == before
     assert_whole(cli.folder, 8)
 
 
@@ -86,8 +61,8 @@ def storm(cli, *, kills: int, seed: int) -> None:
     cli.write("study.yaml", STUDY.replace("trials: 8", "trials: 12"))
     for _ in range(kills):
         process = cli.start("run", "study.yaml")
-        seen = sum(event["event"] == "epoch" for event in events(cli.folder))
-        wait_for_epochs(cli, process, seen + moments.randint(0, 5))
+        seen = num_epochs_so_far(cli.folder / LOG)
+        wait_for_epochs(process, cli.folder / LOG, seen + moments.randint(0, 5))
         time.sleep(moments.random())
         if process.poll() is None:
             kill_driver(process)
@@ -99,7 +74,7 @@ def storm(cli, *, kills: int, seed: int) -> None:
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(cli):
     cli.write("study.yaml", STUDY.replace("trials: 8", "trials: 2").replace("epochs: 4", "epochs: 10"))
     process = cli.start("run", "study.yaml")
-    wait_for_epochs(cli, process, 3)
+    wait_for_epochs(process, cli.folder / LOG, 3)
     kill_one(process, b"RayTrainWorker")
     printed, _ = process.communicate(timeout=400)
     assert process.returncode == 0, printed
@@ -108,13 +83,13 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(cli):
 
 
 @pytest.mark.timeout(600)
-def test_the_room_of_a_lost_worker_group_comes_back(cli):
-    """Its workers hold all CPUs; nobody but Ray knows of them once the Tune actor that made them is gone."""
+def test_the_cpus_of_a_lost_worker_group_are_free_again(cli):
+    """Its workers hold all CPUs, in a placement group that outlives the Tune actor that created it."""
     cpus = len(os.sched_getaffinity(0))
     text = STUDY.replace("trials: 8", "trials: 2") + f"resources: {{cpus_per_worker: {cpus}}}\n"
     cli.write("study.yaml", text)
     process = cli.start("run", "study.yaml")
-    wait_for_epochs(cli, process, 1)
+    wait_for_epochs(process, cli.folder / LOG, 1)
     kill_one(process, b"ResourceTrainable")
     printed, _ = process.communicate(timeout=400)
     assert process.returncode == 0, printed
@@ -133,7 +108,7 @@ def test_a_second_run_of_the_same_study_is_refused_while_the_first_is_at_work(cl
     cli.write("study.yaml", STUDY)
     process = cli.start("run", "study.yaml")
     try:
-        while not (cli.folder / "results/interrupted/events.jsonl").exists():
+        while not (cli.folder / LOG).exists():
             time.sleep(0.05)
             assert process.poll() is None
         assert "another run of this study is at work" in cli("run", "study.yaml", status=1)
@@ -145,11 +120,11 @@ def test_a_second_run_of_the_same_study_is_refused_while_the_first_is_at_work(cl
 def test_a_study_is_seen_followed_and_stopped_from_elsewhere(cli):
     cli.write("study.yaml", STUDY)
     process = cli.start("run", "study.yaml")
-    wait_for_epochs(cli, process, 3)
+    wait_for_epochs(process, cli.folder / LOG, 3)
     status = json.loads(cli("status", "study.yaml", "--json"))
     assert (status["state"], status["driver"]["pid"], status["num_trials"]) == ("running", process.pid, 8)
     follower = cli.start("run", "study.yaml", "--watch")
-    wait_for_epochs(cli, process, 8)
+    wait_for_epochs(process, cli.folder / LOG, 8)
     assert "stopped; nothing is lost" in cli("stop", "study.yaml")
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
@@ -167,12 +142,13 @@ def test_what_a_crash_has_torn_is_dropped_and_said(cli):
     """The event log, a table and a checkpoint, all cut in half."""
     cli.write("study.yaml", STUDY.replace("trials: 8", "trials: 1").replace("epochs: 4", "epochs: 60"))
     process = cli.start("run", "study.yaml")
-    while "saved" not in [event["event"] for event in events(cli.folder)[:-1]]:  # the last line is to be cut
+    # Not in the last line, which is to be cut.
+    while "saved" not in [event["event"] for event in events_so_far(cli.folder / LOG)[:-1]]:
         time.sleep(0.2)
         assert process.poll() is None
     kill_driver(process)
     folder = cli.folder / "results/interrupted"
-    saved = next(event for event in reversed(events(cli.folder)) if event["event"] == "saved")
+    saved = next(event for event in reversed(events_so_far(cli.folder / LOG)) if event["event"] == "saved")
     for path in (Path(saved["checkpoint"]) / "state.pt", folder / "events.jsonl"):
         os.truncate(path, path.stat().st_size - 20)
     (folder / "trials.parquet").write_bytes(b"PAR1 and no more")

@@ -10,8 +10,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from tests.browser import opened
+from tests.end_to_end.interrupted_study import LOG, STUDY
 from tests.end_to_end.processes import kill_driver
-from tests.end_to_end.test_interruptions import STUDY, wait_for_epochs
+from tests.end_to_end.progress import wait_for_epochs
 from tests.tuning.dashboards import assert_dashboards_show
 from wsml_study.results.study_results import read_record
 
@@ -23,7 +24,7 @@ DRAWN = "document.documentElement.dataset.figures === 'drawn'"
 def test_a_study_that_was_killed_is_shown_whole_and_once_by_every_dashboard_and_by_the_report(cli):
     cli.write("study.yaml", STUDY)
     process = cli.start("run", "study.yaml")
-    wait_for_epochs(cli, process, 5)
+    wait_for_epochs(process, cli.folder / LOG, 5)
     folder = cli.folder / "results" / "interrupted"
     running = optuna.load_study(
         study_name=None, storage=JournalStorage(JournalFileBackend(str(folder / "journal.log")))

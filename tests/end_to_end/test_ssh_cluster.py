@@ -13,10 +13,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import REPOSITORY
 from tests.end_to_end.hosts import hosts
 from tests.end_to_end.machines import free_port
 
+REPOSITORY = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
 STUDY = """\
 name: far

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.data import trees
-from tests.data.conftest import write_photo
+from tests.data.noise_photos import write_photo
 from wsml_study.cli.entry import app
 from wsml_study.data.reader_record import READERS
 from wsml_study.errors import DataError

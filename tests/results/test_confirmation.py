@@ -1,95 +1,17 @@
 """What a confirmation makes of its runs: means, intervals, comparisons, and what it admits not to know."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.sample_studies.stories import small_study
+from tests.sample_studies.confirmations import SEARCH, VALUES, Told, ll_r
 from wsml_study.errors import ResultsError
-from wsml_study.record.history import StudyHistory
-from wsml_study.record.tables import write_tables
 from wsml_study.report.summary import answer
 from wsml_study.results.confirmation import confirmed_ranking, read_confirmation, worth_confirming
 from wsml_study.results.export import export_configs
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.statistics import holm, paired_p_value
-from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
-from wsml_study.study.writing import dump_config
-
-RATE = "method.schedule.rate_per_epoch"
-SEARCH = [
-    {"method.name": "AN"},
-    {"method.name": "LL-R", RATE: 0.01},
-    {"method.name": "LL-R", RATE: 0.02},
-]
-VALUES = [70.0, 75.0, 74.0]
-
-
-def epoch_of(value: float) -> dict:
-    return {
-        "epoch": 1,
-        "train_loss": 1.0,
-        "val_map": value,
-        "val_map_true": value,
-        "val_map_observed": value,
-        "val_ap_C": [value],
-        "best_epoch": 1,
-        "best_val_map": value,
-        "num_distrusted": 0,
-        "train_seconds": 1.0,
-        "validation_seconds": 1.0,
-    }
-
-
-class Told:
-    """A finished search, and a confirmation to which runs are added."""
-
-    def __init__(self, folder, values=VALUES, search=SEARCH) -> None:
-        self.study, self.folder = small_study(), folder
-        self.space = SearchSpace.from_study(self.study)
-        self.search = search
-        self.events = [{"event": "run", "time": 0.0, "classes": ["cat"], "num_trials": None}]
-        history = StudyHistory()
-        history.apply({"event": "run", "time": 0.0, "classes": ["cat"]})
-        for number, (suggested, value) in enumerate(zip(search, values, strict=True)):
-            for event in self.trial(number, suggested, self.config(number), value):
-                history.apply(event)
-        folder.mkdir(exist_ok=True)
-        (folder / "study.yaml").write_text(dump_config(self.study))
-        write_tables(folder, self.study, history)
-
-    def config(self, number: int) -> dict:
-        return self.space.resolve(self.study, self.search[number]).model_dump(mode="json")
-
-    def trial(self, number, suggested, config, value, *, confirms=None, test=None, state="complete"):
-        created = {"event": "created", "trial": number, "values": suggested, "config": config, "sampler_state": {}}
-        yield created | {"time": 1.0, "confirms": confirms}
-        yield {"event": "attempt", "trial": number, "attempt": 1, "time": 1.0}
-        epoch = {"event": "epoch", "trial": number, "attempt": 1, "time": 2.0, "result": epoch_of(value)}
-        if state != "failed":
-            yield epoch | {"state": state} | ({} if test is None else {"test": {"test_map": test}})
-        if state != "running":
-            yield {"event": "ended", "trial": number, "state": state, "error": None, "sampler_state": {}, "time": 3.0}
-
-    def run(self, confirms, seed, value, test, state="complete"):
-        number = sum(event["event"] == "created" for event in self.events)
-        config = self.config(confirms)
-        config["training"]["seed"] = config["data"]["observe"]["seed"] = seed
-        seeds = {"training.seed": seed, "data.observe.seed": seed}
-        told = self.trial(
-            number, self.search[confirms] | seeds, config, value, confirms=confirms, test=test, state=state
-        )
-        self.events += told
-
-    def tell(self, num_trials=None):
-        place = self.folder / "confirm"
-        place.mkdir(exist_ok=True)
-        self.events[0]["num_trials"] = num_trials or sum(event["event"] == "created" for event in self.events)
-        (place / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in self.events))
-        return read_confirmation(self.folder)
 
 
 @pytest.fixture
@@ -171,7 +93,7 @@ names by five draws of the hidden labels, each training with a seed of its own."
 
 
 def test_one_config_under_ten_names_shows_no_difference(tmp_path):
-    names = [ll(0.001 * (1 + number)) for number in range(10)]
+    names = [ll_r(0.001 * (1 + number)) for number in range(10)]
     told = Told(tmp_path / "null", values=[70.0] * 10, search=names)
     for seed in range(5):
         for name, row in enumerate(TEN_NAMES):
@@ -259,18 +181,14 @@ def chosen(tmp_path, search, values, top):
     return worth_confirming(ranked_trials(told.folder), top=top)
 
 
-def ll(rate):
-    return {"method.name": "LL-R", RATE: rate}
-
-
 @pytest.mark.parametrize(
     ("search", "values", "top", "expected"),
     [
         (SEARCH, VALUES, 3, [1, 2, 0]),
         (SEARCH, VALUES, 1, [1, 0]),
-        ([ll(0.01), ll(0.02), ll(0.03)], [70.0, 72.0, 71.0], 2, [1, 2]),
+        ([ll_r(0.01), ll_r(0.02), ll_r(0.03)], [70.0, 72.0, 71.0], 2, [1, 2]),
         ([{"method.name": "AN"}] * 2, [70.0, 70.0], 3, [0]),
-        ([ll(0.01), {"method.name": "AN"}, ll(0.02)], [70.0, 80.0, 71.0], 2, [2, 0, 1]),
+        ([ll_r(0.01), {"method.name": "AN"}, ll_r(0.02)], [70.0, 80.0, 71.0], 2, [2, 0, 1]),
     ],
     ids=["best two and AN", "best and AN", "one method has no baseline", "equal configs count once", "AN leads"],
 )

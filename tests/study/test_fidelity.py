@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.study.test_reading import assert_complains
+from tests.study.complaints import assert_complains
 from wsml_study.study.fidelity import at_level, heading, num_levels, num_trials
 from wsml_study.study.identity import differences, fingerprint
 from wsml_study.study.paths import named_files

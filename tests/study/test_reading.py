@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.study.complaints import assert_complains, complaint
 from wsml_study.errors import StudyFileError
 from wsml_study.study.data_section import DatasetName
 from wsml_study.study.method_section import MethodName
@@ -27,20 +28,6 @@ method: {name: LL-R, schedule: {rate_per_epoch: 0.002}}
 METHODS = "  method.name: {choice: [AN, LL-R, LL-Ct]}\n"
 KNOWN_DATASETS = ", ".join(f"`{name}`" for name in DatasetName)
 KNOWN_METHODS = ", ".join(f"`{name}`" for name in MethodName)
-
-
-def complaint(folder: Path, text: str | bytes) -> str:
-    """The message about a study file with this text, without the file's name."""
-    file = folder / "study.yaml"
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(StudyFileError) as raised:
-        read_study(file)
-    return str(raised.value).replace(str(file), "study.yaml")
-
-
-def assert_complains(folder: Path, text: str, *lines: str) -> None:
-    count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
-    assert complaint(folder, text).splitlines() == [f"study.yaml: {count}", *(f"  {line}" for line in lines)]
 
 
 NOT_YAML = {

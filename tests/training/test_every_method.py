@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from tests.training.bit_for_bit import through_a_file, without_times
+from tests.training.digit_trials import config_of
 from wsml_study.errors import TrainingError
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.study.data_section import Data, Observe
-from wsml_study.study.method_section import Method as MethodKeys
-from wsml_study.study.method_section import MethodName, Schedule
 from wsml_study.study.model_section import Model
-from wsml_study.study.spec import TrialConfig
-from wsml_study.study.training_section import Training
-from wsml_study.training.trial import EpochResult, TrialTraining
+from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
 
 NUM_TRAIN, NUM_VALIDATION = 90, 60
@@ -45,43 +42,20 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> TrialData:
     return replace(data, train=train, validation=validation)
 
 
-def config_of(name: str, values: dict[str, Any] | None = None, head: str | None = None, **training: Any) -> TrialConfig:
-    takes_schedule = METHODS[name].takes_schedule
-    return TrialConfig(
-        data=Data(dataset="digit_scenes"),
-        model=Model(head=head),
-        method=MethodKeys(
-            name=MethodName(name), schedule=Schedule(rate_per_epoch=0.05) if takes_schedule else None, **(values or {})
-        ),
-        training=Training(**({"epochs": 4, "batch_size": 32, "learning_rate": 1e-3} | training)),
-    )
-
-
-def figures(result: EpochResult) -> dict[str, Any]:
-    return {name: value for name, value in vars(result).items() if not name.endswith("_seconds")}
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    loaded: dict[str, Any] = torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
-    return loaded
-
-
 @pytest.mark.parametrize(("name", "values", "head"), SETTINGS)
 def test_save_load_go_on_equals_going_on_bit_for_bit(
     name: str, values: dict[str, Any], head: str | None, scenes: TrialData
 ) -> None:
     config = config_of(name, values, head)
     straight = TrialTraining(config, scenes)
-    curve = [figures(straight.run_epoch()) for _ in range(4)]
+    curve = [without_times(straight.run_epoch()) for _ in range(4)]
     interrupted = TrialTraining(config, scenes)
-    assert [figures(interrupted.run_epoch()) for _ in range(2)] == curve[:2]
+    assert [without_times(interrupted.run_epoch()) for _ in range(2)] == curve[:2]
     state = through_a_file(interrupted.state_dict())
     torch.manual_seed(99)  # whatever ran in this process in between
     resumed = TrialTraining(config, scenes)
     resumed.load_state_dict(state)
-    assert [figures(resumed.run_epoch()) for _ in range(2)] == curve[2:]
+    assert [without_times(resumed.run_epoch()) for _ in range(2)] == curve[2:]
     for part in ("classifier", "method"):
         one, other = straight.state_dict()[part], resumed.state_dict()[part]
         assert one.keys() == other.keys()

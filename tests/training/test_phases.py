@@ -1,4 +1,4 @@
-"""Heads on features, frozen or given; and a head that learns alone before everything does."""
+"""Linear probes on features, frozen or given; and a linear probe before training end to end."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torchvision
 from safetensors.torch import load
 from torch import Tensor
 
+from tests.training.bit_for_bit import through_a_file, without_times
 from tests.training.small_backbone import BACKBONE, CLASSES, small_model, striped_photos
-from tests.training.test_every_method import figures, through_a_file
 from wsml_study.data.label_files import FeatureFiles
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.method_section import Method, Schedule
@@ -123,12 +123,12 @@ class TestFrozenFeatures:
     ) -> None:
         """A trial that finds the features in the cache, without any network, is the same as one that computed them."""
         config = config_of(photos, model, mode="linear")
-        first = figures(TrialTraining(config, data).run_epoch())
+        first = without_times(TrialTraining(config, data).run_epoch())
         frozen_features._frozen_backbone.cache_clear()
-        assert figures(TrialTraining(config, data).run_epoch()) == first
+        assert without_times(TrialTraining(config, data).run_epoch()) == first
 
 
-class TestHeadAlone:
+class TestLinearProbe:
     def test_it_learns_and_the_backbone_does_not(self, photos: Data, data: TrialData, model: Model) -> None:
         config = config_of(photos, model, Method(name="AN"), mode="linear", epochs=8, learning_rate=1e-4)
         trial = TrialTraining(config, data, keep_best=True)
@@ -228,7 +228,7 @@ class TestLinearInit:
         assert [result.phase for result in results] == ["linear"] * 3 + ["end_to_end"] * 2
         assert [result.rejection_rate for result in results] == pytest.approx([0, 0.05, 0.1, 0, 0.05])
 
-    def test_the_backbone_learns_in_the_second_phase_alone(self, photos: Data, data: TrialData, model: Model) -> None:
+    def test_the_backbone_learns_only_in_the_second_phase(self, photos: Data, data: TrialData, model: Model) -> None:
         trial = TrialTraining(config_of(photos, model, mode="linear_init", linear_epochs=2, epochs=1), data)
         before = everything_of(trial.classifier)
         for _ in range(2):
@@ -249,7 +249,7 @@ class TestLinearInit:
         trial.run_epoch()
         assert not trial.method.state_dict()["corrected_NC"].any()
 
-    def test_the_head_has_its_own_rate_while_it_learns_alone(self, photos: Data, data: TrialData, model: Model) -> None:
+    def test_the_head_has_its_own_learning_rate_at_first(self, photos: Data, data: TrialData, model: Model) -> None:
         config = config_of(
             photos, model, mode="linear_init", linear_epochs=1, epochs=1, linear_learning_rate=0.5, learning_rate=1e-4
         )
@@ -281,14 +281,14 @@ def test_save_load_go_on_equals_going_on_bit_for_bit(
     else:
         config = config_of(photos, model, method, mode=mode, linear_epochs=2, epochs=2)
     straight = TrialTraining(config, data, keep_best=True)
-    curve = [figures(straight.run_epoch()) for _ in range(4)]
+    curve = [without_times(straight.run_epoch()) for _ in range(4)]
     interrupted = TrialTraining(config, data, keep_best=True)
-    assert [figures(interrupted.run_epoch()) for _ in range(saved_after)] == curve[:saved_after]
+    assert [without_times(interrupted.run_epoch()) for _ in range(saved_after)] == curve[:saved_after]
     state = through_a_file(interrupted.state_dict())
     torch.manual_seed(99)  # whatever ran in this process in between
     resumed = TrialTraining(config, data, keep_best=True)
     resumed.load_state_dict(state)
-    assert [figures(resumed.run_epoch()) for _ in range(4 - saved_after)] == curve[saved_after:]
+    assert [without_times(resumed.run_epoch()) for _ in range(4 - saved_after)] == curve[saved_after:]
     assert straight.test() == resumed.test()
     assert straight.best_weights_safetensors() == resumed.best_weights_safetensors()
 
@@ -296,4 +296,4 @@ def test_save_load_go_on_equals_going_on_bit_for_bit(
 def test_the_state_of_a_head_is_small(photos: Data, data: TrialData, model: Model) -> None:
     buffer = io.BytesIO()
     torch.save(TrialTraining(config_of(photos, model, mode="linear"), data).state_dict(), buffer)
-    assert len(buffer.getvalue()) < 60_000  # the backbone alone is 1.4 MB
+    assert len(buffer.getvalue()) < 60_000  # the backbone has 1.4 MB

@@ -6,27 +6,22 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from tests.training.bit_for_bit import through_a_file
+from tests.training.head_trials import NUM_EPOCHS, assert_equal, config_of, one_by_one, write_features
 from tests.training.small_backbone import small_model, striped_photos
-from tests.training.test_every_method import through_a_file
-from wsml_study.data.label_files import FeatureFiles
 from wsml_study.errors import TrainingError
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.methods.creation import WITH_SCHEDULE
 from wsml_study.methods.large_loss import PermanentCorrection
 from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.study.data_section import Data, Observe
-from wsml_study.study.method_section import Method, Schedule
-from wsml_study.study.model_section import Model
 from wsml_study.study.spec import TrialConfig
-from wsml_study.study.training_section import Training
 from wsml_study.training.stacked_heads import FusedTraining, state_of
 from wsml_study.training.trial import EpochResult, TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 
-NUM_EPOCHS = 4
 CASES = [*METHODS, *(f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS if variant != "code")]
 NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
     "WAN": ({"negative_weight": 0.3}, {"negative_weight": 0.7}),
@@ -48,45 +43,13 @@ NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    """Features that tell four classes, a few labels that nobody knows, and a last batch that is not full."""
-    folder = tmp_path_factory.mktemp("given")
-    draw = np.random.RandomState(1)
-    labels_NC = (draw.rand(120, 4) < 0.35).astype(np.float32)
-    labels_NC[np.arange(120), np.arange(120) % 4] = 1
-    features_ND = np.concatenate([labels_NC, labels_NC[:, :2]], axis=1) + 0.5 * draw.randn(120, 6)
-    labels_NC[draw.rand(120, 4) < 0.05] = np.nan
-    np.save(folder / "x.npy", features_ND)
-    np.save(folder / "y.npy", labels_NC)
-    files = FeatureFiles(file="x.npy", labels_file="y.npy")
-    return Data(dataset="features", root=str(folder), features=files, observe=Observe(positives=1, negatives=1))
-
-
-GIVEN = Model(backbone="linear")
-
-
-def config_of(
-    data: Data, case: str, values: dict[str, Any] | None = None, *, model: Model = GIVEN, **training: Any
-) -> TrialConfig:
-    name, _, variant = case.partition(" ")
-    rate = training.pop("rate", 0.03)
-    schedule = Schedule(rate_per_epoch=rate) if METHODS[name].takes_schedule else None
-    return TrialConfig(
-        data=data,
-        model=model,
-        method=Method(name=name, schedule=schedule, variant=variant or None, **(values or {})),
-        training=Training(**({"epochs": NUM_EPOCHS, "batch_size": 17, "learning_rate": 3e-3} | training)),
-    )
+    return write_features(tmp_path_factory.mktemp("given"))
 
 
 def opened(configs: list[TrialConfig], **settings: Any) -> list[TrialTraining]:
     first = TrialTraining(configs[0], open_trial_data(configs[0].data), **settings)
     others = [TrialTraining(one, open_trial_data(one.data), like=first, **settings) for one in configs[1:]]
     return [first, *others]
-
-
-def one_by_one(configs: list[TrialConfig]) -> list[list[EpochResult]]:
-    trials = [TrialTraining(config, open_trial_data(config.data)) for config in configs]
-    return [[trial.run_epoch() for _ in range(NUM_EPOCHS)] for trial in trials]
 
 
 def as_one(trials: list[TrialTraining], num_epochs: int = NUM_EPOCHS) -> list[list[Any]]:
@@ -96,15 +59,6 @@ def as_one(trials: list[TrialTraining], num_epochs: int = NUM_EPOCHS) -> list[li
         for trial, result in fused.run_epoch():
             curves[id(trial)].append(result)
     return [curves[id(trial)] for trial in trials]
-
-
-def assert_equal(one: EpochResult, other: EpochResult) -> None:
-    """Counts to the last, everything else to 1e-5."""
-    for name, value in vars(one).items():
-        if name.endswith("_seconds"):
-            continue
-        expected = pytest.approx(value, rel=1e-5, abs=1e-9) if isinstance(value, float | tuple) else value
-        assert vars(other)[name] == expected, name
 
 
 def assert_equal_curves(ones: list[list[EpochResult]], others: list[list[EpochResult]]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.training.test_trial import METHODS, config_of, small_data, through_a_file, without_times
+from tests.training.bit_for_bit import through_a_file, without_times
+from tests.training.striped_trials import METHODS, config_of, small_data
 from wsml_study.errors import TrainingError
 from wsml_study.study.method_section import MethodName, Schedule
 from wsml_study.training.trial import TrialTraining

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.distributed
 
-from tests.training.test_every_method import config_of
+from tests.training.digit_trials import config_of
 from wsml_study.methods.contract import Peers
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.training.trial import TrialTraining

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.results.test_confirmation import Told, ll
+from tests.sample_studies.confirmations import Told, ll_r
 from tests.sample_studies.levels import leveled_study
 from wsml_study.errors import ResultsError
 from wsml_study.record.history import StudyHistory
@@ -38,7 +38,7 @@ def test_every_config_runs_with_the_same_seeds_one_pair_after_the_other(told):
         (2, (2, 2)),
         (0, (2, 2)),
     ]
-    assert planned[0].values == ll(0.01) | {"training.seed": 1, "data.observe.seed": 1}
+    assert planned[0].values == ll_r(0.01) | {"training.seed": 1, "data.observe.seed": 1}
     assert planned[0].config.method.schedule.rate_per_epoch == 0.01
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tuning.test_searcher import study_with
+from tests.sample_studies.searches import study_with
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialState
 from wsml_study.study.search_space import SearchSpace

@@ -4,33 +4,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
+from tests.sample_studies.searches import study_with
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
 from wsml_study.record.history import TrialState
-from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import TrialConfig
 from wsml_study.tuning.searcher import OptunaSearcher, as_told
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes", "nsgaii"]
-
-
-def study_with(sampler: str, *, batch: int | None = None, **changes):
-    rates = {"choice": [0.001, 0.003, 0.01, 0.03]} if sampler == "grid" else {"float": {"low": 1e-3, "high": 0.1}}
-    content = {
-        "name": "searched",
-        "data": {"dataset": "digit_scenes"},
-        "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.002}},
-        "search": {
-            "method.name": {"choice": ["AN", "LL-R"]},
-            "method.schedule.rate_per_epoch": rates | {"when": {"method.name": ["LL-R"]}},
-            "training.learning_rate": {"choice": [1e-4, 1e-3]}
-            if sampler == "grid"
-            else {"float": {"low": 1e-5, "high": 1e-2, "log": True}},
-        },
-        "sampler": {"name": sampler, "seed": 7, "batch": batch},
-        "trials": 100,
-    }
-    return parse_study(content | changes, source="test")
 
 
 def value_of(config) -> float:

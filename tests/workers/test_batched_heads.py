@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.training.test_stacked_heads import NUM_EPOCHS, assert_equal, config_of, one_by_one
-from tests.training.test_stacked_heads import given as given  # a fixture
+from tests.training.head_trials import NUM_EPOCHS, assert_equal, config_of, one_by_one, write_features
 from wsml_study.errors import TrainingError
 from wsml_study.methods.contract import ALONE
 from wsml_study.study.batching import can_train_as_one
@@ -17,6 +16,11 @@ from wsml_study.workers.batched_heads import FusedTrials
 from wsml_study.workers.loop import _Worker, open_trial
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    return write_features(tmp_path_factory.mktemp("given"))
 
 
 @pytest.fixture

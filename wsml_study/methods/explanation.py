@@ -5,13 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from wsml_study.methods.catalogue import (
-    DATASETS,
-    HEADS,
-    METHODS,
-    HeadDescription,
-    describe,
-)
+from wsml_study.methods.catalogue import DATASETS, HEADS, METHODS, HeadDescription, describe
 from wsml_study.methods.method_record import MethodRecord
 from wsml_study.options import Option
 

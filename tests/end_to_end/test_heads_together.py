@@ -1,4 +1,4 @@
-"""Studies of heads alone, on real Ray: trained as one they have the tables that they have trained one by one."""
+"""Linear probes on real Ray: trained together their tables equal those of trials trained one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.processes import kill_driver
 
 STUDY = """\
-name: fused
+name: heads
 data:
   dataset: features
   root: given
@@ -48,19 +48,19 @@ def tables(folder):
 
 
 @pytest.mark.timeout(600)
-def test_a_fused_study_killed_and_resumed_equals_one_that_trains_trial_by_trial(cli):
+def test_heads_trained_together_killed_and_resumed_equal_heads_trained_one_by_one(cli):
     """One slot, so that a study has one course."""
     given_features(cli.folder / "given")
-    cli.write("fused.yaml", STUDY.format(resources=""))
-    cli.write("single.yaml", STUDY.format(resources=", fused_trials: 1"))
-    process = cli.start("run", "fused.yaml")
-    events = cli.folder / "results/fused/events.jsonl"
+    cli.write("together.yaml", STUDY.format(resources=""))
+    cli.write("one_by_one.yaml", STUDY.format(resources=", fused_trials: 1"))
+    process = cli.start("run", "together.yaml")
+    events = cli.folder / "results/heads/events.jsonl"
     deadline = time.monotonic() + 200
     while not (events.exists() and events.read_text().count('"epoch"') > 10) and time.monotonic() < deadline:
         time.sleep(0.02)
     kill_driver(process)
-    assert "12 of 12 trials ended" in cli("run", "fused.yaml")
-    assert "12 of 12 trials ended" in cli("run", "single.yaml", "--storage", "one_by_one")
-    together, apart = (tables(cli.folder / storage / "fused") for storage in ("results", "one_by_one"))
+    assert "12 of 12 trials ended" in cli("run", "together.yaml")
+    assert "12 of 12 trials ended" in cli("run", "one_by_one.yaml", "--storage", "one_by_one")
+    together, apart = (tables(cli.folder / storage / "heads") for storage in ("results", "one_by_one"))
     for name, frame in apart.items():
         pd.testing.assert_frame_equal(together[name], frame, rtol=1e-5, check_exact=False)

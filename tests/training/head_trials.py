@@ -1,0 +1,63 @@
+"""Trials that train only a head on given features: the features, configs, and epochs of each trial trained singly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsml_study.data.label_files import FeatureFiles
+from wsml_study.methods.catalogue import METHODS
+from wsml_study.study.data_section import Data, Observe
+from wsml_study.study.method_section import Method, Schedule
+from wsml_study.study.model_section import Model
+from wsml_study.study.spec import TrialConfig
+from wsml_study.study.training_section import Training
+from wsml_study.training.trial import EpochResult, TrialTraining
+from wsml_study.training.trial_data import open_trial_data
+
+NUM_EPOCHS = 4
+GIVEN = Model(backbone="linear")
+
+
+def write_features(folder: Path) -> Data:
+    """Features from which four classes can be learned, a few labels unknown, and a last batch that is not full."""
+    draw = np.random.RandomState(1)
+    labels_NC = (draw.rand(120, 4) < 0.35).astype(np.float32)
+    labels_NC[np.arange(120), np.arange(120) % 4] = 1
+    features_ND = np.concatenate([labels_NC, labels_NC[:, :2]], axis=1) + 0.5 * draw.randn(120, 6)
+    labels_NC[draw.rand(120, 4) < 0.05] = np.nan
+    np.save(folder / "x.npy", features_ND)
+    np.save(folder / "y.npy", labels_NC)
+    files = FeatureFiles(file="x.npy", labels_file="y.npy")
+    return Data(dataset="features", root=str(folder), features=files, observe=Observe(positives=1, negatives=1))
+
+
+def config_of(
+    data: Data, case: str, values: dict[str, Any] | None = None, *, model: Model = GIVEN, **training: Any
+) -> TrialConfig:
+    name, _, variant = case.partition(" ")
+    rate = training.pop("rate", 0.03)
+    schedule = Schedule(rate_per_epoch=rate) if METHODS[name].takes_schedule else None
+    return TrialConfig(
+        data=data,
+        model=model,
+        method=Method(name=name, schedule=schedule, variant=variant or None, **(values or {})),
+        training=Training(**({"epochs": NUM_EPOCHS, "batch_size": 17, "learning_rate": 3e-3} | training)),
+    )
+
+
+def one_by_one(configs: list[TrialConfig]) -> list[list[EpochResult]]:
+    trials = [TrialTraining(config, open_trial_data(config.data)) for config in configs]
+    return [[trial.run_epoch() for _ in range(NUM_EPOCHS)] for trial in trials]
+
+
+def assert_equal(one: EpochResult, other: EpochResult) -> None:
+    """Counts to the last, everything else to 1e-5."""
+    for name, value in vars(one).items():
+        if name.endswith("_seconds"):
+            continue
+        expected = pytest.approx(value, rel=1e-5, abs=1e-9) if isinstance(value, float | tuple) else value
+        assert vars(other)[name] == expected, name

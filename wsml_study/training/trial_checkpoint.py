@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,7 @@ class Checkpoint:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """As `TrialTraining.load_state_dict`."""
-        if state["config"] != self._identity():
+        if _given(json.loads(state["config"])) != _given(json.loads(self._identity())):
             raise TrainingError("the checkpoint belongs to another config than the trial that it was given to")
         self._load(state)
         self._progress.best_val_map = state["best_val_map"]
@@ -59,7 +60,7 @@ class Checkpoint:
 
     def take_over(self, state: dict[str, Any], *, best_val_map: float | None, best_epoch: int) -> None:
         """As `TrialTraining.take_over`."""
-        if fixed_part(state["config"]) != fixed_part(self._identity()):
+        if _given(fixed_part(state["config"])) != _given(fixed_part(self._identity())):
             raise TrainingError("the checkpoint belongs to a config that differs in more than numbers of an epoch")
         optimization = self._optimization
         optimization.enter_phase_of(max(1, state["epoch"]))
@@ -78,3 +79,10 @@ class Checkpoint:
     def _identity(self) -> str:
         """The config as JSON without the folder of its data, which may move between saving and loading."""
         return self._config.model_dump_json(exclude={"data": {"root"}})
+
+
+def _given(content: Any) -> Any:
+    """A config's content without absent values: earlier versions order keys otherwise and lack newer optional ones."""
+    if not isinstance(content, dict):
+        return content
+    return {key: _given(value) for key, value in content.items() if value is not None}

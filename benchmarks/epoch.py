@@ -35,8 +35,9 @@ from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier
+from wsml_study.training.randomness import order_of_epoch, seed_of
 from wsml_study.training.scoring import uses_bf16
-from wsml_study.training.trial import TrialTraining, order_of_epoch, seed_of
+from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import LabelledImages, open_trial_data
 
 RATE = 0.002
@@ -135,7 +136,10 @@ def ll_r(logits_BC: Tensor, labels_BC: Tensor, rate: float) -> Tensor:
 
 def bare(ours: TrialTraining, epoch: int) -> float:
     """Seconds of forward, backward and step on ready tensors, LL-R's loss included."""
-    ready = [(images.to(torch.float32), labels.to(torch.float32)) for images, _, labels, _, _ in ours._batches(epoch)]
+    ready = [
+        (images.to(torch.float32), labels.to(torch.float32))
+        for images, _, labels, _, _ in ours.optimization.batches(epoch)
+    ]
     normalized = [((images - ours.classifier.mean) / ours.classifier.std, labels) for images, labels in ready]
     normalized = [(images.contiguous(memory_format=torch.channels_last), labels) for images, labels in normalized]
     precision = ours.config.training.precision

@@ -159,8 +159,8 @@ def train(config: TrialConfig, data: TrialData) -> float:
     trial = TrialTraining(config, data)
     for _ in range(config.training.epochs):
         trial.run_epoch()
-    assert trial.best_val_map is not None
-    return trial.best_val_map
+    assert trial.progress.best_val_map is not None
+    return trial.progress.best_val_map
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -26,6 +26,7 @@ from wsml_study.methods.schedules import schedule
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
+from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import LabelledImages, TrialData
 
@@ -86,13 +87,16 @@ def wait_for(device: torch.device) -> None:
 def on_ready_tensors(trial: TrialTraining, epoch: int) -> float:
     """Seconds of an epoch's steps, method and optimizer included, on batches that are on the device."""
     training = trial.config.training
-    batches = [(images.clone(), indices, labels, size) for images, indices, labels, _, size in trial._batches(epoch)]
-    trial.phase.forward.train()
+    batches = [
+        (images.clone(), indices, labels, size)
+        for images, indices, labels, _, size in trial.optimization.batches(epoch)
+    ]
+    trial.optimization.phase.forward.train()
     wait_for(trial.device)
     started = time.perf_counter()
     for images, indices_B, labels_BC, num_images in batches:
-        with torch.autocast(trial.device.type, torch.bfloat16, enabled=trial._bf16):
-            logits_BC = trial.phase.forward(images)
+        with torch.autocast(trial.device.type, torch.bfloat16, enabled=uses_bf16(training.precision, trial.device)):
+            logits_BC = trial.optimization.phase.forward(images)
         outcome = trial.method(
             Batch(
                 logits_BC=logits_BC,
@@ -130,7 +134,7 @@ def waits_of(trial: TrialTraining, epoch: int) -> Counter[str]:
     """How often the CPU waits for the device while an epoch trains."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if trial.device.type == "cuda" else [])]
     with profile(activities=activities) as record:
-        trial._train(epoch)
+        trial.optimization.train_epoch(epoch, lambda: trial.evaluation.scores("train"))
     return Counter({event.key: event.count for event in record.key_averages() if event.key in WAITS})
 
 

@@ -26,8 +26,9 @@ from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.stacked_heads import FusedTraining
-from wsml_study.training.trial import EpochResult, TrialTraining
+from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
+from wsml_study.training.trial_results import EpochResult
 
 METHODS = ("AN", "LL-R", "LL-Ct", "LL-Cp")
 SEARCH = {
@@ -106,7 +107,7 @@ def compare(arguments: argparse.Namespace) -> None:
 def as_one(configs: list[TrialConfig], data: TrialData, epochs: int) -> tuple[float, list[list[EpochResult]]]:
     started = time.perf_counter()
     first = TrialTraining(configs[0], data)
-    trials = [first, *(TrialTraining(config, data, like=first) for config in configs[1:])]
+    trials = [first, *(TrialTraining(config, data, shares_features_with=first) for config in configs[1:])]
     fused = FusedTraining(trials)
     ended = [{id(trial): result for trial, result in fused.run_epoch()} for _ in range(epochs)]
     return time.perf_counter() - started, [[results[id(trial)] for results in ended] for trial in trials]

@@ -36,6 +36,7 @@ from wsml_study.data.readers import read_dataset
 from wsml_study.methods.contract import ALONE
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.training.inputs import TrialInputs
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.tuning.run import run_study
@@ -79,10 +80,14 @@ class FromLoader(TrialTraining):
 
     num_workers = 0
 
-    def _inputs(self, split):
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self.optimization.inputs = TrialInputs(self._loader)
+
+    def _loader(self, split):
         images = read_dataset("voc2007", root=self.config.data.root).train.images
-        files = [images.folder / images.names[row] for row in split.rows_M]
-        return LoaderInputs(files, self.config.data.image_size, self.num_workers, flips=split is self.data.train)
+        files = [images.folder / images.names[row] for row in self.data.split(split).rows_M]
+        return LoaderInputs(files, self.config.data.image_size, self.num_workers, flips=split == "train")
 
 
 class ReadyInputs:
@@ -96,25 +101,18 @@ class ReadyInputs:
 class Ready(TrialTraining):
     """Has all batches of an epoch in memory before it begins."""
 
-    ready_batches = None
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self._read = self.optimization.batches
+        images = self.optimization.inputs
+        positions = torch.split(torch.arange(len(self.data.validation)), max(64, self.config.training.batch_size))
+        validation = ReadyInputs(list(images.of("validation").batches(positions)))
+        self.optimization.inputs = TrialInputs(lambda split: validation if split == "validation" else images.of(split))
 
     def run_epoch(self):
-        self.ready_batches = list(super()._batches(self.epoch + 1))
+        ready = list(self._read(self.epoch + 1))
+        self.optimization.batches = lambda epoch: iter(ready)
         return super().run_epoch()
-
-    def _batches(self, epoch):
-        return iter(self.ready_batches or super()._batches(epoch))
-
-    def _inputs(self, split):
-        if split is not self.data.validation:
-            return super()._inputs(split)
-        if id(split) not in self._inputs_by_split:
-            images = super()._inputs(split)
-            size = max(64, self.config.training.batch_size)
-            self._inputs_by_split[id(split)] = ReadyInputs(
-                list(images.batches(torch.split(torch.arange(len(split)), size)))
-            )
-        return self._inputs_by_split[id(split)]
 
 
 def way_of(config: TrialConfig) -> str:
@@ -186,7 +184,7 @@ def fetching_seconds(study: Study, num_images: int) -> dict[str, float]:
 
 def timed_pass(trial: TrialTraining) -> float:
     started = time.perf_counter()
-    num_fetched = sum(len(batch[0]) for batch in trial._batches(1))
+    num_fetched = sum(len(batch[0]) for batch in trial.optimization.batches(1))
     return 1000 * (time.perf_counter() - started) / num_fetched
 
 

@@ -68,7 +68,7 @@ def losses_of_draw(study: Study) -> dict[str, tuple[float, float]]:
             trial.run_epoch()
         name, rate = config.method.name.value, float(values.get("method.schedule.rate_per_epoch", 0.0))
         loss = trial.test().test_metrics["ranking_loss"]
-        best[name] = max(best.get(name, (-1.0, 0.0, 0.0)), (trial.best_val_map, loss, rate))
+        best[name] = max(best.get(name, (-1.0, 0.0, 0.0)), (trial.progress.best_val_map, loss, rate))
     return {name: (loss, rate) for name, (_, loss, rate) in best.items()}
 
 

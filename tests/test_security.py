@@ -17,7 +17,7 @@ from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError, StudyFileError, TrainingError
 from wsml_study.record.storage import open_storage
 from wsml_study.study.reading import parse_study
-from wsml_study.training.classifier import check_model
+from wsml_study.training.model_check import check_model
 from wsml_study.workers.loop import _from_bytes
 
 GOOD = {"name": "s", "data": {"dataset": "digit_scenes"}, "method": {"name": "AN"}}
@@ -97,5 +97,5 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
 def test_a_file_of_weights_runs_no_code(tmp_path: Path) -> None:
     torch.save({"fc.weight": Code(tmp_path / "made")}, tmp_path / "weights.pth")
     with pytest.raises(TrainingError, match="does not hold the weights"):
-        check_model("resnet18", str(tmp_path / "weights.pth"), None)
+        check_model("resnet18", str(tmp_path / "weights.pth"), None, image_sizes=[64], num_channels=3)
     assert not (tmp_path / "made").exists()

@@ -1,4 +1,4 @@
-"""Program: trains heads on features, and one head and then everything, on one rank of a real process group.
+"""Program: trains a linear probe, and a linear probe and then end to end, on one rank of a real process group.
 
 Usage: python -m tests.training.phase_ranks SIZE RANK FOLDER. The results are in FOLDER/phases-SIZE-RANK.pt.
 """

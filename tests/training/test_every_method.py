@@ -84,7 +84,7 @@ def test_soft_labels_are_what_the_classifier_predicts_at_the_end_of_the_epoch(sc
     soft_NC = trial.method.state_dict()["soft_NC"]
     labelled = soft_NC >= 0
     assert labelled.any()
-    torch.testing.assert_close(soft_NC[labelled], trial._scores(scenes.train).sigmoid()[labelled])
+    torch.testing.assert_close(soft_NC[labelled], trial.evaluation.scores("train").sigmoid()[labelled])
 
 
 def test_the_defaults_of_the_dataset_are_taken(scenes: TrialData) -> None:

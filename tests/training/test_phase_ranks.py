@@ -27,7 +27,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], A
     return {(size, rank): torch.load(folder / f"phases-{size}-{rank}.pt") for size, rank in places}
 
 
-def test_two_ranks_train_a_head_as_one(results: dict[tuple[int, int], Any]) -> None:
+def test_two_ranks_train_a_linear_probe_like_one_rank(results: dict[tuple[int, int], Any]) -> None:
     alone, first, second = (results[place]["linear"] for place in [(1, 0), (2, 0), (2, 1)])
     assert first["train_loss"] == second["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-5)
     assert first["val_map"] == second["val_map"] == pytest.approx(alone["val_map"], rel=1e-3)

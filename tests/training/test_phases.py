@@ -1,4 +1,4 @@
-"""Linear probes on features, frozen or given; and a linear probe before training end to end."""
+"""Linear probes on frozen or given features, and a linear probe before end-to-end training."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def given(folder: Path, num_rows: int = 60) -> Data:
     return Data(dataset="features", root=str(folder), features=files, observe=Observe())
 
 
-def everything_of(classifier: torch.nn.Module) -> dict[str, Tensor]:
+def state_of(classifier: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
 
 
@@ -149,7 +149,7 @@ class TestLinearProbe:
         optimizer = torch.optim.SGD(head.parameters(), lr=1e-2)
         features_ND = torch.tensor(with_frozen_features(data.train, model, CPU).features_ND)[data.train.rows_M]
         targets_NC = (torch.tensor(data.train.observed_MC) > 0).float()
-        for _, indices_B, *_ in TrialTraining(config, data)._batches(1):
+        for _, indices_B, *_ in TrialTraining(config, data).optimization.batches(1):
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
                 head(features_ND[indices_B]), targets_NC[indices_B]
             )
@@ -170,7 +170,7 @@ class TestLinearProbe:
         assert data.test.images_NcHW is not None
         with torch.no_grad():
             scores_MC = whole.eval()(torch.from_numpy(np.array(data.test.images_NcHW[data.test.rows_M])))
-        torch.testing.assert_close(scores_MC, trial._scores(data.test), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(scores_MC, trial.evaluation.scores("test"), rtol=1e-4, atol=1e-5)
         assert result.best_epoch == 1
 
     def test_mirrored_features_are_seen_when_asked_for(self, photos: Data, data: TrialData, model: Model) -> None:
@@ -178,8 +178,9 @@ class TestLinearProbe:
             TrialTraining(config_of(photos, model, mode="linear", mirror_features=mirror), data)
             for mirror in (None, True)
         )
-        assert torch.equal(plain._scores(data.train), mirrored._scores(data.train))  # they are evaluated unmirrored
-        seen = [torch.cat([inputs for inputs, *_ in trial._batches(1)]) for trial in (plain, mirrored)]
+        # Evaluation never mirrors.
+        assert torch.equal(plain.evaluation.scores("train"), mirrored.evaluation.scores("train"))
+        seen = [torch.cat([inputs for inputs, *_ in trial.optimization.batches(1)]) for trial in (plain, mirrored)]
         differ = (seen[0] != seen[1]).any(dim=1)
         assert 0 < differ.sum() < len(differ)
 
@@ -188,7 +189,7 @@ class TestLinearProbe:
         data = open_trial_data(photos)
         trial = TrialTraining(config_of(photos, Model(backbone="linear")), data, keep_best=True)
         trial.run_epoch()
-        scaled_MD = trial._inputs(data.train).features_MD
+        scaled_MD = trial.optimization.inputs.features_of("train").features_MD
         torch.testing.assert_close(scaled_MD.mean(0), torch.zeros(5), rtol=0, atol=1e-4)
         torch.testing.assert_close(scaled_MD.std(0, correction=0), torch.ones(5), rtol=0, atol=1e-4)
         trial.test()
@@ -197,14 +198,14 @@ class TestLinearProbe:
         scores_MC = ((raw_MD - weights["mean_D"]) / weights["deviation_D"]) @ weights["head.weight"].T + weights[
             "head.bias"
         ]
-        torch.testing.assert_close(scores_MC, trial._scores(data.test), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(scores_MC, trial.evaluation.scores("test"), rtol=1e-4, atol=1e-5)
 
     def test_given_features_can_be_left_as_they_are(self, tmp_path: Path) -> None:
         photos = given(tmp_path).model_copy(update={"feature_scaling": "none"})
         data = open_trial_data(photos)
         trial = TrialTraining(config_of(photos, Model(backbone="linear")), data)
         expected_MD = torch.tensor(data.train.features_ND[data.train.rows_M])
-        assert torch.equal(trial._inputs(data.train).features_MD, expected_MD)
+        assert torch.equal(trial.optimization.inputs.features_of("train").features_MD, expected_MD)
 
     def test_every_method_learns_on_given_features(self, tmp_path: Path) -> None:
         photos = given(tmp_path)
@@ -230,17 +231,17 @@ class TestLinearInit:
 
     def test_the_backbone_learns_only_in_the_second_phase(self, photos: Data, data: TrialData, model: Model) -> None:
         trial = TrialTraining(config_of(photos, model, mode="linear_init", linear_epochs=2, epochs=1), data)
-        before = everything_of(trial.classifier)
+        before = state_of(trial.classifier)
         for _ in range(2):
             trial.run_epoch()
-        after_head = everything_of(trial.classifier)
+        after_head = state_of(trial.classifier)
         changed = {name for name, tensor in after_head.items() if not torch.equal(tensor, before[name])}
         assert changed == {"network.fc.weight", "network.fc.bias", "head.weight", "head.bias"}
         trial.run_epoch()
-        after = everything_of(trial.classifier)
+        after = state_of(trial.classifier)
         assert not torch.equal(after["network.conv1.0.weight"], before["network.conv1.0.weight"])
 
-    def test_the_method_begins_anew_with_everything(self, photos: Data, data: TrialData, model: Model) -> None:
+    def test_the_method_begins_anew_in_the_second_phase(self, photos: Data, data: TrialData, model: Model) -> None:
         trial = TrialTraining(config_of(photos, model, mode="linear_init", linear_epochs=2, epochs=1), data)
         trial.run_epoch()
         trial.run_epoch()
@@ -249,7 +250,7 @@ class TestLinearInit:
         trial.run_epoch()
         assert not trial.method.state_dict()["corrected_NC"].any()
 
-    def test_the_head_has_its_own_learning_rate_at_first(self, photos: Data, data: TrialData, model: Model) -> None:
+    def test_the_linear_probe_has_its_own_learning_rate(self, photos: Data, data: TrialData, model: Model) -> None:
         config = config_of(
             photos, model, mode="linear_init", linear_epochs=1, epochs=1, linear_learning_rate=0.5, learning_rate=1e-4
         )

@@ -1,4 +1,4 @@
-"""Heads trained as one learn what each would have learnt by itself."""
+"""Linear probes trained together learn what each would have learnt on its own."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.stacked_heads import FusedTraining, state_of
-from wsml_study.training.trial import EpochResult, TrialTraining
+from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
+from wsml_study.training.trial_results import EpochResult
 
 CASES = [*METHODS, *(f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS if variant != "code")]
 NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -38,7 +39,7 @@ NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "CSL": ({"prior_threshold": 0.5},) * 2,
 }
-"""Two settings of each method that has numbers; with others its rates and seeds differ alone."""
+"""Two settings of each method that has numbers; of other methods only rates and seeds differ."""
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +48,13 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def opened(configs: list[TrialConfig], **settings: Any) -> list[TrialTraining]:
-    first = TrialTraining(configs[0], open_trial_data(configs[0].data), **settings)
-    others = [TrialTraining(one, open_trial_data(one.data), like=first, **settings) for one in configs[1:]]
-    return [first, *others]
+    data = [open_trial_data(config.data) for config in configs]
+    first = TrialTraining(configs[0], data[0], **settings)
+    others = zip(configs[1:], data[1:], strict=True)
+    return [first, *(TrialTraining(config, own, shares_features_with=first, **settings) for config, own in others)]
 
 
-def as_one(trials: list[TrialTraining], num_epochs: int = NUM_EPOCHS) -> list[list[Any]]:
+def together(trials: list[TrialTraining], num_epochs: int = NUM_EPOCHS) -> list[list[Any]]:
     fused = FusedTraining(trials)
     curves: dict[int, list[Any]] = {id(trial): [] for trial in trials}
     for _ in range(num_epochs):
@@ -68,30 +70,30 @@ def assert_equal_curves(ones: list[list[EpochResult]], others: list[list[EpochRe
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_method_learns_as_one_what_it_learns_by_itself(case: str, given: Data) -> None:
-    """Two of the method with other seeds, rates and numbers, beside one that has no like."""
+def test_each_method_learns_the_same_stacked_and_on_its_own(case: str, given: Data) -> None:
+    """Two of the method with other seeds, rates and numbers, beside one that cannot be stacked with them."""
     values = NUMBERS.get(case.partition(" ")[0], ({}, {}))
     configs = [
         config_of(given, case, values[0], seed=1, rate=0.02),
         config_of(given, "WAN", seed=3),
         config_of(given, case, values[1], seed=2, rate=0.05, learning_rate=1e-2, weight_decay=1e-3),
     ]
-    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+    assert_equal_curves(one_by_one(configs), together(opened(configs)))
 
 
-def test_all_methods_of_one_seed_and_several_optimizers_learn_as_one(given: Data) -> None:
+def test_all_methods_of_one_seed_and_several_optimizers_learn_together(given: Data) -> None:
     optimizers = ({}, {"optimizer": "sgd"}, {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.01})
     configs = [
         config_of(given, case, (NUMBERS.get(case) or ({},))[0], **optimizers[number % 3])
         for number, case in enumerate(CASES)
     ]
-    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+    assert_equal_curves(one_by_one(configs), together(opened(configs)))
 
 
 def test_methods_that_cannot_be_stacked_learn_beside_the_others(given: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PermanentCorrection, "stacked_numbers", None)
     configs = [config_of(given, case, seed=seed) for seed, case in enumerate(("LL-Cp", "AN", "LL-Cp"))]
-    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+    assert_equal_curves(one_by_one(configs), together(opened(configs)))
 
 
 def test_other_hidden_labels_are_each_trials_own(given: Data) -> None:
@@ -101,7 +103,7 @@ def test_other_hidden_labels_are_each_trials_own(given: Data) -> None:
         for draw in draws
     ]
     configs = [config_of(data, "LL-Cp", seed=seed) for seed, data in enumerate(judged)]
-    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+    assert_equal_curves(one_by_one(configs), together(opened(configs)))
 
 
 def test_mirrored_features_are_taken_by_the_same_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,16 +115,16 @@ def test_mirrored_features_are_taken_by_the_same_images(tmp_path: Path, monkeypa
         config_of(photos, case, seed=seed, mode="linear", mirror_features=True, model=model)
         for seed, case in enumerate(("AN", "LL-R", "AN"))
     ]
-    assert_equal_curves(one_by_one(configs), as_one(opened(configs)))
+    assert_equal_curves(one_by_one(configs), together(opened(configs)))
 
 
-def test_one_that_diverges_fails_alone_and_as_it_would_by_itself(given: Data) -> None:
+def test_a_trial_that_diverges_fails_as_on_its_own_and_no_other_does(given: Data) -> None:
     configs = [
         config_of(given, "AN", seed=1),
         config_of(given, "AN", seed=1, optimizer="sgd", learning_rate=1e38),
         config_of(given, "LL-R", seed=1),
     ]
-    first, bad, last = as_one(opened(configs))
+    first, bad, last = together(opened(configs))
     alone = TrialTraining(configs[1], open_trial_data(given))
     for _ in bad[:-1]:
         alone.run_epoch()
@@ -134,12 +136,12 @@ def test_one_that_diverges_fails_alone_and_as_it_would_by_itself(given: Data) ->
 
 
 @pytest.mark.parametrize("case", ["LL-Cp", "ROLE", "EM+APL", "CSL"])
-def test_what_was_trained_as_one_goes_on_alone(case: str, given: Data) -> None:
+def test_a_state_of_a_stacked_trial_resumes_on_its_own(case: str, given: Data) -> None:
     values = NUMBERS.get(case, ({}, {}))
     configs = [config_of(given, case, value, seed=seed) for seed, value in enumerate(values)]
     straight = one_by_one(configs)
     trials = opened(configs)
-    as_one(trials, 2)
+    together(trials, 2)
     for config, trial, curve in zip(configs, trials, straight, strict=True):
         state = state_of(trial)
         tensors = [state["classifier"]["head.weight"], *state["method"].values()]
@@ -150,7 +152,7 @@ def test_what_was_trained_as_one_goes_on_alone(case: str, given: Data) -> None:
             assert_equal(expected, resumed.run_epoch())
 
 
-def test_one_that_leaves_keeps_its_state_and_the_others_go_on(given: Data) -> None:
+def test_a_trial_that_leaves_keeps_its_state_and_the_others_continue(given: Data) -> None:
     configs = [config_of(given, "LL-Cp", seed=seed) for seed in range(3)]
     straight = one_by_one(configs)
     trials = opened(configs)
@@ -168,7 +170,7 @@ def test_one_that_leaves_keeps_its_state_and_the_others_go_on(given: Data) -> No
 def test_the_best_weights_are_those_of_the_best_epoch(given: Data) -> None:
     configs = [config_of(given, "AN", seed=seed, learning_rate=0.3) for seed in range(3)]
     trials = opened(configs, keep_best=True)
-    as_one(trials)
+    together(trials)
     for config, trial in zip(configs, trials, strict=True):
         alone = TrialTraining(config, open_trial_data(given), keep_best=True)
         for _ in range(NUM_EPOCHS):
@@ -180,7 +182,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(given: Data) -> None:
 
 def test_without_validation_images_there_is_no_validation_map(given: Data) -> None:
     data = given.model_copy(update={"train_on": "train+validation"})
-    curves = as_one(opened([config_of(data, "AN", seed=seed) for seed in range(2)]))
+    curves = together(opened([config_of(data, "AN", seed=seed) for seed in range(2)]))
     assert {(result.val_map, result.best_epoch) for curve in curves for result in curve} == {
         (None, epoch) for epoch in range(1, NUM_EPOCHS + 1)
     }

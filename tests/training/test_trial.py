@@ -1,6 +1,7 @@
 """One trial: its randomness, its state, its figures."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -112,6 +113,16 @@ def test_a_model_that_cannot_be_had_is_named(model, message, tmp_path):
     config = config_of(MethodName.AN).model_copy(update={"model": model})
     with pytest.raises(TrainingError, match=message):
         TrialTraining(config, small_data())
+
+
+def test_a_state_of_a_version_with_other_optional_keys_in_another_order_loads():
+    config, data = config_of(MethodName.LL_R), small_data()
+    state = TrialTraining(config, data).state_dict()
+    content = json.loads(state["config"])
+    content["method"] = {key: content["method"][key] for key in reversed(content["method"]) if key != "reduction"}
+    other = state | {"config": json.dumps(content | {"training": content["training"] | {"later": None}})}
+    TrialTraining(config, data).load_state_dict(other)
+    TrialTraining(config, data).take_over(other, best_val_map=None, best_epoch=0)
 
 
 def test_the_head_learns_at_its_own_rate():

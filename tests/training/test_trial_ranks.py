@@ -27,7 +27,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], A
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_two_ranks_train_as_one(results: dict[tuple[int, int], Any], case: str) -> None:
+def test_two_ranks_train_like_one_rank(results: dict[tuple[int, int], Any], case: str) -> None:
     alone, first, second = (results[place][case] for place in [(1, 0), (2, 0), (2, 1)])
     assert first["train_loss"] == second["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
     assert first["num_distrusted"] == second["num_distrusted"] == alone["num_distrusted"]

@@ -8,7 +8,7 @@ import torch
 from tests.training.head_trials import NUM_EPOCHS, assert_equal, config_of, one_by_one, write_features
 from wsml_study.errors import TrainingError
 from wsml_study.methods.contract import ALONE
-from wsml_study.study.batching import can_train_as_one
+from wsml_study.study.batching import can_train_together
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.workers import batched_heads
@@ -90,12 +90,14 @@ def test_what_does_not_fit_into_memory_is_left_to_its_own_turn(configs, monkeypa
     assert [len(batch) for batch in memory._batches] == [0]
 
 
-def test_trials_train_as_one_that_differ_in_seed_method_and_rates_alone(given):
+def test_linear_probes_train_together_if_only_seed_method_and_rates_differ(given):
     one = config_of(given, "AN")
-    assert can_train_as_one(one, config_of(given, "LL-R", seed=3, optimizer="sgd", learning_rate=0.1, weight_decay=0.1))
-    assert not can_train_as_one(one, config_of(given, "AN", batch_size=3))
-    assert not can_train_as_one(one, config_of(given, "AN", epochs=9))
-    assert not can_train_as_one(one, config_of(given.model_copy(update={"feature_scaling": "none"}), "AN"))
+    assert can_train_together(
+        one, config_of(given, "LL-R", seed=3, optimizer="sgd", learning_rate=0.1, weight_decay=0.1)
+    )
+    assert not can_train_together(one, config_of(given, "AN", batch_size=3))
+    assert not can_train_together(one, config_of(given, "AN", epochs=9))
+    assert not can_train_together(one, config_of(given.model_copy(update={"feature_scaling": "none"}), "AN"))
 
 
 def test_a_worker_takes_a_trial_out_of_memory_unless_it_goes_on_from_a_state(configs):

@@ -22,9 +22,13 @@ app = typer.Typer()
 def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None) -> None:
     """Say what a study will run, without running it."""
     from wsml_study.report.study_preview import preview
+    from wsml_study.tuning.model_checks import check_models
 
-    for line in preview(read(study, storage, data_root)).lines():
+    description = read(study, storage, data_root)
+    shown = preview(description)
+    for line in shown.lines():
         print(line)
+    check_models(description, image_size=shown.image_size, num_channels=shown.num_channels, download=False)
 
 
 @app.command(rich_help_panel=PANEL)

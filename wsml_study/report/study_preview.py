@@ -65,6 +65,7 @@ class Preview:
         distrusted: at both ends of the searched rates.
         num_combinations: of searched values; None for endlessly many.
         failing: why trials of some methods cannot start on these labels, a sentence each.
+        image_size, num_channels: of the dataset's images by default, pixels of a side; None for given features.
     """
 
     study: Study
@@ -74,6 +75,8 @@ class Preview:
     distrusted: tuple[DistrustedLabels, ...]
     num_combinations: int | None
     failing: tuple[str, ...]
+    image_size: int | None
+    num_channels: int | None
 
     @property
     def expected_false_negatives(self) -> float | None:
@@ -121,6 +124,8 @@ def preview(study: Study) -> Preview:
         distrusted=_distrusted_labels(study, splits["train"]),
         num_combinations=SearchSpace.from_study(study).size(),
         failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"]))),
+        image_size=dataset.image_size,
+        num_channels=dataset.channels,
     )
 
 

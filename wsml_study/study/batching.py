@@ -1,4 +1,4 @@
-"""Which trials can be trained as one: those whose heads alone learn, from the same features in equal batches."""
+"""Which trials can be trained together: linear probes on the same features, in batches of the same size."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from wsml_study.study.training_section import Training
 OF_EACH_TRIAL = frozenset(
     {"seed", "optimizer", "learning_rate", "head_learning_rate_multiplier", "momentum", "weight_decay"}
 )
-"""Keys of `training` that may differ between trials that are trained as one, as may `method` and `data.observe`."""
+"""Keys of `training` that may differ between trials that are trained together, as may `method` and `data.observe`."""
 
 _DATA_IN_COMMON = tuple(Data.model_fields.keys() - {"observe"})
 _TRAINING_IN_COMMON = tuple(Training.model_fields.keys() - OF_EACH_TRIAL)
 
 
-def learns_head_alone(config: TrialConfig) -> bool:
-    """Whether a trial has a head on features from its first epoch to its last."""
+def is_linear_probe(config: TrialConfig) -> bool:
+    """Whether a trial trains only a linear head on features, from its first epoch to its last."""
     return config.training.mode == "linear" or config.data.record.reads is Reads.FEATURE_FILES
 
 
-def can_train_as_one(one: TrialConfig, other: TrialConfig) -> bool:
-    """Whether two trials can be trained as one."""
+def can_train_together(one: TrialConfig, other: TrialConfig) -> bool:
+    """Whether two trials can be trained together, by `FusedTraining`."""
     return (
-        learns_head_alone(one)
+        is_linear_probe(one)
         and (one.model, one.objective) == (other.model, other.objective)
         and all(getattr(one.data, key) == getattr(other.data, key) for key in _DATA_IN_COMMON)
         and all(getattr(one.training, key) == getattr(other.training, key) for key in _TRAINING_IN_COMMON)

@@ -19,8 +19,9 @@ from wsml_study.training.feature_map import map_before_pooling
 class ActivationMaps(nn.Module):
     """Images as stored, uint8 (B, channels, H, W), to activations (B, C, h, w): a_c = w_c . features + b_c.
 
-    Where the network averages its map, a class's logit is the mean of its activations; `small_cnn` takes the maximum of
-    each feature, so that its maps say where, and not how much. With the head `boostlu` the activations are boosted.
+    Where the network averages its map, a class's logit is the mean of its activations. `small_cnn` takes the maximum of
+    each feature instead, so that its maps show the place of a class but do not add up to its logit. With the head
+    `boostlu` the activations are boosted.
     """
 
     def __init__(self, classifier: Classifier) -> None:

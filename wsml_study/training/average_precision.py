@@ -3,8 +3,11 @@
 AP is the sum over the distinct scores, from the largest down, of precision at that score times the recall gained
 there, without interpolation; images of equal score count together. This is scikit-learn's `average_precision_score`.
 
-Shapes: N images, C classes, K of them at once; of a class P positive and M negative images. T trials in
-`RankedScores`.
+On a CPU AP is computed without ordering the labels by score: the precision at a positive is the number of positives
+that score no less, over the number of annotated images that score no less, and two binary searches in sorted scores
+count both. Sorting plain numbers is much faster than finding the order that sorts them.
+
+Shapes: N images, C classes, K of them at once, P positive images of a class. T trials in `RankedScores`.
 """
 
 from __future__ import annotations
@@ -20,16 +23,16 @@ from torch.nn import functional as F
 from wsml_study.methods.contract import NEGATIVE, POSITIVE
 
 _ENTRIES_AT_ONCE = 2**22
-"""Images times classes that are ranked together, at least one class: some 10 bytes each on a CPU, 60 elsewhere."""
+"""Images times classes ranked together, at least one class: bounds memory, some 10 bytes each on a CPU, 60 on a GPU."""
 
 _WORTH_THREADS = 2**21
-"""Images times classes that two threads rank sooner than one (measured); for fewer they wait for each other."""
+"""Images times classes from which two threads are faster than one (measured); with fewer, handing over costs more."""
 
 _CLASSES_AT_ONCE = 2**16
-"""NumPy sorts numbers of 16 bits in linear time."""
+"""So that a class's index fits into 16 bits: NumPy's stable sort of such numbers is a radix sort, linear in time."""
 
 _ROWS_AT_ONCE = 256
-"""Images whose scores are transposed together."""
+"""Images whose scores are transposed together: few enough to stay in the CPU's cache."""
 
 
 def average_precision_C(scores_NC: Tensor, labels_NC: Tensor) -> Tensor:  # noqa: N802 - the suffix is the shape
@@ -53,7 +56,8 @@ def average_precision_C(scores_NC: Tensor, labels_NC: Tensor) -> Tensor:  # noqa
         raise ValueError(
             f"expected scores and labels of one shape (N, C), got {tuple(scores_NC.shape)} and {tuple(labels_NC.shape)}"
         )
-    if not scores_NC.sum().isfinite() and scores_NC.isnan().any():  # the sum takes a tenth of the time
+    # A NaN makes the sum NaN, and the sum takes a tenth of the time of the search for one.
+    if not scores_NC.sum().isfinite() and scores_NC.isnan().any():
         raise ValueError("expected scores that can be ranked, got NaN")
     num_images, num_classes = scores_NC.shape
     on_cpu = scores_NC.device.type == "cpu"
@@ -62,6 +66,7 @@ def average_precision_C(scores_NC: Tensor, labels_NC: Tensor) -> Tensor:  # noqa
     some_classes = [torch.split(entries_NC, max(1, num_at_once), 1) for entries_NC in (scores_NC.detach(), labels_NC)]
     if num_threads == 1:
         return torch.cat([*map(_by_counting if on_cpu else _by_order, *some_classes)])
+    # Threads, not processes: NumPy releases the interpreter lock while it sorts.
     with ThreadPoolExecutor(num_threads, thread_name_prefix="rank") as threads:
         return torch.cat([*threads.map(_by_counting, *some_classes)])
 
@@ -69,22 +74,23 @@ def average_precision_C(scores_NC: Tensor, labels_NC: Tensor) -> Tensor:  # noqa
 def mean_average_precision(ap_C: Tensor) -> float:
     """Mean AP over the classes that have one, as a fraction; NaN if none has.
 
-    Percentages belong to tables and screens: whoever writes those multiplies by 100.
+    Results and tables hold percentages: multiply by 100 there.
     """
     return float(ap_C.nanmean())
 
 
 class RankedScores:
-    """Scores of T trials on the same images, ranked once for whatever labels they are compared with."""
+    """Scores of T trials on the same images, sorted once and then compared with several sets of labels."""
 
     def __init__(self, scores_TNC: Tensor) -> None:
-        """Rank, where ranking helps: on a CPU.
+        """Sort the scores on a CPU; elsewhere `average_precision_C` sorts them together with the labels.
 
         Args:
             scores_TNC: finite floats.
         """
         self._scores_TNC = scores_TNC.detach()
         if scores_TNC.device.type == "cpu":
+            # Class first, so that the T x N scores of one class are one contiguous block for the sorts below.
             self._scores_CTN = self._scores_TNC.to(torch.float32).permute(2, 0, 1).contiguous()
             self._ranked_CTN = torch.from_numpy(np.sort(self._scores_CTN.numpy(), axis=2))
 
@@ -92,12 +98,13 @@ class RankedScores:
         """AP (T, C) as `average_precision_C` has it, float64, on the device of the scores."""
         if self._scores_TNC.device.type == "cpu":
             return torch.stack([self._of_class(c, labels_NC[:, c]) for c in range(labels_NC.shape[1])], dim=1)
+        # T trials of C classes are T * C classes with the labels repeated.
         num_trials, _, num_classes = self._scores_TNC.shape
         columns = self._scores_TNC.transpose(0, 1).flatten(1), labels_NC.repeat(1, num_trials)
         return average_precision_C(*columns).view(num_trials, num_classes)
 
     def _of_class(self, index: int, labels_N: Tensor) -> Tensor:
-        """AP (T,) by counting, as `_by_counting` does, all trials of a class at once: they have the same positives."""
+        """AP (T,) by counting, as `_by_counting` does, of all trials at once: they have the same positives."""
         scores_TN, ranked_TN = self._scores_CTN[index], self._ranked_CTN[index]
         positive_N = labels_N == POSITIVE
         unknown_N = ~positive_N & (labels_N != NEGATIVE)
@@ -107,21 +114,21 @@ class RankedScores:
             return torch.full((len(scores_TN),), value, dtype=torch.float64)
         hits_TP = _reaching(positives_TP, positives_TP)
         seen_TP = _reaching(ranked_TN, positives_TP)
-        if bool(unknown_N.any()):
+        if bool(unknown_N.any()):  # not annotated: take those that score no less out of the count
             seen_TP = seen_TP - _reaching(scores_TN[:, unknown_N].sort(dim=1).values, positives_TP)
         return (hits_TP.double() / seen_TP).mean(1)
 
 
 def _reaching(ranked_TN: Tensor, least_TP: Tensor) -> Tensor:
-    """How many of each trial's ascending scores are no less than these."""
+    """How many of each trial's ascending scores are at least as large as these."""
     return ranked_TN.shape[1] - torch.searchsorted(ranked_TN, least_TP)
 
 
 def _by_counting(scores_NK: Tensor, labels_NK: Tensor) -> Tensor:
     """AP (K,) by NumPy, which sorts with vector instructions, many times as fast as torch on a CPU.
 
-    Each positive gains the recall 1 / P at the precision of its score: the positives among all annotated images that
-    score no less. It is enough to count these, so the labels need not follow the scores into their order.
+    Each positive gains the recall 1 / P at the precision of its score: positives over annotated images among all that
+    score no less. Counting these suffices, so the labels need not be put into the order of the scores.
     """
     numbers_NK = scores_NK.to(torch.promote_types(scores_NK.dtype, torch.float32)).numpy()
     states_NK = labels_NK.numpy()
@@ -131,9 +138,10 @@ def _by_counting(scores_NK: Tensor, labels_NK: Tensor) -> Tensor:
     num_annotated_K = np.full(len(ranked_KN), len(states_NK))
     if unknown_NK.any():
         num_annotated_K -= unknown_NK.sum(axis=0)
-        ranked_KN[unknown_NK.T] = -np.inf  # counted by no score but this one
+        ranked_KN[unknown_NK.T] = -np.inf  # sorted to the front, below every score that counts
     ranked_KN.sort(axis=1)
     rows, columns = np.divmod(np.flatnonzero(positive_NK), len(ranked_KN))  # a fifth of the time of nonzero
+    # Scores of all positives, class after class, by one sort of the classes' indices instead of K masks.
     order = np.argsort(columns.astype(np.uint16), kind="stable")
     num_positive_K = np.bincount(columns, minlength=len(ranked_KN))
     by_class = np.split(numbers_NK[rows, columns][order], np.cumsum(num_positive_K)[:-1])
@@ -145,7 +153,10 @@ def _by_counting(scores_NK: Tensor, labels_NK: Tensor) -> Tensor:
 
 
 def _transposed(numbers_NK: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """A transposed copy, made a few rows at a time: in one go every number is fetched into the cache by itself."""
+    """A transposed copy, made a few rows at a time.
+
+    In one go each number of a column would fetch a cache line of which nothing else is used before it is evicted.
+    """
     transposed_KN = np.empty(numbers_NK.shape[::-1], numbers_NK.dtype)
     for start in range(0, len(numbers_NK), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
@@ -160,18 +171,24 @@ def _average_precision(
     if len(positives_P) == 0:
         return 0.0 if num_annotated else float("nan")
     hits_P = len(positives_P) - np.searchsorted(positives_P, positives_P)
+    # The minimum: a positive that scores -inf itself must not count the unannotated images, which stand at -inf.
     seen_P = np.minimum(len(ranked_N) - np.searchsorted(ranked_N, positives_P), num_annotated)
     return float((hits_P / seen_P).mean())
 
 
 def _by_order(scores_NK: Tensor, labels_NK: Tensor) -> Tensor:
-    """AP (K,) by torch, for accelerators; an image that is not annotated has no weight in either count."""
+    """AP (K,) by torch, for accelerators; an image that is not annotated counts neither as hit nor as seen.
+
+    Sorted once by descending score, running sums give hits and seen images at every rank without a loop over classes.
+    """
     scores_KN, order_KN = scores_NK.T.contiguous().sort(dim=1, descending=True)
     labels_KN = labels_NK.T.gather(1, order_KN)
     positive_KN = labels_KN == POSITIVE
     hits_KN = positive_KN.cumsum(1, dtype=torch.int32)
     seen_KN = (positive_KN | (labels_KN == NEGATIVE)).cumsum(1, dtype=torch.int32)
+    # Images of equal score count together: only the last of each run of equal scores is a threshold.
     ends_KN = F.pad(scores_KN[:, 1:] != scores_KN[:, :-1], (0, 1), value=True)[:, : scores_KN.shape[1]]
+    # Positives gained at a threshold: its hits minus those at the threshold before, which is the running maximum.
     hits_at_ends_KN = hits_KN.masked_fill(~ends_KN, 0)
     gained_KN = (hits_at_ends_KN - F.pad(hits_at_ends_KN, (1, 0))[:, :-1].cummax(1).values).masked_fill(~ends_KN, 0)
     precision_KN = hits_KN.double() / seen_KN.clamp(min=1)

@@ -1,7 +1,8 @@
 """BoostLU: a head that boosts positive class activations before it averages them over the image.
 
 Trained on labels of which most positives are missing, a network still responds to the right places, but too weakly.
-Multiplying what is positive in the class activation map makes up for that. It is no loss, and goes with any method.
+Multiplying the positive values of the class activation map compensates. BoostLU is a head, not a loss, and works with
+any method.
 Source: Kim, Kim, Jeong et al., "Bridging the Gap between Model Explanations in Partially Annotated Multi-label
 Classification", CVPR 2023; youngwk/BridgeGapExplanationPAMC.
 

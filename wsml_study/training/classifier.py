@@ -1,4 +1,4 @@
-"""The classifier: a backbone with ImageNet or fresh weights, and one head with a logit per class; or the head alone.
+"""The classifier: a backbone with ImageNet or random weights and one linear head; or only the head, on features.
 
 Shapes: B images, C classes, D features.
 """
@@ -10,40 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsml_study.errors import TrainingError
+from wsml_study.training.backbones import build_backbone
 from wsml_study.training.trial_data import Scaling
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class SmallCnn(nn.Module):
-    """Two convolutions and a head on the strongest response of each feature, for scenes of a few dozen pixels.
-
-    Group instead of batch normalization: a batch shared by several workers gives the same gradients as on one.
-    """
-
-    def __init__(self, num_channels: int, num_classes: int, width: int = 32) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(num_channels, width, 5, stride=2, padding=2),
-            nn.GroupNorm(4, width),
-            nn.ReLU(),
-            nn.Conv2d(width, 4 * width, 3, padding=1),
-            nn.GroupNorm(4, 4 * width),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        )
-        self.head = nn.Linear(4 * width, num_classes)
-
-    def forward(self, images_BcHW: Tensor) -> Tensor:
-        """Logits (B, C) of images (B, channels, H, W)."""
-        logits_BC: Tensor = self.head(self.features(images_BcHW).amax(dim=(2, 3)))
-        return logits_BC
-
-
 class Classifier(nn.Module):
-    """Images as stored, uint8 (B, channels, H, W), to logits (B, C); knows its head from its backbone."""
+    """Images as stored, uint8 (B, channels, H, W), to logits (B, C).
+
+    Attributes:
+        network: normalized images to logits, the head included.
+        head: the network's last layer.
+        num_channels: of the images that the network takes.
+    """
 
     mean: Tensor
     std: Tensor
@@ -73,25 +54,16 @@ class Classifier(nn.Module):
             TrainingError: the backbone or its weights are unknown, absent, or do not fit each other or the head.
         """
         super().__init__()
-        if backbone == "small_cnn":
-            if weights is not None:
-                raise TrainingError(
-                    f"model.weights: small_cnn has no published weights, got {weights!r}; remove the key"
-                )
-            self.network: nn.Module = SmallCnn(num_channels, num_classes)
-            self.head: nn.Linear = self.network.head
-        else:
-            from wsml_study.training.backbones import torchvision_network  # imports torchvision
-
-            self.network = torchvision_network(backbone, weights if fetch_weights else None)
-            self.head = _replace_head(self.network, num_classes)
+        built = build_backbone(
+            backbone, num_classes=num_classes, num_channels=num_channels, weights=weights, fetch_weights=fetch_weights
+        )
+        self.network, self.head, self.num_channels = built.network, built.head, built.num_channels
         if head == "boostlu":
             from wsml_study.training.boostlu import BoostLU  # imports torchvision
 
             self.network = BoostLU(self.network, self.head)
         # Convolutions run faster with the channels of a pixel side by side, on CPUs and on tensor cores.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.num_channels = 3 if backbone != "small_cnn" else num_channels
         mean, std = normalization_of(weights)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
@@ -102,12 +74,13 @@ class Classifier(nn.Module):
         return logits_BC
 
     def normalized(self, images_BcHW: Tensor) -> Tensor:
-        """What the network takes: floats of about unit variance, gray ones three times over where it wants colors."""
+        """The network's input: floats of about unit variance; gray images are repeated to its number of channels."""
         normalized_BcHW = (images_BcHW.to(self.mean.dtype) - self.mean) / self.std
         return normalized_BcHW.expand(-1, self.num_channels, -1, -1)
 
     def features(self, images_BcHW: Tensor) -> Tensor:
-        """What the head makes logits of: features (B, D)."""
+        """Features (B, D): what the head gets."""
+        # A hook on the head works for any network, wherever in it the head is.
         given: list[Tensor] = []
         hook = self.head.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
         try:
@@ -127,7 +100,7 @@ class Classifier(nn.Module):
 
 
 class LinearClassifier(nn.Module):
-    """Features (B, D) to logits (B, C): a head alone, with the scaling of its features."""
+    """Features (B, D) to logits (B, C): a linear head, with the scaling of its features."""
 
     mean_D: Tensor
     deviation_D: Tensor
@@ -154,33 +127,10 @@ class LinearClassifier(nn.Module):
         return logits_BC
 
     def features(self, features_BD: Tensor) -> Tensor:
-        """What the head makes logits of: scaled features (B, D)."""
+        """Scaled features (B, D): what the head gets."""
         return (features_BD - self.mean_D) / self.deviation_D
 
 
 def normalization_of(weights: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel of pixels in [0, 1] that go with these weights of a backbone."""
     return ((0.5,), (0.5,)) if weights is None else (IMAGENET_MEAN, IMAGENET_STD)
-
-
-def check_model(backbone: str, weights: str | None, head: str | None) -> None:
-    """Build the backbone once, so that one which cannot be had is told before anything runs.
-
-    Raises:
-        TrainingError: the backbone or its weights are unknown, absent, or do not fit each other or the head.
-    """
-    if backbone == "linear":
-        return  # there is nothing to it but the head
-    Classifier(backbone, num_classes=1, num_channels=3, weights=weights, head=head)
-
-
-def _replace_head(network: nn.Module, num_classes: int) -> nn.Linear:
-    """Put a fresh linear layer in place of the network's last one."""
-    linears = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if not linears:
-        raise TrainingError(f"model.backbone: {type(network).__name__} ends in no linear layer to put the head in")
-    parent_name, _, child_name = linears[-1].rpartition(".")
-    last = network.get_submodule(linears[-1])
-    head = nn.Linear(int(last.in_features), num_classes)  # type: ignore[arg-type]
-    setattr(network.get_submodule(parent_name), child_name, head)
-    return head

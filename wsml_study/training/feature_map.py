@@ -21,14 +21,14 @@ _REDUCTIONS = {torch.mean, torch.amax, "mean", "amax"}
 
 
 def map_before_pooling(network: nn.Module, head: nn.Linear, *, needed_by: str) -> tuple[nn.Module, float]:
-    """The part of a network that gives the map which is pooled in front of the head, and the dropout in between.
+    """The part of a network up to the feature map that is pooled for the head, and the dropout in between.
 
-    Dropping a pooled feature is dropping its whole map, so dropout may stay where it is taken to.
+    Dropping a pooled feature equals dropping its whole map, so that a caller may apply the dropout to the map.
 
     Args:
         network: from images to logits.
         head: its last linear layer.
-        needed_by: who needs the map, for the message.
+        needed_by: what needs the map, for the error message.
 
     Returns:
         a module from images to {"map": (B, D, h, w)}, sharing the network's parameters, and a probability.
@@ -47,7 +47,7 @@ def map_before_pooling(network: nn.Module, head: nn.Linear, *, needed_by: str) -
 
 
 class _NoMapError(Exception):
-    """Why a network has no such map."""
+    """The reason why a network has no such map."""
 
 
 def _pooled_map(network: nn.Module, head: nn.Linear) -> tuple[str, float]:
@@ -56,10 +56,11 @@ def _pooled_map(network: nn.Module, head: nn.Linear) -> tuple[str, float]:
     was_training = network.training
     try:
         graph = tracer.trace(network.eval())
-    except Exception as error:  # whatever a network that cannot be traced raises
+    except Exception as error:  # tracing can raise errors of any kind
         raise _NoMapError("it cannot be traced") from error
     finally:
         network.train(was_training)
+    # From the head back towards the images, through dropout and reshaping, to the pooling.
     node = next(node for node in graph.nodes if _module(node, network) is head)
     dropout = 0.0
     while True:

@@ -23,13 +23,13 @@ from wsml_study.training.trial_data import LabelledImages
 def with_frozen_features(
     split: LabelledImages, model: Model, device: torch.device, *, mirrored: bool = False
 ) -> LabelledImages:
-    """The split with features in place of its images.
+    """The split with the frozen backbone's features in place of its images.
 
     Args:
         split: with images.
         model: whose backbone and weights to take.
         device: where to compute them.
-        mirrored: of mirrored images.
+        mirrored: compute those of the mirrored images.
 
     Raises:
         TrainingError: the backbone or its weights cannot be had.
@@ -41,7 +41,7 @@ def with_frozen_features(
 
 
 def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mirrored: bool) -> Features:
-    from wsml_study.training.backbones import identity_of_weights  # imports torchvision
+    from wsml_study.training.torchvision_backbones import identity_of_weights  # imports torchvision
 
     assert model.weights is not None, "mode linear without weights"
     num_channels, weights = int(images_NcHW.shape[1]), identity_of_weights(model.backbone, model.weights)
@@ -56,7 +56,7 @@ def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mir
         return features_BD.float().cpu().numpy()
 
     identity = identity_of(images_NcHW)
-    if identity is None:  # an array from elsewhere: nothing could tell it from another one
+    if identity is None:  # an array that is not from the image store: without an identity it cannot be cached
         return np.concatenate([compute(rows) for rows in blocks_of(len(images_NcHW), ROWS_PER_BLOCK)])
     return stored_features(
         images=identity,
@@ -69,5 +69,5 @@ def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mir
 
 @lru_cache(maxsize=2)
 def _frozen_backbone(backbone: str, weights: str, identity: str, num_channels: int, device: torch.device) -> Classifier:
-    del identity  # a file that has changed is read again
+    del identity  # only part of the cache's key: a weights file that has changed is read again
     return Classifier(backbone, num_classes=1, num_channels=num_channels, weights=weights).to(device).eval()

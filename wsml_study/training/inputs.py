@@ -1,6 +1,6 @@
-"""What a classifier is given, batch by batch on its device: images as they are stored, or features.
+"""Inputs of a classifier, batch by batch on its device: images as they are stored, or features.
 
-Shapes: M rows of a split, B of a batch, D features.
+Shapes: N rows of the image store, M rows of a split, B of a batch, c channels, H = W pixels, D features.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from wsml_study.data.decoded_rows import DecodedRows
-from wsml_study.training.trial_data import LabelledImages
+from wsml_study.training.trial_data import LabelledImages, SplitName
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,19 +31,44 @@ class Inputs(Protocol):
         """
 
 
+class TrialInputs:
+    """The inputs of every split of a trial in one phase, made when first asked for.
+
+    Linear probes that share their features hold one and the same object, so that features are on the device once.
+    """
+
+    def __init__(self, make: Callable[[SplitName], Inputs]) -> None:
+        """Make nothing yet; `make` gives the inputs of a split."""
+        self._make = make
+        self._by_split: dict[SplitName, Inputs] = {}
+
+    def of(self, split: SplitName) -> Inputs:
+        """The inputs of a split."""
+        if split not in self._by_split:
+            self._by_split[split] = self._make(split)
+        return self._by_split[split]
+
+    def features_of(self, split: SplitName) -> FeatureInputs:
+        """The inputs of a split, in a linear probe."""
+        inputs = self.of(split)
+        assert isinstance(inputs, FeatureInputs)
+        return inputs
+
+
 class ImageInputs:
     """Images (B, channels, H, W) uint8 as they are stored; mirrored on the device."""
 
     def __init__(self, split: LabelledImages, device: torch.device, *, flips: bool) -> None:
-        """Nothing is fetched yet.
+        """Fetch nothing yet.
 
         Args:
             split: rows with images.
-            device: where batches are wanted.
-            flips: whether what is to be mirrored is.
+            device: of the batches.
+            flips: whether rows in `mirrored_M` are mirrored; False ignores it.
         """
         self._split, self._device, self._flips = split, device, flips
-        # Decoding and copying to a GPU take long enough to be done while the batch before is learnt from.
+        # Decoding, and pinning memory for the copy to a GPU, take long enough to pay for a thread that does them while
+        # the batch before is trained on.
         self._ahead = device.type == "cuda" or isinstance(split.images_NcHW, DecodedRows)
 
     def batches(self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None) -> Iterator[Tensor]:
@@ -64,7 +89,7 @@ class ImageInputs:
 
 
 class FeatureInputs:
-    """Features (B, D) out of one tensor that is on the device already."""
+    """Features (B, D), rows of one tensor that is on the device already."""
 
     def __init__(self, features_MD: Tensor, mirrored_features_MD: Tensor | None = None) -> None:
         """Keep the features of a split.
@@ -87,12 +112,13 @@ class FeatureInputs:
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on a device, without a wait for what the device has still to do."""
+    """Copy a tensor from the CPU to a device without waiting for the device's queued work."""
+    # Only a copy from pinned memory is asynchronous.
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def one_ahead(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Results in order; each is worked out in a thread while the one before is used."""
+    """Results in order; a thread computes each while the caller uses the one before."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch") as executor:
         try:
             next_result = executor.submit(work, items[0]) if items else None

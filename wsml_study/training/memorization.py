@@ -1,7 +1,7 @@
-"""How an epoch learns true positives, true negatives and false negatives, and whom the method distrusts.
+"""Memorization: losses of true positives, true negatives and false negatives, and which labels the method distrusts.
 
-A network that memorizes lets the loss of false negatives fall as that of clean labels fell before: this is what the
-losses of the three groups show, epoch by epoch. It needs the hidden truth, and serves to look on, never to learn.
+A network fits the clean labels first and memorizes the wrong ones later: then the loss of false negatives falls too.
+The losses of the three groups show that epoch by epoch. They need the hidden truth and never influence the training.
 
 Shapes: B images of this rank's share of the batch, C classes, G groups of entries; K trials at once, N training images.
 """
@@ -24,14 +24,14 @@ ENTRIES_AT_ONCE = 2**16
 
 @dataclass(frozen=True, kw_only=True)
 class Memorization:
-    """One epoch over all ranks; None is what there was nothing to tell from.
+    """One epoch over all ranks; a value without any label to compute it from is None.
 
     Attributes:
         loss_true_positive: mean -ln p of labels observed positive that are.
         loss_true_negative: mean -ln(1 - p) of labels unobserved or observed negative that are negative.
         loss_false_negative: mean -ln(1 - p) of unobserved labels that are positive: the loss of calling them negative.
         num_distrusted: labels that the method distrusted, over all steps.
-        distrust_precision: share of the distrusted labels of known truth that are positive.
+        distrust_precision: share of the distrusted labels with known truth that are positive.
         distrust_recall: share of the false negatives that were distrusted.
     """
 
@@ -44,9 +44,9 @@ class Memorization:
 
 
 class MemorizationMeter:
-    """Sums over an epoch's batches that stay on the device until the epoch ends.
+    """Sums over an epoch's batches, kept on the device until the epoch ends.
 
-    Small batches wait until there are enough of them: counting few entries costs as much as counting many.
+    Batches are collected and counted several at a time: starting the operations costs more than counting few entries.
     """
 
     def __init__(self, device: torch.device | str, peers: Peers = ALONE) -> None:
@@ -61,9 +61,9 @@ class MemorizationMeter:
 
         Args:
             logits_BC: scores before the sigmoid.
-            labels_BC: what the method saw: +1 positive, -1 negative, 0 unobserved, 9 padding, which counts nowhere.
-            truth_BC: +1 positive, -1 negative, anything else unknown, which counts among num_distrusted alone.
-            distrusted_BC: the method's mask, or None, which distrusts nothing.
+            labels_BC: what the method saw: +1 positive, -1 negative, 0 unobserved, 9 padding, which is not counted.
+            truth_BC: +1 positive, -1 negative, anything else unknown, which only num_distrusted counts.
+            distrusted_BC: the method's mask; None if it distrusts nothing.
         """
         mask_BC = torch.zeros_like(labels_BC, dtype=torch.bool) if distrusted_BC is None else distrusted_BC
         self._waiting.append((logits_BC, labels_BC, truth_BC, mask_BC))
@@ -84,7 +84,7 @@ class MemorizationMeter:
         self._counts += torch.cat([groups_GBC, suspects_GBC]).sum((1, 2))
 
     def result(self) -> Memorization:
-        """The epoch over all ranks; every rank calls it, once, and every rank gets the same."""
+        """The epoch over all ranks; each rank must call it, once, and gets the same."""
         if self._waiting:
             self._count()
         losses = self._peers.gather(self._losses[None]).sum(0).tolist()
@@ -93,12 +93,12 @@ class MemorizationMeter:
 
 
 class Groups:
-    """Which entries of the training labels are of which group, ready to be summed over by matrix products.
+    """Groups of the training labels as masks of floats, so that matrix products sum over a group.
 
     Attributes:
-        sign_NC: float32, 1 where the entry is a positive observed as such, else -1: what makes a logit's loss.
+        sign_NC: float32, 1 for an observed true positive, else -1; an entry's loss is -log sigmoid(sign * logit).
         members_NCG: float32 masks of true positives, true negatives, false negatives, known truth, and all.
-        num_G: how many entries each of them has.
+        num_G: number of entries of each group.
     """
 
     def __init__(self, labels_NC: Tensor, truth_NC: Tensor) -> None:
@@ -109,10 +109,10 @@ class Groups:
 
 
 class MemorizationMeters:
-    """The meters of K trials in one process, each of which sees every training image once."""
+    """The meters of K trials in one process; each trial sees every training image once per epoch."""
 
     def __init__(self, groups: Sequence[Groups]) -> None:
-        """Count nothing yet; `groups` are those of each trial's labels."""
+        """Start at zero; `groups` holds those of each trial's labels."""
         self._groups = groups
         device = groups[0].sign_NC.device
         self._sums_K2G = torch.zeros(len(groups), 2, 5, dtype=torch.float64, device=device)
@@ -135,6 +135,7 @@ class MemorizationMeters:
         """
         num_trials = len(logits_KBC)
         values_K2E = logits_KBC.new_zeros(num_trials, 2, logits_KBC[0].numel(), dtype=torch.float32)
+        # Losses and distrust side by side, so that one product sums both over all groups.
         values_K2E[:, 0] = -F.logsigmoid(logits_KBC.float() * sign_KBC).flatten(1)
         start = 0
         for mask_kBC, count in distrusted:
@@ -148,7 +149,7 @@ class MemorizationMeters:
         self._sums_K2G += sums
 
     def results(self) -> list[Memorization]:
-        """The epoch, of each trial."""
+        """The epoch of each trial."""
         results = []
         for groups, (losses, distrusted) in zip(self._groups, self._sums_K2G.tolist(), strict=True):
             _, _, num_caught, num_known, num_distrusted = map(round, distrusted)

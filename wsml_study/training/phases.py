@@ -1,7 +1,7 @@
-"""The two ways in which a trial's epochs pass: everything learns from images, or the head alone from features.
+"""The two phases of a trial: end to end (backbone and head learn from images), or a linear probe on features.
 
-A trial has one phase or, with `linear_init`, both: the head alone, then everything. Shapes: M rows of a split, D
-features.
+A trial has one phase or, with `linear_init`, both: first the linear probe, then end to end. Shapes: M rows of a split,
+D features.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.inputs import FeatureInputs, ImageInputs, Inputs
-from wsml_study.training.trial_data import LabelledImages, TrialData
+from wsml_study.training.trial_data import SplitName, TrialData
 
 
 class PhaseName(StrEnum):
@@ -29,29 +29,29 @@ class PhaseName(StrEnum):
 
 
 class Phase(Protocol):
-    """What a trial needs to know of the epochs at hand.
+    """What learns in a run of epochs, from what inputs and at which rates.
 
     Attributes:
         name: what learns.
-        forward: inputs to logits, in training.
-        evaluated: inputs to logits, in evaluation.
+        forward: inputs to logits, in training; several ranks share its gradients.
+        evaluated: the same weights, inputs to logits, in evaluation.
     """
 
     name: PhaseName
     forward: nn.Module
     evaluated: nn.Module
 
-    def inputs(self, split: LabelledImages, *, trained_on: bool = False) -> Inputs:
-        """What `forward` is given of a split; one that is trained on may be asked for mirrored rows."""
+    def inputs(self, split: SplitName) -> Inputs:
+        """The inputs of a split; those of the training split can be mirrored if the config says so."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What learns at which rate, for an optimizer."""
+        """Parameters with their learning rates, for an optimizer."""
 
     def average_gradients(self) -> None:
-        """Make the gradients of what learns the same on all ranks, after they were computed."""
+        """Average the gradients over the ranks, after the backward pass."""
 
 
-class Everything:
+class EndToEnd:
     """Backbone and head learn from images."""
 
     name = PhaseName.END_TO_END
@@ -64,9 +64,10 @@ class Everything:
         self.forward = _shared_by_peers(classifier, peers, device)
         self._classifier = classifier
 
-    def inputs(self, split: LabelledImages, *, trained_on: bool = False) -> Inputs:
-        """Images, half of those that are trained on mirrored if the data is."""
-        return ImageInputs(split, self._device, flips=trained_on and self._data.horizontal_flip)
+    def inputs(self, split: SplitName) -> Inputs:
+        """Images, half of the training images mirrored if the data asks for it."""
+        flips = split == "train" and self._data.horizontal_flip
+        return ImageInputs(self._data.split(split), self._device, flips=flips)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Backbone and head, each at its rate."""
@@ -74,28 +75,34 @@ class Everything:
         return self._classifier.parameter_groups(training.learning_rate, training.head_learning_rate_multiplier)
 
     def average_gradients(self) -> None:
-        """DistributedDataParallel has done it."""
+        """No-op: DistributedDataParallel averages them during the backward pass."""
 
 
-class HeadAlone:
-    """The head learns from features, given ones or those of the frozen backbone.
+class LinearProbe:
+    """The linear head learns from features: given ones, or those of the frozen backbone.
 
-    That is all there is to it: a tensor of features, a linear layer, a method. Nothing is augmented unless features of
-    mirrored images are asked for.
+    Features are computed once and kept on the device, so there is no augmentation except `training.mirror_features`,
+    which keeps the features of the mirrored images too.
     """
 
     name = PhaseName.LINEAR
 
     def __init__(
-        self, config: TrialConfig, classifier: Classifier | LinearClassifier, device: torch.device, peers: Peers
+        self,
+        config: TrialConfig,
+        classifier: Classifier | LinearClassifier,
+        data: TrialData,
+        device: torch.device,
+        peers: Peers,
     ) -> None:
-        self._config, self._classifier, self._device, self._peers = config, classifier, device, peers
+        self._config, self._classifier, self._data = config, classifier, data
+        self._device, self._peers = device, peers
         self.forward: nn.Module = classifier.head
         self.evaluated: nn.Module = classifier.head
 
-    def inputs(self, split: LabelledImages, *, trained_on: bool = False) -> Inputs:
+    def inputs(self, split: SplitName) -> Inputs:
         """Features, all of them on the device."""
-        mirrored = trained_on and bool(self._config.training.mirror_features)
+        mirrored = split == "train" and bool(self._config.training.mirror_features)
         return FeatureInputs(self._features(split), self._features(split, mirrored=True) if mirrored else None)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -105,16 +112,17 @@ class HeadAlone:
         return [{"params": list(self._classifier.head.parameters()), "lr": learning_rate}]
 
     def average_gradients(self) -> None:
-        """Average over the ranks: with one linear layer there is nothing to overlap this with."""
+        """Average over the ranks. One linear layer has no other layer's backward pass to overlap this with."""
         self._peers.average_gradients(self._classifier.head)
 
-    def _features(self, split: LabelledImages, *, mirrored: bool = False) -> Tensor:
+    def _features(self, name: SplitName, *, mirrored: bool = False) -> Tensor:
         """Features (M, D) on the device, scaled."""
+        split = self._data.split(name)
         if split.features_ND is None:
             split = with_frozen_features(split, self._config.model, self._device, mirrored=mirrored)
         assert split.features_ND is not None
         features_MD = torch.from_numpy(split.features_ND[split.rows_M]).to(self._device)
-        if not isinstance(self._classifier, LinearClassifier):
+        if not isinstance(self._classifier, LinearClassifier):  # the first phase of linear_init
             return features_MD
         return self._classifier.features(features_MD)
 
@@ -123,6 +131,8 @@ def _shared_by_peers(classifier: Classifier, peers: Peers, device: torch.device)
     if peers.size == 1:
         return classifier
     if device.type == "cuda":
+        # Each rank sees a share of a batch, whose statistics would differ from the whole batch's. CUDA only: torch has
+        # no such layer for CPUs.
         synchronized = nn.SyncBatchNorm.convert_sync_batchnorm(classifier)  # type: ignore[no-untyped-call]
         return DistributedDataParallel(synchronized, device_ids=[device])
     return DistributedDataParallel(classifier)

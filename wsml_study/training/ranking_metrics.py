@@ -1,7 +1,7 @@
-"""How well an image's labels are ranked and chosen, beside mAP; on complete or partial labels.
+"""Metrics beside mAP: ranking loss, coverage, one-error, precision, recall and F1; on complete or partial labels.
 
-Entries that are neither positive nor negative are not annotated, and count nowhere. Where sources differ, the
-docstrings say which definition this is.
+Entries that are neither positive nor negative are not annotated and not counted. Where sources define a metric
+differently, its docstring says which definition this is.
 
 Shapes: N images, C classes.
 """
@@ -37,7 +37,7 @@ def ranking_loss(scores_NC: Tensor, labels_NC: Tensor) -> float:
     negatives_NC = scores_NC.masked_fill(~negative_NC, -math.inf).sort(dim=1).values
     num_below_NC = torch.searchsorted(negatives_NC, scores_NC)
     num_negative_N = negative_NC.sum(1)
-    # A score of -inf is below nothing, but so are the -inf that stand for other labels.
+    # A score of -inf would count the -inf that stand for labels other than negatives, too: cap at the negatives.
     wrong_NC = torch.minimum(scores_NC.shape[1] - num_below_NC, num_negative_N[:, None])
     wrong_N = wrong_NC.masked_fill(~positive_NC, 0).sum(1)
     return _mean(wrong_N.double() / (positive_NC.sum(1) * num_negative_N).clamp(min=1))
@@ -102,7 +102,7 @@ class LabelChoice:
 
 
 def label_choice(chosen_NC: Tensor, labels_NC: Tensor) -> LabelChoice:
-    """OF1, CF1 and what they are made of.
+    """OF1, CF1 and the precisions and recalls behind them.
 
     Args:
         chosen_NC: bool, labels that are predicted to be there: logits_NC > 0, or top_labels(scores_NC, 3).
@@ -145,7 +145,7 @@ def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float 
         labels_NC: +1 positive, -1 negative, anything else not annotated.
 
     Returns:
-        By name; all but the coverage are fractions. None where there is nothing to tell from.
+        By name; all but the coverage are fractions. None where no label is annotated.
     """
     metrics = {
         "ranking_loss": ranking_loss(logits_NC, labels_NC),
@@ -165,9 +165,9 @@ def group_means(ap_C: Tensor, num_annotations_C: Tensor, num_groups: int = 5) ->
     make five groups of 1,000.
 
     Args:
-        ap_C: AP per class, NaN for a class without annotations among the images that it is judged on: left out.
+        ap_C: AP per class, NaN for a class without annotations among the images that it is evaluated on: left out.
         num_annotations_C: positive and negative annotations per class among the training images.
-        num_groups: how many.
+        num_groups: number of groups.
 
     Returns:
         A fraction per group; NaN for a group without any AP.

@@ -1,4 +1,4 @@
-"""Logits of what is looked at and not learnt from: validation, tests, predictions.
+"""Logits and mAP in evaluation: validation, tests, predictions.
 
 Shapes: B images of a batch, M images in all, C classes.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wsml_study.training.average_precision import average_precision_C, mean_average_precision
 
 SMALLEST_BATCH = 64
-"""Images at once, at least: nothing has to be kept for gradients."""
+"""Images at once, at least, even where training takes smaller batches: nothing has to be kept for gradients."""
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:
@@ -29,8 +29,8 @@ def logits_of(network: nn.Module, batches: Iterable[Tensor], *, bf16: bool) -> T
 
     Args:
         network: left in evaluation mode.
-        batches: what it takes, on its device, one batch at least. What shares a batch can change the last digits.
-        bf16: compute in bf16.
+        batches: its inputs, on its device, one batch at least. Other batch sizes can change the last digits.
+        bf16: compute in bf16, by autocast.
     """
     network.eval()
     parts = []

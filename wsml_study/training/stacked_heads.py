@@ -1,11 +1,19 @@
-"""Trials whose heads alone learn from the same features, trained as one: a few large operations instead of many small.
+"""Linear probes on the same features, trained together: a few large operations in place of many small ones.
 
-The trials may differ in seed, method, rates, optimizer and in which labels are hidden. Each computes what it would have
-computed by itself, up to the order in which a matrix product adds.
+A linear probe is so small that starting its operations costs more than their arithmetic. Here K trials take each step
+at once: one product gives the logits of all heads, one backward pass the gradients of all losses, one kernel call the
+optimizer steps of all parameters. The trials may differ in seed, method, rates, optimizer and in which labels are
+hidden.
+
+Each trial computes what it would compute on its own, up to the order in which a matrix product adds. No trial's loss
+depends on another's logits, so that the gradient of the sum of all losses holds each trial's own gradient. Each keeps
+its own random numbers: initial weights and the order of images are functions of its seed, and a linear probe has no
+dropout to draw for.
 
 Shapes: K trials, k of them with one kind of method, S orders of images (1 if all seeds are equal, else K), N training
 images, M validation images, B images of a batch, C classes, D features; R rows of features to train on, N of them, or
-2N with those of mirrored images; L rows of labels, N for each different labelling.
+2N with those of mirrored images; L rows of labels, N for each different labelling; G groups of labels as in `Groups`;
+E = B * C entries of a batch.
 """
 
 from __future__ import annotations
@@ -24,28 +32,32 @@ from wsml_study.methods.contract import Batch, Method, Outcome
 from wsml_study.methods.stacking import can_stack, stacked
 from wsml_study.training.average_precision import RankedScores
 from wsml_study.training.memorization import Groups, Memorization, MemorizationMeters
+from wsml_study.training.optimization import diverged
+from wsml_study.training.randomness import order_of_epoch
 from wsml_study.training.scoring import logits_of, percentages, uses_bf16
 from wsml_study.training.stacked_steps import FusedSteps
-from wsml_study.training.trial import EpochResult, Judgement, TrialTraining, diverged, order_of_epoch
+from wsml_study.training.trial import TrialTraining
+from wsml_study.training.trial_evaluation import ValidationScores
+from wsml_study.training.trial_results import EpochResult
 
 ROWS_AT_ONCE = 4096
 """Images whose logits are computed together."""
 
 
 class FusedTraining:
-    """Trials that train their epochs together."""
+    """Linear probes that train their epochs together."""
 
     def __init__(self, trials: Sequence[TrialTraining]) -> None:
-        """Take trials that have run equally many epochs of equally many, in batches of one size.
+        """Take trials at the same epoch, with equally many epochs and batches of one size.
 
         Args:
-            trials: in one process each; all but the first were made `like` the first.
+            trials: of one rank each; all but the first share their features with the first.
         """
         self._trials = list(trials)
         self._stack: _Stack | None = None
 
     def run_epoch(self) -> list[tuple[TrialTraining, EpochResult | TrainingError]]:
-        """Train and validate an epoch of every trial; one that diverged has its error for a result, and leaves."""
+        """Train and validate an epoch of every trial; a trial that diverged gets its error as result, and leaves."""
         if self._stack is None:
             self._stack = _Stack(self._trials)
         ended = self._stack.run_epoch()
@@ -55,15 +67,21 @@ class FusedTraining:
         return ended
 
     def leave(self, trial: TrialTraining) -> None:
-        """Go on without a trial, whose tensors are its own again."""
+        """Continue without a trial, whose tensors become its own again."""
         if trial in self._trials:
             self._trials.remove(trial)
+            # The next epoch stacks the remaining trials anew. Their parameters are still parts of the old stack's
+            # tensors, which hold the newest values, so nothing is lost.
             self._stack = None
             _own(trial)
 
 
 def state_of(trial: TrialTraining) -> dict[str, Any]:
-    """A trial's `state_dict()` with tensors of its own, instead of parts of those that all trials share."""
+    """A trial's `state_dict()` with tensors of its own.
+
+    The plain one holds views of the stack's tensors: saving a view writes its whole storage, K times too much, and the
+    next step would change what was taken.
+    """
     state: dict[str, Any] = _copied(trial.state_dict())
     return state
 
@@ -86,13 +104,13 @@ def _copied(content: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class _Kind:
-    """Neighbours in the stack whose methods are one.
+    """Neighbouring trials of the stack whose methods are computed together.
 
     Attributes:
         trials: which of the K.
-        method: a stack of theirs, or, of a trial that has no like, its own.
-        first_image_k1: where each trial's images begin in the state of the stack; None without a stack.
-        learnt: what the method itself learns, and where the gradients of it are kept.
+        method: their methods stacked, or the trial's own where no other can be stacked with it.
+        first_image_k1: where each trial's images begin in the state of the stacked method; None for a single trial.
+        learnt: parameters of the method itself (ROLE's label estimates), each with the tensor for its gradient.
     """
 
     trials: slice
@@ -101,11 +119,18 @@ class _Kind:
     learnt: tuple[tuple[nn.Parameter, Tensor], ...]
 
     def __call__(self, logits_KBC: Tensor, labels_KBC: Tensor, images_KB: Tensor, epoch: int, epochs: int) -> Outcome:
-        """Treat the batches of these trials, whose logits are to have gradients."""
+        """The losses (k,) of these trials' batches and their distrusted labels.
+
+        Args:
+            logits_KBC: of these trials only, (k, B, C); leaves of the autograd graph.
+            labels_KBC, images_KB: of all K trials.
+            epoch, epochs: the epoch, from 1, of how many.
+        """
         logits_BC, labels_BC, indices_B = logits_KBC, labels_KBC[self.trials], images_KB[self.trials]
         if self.first_image_k1 is None:
             logits_BC, labels_BC, indices_B = logits_BC[0], labels_BC[0], indices_B[0]
         else:
+            # The stacked method keeps its state per image in one table, trial after trial: row N * k + image.
             indices_B = indices_B + self.first_image_k1
         batch = Batch(
             logits_BC=logits_BC,
@@ -125,9 +150,10 @@ class _Kind:
 
 
 class _Stack:
-    """The tensors of K trials, one on the other, and what makes an epoch of them."""
+    """The tensors of K trials, stacked, and an epoch of all trials on them."""
 
     def __init__(self, trials: Sequence[TrialTraining]) -> None:
+        # Trials with stackable methods become neighbours, so that each kind is a slice, a view without a copy, of K.
         by_kind = _by_kind(trials)
         self._trials = [trial for of_kind in by_kind for trial in of_kind]
         first = self._trials[0]
@@ -150,6 +176,8 @@ class _Stack:
             methods = [trial.method for trial in trials]
             method = stacked(methods) if len(methods) > 1 else methods[0]
             learnt = tuple((parameter, torch.zeros_like(parameter)) for parameter in method.parameters())
+            # The stacked parameter is the trials' parameters one after the other along the first axis, so that the
+            # gradient of each is a view of the stacked gradient: the optimizers below read it without a copy.
             for number, (_, gradient) in enumerate(learnt):
                 parts = gradient.chunk(len(methods)) if len(methods) > 1 else [gradient]
                 for one, part in zip(methods, parts, strict=True):
@@ -166,7 +194,11 @@ class _Stack:
         return kinds
 
     def _stack_heads(self) -> None:
-        """The heads' parameters become parts of one tensor each, as do their gradients."""
+        """Make all heads' weights views of one tensor (K, C, D), all biases of one (K, C), and likewise the gradients.
+
+        Replacing `.data` keeps the Parameter objects that the optimizers and the trials hold: an optimizer step, a
+        `state_dict()` and the products over all trials work on the same memory.
+        """
         heads = [trial.classifier.head for trial in self._trials]
         self._weight_KCD = torch.stack([head.weight.detach() for head in heads])
         self._bias_KC = torch.stack([head.bias.detach() for head in heads])
@@ -177,26 +209,29 @@ class _Stack:
             self._gradients[id(head.bias)] = self._bias_gradient_KC[k]
 
     def _stack_labels(self) -> None:
-        which, distinct = _distinct([trial.labels_NC for trial in self._trials])
-        truth_NC = self._trials[0].truth_NC
+        """Put the tables of labels one after the other; trials with equal labels share a table."""
+        which, distinct = _distinct([trial.optimization.labels_NC for trial in self._trials])
+        truth_NC = self._trials[0].optimization.truth_NC
         groups = [Groups(labels_NC, truth_NC) for labels_NC in distinct]
         self._groups = [groups[i] for i in which]
         self._labels_LC = torch.cat(distinct)
         self._sign_LC = torch.cat([one.sign_NC for one in groups])
         self._members_LCG = torch.cat([one.members_NCG for one in groups])
+        # Row of image i of trial k in these tables: first_label_K1[k] + i.
         self._first_label_K1 = torch.tensor(which, device=self._device)[:, None] * len(truth_NC)
         self._one_labelling = len(distinct) == 1
 
     def _take_features(self, first: TrialTraining) -> None:
-        inputs = first.features_of(self._data.train)
+        inputs = first.optimization.inputs.features_of("train")
         self._features_ND = self._features_RD = inputs.features_MD
         self._mirrored = inputs.mirrored_features_MD is not None
         if inputs.mirrored_features_MD is not None:
+            # One table, plain rows first: a mirrored image is then only another row, N further on.
             self._features_RD = torch.cat([inputs.features_MD, inputs.mirrored_features_MD])
-        self._validation_MD = first.features_of(self._data.validation).features_MD
+        self._validation_MD = first.optimization.inputs.features_of("validation").features_MD
 
     def run_epoch(self) -> list[tuple[TrialTraining, EpochResult | TrainingError]]:
-        """What the epoch showed of each trial; the seconds are each trial's equal share."""
+        """The result of an epoch of each trial, or its error; the seconds are each trial's equal share."""
         started = time.perf_counter()
         epoch = self._trials[0].epoch + 1
         for trial in self._trials:
@@ -205,17 +240,17 @@ class _Stack:
         for trial in self._trials:
             trial.method.finish_epoch(epoch, self._num_epochs, self._predictor(trial))
         trained = time.perf_counter()
-        judgements = self._judgements()
+        validations = self._validate()
         share = (time.perf_counter() - trained) / len(self._trials)
         ended: list[tuple[TrialTraining, EpochResult | TrainingError]] = []
-        for trial, loss, memorization, judgement in zip(self._trials, losses, memorizations, judgements, strict=True):
+        for trial, loss, memorization, validation in zip(self._trials, losses, memorizations, validations, strict=True):
             if not math.isfinite(loss):
                 ended.append((trial, diverged(f"the training loss is {loss}", epoch)))
-            elif judgement is None:
+            elif validation is None:
                 ended.append((trial, diverged("the scores are not finite", epoch)))
             else:
                 seconds = (trained - started) / len(self._trials)
-                result = trial.end_epoch(loss, memorization, judgement, train_seconds=seconds)
+                result = trial.end_epoch(loss, memorization, validation, train_seconds=seconds)
                 ended.append((trial, replace(result, validation_seconds=share)))
         return ended
 
@@ -223,7 +258,7 @@ class _Stack:
         return lambda: logits_of(trial.classifier.head, torch.split(self._features_ND, ROWS_AT_ONCE), bf16=self._bf16)
 
     def _train(self, epoch: int) -> tuple[list[float], list[Memorization]]:
-        """Mean losses and what was memorized, of each trial."""
+        """Mean losses and memorization, of each trial."""
         images_SN, rows_SN = self._order(epoch)
         loss_sum_K = torch.zeros(len(self._trials), device=self._device)
         meters = MemorizationMeters(self._groups)
@@ -235,7 +270,10 @@ class _Stack:
         return (loss_sum_K / images_SN.shape[1]).tolist(), meters.results()
 
     def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """Images (S, N) in the order of an epoch, and the rows of their features."""
+        """Images (S, N) in the order of an epoch, and the rows (S, N) of their features.
+
+        Trials of one seed have one order: then S is 1, and a batch's features are gathered once for all of them.
+        """
         seeds = [trial.config.training.seed for trial in self._trials]
         orders = {seed: order_of_epoch(len(self._data.train), seed=seed, epoch=epoch) for seed in set(seeds)}
         chosen = [orders[seed] for seed in (seeds if len(orders) > 1 else seeds[:1])]
@@ -247,6 +285,8 @@ class _Stack:
 
     def _train_batch(self, epoch: int, images_SB: Tensor, features_SBD: Tensor, meters: MemorizationMeters) -> Tensor:
         """One step of every trial; their losses (K,)."""
+        # Logits are computed outside autograd and then made its leaves: autograd differentiates only the losses, and
+        # `_step` writes the gradients of all heads, by one product, straight into the tensors that optimizers read.
         logits_KBC = self._logits_of_batch(features_SBD)
         images_KB = images_SB.expand(len(self._trials), -1)
         entries_KB = images_KB + self._first_label_K1
@@ -258,6 +298,7 @@ class _Stack:
         ]
         losses = [outcome.loss.view(-1) for outcome in outcomes]
         self._step(features_SBD, losses, leaves)
+        # If all trials have the same labels and the same batch, the meters get one row for all instead of K equal ones.
         shared_KB = entries_KB[:1] if self._one_labelling and len(images_SB) == 1 else entries_KB
         meters.update(
             logits_KBC=logits_KBC,
@@ -270,18 +311,24 @@ class _Stack:
         return torch.cat(losses).detach()
 
     def _logits_of_batch(self, features_SBD: Tensor) -> Tensor:
-        """(K, B, C), contiguous."""
+        """Logits (K, B, C) of features (S, B, D)."""
         weight_KCD, bias_KC = self._weight_KCD.to(self._dtype), self._bias_KC.to(self._dtype)
         if len(features_SBD) == 1:
+            # All heads see the same batch: K heads of C classes are one head of K * C, and one product does them all.
             logits_KCB = (weight_KCD.flatten(0, 1) @ features_SBD[0].T).view(*bias_KC.shape, -1)
         else:
             logits_KCB = torch.bmm(weight_KCD, features_SBD.transpose(1, 2))
         return logits_KCB.transpose(1, 2) + bias_KC[:, None]
 
     def _step(self, features_SBD: Tensor, losses: list[Tensor], leaves: list[Tensor]) -> None:
-        """Gradients of logits and of what methods learn by autograd, those of the heads by one product."""
+        """Gradients of logits and of the methods' parameters by autograd, those of the heads by one product; one step.
+
+        Of logits = W x + b the gradients are dW = dlogits^T x and db = the sum of dlogits over the batch.
+        """
         learnt = [pair for kind in self._kinds for pair in kind.learnt]
         sought = [*leaves, *(parameter for parameter, _ in learnt)]
+        # Ones as output gradients sum the losses: each leaf gets the gradient of its own trial's loss only, since no
+        # loss depends on another trial's leaf.
         found = torch.autograd.grad(losses, sought, [torch.ones_like(loss) for loss in losses])
         for (_, kept), gradient in zip(learnt, found[len(leaves) :], strict=True):
             kept.copy_(gradient)
@@ -295,8 +342,8 @@ class _Stack:
             _multiply(gradient_KCB, features_SBD, out=self._weight_gradient_KCD)
         self._steps.step()
 
-    def _judgements(self) -> list[Judgement | None]:
-        """What the validation images say of each trial; None where scores are not finite."""
+    def _validate(self) -> list[ValidationScores | None]:
+        """mAP and AP of each trial; None where scores are not finite."""
         scores_KMC = self._scores()
         finite = scores_KMC.isfinite().flatten(1).all(1).tolist()
         ranked = RankedScores(scores_KMC)
@@ -310,7 +357,7 @@ class _Stack:
             for k, ap_C in zip(chosen, of_chosen.average_precision_TC(assumed_MC.to(self._device)), strict=True):
                 by_observed[k] = percentages(ap_C)
         return [
-            Judgement(by_truth=by_truth[k], by_observed=by_observed[k]) if finite[k] else None
+            ValidationScores(by_truth=by_truth[k], by_observed=by_observed[k]) if finite[k] else None
             for k in range(len(self._trials))
         ]
 
@@ -324,19 +371,19 @@ class _Stack:
 
 
 def _by_kind(trials: Sequence[TrialTraining]) -> list[list[TrialTraining]]:
-    """The trials, those together whose methods can be one."""
+    """The trials, grouped by methods that can be stacked."""
     kinds: list[list[TrialTraining]] = []
     for trial in trials:
-        like = [kind for kind in kinds if can_stack(kind[0].method, trial.method)]
-        if like:
-            like[0].append(trial)
+        fitting = [kind for kind in kinds if can_stack(kind[0].method, trial.method)]
+        if fitting:
+            fitting[0].append(trial)
         else:
             kinds.append([trial])
     return kinds
 
 
 def _distinct(tensors: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
-    """Which of the distinct tensors each one is, and these."""
+    """For each tensor the index of its equal among the distinct ones, and the distinct ones."""
     distinct: list[Tensor] = []
     which = []
     for tensor in tensors:
@@ -348,11 +395,13 @@ def _distinct(tensors: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
 
 
 def _rows(of: Tensor, rows_KB: Tensor) -> Tensor:
-    """(K, B, ...)"""
+    """Rows (K, B, ...) of a table."""
+    # index_select takes flat indices only; the result is contiguous, so the view is free.
     return of.index_select(0, rows_KB.flatten()).view(*rows_KB.shape, *of.shape[1:])
 
 
 def _multiply(left: Tensor, right: Tensor, *, out: Tensor) -> None:
+    # `out=` writes into the views that the optimizers read, but takes no other dtype: bf16 products are copied.
     if left.dtype == out.dtype:
         torch.matmul(left, right, out=out)
     else:

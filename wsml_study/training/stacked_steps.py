@@ -1,7 +1,9 @@
-"""The optimizer steps of many trials: torch's own fused kernels, without what an optimizer does around each.
+"""The optimizer steps of many trials: torch's own fused kernels, without the Python work of each optimizer around them.
 
-The steps of Adam and SGD are those of `torch.optim` with `fused=True`, on the optimizers' own state, so that what an
-optimizer saves is what it would have saved after as many steps of its own.
+The steps of Adam and SGD are those of `torch.optim` with `fused=True`, on the optimizers' own state, so that an
+optimizer's `state_dict()` is the one it would have after as many steps of its own. A fused kernel takes lists of
+tensors and updates each element independently, so that parameters of several trials get the same numbers in one call
+as in calls of their own.
 """
 
 from __future__ import annotations
@@ -14,20 +16,22 @@ from torch import Tensor
 
 
 class FusedSteps:
-    """Steps of optimizers of one class that have made equally many; parameters of equal rates step together."""
+    """Steps of several optimizers that have made equally many steps; parameters with equal rates share a call."""
 
     def __init__(self, optimizers: Sequence[torch.optim.Optimizer], gradients: Mapping[int, Tensor]) -> None:
         """Prepare the steps.
 
         Args:
             optimizers: Adam or SGD.
-            gradients: of each parameter, by its id: where the gradient is found at every step.
+            gradients: by the id of a parameter, the tensor that holds its gradient at every step.
         """
+        # By kind of optimizer and its rates, since a kernel call takes one learning rate for all of its tensors.
         self._groups: dict[tuple[Any, ...], _Adam | _Sgd] = {}
         self._counter: Tensor | None = None
         for optimizer in optimizers:
             kind = _Adam if isinstance(optimizer, torch.optim.Adam) else _Sgd
             for group, parameter in _parameters(optimizer):
+                # setdefault builds a group for nothing where there is one already: a few empty lists, once a stack.
                 steps = self._groups.setdefault((kind, *kind.rates(group)), kind(group))
                 state = optimizer.state[parameter]
                 if isinstance(steps, _Adam):
@@ -35,7 +39,11 @@ class FusedSteps:
                 steps.add(parameter, gradients[id(parameter)], state)
 
     def _one_counter(self, parameter: Tensor, state: dict[str, Any]) -> Tensor:
-        """float32 (): steps so far, which all parameters share while they step together."""
+        """float32 (): steps so far, one tensor for all parameters of all Adam optimizers.
+
+        torch keeps a counter for each parameter and raises all of them, with one more kernel, at every step. The trials
+        have made equally many steps, so one counter serves all; a trial that leaves the stack gets a copy of it.
+        """
         if self._counter is not None:
             return self._counter
         first: Tensor = state.get("step", torch.zeros((), device=parameter.device))
@@ -44,6 +52,7 @@ class FusedSteps:
     @torch.no_grad()
     def step(self) -> None:
         """One step of every optimizer."""
+        # Adam's kernel corrects the bias of its moments by the number of this step: count first.
         if self._counter is not None:
             self._counter += 1
         for steps in self._groups.values():
@@ -57,7 +66,7 @@ def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[tuple[dict[str, An
 
 
 class _Adam:
-    """Parameters of one learning rate and weight decay."""
+    """Parameters with one set of Adam's rates."""
 
     def __init__(self, group: dict[str, Any]) -> None:
         self._rates = self.rates(group)
@@ -73,8 +82,8 @@ class _Adam:
         return (group["lr"], *group["betas"], group["weight_decay"], group["eps"])
 
     def add(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any]) -> None:
-        """One more parameter, with its part of an optimizer's state, which has the counter of its steps already."""
-        if "exp_avg" not in state:
+        """Add a parameter, with its part of an optimizer's state, which has its step counter already."""
+        if "exp_avg" not in state:  # torch, too, makes the moments at the first step
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         self._steps.append(state["step"])
         self._parameters.append(parameter.data)
@@ -103,7 +112,7 @@ class _Adam:
 
 
 class _Sgd:
-    """Parameters of one learning rate, momentum and weight decay."""
+    """Parameters with one set of SGD's rates."""
 
     def __init__(self, group: dict[str, Any]) -> None:
         self._rates = self.rates(group)
@@ -117,10 +126,11 @@ class _Sgd:
         return (group["lr"], group["momentum"], group["weight_decay"])
 
     def add(self, parameter: Tensor, gradient: Tensor, state: dict[str, Any]) -> None:
-        """One more parameter, with its part of an optimizer's state."""
+        """Add a parameter, with its part of an optimizer's state."""
         self._parameters.append(parameter.data)
         self._gradients.append(gradient)
         if self._rates[1] > 0:
+            # A buffer of zeros instead of torch's `is_first_step`: momentum * 0 + gradient is the gradient, exactly.
             if state.get("momentum_buffer") is None:
                 state["momentum_buffer"] = torch.zeros_like(parameter)
             self._momentum.append(state["momentum_buffer"])

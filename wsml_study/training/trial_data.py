@@ -1,4 +1,4 @@
-"""What a trial trains on and is judged by: images or features, true labels, and the labels that it may see.
+"""The data of a trial: images or features, true labels, and the labels that its method may see.
 
 Shapes: N rows of a split of the dataset, M of them that belong to a split of the trial, C classes, D features.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,19 +24,22 @@ from wsml_study.study.data_section import Data
 
 Labels = npt.NDArray[np.int8]
 
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledImages:
-    """A split of a dataset, with images or with features in their place.
+    """A split of a dataset, with images or with given features.
 
     Attributes:
         images_NcHW: uint8, (N, channels, H, W), read-only, a row per image of the dataset's split; memory-mapped, or
             decoded when rows are asked for. None where there are features.
-        names_N: what each of these images is called.
-        rows_M: the rows that belong here; M may be smaller than N.
+        names_N: names of these images.
+        rows_M: the rows that belong to this split of the trial; M may be smaller than N.
         truth_MC: int8 true states, +1, -1, or 0 where the dataset itself does not say.
-        observed_MC: int8 states left to see.
-        features_ND: float32, read-only, given in place of images.
+        observed_MC: int8 observed states, 0 where a label was hidden.
+        features_ND: float32, read-only, in place of images.
     """
 
     images_NcHW: ImageRows | None = None
@@ -61,21 +64,21 @@ class LabelledImages:
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """What makes given features comparable: (features - mean_D) / deviation_D."""
+    """Standardizes given features: (features - mean_D) / deviation_D."""
 
     mean_D: npt.NDArray[np.float32]
     deviation_D: npt.NDArray[np.float32]
 
     @classmethod
     def of(cls, features_MD: npt.NDArray[np.float32]) -> Scaling:
-        """Mean 0 and deviation 1 over these rows; a feature that never changes is only shifted.
+        """Mean 0 and deviation 1 over these rows; a constant feature is only shifted.
 
         >>> Scaling.of(np.array([[0, 7], [4, 7]], dtype=np.float32)).deviation_D
         array([2., 1.], dtype=float32)
         """
         mean_D = features_MD.mean(axis=0, dtype=np.float64)
         deviation_D = features_MD.std(axis=0, dtype=np.float64)
-        # Rounding leaves a constant a deviation that is not quite 0.
+        # Rounding leaves a constant feature a deviation slightly above 0, and dividing by it would blow up the noise.
         constant_D = deviation_D <= 1e-6 * np.abs(mean_D)
         return cls(
             mean_D=mean_D.astype(np.float32), deviation_D=np.where(constant_D, 1, deviation_D).astype(np.float32)
@@ -84,7 +87,7 @@ class Scaling:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialData:
-    """The three splits that one trial works with.
+    """The three splits of one trial.
 
     Attributes:
         classes: C names.
@@ -116,6 +119,11 @@ class TrialData:
         """Whether there are features in place of images."""
         return self.train.features_ND is not None
 
+    def split(self, name: SplitName) -> LabelledImages:
+        """One of the three splits."""
+        found: LabelledImages = getattr(self, name)
+        return found
+
 
 def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Progress | None = None) -> TrialData:
     """Read labels, hide most of them, hold out validation images, and open all images.
@@ -123,23 +131,14 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
     Images, or features, and labels of the last few datasets stay open, so that the trials of a warm worker share them.
 
     Args:
-        data: which dataset, and what to hide of it.
-        cache_dir: of the image store; None for the default.
-        progress: told how many images of a split were decoded, and of how many.
+        data: the `data` section of a study file.
+        cache_dir: folder of the image store; None for the default.
+        progress: called with how many images of a split were decoded, and of how many.
 
     Raises:
         DataError: a file is missing or malformed.
     """
-    dataset, images_by_split = _open_dataset(
-        data.dataset.value,
-        data.root,
-        data.labels,
-        data.features,
-        data.image_size,
-        data.store,
-        cache_dir,
-        progress,
-    )
+    dataset, images_by_split = _open_dataset(_source(data), data.image_size, data.store, cache_dir, progress)
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
     train_rows, validation_rows = train_and_validation_rows(
@@ -175,19 +174,35 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
     )
 
 
+def dataset_of(data: Data) -> Dataset:
+    """Classes, labels and image names of a dataset, read once for it and for `open_trial_data`.
+
+    Raises:
+        DataError: a file is missing or malformed.
+    """
+    return _read(_source(data))
+
+
+_Source = tuple[str, str | None, LabelFiles | None, FeatureFiles | None]
+"""Name, root, files of labels and of features: what `read_dataset` takes."""
+
+
+def _source(data: Data) -> _Source:
+    return data.dataset.value, data.root, data.labels, data.features
+
+
+@lru_cache(maxsize=4)
+def _read(source: _Source) -> Dataset:
+    name, root, labels, features = source
+    return read_dataset(name, root=root, labels=labels, features=features)
+
+
 @lru_cache(maxsize=4)
 def _open_dataset(
-    name: str,
-    root: str | None,
-    labels: LabelFiles | None,
-    features: FeatureFiles | None,
-    image_size: int | None,
-    store: Kind | None,
-    cache_dir: Path | None,
-    progress: Progress | None,
+    source: _Source, image_size: int | None, store: Kind | None, cache_dir: Path | None, progress: Progress | None
 ) -> tuple[Dataset, dict[str, dict[str, Any]]]:
-    """The dataset, and what its splits have in the place of images, as arguments of `LabelledImages`."""
-    dataset = read_dataset(name, root=root, labels=labels, features=features)
+    """The dataset, and the images or features of its splits, as arguments of `LabelledImages`."""
+    dataset = _read(source)
 
     def images_of(split: Split) -> dict[str, Any]:
         if isinstance(split.images, GivenFeatures):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,10 +30,11 @@ from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.resources_section import MOST_FUSED
 from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study
-from wsml_study.training.trial_data import open_trial_data
+from wsml_study.training.trial_data import dataset_of, open_trial_data
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
+from wsml_study.tuning.model_checks import check_models
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
 from wsml_study.tuning.promotion import survivors
@@ -85,6 +85,8 @@ class Task:
         model_folder: receives a trained model per trial (final training); None elsewhere.
         rule: ends trials early; None for the study's own.
         open_trial: makes a trial in a worker process.
+        whole: the study with the levels of which this run is one, so that the models of all levels are checked before
+            the first trial of the first; None for a run that is no level.
     """
 
     plan: tuple[PlannedTrial, ...] | None = None
@@ -92,6 +94,7 @@ class Task:
     model_folder: Path | None = None
     rule: Rule | None = None
     open_trial: OpenTrial = open_trial
+    whole: Study | None = None
 
 
 def run_study(
@@ -121,7 +124,7 @@ def run_study(
             search is to go without validation images, or a level of `fidelity` with fewer trials than are to survive
             it, or without any that has a value.
         DataError: images or labels are missing or malformed.
-        TrainingError: a backbone or its weights cannot be had.
+        TrainingError: a backbone or its weights cannot be had, or does not take the study's images.
         ResourcesError: the cluster is too small for one trial, or not there.
     """
     if model_folder is None and not study.data.holds_out:
@@ -161,6 +164,7 @@ def _run_levels(
     if not (storage.folder / TABLE_FILES[0]).exists():  # for whoever looks at the results before there are any
         write_tables(storage.folder, study, history)
         storage.upload(*TABLE_FILES)
+    task = replace(task, whole=study)
     for number in range(1, num_levels(study)):
         level, place = at_level(study, number), storage.level(number)
         listener.on_notice(heading(study, number))
@@ -244,7 +248,8 @@ def _begin(
     """Open the data, start or join Ray, and run the trials that are left."""
     listener.on_phase("reading data")
     data = open_trial_data(study.data, progress=listener.on_images)
-    _check_models(study)
+    dataset = dataset_of(study.data)
+    check_models(task.whole or study, image_size=dataset.image_size, num_channels=dataset.channels)
     log.append(
         "run",
         classes=list(data.classes),
@@ -285,17 +290,6 @@ def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:
 
 def _finished(history: StudyHistory, num_trials: int) -> bool:
     return len(history.with_state(*ENDED)) >= num_trials
-
-
-def _check_models(study: Study) -> None:
-    """Every backbone with every weights and head that a trial may get; a backbone of ours needs no look."""
-    searched = {key: parameter.choice or () for key, parameter in study.search.items()}
-    choices = [searched.get(f"model.{key}", (getattr(study.model, key),)) for key in ("backbone", "weights", "head")]
-    for backbone, weights, head in itertools.product(*choices):
-        if (backbone, weights) != ("small_cnn", None):
-            from wsml_study.training.classifier import check_model  # imports torch
-
-            check_model(str(backbone), None if weights is None else str(weights), None if head is None else str(head))
 
 
 def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:

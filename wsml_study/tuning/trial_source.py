@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialHistory, TrialState
-from wsml_study.study.batching import can_train_as_one, learns_head_alone
+from wsml_study.study.batching import can_train_together, is_linear_probe
 from wsml_study.study.spec import Study, TrialConfig
 
 
@@ -36,7 +36,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             num_trials: how many trials the study should have in the end.
             slots: says how many trials may run at once, which changes as machines come and go.
             alone: hand out nothing but the trials that have run out of memory; otherwise all others.
-            most_fused: trials of a head alone that a worker may train as one, at most.
+            most_fused: linear probes that a worker may train together, at most.
         """
         super().__init__(metric="value", mode=study.objective.mode)
         self._most_fused = most_fused
@@ -87,7 +87,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
 
         Which trial comes to which slot is not known; a worker that is given another one trains it as ever.
         """
-        if self._most_fused == 1 or not learns_head_alone(TrialConfig.model_validate(trial.config)):
+        if self._most_fused == 1 or not is_linear_probe(TrialConfig.model_validate(trial.config)):
             return []
         num_slots = max(1, self._slots())
         first = TrialConfig.model_validate(self._where_the_data_is(trial.config))
@@ -96,7 +96,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             *(TrialConfig.model_validate(self._where_the_data_is(config)) for config in cut_short),
             *self._upcoming(self._most_fused * num_slots),
         ]
-        companions = [one for one in upcoming[num_slots - 1 :: num_slots] if can_train_as_one(first, one)]
+        companions = [one for one in upcoming[num_slots - 1 :: num_slots] if can_train_together(first, one)]
         return [one.model_dump_json() for one in companions[: self._most_fused - 1]]
 
     def save(self, checkpoint_path: str) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import torch
 
     from wsml_study.training.stacked_heads import FusedTraining
-    from wsml_study.training.trial import EpochResult, TestResult, TrialTraining
+    from wsml_study.training.trial import TrialTraining
+    from wsml_study.training.trial_results import EpochResult, TestResult
 
 MOST_BYTES = 2**30
 """What trials that are trained as one may take beside their features, by an estimate."""
@@ -64,7 +65,9 @@ class FusedTrial:
         one = self._training
         if one.epoch == epoch:
             return state_of(one)
-        again = TrialTraining(one.config, one.data, device=one.device, keep_best=one.keep_best, like=one)
+        again = TrialTraining(
+            one.config, one.data, device=one.device, keep_best=one.keep_best, shares_features_with=one
+        )
         for _ in range(epoch):
             again.run_epoch()
         return again.state_dict()
@@ -147,7 +150,9 @@ def _open_trainings(
     for config in others[: _room(leader, labels_differ)]:
         data = leader.data if config.data == first.data else open_trial_data(config.data)
         try:
-            trainings.append(TrialTraining(config, data, device=device, keep_best=keep_best, like=leader))
+            trainings.append(
+                TrialTraining(config, data, device=device, keep_best=keep_best, shares_features_with=leader)
+            )
         except TrainingError:
             continue
     return trainings

@@ -1,0 +1,99 @@
+"""A look at a model before anything trains: can it be built, and does it take the study's images?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from wsml_study.errors import TrainingError
+from wsml_study.training.classifier import Classifier
+
+USUAL_SIZES = (224, 299, 384, 448, 512, 518)
+"""Pixels of a side that torchvision's models were trained at, and our own default: sizes to suggest."""
+
+NUM_IMAGES, NUM_CLASSES = 2, 2
+
+
+def check_model(
+    backbone: str,
+    weights: str | None,
+    head: str | None,
+    *,
+    image_sizes: Sequence[int],
+    num_channels: int,
+    download: bool = True,
+) -> None:
+    """Build a model and pass two images of each size through it, in evaluation and in training.
+
+    Args:
+        backbone, weights, head: as in the `model` section of a study file, `linear` excepted.
+        image_sizes: pixels of a side of the study's images.
+        num_channels: 1 (gray) or 3 (RGB).
+        download: fetch published weights; False only checks that weights of this name are published.
+
+    Raises:
+        TrainingError: the backbone or its weights are unknown or absent, or do not fit each other, the head or the
+            images.
+    """
+
+    def build(*, fetch_weights: bool) -> Classifier:
+        return Classifier(
+            backbone,
+            num_classes=NUM_CLASSES,
+            num_channels=num_channels,
+            weights=weights,
+            head=head,
+            fetch_weights=fetch_weights,
+        )
+
+    classifier = build(fetch_weights=download or _is_file(weights))
+    if weights is not None:
+        from wsml_study.training.torchvision_backbones import identity_of_weights  # imports torchvision
+
+        identity_of_weights(backbone, weights)
+    # Tensors on the meta device have shapes and no numbers: a pass takes milliseconds at any size.
+    classifier.to("meta")
+    for size in image_sizes:
+        if _failure(classifier, size, num_channels) is None:
+            continue
+        # An operation without a meta implementation fails as well: a pass with numbers decides.
+        reason = _failure(build(fetch_weights=False), size, num_channels)
+        if reason is not None:
+            fitting = [other for other in USUAL_SIZES if _failure(classifier, other, num_channels) is None]
+            raise TrainingError(_refusal(backbone, size, reason, fitting))
+
+
+def _is_file(weights: str | None) -> bool:
+    if weights is None:
+        return False
+    from wsml_study.training.torchvision_backbones import is_weights_file  # imports torchvision
+
+    return is_weights_file(weights)
+
+
+@torch.no_grad()
+def _failure(classifier: Classifier, size: int, num_channels: int) -> str | None:
+    """Why the classifier gives no logits for images of a size; None if it does."""
+    device = classifier.mean.device
+    images_BcHW = torch.zeros(NUM_IMAGES, num_channels, size, size, dtype=torch.uint8, device=device)
+    for training in (False, True):
+        classifier.train(training)
+        try:
+            logits = classifier(images_BcHW)
+        except Exception as error:  # networks raise errors of any kind for a size that they do not take
+            return str(error).partition("\n")[0] or type(error).__name__
+        if not isinstance(logits, Tensor) or logits.shape != (NUM_IMAGES, NUM_CLASSES):
+            given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            mode = "training" if training else "evaluation"
+            return f"expected logits {(NUM_IMAGES, NUM_CLASSES)} in {mode}, got {given}"
+    return None
+
+
+def _refusal(backbone: str, size: int, reason: str, sizes: Sequence[int]) -> str:
+    remedy = f"set data.image_size to a size that it takes, such as {sizes[0]}, or choose" if sizes else "choose"
+    return (
+        f"model.backbone: {backbone} does not take images of {size} x {size} pixels (data.image_size): {reason}; "
+        f"{remedy} another backbone"
+    )

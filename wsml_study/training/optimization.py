@@ -1,0 +1,227 @@
+"""The optimization of a trial: its phases, the optimizer and the method of each, and the batches of an epoch.
+
+Shapes: N training images, B images of this rank's share of a batch, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wsml_study.errors import TrainingError
+from wsml_study.methods.catalogue import describe
+from wsml_study.methods.contract import PADDING, Batch, Method, Peers
+from wsml_study.methods.creation import create_method
+from wsml_study.methods.schedules import schedule
+from wsml_study.study.spec import TrialConfig
+from wsml_study.training.classifier import Classifier, LinearClassifier
+from wsml_study.training.inputs import TrialInputs, sent
+from wsml_study.training.memorization import Memorization, MemorizationMeter
+from wsml_study.training.optimizers import optimizer_of
+from wsml_study.training.phases import EndToEnd, LinearProbe, Phase, PhaseName
+from wsml_study.training.randomness import order_of_epoch, seed_of
+from wsml_study.training.scoring import uses_bf16
+from wsml_study.training.trial_data import TrialData
+
+
+class Optimization:
+    """What learns in a trial, and how.
+
+    Attributes:
+        classifier: from inputs to logits.
+        phase: of the epochs at hand.
+        inputs: of the phase, by split.
+        method: treats the labels; of the phase.
+        optimizer: of the classifier and the method; of the phase.
+        labels_NC: int8 states that the method is shown, on the device.
+        truth_NC: int8 true states, on the device.
+    """
+
+    phase: Phase
+    inputs: TrialInputs
+    method: Method
+    optimizer: torch.optim.Optimizer
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: TrialData,
+        classifier: Classifier | LinearClassifier,
+        *,
+        device: torch.device,
+        peers: Peers,
+        inputs: TrialInputs | None = None,
+    ) -> None:
+        """Begin the phase of the first epoch.
+
+        Args:
+            config: of the trial.
+            data: the splits.
+            classifier: in its initial state, on the device.
+            device: where to train.
+            peers: the ranks that share the trial.
+            inputs: of a linear probe that shares its features with another trial; None makes them.
+
+        Raises:
+            TrainingError: the method cannot learn from these labels.
+        """
+        self.classifier = classifier
+        self._config, self._data, self._device, self._peers = config, data, device, peers
+        self._bf16 = uses_bf16(config.training.precision, device)
+        self._begin(self._phase_name(1), inputs)
+        self.truth_NC = torch.from_numpy(data.train.truth_MC).to(device)
+        trains_on_truth = describe(config.method.name.value).learns_from_truth
+        self.labels_NC = self.truth_NC if trains_on_truth else torch.from_numpy(data.train.observed_MC).to(device)
+
+    def enter_phase_of(self, epoch: int) -> None:
+        """Begin the phase that an epoch belongs to, unless it has begun."""
+        name = self._phase_name(epoch)
+        if self.phase.name is not name:
+            # Method and optimizer start anew between two epochs. A seed of its own makes that independent of whether
+            # the epochs before were trained in this process or loaded from a checkpoint.
+            torch.manual_seed(seed_of(self._config.training.seed, 0, 1))
+            self._begin(name, None)
+
+    def train_epoch(self, epoch: int, training_scores: Callable[[], Tensor]) -> tuple[float, Memorization]:
+        """Train an epoch, whose phase has been entered.
+
+        Args:
+            epoch: of the trial, from 1. The method counts the epochs of the phase only.
+            training_scores: gives the logits (N, C) of the training images, for methods that look at them afterwards.
+
+        Returns:
+            the mean loss, and what the classifier memorized.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        training = self._config.training
+        num_epochs = training.num_linear_epochs if epoch <= training.num_linear_epochs else training.epochs
+        epoch_of_phase = training.epoch_of_phase(epoch)
+        self.phase.forward.train()
+        self.method.start_epoch(epoch_of_phase, num_epochs)
+        meter = MemorizationMeter(self._device, self._peers)
+        loss_sum = torch.zeros((), device=self._device)
+        num_images = 0
+        for inputs, indices_B, labels_BC, truth_BC, num_images_of_batch in self.batches(epoch):
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+                logits_BC = self.phase.forward(inputs)
+            outcome = self.method(
+                Batch(
+                    logits_BC=logits_BC,
+                    labels_BC=labels_BC,
+                    indices_B=indices_B,
+                    epoch=epoch_of_phase,
+                    epochs=num_epochs,
+                    num_images=num_images_of_batch,
+                    peers=self._peers,
+                )
+            )
+            outcome.loss.backward()
+            self.phase.average_gradients()
+            self._peers.average_gradients(self.method)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            # Summed on the device and read once per epoch: `.item()` here would wait for the GPU in every batch.
+            loss_sum += outcome.loss.detach() * num_images_of_batch
+            num_images += num_images_of_batch
+            meter.update(
+                logits_BC=logits_BC.detach(),
+                labels_BC=labels_BC,
+                truth_BC=truth_BC,
+                distrusted_BC=outcome.distrusted_BC,
+            )
+        self.method.finish_epoch(epoch_of_phase, num_epochs, training_scores)
+        train_loss = self._peers.sum(loss_sum / self._peers.size).item() / num_images
+        if not np.isfinite(train_loss):
+            raise diverged(f"the training loss is {train_loss}", epoch)
+        return train_loss, meter.result()
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, int]]:
+        """This rank's share of each global batch: inputs, indices, observed and true states, size of the global batch.
+
+        The order of images and the mirrored ones are the same for any number of ranks.
+        """
+        training, num_images = self._config.training, len(self._data.train)
+        order_N, mirrored_N = order_of_epoch(num_images, seed=training.seed, epoch=epoch)
+        # For dropout, which differs between ranks.
+        torch.manual_seed(seed_of(training.seed, epoch, 1 + self._peers.rank))
+        batches = torch.split(order_N, training.batch_size)
+        shares = [self._share(batch) for batch in batches]
+        indices = [indices_B for indices_B, _ in shares]
+        inputs = self.inputs.of("train").batches(indices, mirrored_N)
+        for batch, (indices_B, num_own), inputs_B in zip(batches, shares, inputs, strict=True):
+            indices_B = sent(indices_B, self._device)
+            labels_BC, truth_BC = self.labels_NC[indices_B], self.truth_NC[indices_B]
+            if num_own < len(indices_B):
+                labels_BC[num_own:] = PADDING
+                truth_BC[num_own:] = PADDING
+            yield inputs_B, indices_B, labels_BC, truth_BC, len(batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Part of a trial's state: of classifier, method and optimizer."""
+        return {
+            "classifier": self.classifier.state_dict(),
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict()` was taken; the phase of the state has been entered."""
+        self.classifier.load_state_dict(state["classifier"])
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _phase_name(self, epoch: int) -> PhaseName:
+        training = self._config.training
+        linear = training.mode == "linear" or self._data.features_are_given or epoch <= training.num_linear_epochs
+        return PhaseName.LINEAR if linear else PhaseName.END_TO_END
+
+    def _begin(self, name: PhaseName, inputs: TrialInputs | None) -> None:
+        """Begin a phase: with a method that has learnt nothing yet and a fresh optimizer."""
+        config = self._config
+        if name is PhaseName.LINEAR:
+            self.phase = LinearProbe(config, self.classifier, self._data, self._device, self._peers)
+        else:
+            assert isinstance(self.classifier, Classifier)
+            self.phase = EndToEnd(config, self.classifier, self._data, self._device, self._peers)
+        self.method = _method(config, self._data).to(self._device)
+        groups = self.phase.parameter_groups() + self.method.parameter_groups(config.training.learning_rate)
+        self.optimizer = optimizer_of(config.training, groups)
+        self.inputs = inputs or TrialInputs(self.phase.inputs)
+        # Features are computed here, so that no epoch's seconds include them.
+        self.inputs.of("train")
+        self.inputs.of("validation")
+
+    def _share(self, batch: Tensor) -> tuple[Tensor, int]:
+        """This rank's part of a global batch, filled up to the size of every rank's, and how many are its own."""
+        share = batch[self._peers.rank :: self._peers.size]
+        num_padding = -(-len(batch) // self._peers.size) - len(share)
+        return torch.cat([share, batch[:num_padding]]), len(share)
+
+
+def diverged(what: str, epoch: int) -> TrainingError:
+    """The error of a trial in which something is not finite."""
+    return TrainingError(f"{what} in epoch {epoch}: the trial diverged; lower the learning rate")
+
+
+def _method(config: TrialConfig, data: TrialData) -> Method:
+    method = config.method
+    rates = None
+    if method.schedule is not None:
+        parameters = method.schedule.model_dump(exclude={"shape"}, exclude_none=True)
+        rates = schedule(method.schedule.shape.value, **parameters)
+    try:
+        return create_method(
+            method.name.value,
+            labels_NC=torch.from_numpy(data.train.observed_MC),
+            schedule=rates,
+            dataset=config.data.dataset.value,
+            **method.model_dump(exclude={"name", "schedule"}),
+        )
+    except ValueError as error:
+        raise TrainingError(f"method: {error}") from error

@@ -1,0 +1,88 @@
+"""The checkpoint of a trial: everything that its next epoch depends on, saved and restored."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from wsml_study.errors import TrainingError
+from wsml_study.study.population_keys import fixed_part
+from wsml_study.study.spec import TrialConfig
+from wsml_study.training.optimization import Optimization
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a trial has come.
+
+    Attributes:
+        epoch: the last one trained; 0 before the first.
+        best_val_map: in percent; None before the first epoch and without validation images.
+        best_epoch: the epoch with `best_val_map`; without validation images the last one.
+        best_weights: the classifier's of that epoch, if they are kept.
+    """
+
+    epoch: int = 0
+    best_val_map: float | None = None
+    best_epoch: int = 0
+    best_weights: dict[str, Tensor] | None = None
+
+
+class Checkpoint:
+    """A trial's state as one dictionary that loads with `torch.load(..., weights_only=True)`."""
+
+    def __init__(self, config: TrialConfig, optimization: Optimization, progress: Progress) -> None:
+        self._config, self._optimization, self._progress = config, optimization, progress
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on. Checkpoints of earlier versions have the same keys."""
+        progress = self._progress
+        return {
+            "config": self._identity(),
+            "epoch": progress.epoch,
+            "best_val_map": progress.best_val_map,
+            "best_epoch": progress.best_epoch,
+            "best_weights": progress.best_weights,
+            **self._optimization.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As `TrialTraining.load_state_dict`."""
+        if _given(json.loads(state["config"])) != _given(json.loads(self._identity())):
+            raise TrainingError("the checkpoint belongs to another config than the trial that it was given to")
+        self._load(state)
+        self._progress.best_val_map = state["best_val_map"]
+        self._progress.best_epoch = state["best_epoch"]
+        self._progress.best_weights = state["best_weights"]
+
+    def take_over(self, state: dict[str, Any], *, best_val_map: float | None, best_epoch: int) -> None:
+        """As `TrialTraining.take_over`."""
+        if _given(fixed_part(state["config"])) != _given(fixed_part(self._identity())):
+            raise TrainingError("the checkpoint belongs to a config that differs in more than numbers of an epoch")
+        optimization = self._optimization
+        optimization.enter_phase_of(max(1, state["epoch"]))
+        # An optimizer's state holds its learning rate and weight decay too: loading it would bring the other trial's.
+        own = [{k: v for k, v in group.items() if k != "params"} for group in optimization.optimizer.param_groups]
+        self._load(state)
+        for group, numbers in zip(optimization.optimizer.param_groups, own, strict=True):
+            group.update(numbers)
+        self._progress.best_val_map, self._progress.best_epoch = best_val_map, best_epoch
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self._optimization.enter_phase_of(max(1, state["epoch"]))
+        self._optimization.load_state_dict(state)
+        self._progress.epoch = state["epoch"]
+
+    def _identity(self) -> str:
+        """The config as JSON without the folder of its data, which may move between saving and loading."""
+        return self._config.model_dump_json(exclude={"data": {"root"}})
+
+
+def _given(content: Any) -> Any:
+    """A config's content without absent values: earlier versions order keys otherwise and lack newer optional ones."""
+    if not isinstance(content, dict):
+        return content
+    return {key: _given(value) for key, value in content.items() if value is not None}

@@ -1,0 +1,69 @@
+"""The evaluation of a trial: scores of its validation and test images, and the metrics that these give.
+
+Shapes: M images of a split, m of them that this rank scores, R ranks, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wsml_study.methods.contract import Peers
+from wsml_study.study.spec import TrialConfig
+from wsml_study.training.optimization import Optimization, diverged
+from wsml_study.training.scoring import SMALLEST_BATCH, logits_of, map_and_ap, uses_bf16
+from wsml_study.training.trial_data import SplitName, TrialData
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationScores:
+    """mAP and AP per class of a trial's weights on the validation images, in percent, None where there is none.
+
+    Attributes:
+        by_truth: on the true labels.
+        by_observed: on the observed ones, everything unobserved taken as negative.
+    """
+
+    by_truth: tuple[float | None, tuple[float | None, ...]]
+    by_observed: tuple[float | None, tuple[float | None, ...]]
+
+
+class Evaluation:
+    """Scores images with the weights that the optimization has reached; all ranks share the work."""
+
+    def __init__(
+        self, config: TrialConfig, data: TrialData, optimization: Optimization, *, device: torch.device, peers: Peers
+    ) -> None:
+        self._data, self._optimization, self._device, self._peers = data, optimization, device, peers
+        self._batch_size = max(SMALLEST_BATCH, config.training.batch_size)
+        self._bf16 = uses_bf16(config.training.precision, device)
+
+    @torch.inference_mode()
+    def scores(self, split: SplitName) -> Tensor:
+        """Logits (M, C) in float32 of all images of a split, on every rank."""
+        num_images = len(self._data.split(split))
+        if num_images == 0:
+            return torch.zeros(0, len(self._data.classes), device=self._device)
+        rank, size = self._peers.rank, self._peers.size
+        # Every size-th image, wrapping around at the end: gathering needs as many of each rank.
+        share = torch.arange(rank, rank + size * -(-num_images // size), size) % num_images
+        inputs = self._optimization.inputs.of(split).batches(torch.split(share, self._batch_size))
+        scores_mC = logits_of(self._optimization.phase.evaluated, inputs, bf16=self._bf16)
+        by_rank_RmC = self._peers.gather(scores_mC).view(size, len(share), -1)
+        return by_rank_RmC.transpose(0, 1).flatten(0, 1)[:num_images]
+
+    def validate(self, epoch: int) -> ValidationScores:
+        """Score the validation images after an epoch.
+
+        Raises:
+            TrainingError: a score is not finite.
+        """
+        scores_MC = self.scores("validation")
+        if not torch.isfinite(scores_MC).all():
+            raise diverged("the scores are not finite", epoch)
+        return ValidationScores(
+            by_truth=map_and_ap(scores_MC, self._data.validation.truth_MC),
+            by_observed=map_and_ap(scores_MC, self._data.validation.assumed_MC),
+        )

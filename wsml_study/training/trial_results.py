@@ -1,0 +1,65 @@
+"""What a trial reports: after each epoch, and once on the test images. The field names are those of the event log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """Metrics of one epoch; mAP and AP are percentages.
+
+    Attributes:
+        epoch: of the trial, from 1; with linear_init the epochs of the linear probe come first.
+        phase: `linear` for the linear probe, or `end_to_end`.
+        train_loss: the method's own loss, mean over the batches, weighted by their images.
+        val_map: mAP on the validation labels that the study chose (`data.validation.labels`); None, like every mAP and
+            AP here, without validation images.
+        val_map_true: mAP on the true validation labels.
+        val_map_observed: mAP on the observed ones, everything unobserved taken as negative.
+        val_ap_C: AP per class behind `val_map`; None for a class without annotations.
+        rejection_rate: the schedule's fraction, None for methods without one.
+        num_distrusted, ..., loss_false_negative: as in `Memorization`.
+    """
+
+    epoch: int
+    phase: str
+    train_loss: float
+    val_map: float | None
+    val_map_true: float | None
+    val_map_observed: float | None
+    val_ap_C: tuple[float | None, ...]
+    best_val_map: float | None
+    best_epoch: int
+    rejection_rate: float | None
+    num_distrusted: int
+    distrust_precision: float | None
+    distrust_recall: float | None
+    loss_true_positive: float | None
+    loss_true_negative: float | None
+    loss_false_negative: float | None
+    train_seconds: float
+    validation_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestResult:
+    """The best epoch's classifier on the test images; mAP and AP in percent, AP in the order of the classes.
+
+    Attributes:
+        best_epoch: the last epoch if no image is held out.
+        test_metrics: as `metrics_beside_map` names them.
+        preprocessing: what the classifier takes: `image_size` (pixels of a side), `channels` (1 gray, 3 RGB), and
+            `mean` and `std` of pixels in [0, 1]; for given features their number, `features`.
+        num_images: of each split.
+    """
+
+    classes: tuple[str, ...]
+    best_epoch: int
+    best_val_map: float | None
+    test_map: float | None
+    test_ap_C: tuple[float | None, ...]
+    test_metrics: dict[str, float | None]
+    preprocessing: dict[str, Any]
+    num_images: dict[str, int]

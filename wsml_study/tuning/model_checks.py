@@ -1,0 +1,67 @@
+"""Checks of every model that a study's trials can get, before any of them starts."""
+
+from __future__ import annotations
+
+from wsml_study.description import Scalar
+from wsml_study.errors import TrainingError
+from wsml_study.study.fidelity import at_level, num_levels
+from wsml_study.study.search_space import SearchSpace, trial_content
+from wsml_study.study.spec import Study
+from wsml_study.training.backbones import OWN
+
+DECISIVE = {"model.backbone", "model.weights", "model.head", "data.image_size"}
+
+Model = tuple[str, str | None, str | None]
+"""Backbone, weights and head, as in the `model` section of a study file."""
+
+
+def check_models(study: Study, *, image_size: int | None, num_channels: int | None, download: bool = True) -> None:
+    """Build each model that a trial can get, at any level of fidelity, and pass images of each of its sizes through it.
+
+    Imports torch only for models other than our own without weights, which take images of every size.
+
+    Args:
+        study: with a search over models and sizes, or without.
+        image_size: pixels of a side where the study does not say: the dataset's own. None for given features.
+        num_channels: of the dataset's images; None for given features.
+        download: fetch published weights; False only checks that weights of this name are published.
+
+    Raises:
+        TrainingError: a line for each model that cannot be had or does not take the study's images.
+    """
+    problems = []
+    for (backbone, weights, head), sizes in reachable_models(study, image_size).items():
+        if backbone in OWN and weights is None:
+            continue
+        from wsml_study.training.model_check import check_model  # imports torch
+
+        assert num_channels is not None, "given features have no backbone but linear"
+        try:
+            check_model(backbone, weights, head, image_sizes=sizes, num_channels=num_channels, download=download)
+        except TrainingError as error:
+            problems.append(str(error))
+    if problems:
+        raise TrainingError("\n".join(dict.fromkeys(problems)))
+
+
+def reachable_models(study: Study, image_size: int | None) -> dict[Model, list[int]]:
+    """The models that a trial can get, each with the sizes of image that it can get with it, ascending.
+
+    Of a range of sizes both ends stand for all. Combinations that conditions rule out are left out.
+    """
+    sizes: dict[Model, set[int]] = {}
+    for number in range(1, num_levels(study) + 1):
+        level = at_level(study, number)
+        for values in SearchSpace.from_study(level).branches(DECISIVE & level.search.keys()):
+            content = trial_content(level, values)
+            model = content["model"]
+            found = sizes.setdefault((model["backbone"], model.get("weights"), model.get("head")), set())
+            found.update(_sizes(level, values, content["data"].get("image_size", image_size)))
+    return {model: sorted(found) for model, found in sizes.items()}
+
+
+def _sizes(study: Study, values: dict[str, Scalar], image_size: int | None) -> tuple[int, ...]:
+    searched = study.search.get("data.image_size")
+    if searched is not None and searched.int is not None and "data.image_size" in values:
+        return searched.int.low, searched.int.high
+    return () if image_size is None else (image_size,)

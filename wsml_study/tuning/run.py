@@ -41,8 +41,11 @@ from wsml_study.tuning.promotion import survivors
 from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.tuning.tracking.opening import tracked
 from wsml_study.tuning.trial_source import TrialSource
+from wsml_study.workers.checkpoint_files import whole_state
 from wsml_study.workers.loop import OpenTrial, open_trial
-from wsml_study.workers.slot import WarmTrial, WorkerSettings, whole_state
+from wsml_study.workers.protocol import Assignment
+from wsml_study.workers.slot import WorkerSettings
+from wsml_study.workers.warm_trial import WarmTrial
 
 CHECKPOINT_INTERVAL_S = 15.0
 SLOT_MEMORY_BYTES = 2**20
@@ -408,7 +411,7 @@ class _Run:
             scratch_folder=scratch,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
-            alone=alone,
+            exclusive=alone,
             tested=task.tested,
             model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
             model_card=model_card,
@@ -436,4 +439,4 @@ def _scheduler(study: Study, task: Task, history: StudyHistory, population: Popu
 
 
 def _trial_folder_name(trial: Any) -> str:
-    return f"trial_{trial.config['trial']:05d}_{trial.trial_id}"
+    return f"trial_{Assignment.of(trial.config).trial:05d}_{trial.trial_id}"

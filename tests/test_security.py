@@ -18,7 +18,7 @@ from wsml_study.errors import DataError, StudyFileError, TrainingError
 from wsml_study.record.storage import open_storage
 from wsml_study.study.reading import parse_study
 from wsml_study.training.model_check import check_model
-from wsml_study.workers.loop import _from_bytes
+from wsml_study.workers.loop import state_from_bytes
 
 GOOD = {"name": "s", "data": {"dataset": "digit_scenes"}, "method": {"name": "AN"}}
 OUTSIDE = ["../secret.jpg", "/etc/hostname", "below/../../secret.jpg"]
@@ -90,7 +90,7 @@ def test_a_benchmarks_own_lists_name_no_image_elsewhere(tmp_path: Path) -> None:
 def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
     torch.save({"epoch": Code(tmp_path / "made")}, tmp_path / "state.pt")
     with pytest.raises(pickle.UnpicklingError):
-        _from_bytes((tmp_path / "state.pt").read_bytes(), torch.device("cpu"))
+        state_from_bytes((tmp_path / "state.pt").read_bytes(), torch.device("cpu"))
     assert not (tmp_path / "made").exists()
 
 

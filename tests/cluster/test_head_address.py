@@ -7,7 +7,7 @@ import socket
 import pytest
 from ray.util import get_node_ip_address
 
-from wsml_study.cluster.head_address import CONNECT_S, LOOPBACK, keeps_to_loopback
+from wsml_study.cluster.head_address import CONNECT_S, LOOPBACK, listens_on_loopback_only
 from wsml_study.errors import ResourcesError
 
 
@@ -25,13 +25,13 @@ def port_of(listener: socket.socket, interface: str) -> int:
 
 @pytest.mark.skipif(get_node_ip_address() == LOOPBACK, reason="needs a network interface beside loopback")
 def test_a_cluster_on_loopback_is_told_from_one_in_the_network(listener: socket.socket) -> None:
-    assert keeps_to_loopback(f"{LOOPBACK}:{port_of(listener, LOOPBACK)}")
+    assert listens_on_loopback_only(f"{LOOPBACK}:{port_of(listener, LOOPBACK)}")
 
 
 def test_a_cluster_in_the_network_is_reached_there(listener: socket.socket) -> None:
     port = port_of(listener, "0.0.0.0")
-    assert not keeps_to_loopback(f"{LOOPBACK}:{port}")
-    assert not keeps_to_loopback(f"{get_node_ip_address()}:{port}")
+    assert not listens_on_loopback_only(f"{LOOPBACK}:{port}")
+    assert not listens_on_loopback_only(f"{get_node_ip_address()}:{port}")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_address_without_a_cluster_is_tried_once_per_interface(
 
     monkeypatch.setattr(socket, "create_connection", counted)
     with pytest.raises(ResourcesError) as raised:
-        keeps_to_loopback(address)
+        listens_on_loopback_only(address)
     assert message in str(raised.value)
     assert timeouts == [CONNECT_S] * len(timeouts)
     assert len(timeouts) <= 2, "the network's interface and loopback"

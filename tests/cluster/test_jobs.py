@@ -1,4 +1,4 @@
-"""What goes with a job; that it runs there is in tests/end_to_end/test_jobs.py."""
+"""What is sent with a job; that it runs there is in tests/end_to_end/test_jobs.py."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_the_study_its_files_and_our_sources_go_and_nothing_else() -> None:
     ],
 )
 @pytest.mark.usefixtures("here")
-def test_what_means_something_on_this_machine_alone_is_refused(changes, message: str) -> None:
+def test_paths_that_exist_only_on_this_machine_are_refused(changes, message: str) -> None:
     with pytest.raises(StudyFileError, match=message), _working_directory(study_with(**changes)):
         pass
 
 
 def test_too_much_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "MOST_BYTES", 10**6)
+    monkeypatch.setattr(jobs, "MAX_BYTES", 10**6)
     (here / "labels/all.csv").write_bytes(b"x" * 10**6)
     with pytest.raises(ResourcesError, match="put large files on the machines"), _working_directory(study_with()):
         pass

@@ -1,11 +1,11 @@
-"""What is looked at before the first trial; the look at several machines is in tests/end_to_end/test_cluster.py."""
+"""The checks before the first trial; several machines are inspected in tests/end_to_end/test_cluster.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from wsml_study.cluster.preflight import Look, _authentication, _resource_problems, _version_problems
-from wsml_study.cluster.session import count_slots, needs_of_a_worker
+from wsml_study.cluster.preflight import Inspection, _authentication, _resource_problems, _version_problems
+from wsml_study.cluster.session import count_slots, worker_resources
 from wsml_study.study.resources_section import Resources
 
 CPU_NODE, GPU_NODE = {"CPU": 4.0}, {"CPU": 8.0, "GPU": 2.0}
@@ -30,8 +30,8 @@ def test_slots_follow_the_scarcest_resource_and_no_worker_spans_two_machines(res
 
 
 def test_auto_is_a_whole_gpu_where_there_is_any() -> None:
-    assert needs_of_a_worker(Resources(), has_gpus=True) == {"CPU": 1.0, "GPU": 1.0}
-    assert needs_of_a_worker(Resources(), has_gpus=False) == {"CPU": 1.0}
+    assert worker_resources(Resources(), has_gpus=True) == {"CPU": 1.0, "GPU": 1.0}
+    assert worker_resources(Resources(), has_gpus=False) == {"CPU": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -56,23 +56,23 @@ def test_a_trial_that_never_fits_is_told_with_the_way_out(resources: Resources, 
     assert list(_resource_problems(resources, [CPU_NODE, CPU_NODE])) == [message]
 
 
-def look(**shown) -> Look:
+def inspection(**found) -> Inspection:
     good = {"versions": {}, "sees_marker": True, "can_write": True, "missing_paths": (), "asks_for_token": True}
-    return Look(**(good | shown))
+    return Inspection(**(good | found))
 
 
 def test_a_cluster_that_serves_anybody_is_told_with_the_way_out() -> None:
-    assert _authentication({"a": look(), "b": look()}) == "token authentication on"
-    told = _authentication({"a": look(), "b": look(asks_for_token=False)})
+    assert _authentication({"a": inspection(), "b": inspection()}) == "token authentication on"
+    told = _authentication({"a": inspection(), "b": inspection(asks_for_token=False)})
     assert told.startswith("token authentication is OFF")
     assert "ray get-auth-token --generate" in told
 
 
 def test_machines_with_different_versions_are_named() -> None:
-    looks = {
-        name: look(versions={"ray": "2.60.0", "torch": torch})
+    inspections = {
+        name: inspection(versions={"ray": "2.60.0", "torch": torch})
         for name, torch in (("a", "2.11.0"), ("b", "2.10.0"), ("c", None))
     }
-    assert list(_version_problems(looks)) == [
+    assert list(_version_problems(inspections)) == [
         "torch differs: 2.11.0 on a; 2.10.0 on b; none on c; install the same version everywhere"
     ]

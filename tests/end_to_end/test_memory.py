@@ -22,7 +22,7 @@ def test_who_runs_out_of_memory_is_tried_again_alone(tmp_path):
     assert [trial["state"] for trial in trials] == ["complete", "complete", "failed", "failed", "complete"]
     assert [trial["attempts"] for trial in trials] == [1, 2, 2, 1, 1]
     assert trials[2]["error"] == (
-        "out of memory, with nothing beside it: CUDA out of memory. Tried to allocate 2.00 GiB.; "
+        "out of memory with no other trial on the machine: CUDA out of memory. Tried to allocate 2.00 GiB.; "
         "lower training.batch_size or data.image_size"
     )
     assert trials[3]["error"] == "the training loss is nan in epoch 2: the trial diverged; lower the learning rate"

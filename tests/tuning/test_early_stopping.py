@@ -11,6 +11,7 @@ from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.stopping_rules.median_stopping import MedianStopping
 from wsml_study.tuning.stopping_rules.successive_halving import Asha
+from wsml_study.workers.protocol import Assignment, StepReport
 
 
 def test_one_in_three_goes_on_and_the_best_so_far_always():
@@ -82,10 +83,9 @@ def test_rungs_after_a_restart_equal_those_without(curves, data):
         history.apply(
             {"event": "epoch", "trial": trial, "attempt": 1, "time": 0.0, "result": result, "state": "running"}
         )
-        value = max(curves[trial][:epoch])
-        decision = live.on_trial_result(
-            None, SimpleNamespace(config={"trial": trial}), {"epoch": epoch, "value": value}
-        )
+        report = StepReport(result=result, value=max(curves[trial][:epoch]))
+        config = Assignment(trial=trial, config=None).as_tune_config()
+        decision = live.on_trial_result(None, SimpleNamespace(config=config), {"report": report})
         waiting[trial] = epoch
         if epoch == len(curves[trial]) or decision == TrialScheduler.STOP:
             del waiting[trial]

@@ -7,6 +7,7 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialState
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
+from wsml_study.workers.protocol import Assignment, StepReport
 
 
 def plan_of(study, rates):
@@ -30,20 +31,21 @@ class Slot:
 
     def start(self):
         self.count += 1
-        return f"tune-{self.count}", self.source.suggest(f"tune-{self.count}")
+        suggestion = self.source.suggest(f"tune-{self.count}")
+        return f"tune-{self.count}", Assignment.of(suggestion) if isinstance(suggestion, dict) else suggestion
 
-    def end(self, tune_id, suggestion, state="complete"):
-        self.source.on_trial_complete(tune_id, {"done": True, "complete": True})
-        self.log.append("ended", trial=suggestion["trial"], state=state, error=None, sampler_state={})
+    def end(self, tune_id, assignment, state="complete"):
+        self.source.on_trial_complete(tune_id, {"done": True, "report": StepReport(complete=True)})
+        self.log.append("ended", trial=assignment.trial, state=state, error=None, sampler_state={})
 
 
 def test_a_plan_runs_in_its_order_and_then_is_finished(tmp_path):
     slot = Slot(tmp_path, [0.01, 0.02])
     rates = []
     for _ in range(2):
-        tune_id, suggestion = slot.start()
-        rates.append(suggestion["config"]["method"]["schedule"]["rate_per_epoch"])
-        slot.end(tune_id, suggestion)
+        tune_id, assignment = slot.start()
+        rates.append(assignment.config.method.schedule.rate_per_epoch)
+        slot.end(tune_id, assignment)
     assert rates == [0.01, 0.02]
     assert slot.start()[1] == "FINISHED"
     assert [trial.confirms for trial in slot.log.history.trials.values()] == [3, 3]
@@ -51,7 +53,7 @@ def test_a_plan_runs_in_its_order_and_then_is_finished(tmp_path):
 
 def test_no_more_trials_run_than_there_are_slots(tmp_path):
     slot = Slot(tmp_path, [0.01, 0.02, 0.03], slots=2)
-    assert [slot.start()[1]["trial"] for _ in range(2)] == [0, 1]
+    assert [slot.start()[1].trial for _ in range(2)] == [0, 1]
     assert slot.start()[1] is None
 
 
@@ -63,7 +65,7 @@ def test_what_has_ended_is_not_run_again_and_a_longer_plan_adds_to_it(tmp_path, 
     again = Slot(tmp_path, [0.03, 0.01, 0.02])
     seen = []
     while (started := again.start())[1] != "FINISHED":
-        seen.append((started[1]["trial"], started[1]["config"]["method"]["schedule"]["rate_per_epoch"]))
+        seen.append((started[1].trial, started[1].config.method.schedule.rate_per_epoch))
         again.end(*started)
     assert seen == [(1, 0.02), (2, 0.03)], "the one that was cut short comes first"
     assert len(again.log.history.with_state(TrialState.RUNNING)) == 0

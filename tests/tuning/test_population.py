@@ -14,6 +14,7 @@ from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
 from wsml_study.tuning.population import Population, Takeover
 from wsml_study.tuning.searcher import OptunaSearcher
+from wsml_study.workers.protocol import Assignment, StepReport
 
 RATE = "method.schedule.rate_per_epoch"
 
@@ -121,16 +122,16 @@ class Slot:
             suggestion = self.searcher.suggest("slot")
             if suggestion == "FINISHED":
                 return
-            steps = self._trial(suggestion, steps)
+            steps = self._trial(Assignment.of(suggestion), steps)
 
-    def _trial(self, suggestion, steps: int) -> int:
-        number = suggestion["trial"]
+    def _trial(self, assignment: Assignment, steps: int) -> int:
+        number = assignment.trial
         history = self.log.history.trials[number]
         self.log.append("attempt", trial=number, attempt=history.attempt + (0 if history.moving else 1))
-        state = 0.0 if suggestion["checkpoint"] is None else float(suggestion["checkpoint"].rpartition("/")[2])
-        start = 0 if suggestion["checkpoint"] is None else history.checkpoint[0]
+        state = 0.0 if assignment.checkpoint is None else float(assignment.checkpoint.rpartition("/")[2])
+        start = 0 if assignment.checkpoint is None else history.checkpoint[0]
         for epoch in range(start + 1, self.study.training.epochs + 1):
-            state += 10 - abs(suggestion["config"]["method"]["schedule"]["rate_per_epoch"] - 0.02) * 100
+            state += 10 - abs(assignment.config.method.schedule.rate_per_epoch - 0.02) * 100
             result = {"epoch": epoch, "val_map": state, "best_epoch": epoch, "best_val_map": state}
             done = epoch == self.study.training.epochs
             moves = not done and self.population.decide(number, epoch, state)
@@ -138,12 +139,12 @@ class Slot:
             steps -= 1
             if moves:
                 self.log.append("exploited", trial=number, **vars(self.population.pop(number)))
-                self.searcher.on_trial_complete("slot", {"done": True, "complete": False})
+                self.searcher.on_trial_complete("slot", {"done": True, "report": StepReport(complete=False)})
                 return steps
             self.log.append("saved", trial=number, epoch=epoch, checkpoint=f"{number}/{epoch}/{state}")
             if steps == 0:
                 return 0
-        self.searcher.on_trial_complete("slot", {"done": True, "complete": True})
+        self.searcher.on_trial_complete("slot", {"done": True, "report": StepReport(complete=True)})
         self.log.append("ended", trial=number, state="complete", error=None, sampler_state={})
         return steps
 
@@ -195,14 +196,14 @@ def test_the_last_trial_may_take_over_another_after_all_others_have_ended(tmp_pa
     study = study_with()
     log = EventLog(tmp_path / "events.jsonl")
     searcher = OptunaSearcher(study, log, num_trials=2, slots=lambda: 2)
-    first = searcher.suggest("left")
-    ended, last = first["trial"], searcher.suggest("right")["trial"]
-    searcher.on_trial_complete("left", {"done": True, "complete": True})
+    first = Assignment.of(searcher.suggest("left"))
+    ended, last = first.trial, Assignment.of(searcher.suggest("right")).trial
+    searcher.on_trial_complete("left", {"done": True, "report": StepReport(complete=True)})
     log.append("ended", trial=ended, state="complete", error=None, sampler_state={})
     assert searcher.suggest("left") is None, "Tune would ask no more"
     result = {"epoch": 1, "val_map": 1.0, "best_epoch": 1, "best_val_map": 1.0}
     log.append("epoch", trial=last, attempt=1, result=result, state="running")
-    takeover = Takeover(epoch=1, source=ended, checkpoint="0/1", values={RATE: 0.02}, config=first["config"])
+    takeover = Takeover(epoch=1, source=ended, checkpoint="0/1", values={RATE: 0.02}, config=first.config.model_dump())
     log.append("exploited", trial=last, **vars(takeover))
-    searcher.on_trial_complete("right", {"done": True, "complete": False})
-    assert searcher.suggest("right")["trial"] == last
+    searcher.on_trial_complete("right", {"done": True, "report": StepReport(complete=False)})
+    assert Assignment.of(searcher.suggest("right")).trial == last

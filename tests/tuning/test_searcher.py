@@ -1,5 +1,7 @@
 """Optuna behind Tune: what it is told, and that an interruption changes nothing of what it proposes."""
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
@@ -8,16 +10,16 @@ from tests.sample_studies.searches import study_with
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
 from wsml_study.record.history import TrialState
-from wsml_study.study.spec import TrialConfig
 from wsml_study.tuning.searcher import OptunaSearcher, as_told
+from wsml_study.workers.protocol import Assignment, StepReport
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes", "nsgaii"]
 
 
 def value_of(config) -> float:
     """An objective with an optimum, as a trial would report it."""
-    rate = config["method"]["schedule"]["rate_per_epoch"] if config["method"]["schedule"] else 0.0
-    return 80.0 - 100 * abs(rate - 0.02) + 1000 * config["training"]["learning_rate"]
+    rate = config.method.schedule.rate_per_epoch if config.method.schedule else 0.0
+    return 80.0 - 100 * abs(rate - 0.02) + 1000 * config.training.learning_rate
 
 
 class Slot:
@@ -32,27 +34,27 @@ class Slot:
         self.count += 1
         tune_id = f"tune-{self.count}"
         suggestion = self.searcher.suggest(tune_id)
-        return tune_id, suggestion
+        return tune_id, Assignment.of(suggestion) if isinstance(suggestion, dict) else suggestion
 
-    def epoch(self, suggestion, number, value):
+    def epoch(self, assignment, number, value):
         result = {"epoch": number, "val_map": value, "best_epoch": number}
-        self.log.append("epoch", trial=suggestion["trial"], attempt=1, result=result, state="running")
+        self.log.append("epoch", trial=assignment.trial, attempt=1, result=result, state="running")
 
-    def end(self, tune_id, suggestion, *, complete=True, error=False):
-        result = {"done": True, "complete": complete}
+    def end(self, tune_id, assignment, *, complete=True, error=False):
+        result = {"done": True, "report": StepReport(complete=complete)}
         self.searcher.on_trial_complete(tune_id, None if error else result, error)
         state = "failed" if error else "complete" if complete else "stopped"
-        number = suggestion["trial"]
+        number = assignment.trial
         attributes = self.searcher.sampler_state(number)
         self.log.append("ended", trial=number, state=state, error=None, sampler_state=attributes)
 
     def run(self, num_trials):
         for _ in range(num_trials):
-            tune_id, suggestion = self.start()
-            if suggestion == "FINISHED":
+            tune_id, assignment = self.start()
+            if assignment == "FINISHED":
                 return
-            self.epoch(suggestion, 1, value_of(suggestion["config"]))
-            self.end(tune_id, suggestion)
+            self.epoch(assignment, 1, value_of(assignment.config))
+            self.end(tune_id, assignment)
 
 
 def proposals(slot):
@@ -70,7 +72,7 @@ def test_an_interrupted_search_proposes_what_it_would_have_proposed(sampler, tmp
     again = Slot(study, tmp_path / "parts")
     tune_id, requeued = again.start()
     assert requeued == unfinished
-    again.epoch(requeued, 1, value_of(requeued["config"]))
+    again.epoch(requeued, 1, value_of(requeued.config))
     again.end(tune_id, requeued)
     again.run(10)
     assert proposals(again) == proposals(whole)
@@ -87,8 +89,8 @@ def test_stopped_and_failed_trials_are_told_as_what_they_are(tmp_path):
     slot = Slot(study_with("random"), tmp_path, slots=3)
     (first, a), (second, b), (third, c) = slot.start(), slot.start(), slot.start()
     assert slot.start()[1] is None, "all slots are taken"
-    for suggestion in (a, b, c):
-        slot.epoch(suggestion, 1, 50.0 + suggestion["trial"])
+    for assignment in (a, b, c):
+        slot.epoch(assignment, 1, 50.0 + assignment.trial)
     slot.end(first, a)
     slot.end(second, b, complete=False)
     slot.end(third, c, error=True)
@@ -104,13 +106,13 @@ def test_stopped_and_failed_trials_are_told_as_what_they_are(tmp_path):
 def test_a_trial_cut_short_comes_first_with_its_checkpoint(tmp_path):
     study = study_with("random")
     slot = Slot(study, tmp_path)
-    tune_id, suggestion = slot.start()
-    slot.epoch(suggestion, 1, 50.0)
+    tune_id, assignment = slot.start()
+    slot.epoch(assignment, 1, 50.0)
     slot.log.append("saved", trial=0, epoch=1, checkpoint="checkpoints/1")
-    slot.searcher.on_trial_complete(tune_id, {"done": False})
+    slot.searcher.on_trial_complete(tune_id, {"done": False, "report": StepReport()})
     again = Slot(study, tmp_path)
     _, requeued = again.start()
-    assert requeued == suggestion | {"checkpoint": "checkpoints/1"}
+    assert requeued == replace(assignment, checkpoint="checkpoints/1")
     assert len(again.log.history.trials) == 1
 
 
@@ -118,11 +120,11 @@ def test_the_total_counts_what_ran_before(tmp_path):
     study = study_with("random")
     Slot(study, tmp_path).run(3)
     slot = Slot(study, tmp_path, num_trials=4)
-    assert slot.start()[1]["trial"] == 3
+    assert slot.start()[1].trial == 3
     more = Slot(study, tmp_path, num_trials=4)
-    tune_id, suggestion = more.start()
-    more.epoch(suggestion, 1, 50.0)
-    more.end(tune_id, suggestion)
+    tune_id, assignment = more.start()
+    more.epoch(assignment, 1, 50.0)
+    more.end(tune_id, assignment)
     assert more.start()[1] == "FINISHED"
 
 
@@ -145,9 +147,9 @@ def test_a_batch_is_proposed_before_any_of_it_has_a_result_and_an_interruption_c
 
     def run(slot, count):
         for _ in range(count):
-            tune_id, suggestion = slot.start()
-            slot.epoch(suggestion, 1, value_of(suggestion["config"]))
-            slot.end(tune_id, suggestion)
+            tune_id, assignment = slot.start()
+            slot.epoch(assignment, 1, value_of(assignment.config))
+            slot.end(tune_id, assignment)
 
     straight = Slot(study, tmp_path / "straight")
     run(straight, 30)
@@ -168,29 +170,29 @@ def test_what_comes_next_is_known_without_being_created(sampler, tmp_path):
     study = study_with(sampler, model={"backbone": "linear"}, **features)
     log = EventLog(tmp_path / "events.jsonl")
     searcher = OptunaSearcher(study, log, num_trials=8, slots=lambda: 1, most_fused=64)
-    companions = searcher.suggest("tune-1")["companions"]
+    companions = Assignment.of(searcher.suggest("tune-1")).companions
     assert list(log.history.trials) == [0]
     assert len(companions) == 7
     later = [searcher_config(searcher, f"tune-{number}", log) for number in range(2, 9)]
-    assert later == companions
+    assert tuple(later) == companions
 
 
 def searcher_config(searcher, tune_id, log):
     """The next trial as a worker is told of it; the one before has ended."""
-    searcher.on_trial_complete(f"tune-{int(tune_id[5:]) - 1}", {"done": True, "out_of_memory": ""})
-    return TrialConfig.model_validate(searcher.suggest(tune_id)["config"]).model_dump_json()
+    searcher.on_trial_complete(f"tune-{int(tune_id[5:]) - 1}", {"done": True, "report": StepReport(out_of_memory="")})
+    return Assignment.of(searcher.suggest(tune_id)).config
 
 
 def test_a_backbone_that_learns_has_no_companions(tmp_path):
     searcher = OptunaSearcher(
         study_with("random"), EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 1, most_fused=64
     )
-    assert searcher.suggest("tune-1")["companions"] == []
+    assert Assignment.of(searcher.suggest("tune-1")).companions == ()
 
 
 def test_two_slots_share_what_comes_next(tmp_path):
     features = {"data": {"dataset": "features", "root": ".", "features": {"file": "x.npy", "labels_file": "y.npy"}}}
     study = study_with("random", model={"backbone": "linear"}, **features)
     searcher = OptunaSearcher(study, EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 2, most_fused=64)
-    first, second = (set(searcher.suggest(f"tune-{number}")["companions"]) for number in (1, 2))
+    first, second = (set(Assignment.of(searcher.suggest(f"tune-{number}")).companions) for number in (1, 2))
     assert (len(first), len(second), first & second) == (3, 3, set())

@@ -1,4 +1,4 @@
-"""What a worker has trained before its turn, and what it trains as ever."""
+"""What a worker trains ahead in a batch, and what it trains from the start."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from wsml_study.study.batching import can_train_together
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.workers import batched_heads
-from wsml_study.workers.batched_heads import FusedTrials
-from wsml_study.workers.loop import _Worker, open_trial
+from wsml_study.workers.batched_heads import TrialBatches
+from wsml_study.workers.loop import Worker, open_trial
+from wsml_study.workers.protocol import RunEpochs, Start
 
 CPU = torch.device("cpu")
 
@@ -35,11 +36,11 @@ def all_epochs(trial):
     return results
 
 
-def test_each_trial_has_its_own_epochs_whenever_its_turn_is(configs):
-    memory = FusedTrials(CPU)
+def test_each_trial_has_its_own_epochs_whenever_it_is_started(configs):
+    batches = TrialBatches(CPU)
     curves = []
     for number, config in enumerate(configs):
-        trial = memory.take(config, configs[number + 1 :], keep_best=False)
+        trial = batches.take(config, configs[number + 1 :], keep_best=False)
         curves.append(all_epochs(trial))
         trial.leave()
     for expected, curve in zip(one_by_one(configs), curves, strict=True):
@@ -47,19 +48,19 @@ def test_each_trial_has_its_own_epochs_whenever_its_turn_is(configs):
             assert_equal(one, other)
 
 
-def test_one_that_was_stopped_early_holds_up_nobody(configs):
-    memory = FusedTrials(CPU)
-    first = memory.take(configs[0], configs[1:], keep_best=False)
+def test_a_batch_goes_on_without_a_trial_that_was_stopped_early(configs):
+    batches = TrialBatches(CPU)
+    first = batches.take(configs[0], configs[1:], keep_best=False)
     first.run_epochs()
     first.leave()
-    second = memory.take(configs[1], configs[2:], keep_best=False)
+    second = batches.take(configs[1], configs[2:], keep_best=False)
     assert [result.epoch for result in all_epochs(second)] == list(range(1, NUM_EPOCHS + 1))
 
 
 def test_the_state_of_an_epoch_that_the_batch_has_passed_is_that_epochs(configs):
-    memory = FusedTrials(CPU)
-    all_epochs(memory.take(configs[0], configs[1:], keep_best=False))
-    behind = memory.take(configs[1], [], keep_best=False)
+    batches = TrialBatches(CPU)
+    all_epochs(batches.take(configs[0], configs[1:], keep_best=False))
+    behind = batches.take(configs[1], [], keep_best=False)
     assert len(behind.run_epochs()) == NUM_EPOCHS
     state = behind.state_after(1)
     assert state["epoch"] == 1
@@ -70,24 +71,24 @@ def test_the_state_of_an_epoch_that_the_batch_has_passed_is_that_epochs(configs)
 
 
 def test_a_retried_trial_is_trained_anew(configs):
-    memory = FusedTrials(CPU)
-    once, again = (memory.take(configs[0], configs[1:], keep_best=False) for _ in range(2))
+    batches = TrialBatches(CPU)
+    once, again = (batches.take(configs[0], configs[1:], keep_best=False) for _ in range(2))
     assert_equal(once.run_epochs()[0], again.run_epochs()[0])
 
 
-def test_one_that_diverged_fails_in_its_own_turn(given, configs):
+def test_a_diverged_trial_fails_when_it_is_started_itself(given, configs):
     bad = config_of(given, "AN", optimizer="sgd", learning_rate=1e38)
-    memory = FusedTrials(CPU)
-    all_epochs(memory.take(configs[0], [bad], keep_best=False))
+    batches = TrialBatches(CPU)
+    all_epochs(batches.take(configs[0], [bad], keep_best=False))
     with pytest.raises(TrainingError, match="the trial diverged"):
-        all_epochs(memory.take(bad, [], keep_best=False))
+        all_epochs(batches.take(bad, [], keep_best=False))
 
 
-def test_what_does_not_fit_into_memory_is_left_to_its_own_turn(configs, monkeypatch):
-    monkeypatch.setattr(batched_heads, "MOST_BYTES", 0)
-    memory = FusedTrials(CPU)
-    memory.take(configs[0], configs[1:], keep_best=False)
-    assert [len(batch) for batch in memory._batches] == [0]
+def test_what_does_not_fit_into_memory_is_not_trained_ahead(configs, monkeypatch):
+    monkeypatch.setattr(batched_heads, "MAX_BYTES", 0)
+    batches = TrialBatches(CPU)
+    batches.take(configs[0], configs[1:], keep_best=False)
+    assert [len(batch) for batch in batches._waiting] == [0]
 
 
 def test_linear_probes_train_together_if_only_seed_method_and_rates_differ(given):
@@ -100,20 +101,20 @@ def test_linear_probes_train_together_if_only_seed_method_and_rates_differ(given
     assert not can_train_together(one, config_of(given.model_copy(update={"feature_scaling": "none"}), "AN"))
 
 
-def test_a_worker_takes_a_trial_out_of_memory_unless_it_goes_on_from_a_state(configs):
+def test_a_worker_takes_a_trial_from_a_batch_unless_it_goes_on_from_a_state(configs):
     first, last = configs[:2]
     opened = []
 
-    def open_by_itself(config, **settings):
+    def open_single(config, **settings):
         opened.append(config)
         return open_trial(config, **settings)
 
-    worker = _Worker(open_by_itself, device=CPU, peers=ALONE)
-    worker.obey("start", first.model_dump_json(), False, [last.model_dump_json()])
-    worker.obey("epoch")
-    worker.obey("start", last.model_dump_json(), False, [])
-    told = worker.obey("epoch")
+    worker = Worker(open_single, device=CPU, peers=ALONE)
+    worker.obey(Start(config=first, companions=(last,), keep_best=False))
+    worker.obey(RunEpochs())
+    worker.obey(Start(config=last, companions=(), keep_best=False))
+    batched = worker.obey(RunEpochs())
     assert opened == []
-    worker.obey("start", last.model_dump_json(), False, None)
+    worker.obey(Start(config=last, companions=None, keep_best=False))
     assert opened == [last]
-    assert told[0]["train_loss"] == pytest.approx(worker.obey("epoch")[0]["train_loss"], rel=1e-5)
+    assert batched[0]["train_loss"] == pytest.approx(worker.obey(RunEpochs())[0]["train_loss"], rel=1e-5)

@@ -1,7 +1,7 @@
-"""Where the head of a running cluster listens, found out before Ray connects to it.
+"""Checks the address of a running cluster's head before Ray connects to it.
 
-Ray itself tries an address at which nobody listens for seven minutes. It also replaces a loopback address by the
-machine's address in its network, where a cluster that keeps to loopback is not to be found.
+Ray retries an address that refuses connections for seven minutes. It also replaces a loopback address by the machine's
+network address, where a cluster that listens only on loopback does not answer.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ CONNECT_S = 5.0
 LOOPBACK = "127.0.0.1"
 
 
-def keeps_to_loopback(address: str) -> bool:
-    """Whether the cluster at an address is reached over this machine's loopback interface alone.
+def listens_on_loopback_only(address: str) -> bool:
+    """Whether the cluster at an address answers only on this machine's loopback interface.
 
     Args:
         address: host:port of the head, or auto.
 
     Raises:
-        ResourcesError: nobody listens there, or it is no such address.
+        ResourcesError: nothing listens there, or it is not such an address.
     """
     if "://" in address:
         raise ResourcesError(
@@ -35,19 +35,22 @@ def keeps_to_loopback(address: str) -> bool:
             f"--address: no Ray cluster is at {address!r}: {error}; expected HEAD:6379, or nothing for a local Ray"
         ) from error
     host, port = parse_address(found) or (found, "")
-    refused = _refusal(host, port)
-    if refused is None:
+    error_message = _connection_error(host, port)
+    if error_message is None:
         return False
-    if canonicalize_bootstrap_address_or_die(f"{LOOPBACK}:{port}") == found and _refusal(LOOPBACK, port) is None:
+    if (
+        canonicalize_bootstrap_address_or_die(f"{LOOPBACK}:{port}") == found
+        and _connection_error(LOOPBACK, port) is None
+    ):
         return True
     raise ResourcesError(
-        f"--address: no Ray cluster answers at {address!r}: {refused}; `ray up cluster.yaml` starts one, and without "
-        f"--address (and RAY_ADDRESS) the study runs on this machine"
+        f"--address: no Ray cluster answers at {address!r}: {error_message}; `ray up cluster.yaml` starts one, and "
+        f"without --address (and RAY_ADDRESS) the study runs on this machine"
     )
 
 
-def _refusal(host: str, port: str) -> str | None:
-    """Why a connection cannot be made; None if it can."""
+def _connection_error(host: str, port: str) -> str | None:
+    """Why a TCP connection fails; None if it succeeds."""
     try:
         socket.create_connection((host, port), timeout=CONNECT_S).close()
     except (OSError, ValueError, OverflowError) as error:

@@ -1,7 +1,7 @@
-"""A study as a Ray job: sent to the dashboard of a cluster, followed, looked at and stopped from there.
+"""Studies as Ray jobs: submit, follow, inspect and stop them through the dashboard of a cluster.
 
-What runs there is the command line itself, `python -m wsml_study run ...`, on the head of the cluster. Looking at the
-study and stopping it are jobs of their own: they see the storage, which this machine need not.
+A job is our own command line, `python -m wsml_study run ...`, on the head of the cluster. `status` and `stop` of a
+submitted study are jobs as well, because this machine may not see the study's storage.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from wsml_study.study.paths import named_files
 from wsml_study.study.spec import Study
 from wsml_study.study.writing import dump_config
 
-MOST_BYTES = 200 * 2**20
-"""What may go with a job; Ray keeps it in the memory of the head."""
+MAX_BYTES = 200 * 2**20
+"""Size of the files that are sent with a job; Ray keeps them in the memory of the head."""
 
 PYTHON = "python -m wsml_study"
 STUDY_LABEL, ROLE_LABEL = "wsml_study", "wsml_study_role"
 RUN = "run"
-LOOK_INTERVAL_S = 0.5
+POLL_INTERVAL_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One command of ours on a cluster.
+    """One of our commands on a cluster.
 
     Attributes:
-        id: as Ray has it.
+        id: Ray's submission id.
         study: name of the study.
         state: pending, running, stopped, succeeded or failed.
-        message: what Ray says of it; with an error the end of its log.
+        message: Ray's message about the state; after an error the end of the job's log.
         entrypoint: the command.
-        runtime_env: what it runs in, as Ray has it.
+        runtime_env: Ray's runtime environment of it.
         started, ended: seconds since 1970.
     """
 
@@ -61,12 +61,12 @@ class Job:
 
     @property
     def is_over(self) -> bool:
-        """Whether it ended, in whatever way."""
+        """Whether it has ended, as a success or not."""
         return self.state in ("stopped", "succeeded", "failed")
 
     @property
     def described(self) -> str:
-        """Its state and how long it has been there, or was."""
+        """Its state, and how long it has run."""
         if self.started is None:
             return f"job {self.id}: {self.state}"
         return f"job {self.id}: {self.state}, {duration((self.ended or time.time()) - self.started)}"
@@ -76,13 +76,13 @@ class JobServer:
     """The jobs of a cluster, through its dashboard."""
 
     def __init__(self, address: str) -> None:
-        """Reach the dashboard.
+        """Connect to the dashboard.
 
         Args:
             address: such as http://HEAD:8265.
 
         Raises:
-            ResourcesError: it cannot be reached, refuses the token, or this machine lacks what it takes to ask.
+            ResourcesError: it cannot be reached, refuses the token, or this machine lacks Ray's job client.
         """
         if importlib.util.find_spec("aiohttp") is None:
             raise ResourcesError("jobs need more of Ray than is installed here: pip install 'wsml-study[cluster]'")
@@ -102,16 +102,16 @@ class JobServer:
             self._client = JobSubmissionClient(address)
 
     def submit(self, study: Study, arguments: Sequence[str], *, requirements: Path | None = None) -> Job:
-        """Send a study, to be run as the command line would run it here.
+        """Submit a study, to be run there as `wsml-study run` would run it here.
 
         Args:
-            study: what to run; files that it names by a relative path go with it.
-            arguments: more of the command line.
-            requirements: a pip requirements file that the machines install for this job alone.
+            study: what to run; files that it names by a relative path are sent along.
+            arguments: further arguments of the command line.
+            requirements: a pip requirements file that the machines install for this job only.
 
         Raises:
-            StudyFileError: the study names something here that a cluster cannot see.
-            ResourcesError: the cluster cannot be reached, or too much would be sent.
+            StudyFileError: the study names a file or folder of this machine that the cluster cannot see.
+            ResourcesError: the cluster cannot be reached, or the files are too large to send.
         """
         with _working_directory(study) as folder:
             environment: dict[str, Any] = {"working_dir": str(folder)}
@@ -133,13 +133,13 @@ class JobServer:
             )
         return max(found, key=lambda job: job.started or 0.0)
 
-    def look_at(self, job: Job) -> Job:
-        """The same job as it is now."""
+    def refreshed(self, job: Job) -> Job:
+        """The job with its current state."""
         with self._reached():
             return _job(self._client.get_job_info(job.id))
 
     def log(self, job: Job) -> str:
-        """All that the job has printed."""
+        """Everything that the job has printed."""
         with self._reached():
             text: str = self._client.get_job_logs(job.id)
         return text
@@ -148,14 +148,14 @@ class JobServer:
         """Pass on what a job prints, from its beginning, until it ends.
 
         Raises:
-            ResourcesError: the connection was lost, which is no harm to the job.
+            ResourcesError: the connection was lost; the job continues.
         """
         try:
             with self._reached():
                 asyncio.run(self._pass_on(job, write))
         except ResourcesError as error:
             raise ResourcesError(
-                f"lost sight of {job.id}, which goes on as long as its cluster does: {error}"
+                f"lost the connection to {job.id}, which continues as long as its cluster is up: {error}"
             ) from error
         return self._ended(job)
 
@@ -173,7 +173,7 @@ class JobServer:
         return printed
 
     def end(self, job: Job) -> Job:
-        """End a job at once, as a crash would; its epochs at hand are lost, nothing else."""
+        """Kill a job. Epochs that have not ended are lost, nothing else."""
         with self._reached():
             self._client.stop_job(job.id)
         return self._ended(job)
@@ -189,8 +189,8 @@ class JobServer:
             return _job(self._client.get_job_info(identity))
 
     def _ended(self, job: Job) -> Job:
-        while not (job := self.look_at(job)).is_over:
-            time.sleep(LOOK_INTERVAL_S)
+        while not (job := self.refreshed(job)).is_over:
+            time.sleep(POLL_INTERVAL_S)
         return job
 
     async def _pass_on(self, job: Job, write: Callable[[str], None]) -> None:
@@ -236,7 +236,7 @@ def _job(details: Any) -> Job:
 
 
 def _output(log: str) -> str:
-    """What a command printed: the log without what Ray puts before it."""
+    """What a command printed: the log without the lines that Ray puts before it."""
     lines = log.splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith("Running entrypoint for job")]
     return "\n".join(lines[starts[0] + 1 :] if starts else lines).strip()
@@ -244,11 +244,11 @@ def _output(log: str) -> str:
 
 @contextmanager
 def _working_directory(study: Study) -> Iterator[Path]:
-    """A folder with all that a job needs of this machine: the study, the files that it names, our code if a checkout.
+    """A folder with what a job needs of this machine: the study, the files that it names, our code if it is a checkout.
 
     Raises:
-        StudyFileError: the study names a folder here, or a file that is not there.
-        ResourcesError: it is too much.
+        StudyFileError: the study names a folder of this machine, or a file that does not exist.
+        ResourcesError: the files are too large to send.
     """
     _refuse_folders_of_this_machine(study)
     with tempfile.TemporaryDirectory() as temporary:
@@ -260,10 +260,10 @@ def _working_directory(study: Study) -> Iterator[Path]:
             shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
         (folder / f"{study.name}.yaml").write_text(dump_config(study))
         size = sum(path.stat().st_size for path in folder.rglob("*"))
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise ResourcesError(
-                f"{size / 2**20:.0f} MiB would go with the job, at most {MOST_BYTES // 2**20} can; put large files on "
-                f"the machines and name them by an absolute path"
+                f"{size / 2**20:.0f} MiB would be sent with the job, at most {MAX_BYTES // 2**20} can; put large files "
+                f"on the machines and name them by an absolute path"
             )
         yield folder
 
@@ -271,27 +271,27 @@ def _working_directory(study: Study) -> Iterator[Path]:
 def _refuse_folders_of_this_machine(study: Study) -> None:
     if "://" not in study.storage and not Path(study.storage).is_absolute():
         raise StudyFileError(
-            f"storage: {study.storage} is relative to where a command runs, which for a job is a folder that goes with "
-            f"it; give --storage a folder that all machines see, from the root on, or s3://bucket/folder"
+            f"storage: {study.storage} is relative, and a job runs in a temporary folder; give --storage the absolute "
+            f"path of a folder that all machines share, or s3://bucket/folder"
         )
     root = study.data.root
     if root is not None and not Path(root).is_absolute():
         raise StudyFileError(
-            f"data.root: {root} is relative to where a command runs, and data does not go with a job; put it on the "
-            f"machines and give --data-root where it lies there, from the root on"
+            f"data.root: {root} is relative, and data is not sent with a job; put it on the machines and give "
+            f"--data-root its absolute path there"
         )
 
 
 def _copy(folder: Path, path: str, key: str) -> None:
     if ".." in PurePath(path).parts:
-        raise StudyFileError(f"{key}: {path} lies outside of this folder and does not go with a job; copy it here")
+        raise StudyFileError(f"{key}: {path} lies outside of this folder and is not sent with a job; copy it here")
     if not Path(path).is_file():
-        raise StudyFileError(f"{key}: no file {path}, which would go with the job")
+        raise StudyFileError(f"{key}: no file {path}, which would be sent with the job")
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(path, folder / path)
 
 
 def _checkout() -> Path | None:
-    """Our package where it runs from a checkout; None where it is installed, as it then must be on the cluster."""
+    """The folder of our package in a checkout; None if it is installed, as it then has to be on the cluster."""
     package = Path(__file__).parents[1]
     return package if (package.parent / "pyproject.toml").exists() else None

@@ -1,4 +1,4 @@
-"""Where trials run: a local Ray on loopback, or a running cluster; and how many fit at once."""
+"""Starts a local Ray on loopback or connects to a running cluster, and counts the trials that fit on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import AuthenticationError
 
 from wsml_study.cluster import ray_internals
-from wsml_study.cluster.head_address import keeps_to_loopback
+from wsml_study.cluster.head_address import listens_on_loopback_only
 from wsml_study.cluster.ray_internals import Node, maybe_enable_token_auth_if_token_available, ray_constants
 from wsml_study.errors import ResourcesError
 from wsml_study.study.resources_section import Resources
@@ -24,7 +24,7 @@ from wsml_study.study.resources_section import Resources
 WORKER_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of a study are relative to where its command runs
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600",  # room that a lost machine took along may come back
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600",  # a lost machine may come back
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
@@ -33,30 +33,30 @@ DRIVER_ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` as the driver must not start every worker through uv
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_prestart_worker_first_driver": "0",  # what they start fits none of our actors
+    "RAY_prestart_worker_first_driver": "0",  # our actors cannot use prestarted workers
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that diverged has no objective, which is no reason to end all
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the event log is the truth; Tune's own snapshots grow with the study
     "TUNE_RESULT_BUFFER_LENGTH": "1",
 }
-SLOTS_AGE_S = 2.0
+MAX_COUNT_AGE_S = 2.0
 
 
 @contextmanager
 def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
     """Ray for the duration of a block: local on loopback, or the cluster at an address.
 
-    Whatever is printed within the block to `sys.stdout` and `sys.stderr` goes to the log file, Ray's logging too.
+    Ray's logging goes to the log file, and so does everything that the block prints to `sys.stdout` and `sys.stderr`:
+    Ray prints as well.
 
     Raises:
         ResourcesError: no cluster answers at the address.
     """
     os.environ.update(DRIVER_ENVIRONMENT | WORKER_ENVIRONMENT)
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    with _whatever_fits(log_file) as log, redirect_stdout(log), redirect_stderr(log):
+    with _opened_log(log_file) as log, redirect_stdout(log), redirect_stderr(log):
         _send_logging_to(log)
         try:
-            _start_locally() if address is None else _join(address)
+            _start_local_ray() if address is None else _connect(address)
             yield
         finally:
             ray.shutdown()
@@ -65,15 +65,15 @@ def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
 
 
 class Session:
-    """Ray for the duration of a block: started or joined once a study needs it, and once for all studies in there.
+    """Ray for the duration of a block, started or connected to when the first of several studies needs it.
 
     Attributes:
         address: of a Ray cluster; None for a local Ray.
-        is_open: whether it was needed yet.
+        is_open: whether Ray is started or connected.
     """
 
     def __init__(self, address: str | None, log_file: Path) -> None:
-        """Nothing is started yet; from its start on the log file receives what `ray_session` says."""
+        """Start nothing yet; `log_file` is that of `ray_session`."""
         self.address, self._log_file = address, log_file
         self.is_open = False
         self._block = ExitStack()
@@ -87,7 +87,7 @@ class Session:
         self._block.__exit__(kind, error, trace)
 
     def open(self) -> None:
-        """Start or join Ray, the first time.
+        """Start Ray or connect to it; no-op if it is open.
 
         Raises:
             ResourcesError: no cluster answers at the address.
@@ -98,22 +98,27 @@ class Session:
 
 
 def gpus_per_worker(resources: Resources) -> float:
-    """What `auto` means on the connected cluster: a whole GPU where there is any, none elsewhere."""
-    return needs_of_a_worker(resources, has_gpus=ray.cluster_resources().get("GPU", 0) > 0).get("GPU", 0.0)
+    """GPUs of one worker on the connected cluster; `auto` is a whole GPU if the cluster has any, else none."""
+    return worker_resources(resources, has_gpus=ray.cluster_resources().get("GPU", 0) > 0).get("GPU", 0.0)
 
 
 class Slots:
-    """How many trials fit on the connected cluster at once, looked up anew as machines come and go."""
+    """How many trials fit on the connected cluster at once; counted again as machines come and go."""
 
     def __init__(self, resources: Resources, on_count: Callable[[int], None] | None = None) -> None:
-        """Count for trials with these needs; `on_count` is told each new number."""
+        """Count nothing yet.
+
+        Args:
+            resources: of each trial.
+            on_count: called with each new count.
+        """
         self._resources, self._on_count = resources, on_count
         self._count, self._counted_at = 0, -math.inf
 
     def __call__(self) -> int:
-        """The number, at most `SLOTS_AGE_S` seconds old."""
-        if time.monotonic() - self._counted_at > SLOTS_AGE_S:
-            self._count = count_slots(self._resources, [node["Resources"] for node in living_nodes()])
+        """The number, at most `MAX_COUNT_AGE_S` seconds old."""
+        if time.monotonic() - self._counted_at > MAX_COUNT_AGE_S:
+            self._count = count_slots(self._resources, [node["Resources"] for node in alive_nodes()])
             self._counted_at = time.monotonic()
             if self._on_count is not None:
                 self._on_count(self._count)
@@ -121,50 +126,50 @@ class Slots:
 
 
 def count_slots(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> int:
-    """How many trials fit on machines with these resources at once; a worker never spans two machines.
+    """How many trials fit at once on machines with these resources; a worker never spans two machines.
 
     >>> count_slots(Resources(workers_per_trial=2), [{"CPU": 3.0}, {"CPU": 2.0}])
     2
     """
-    needs = needs_of_a_worker(resources, has_gpus=any(node.get("GPU", 0) > 0 for node in nodes))
-    fits = [min(int(node.get(kind, 0) / need) for kind, need in needs.items()) for node in nodes]
-    return sum(fits) // resources.workers_per_trial
+    worker = worker_resources(resources, has_gpus=any(node.get("GPU", 0) > 0 for node in nodes))
+    num_workers = [min(int(node.get(kind, 0) / amount) for kind, amount in worker.items()) for node in nodes]
+    return sum(num_workers) // resources.workers_per_trial
 
 
-def needs_of_a_worker(resources: Resources, *, has_gpus: bool) -> dict[str, float]:
-    """CPUs and GPUs of one worker on a cluster that has GPUs, or none."""
+def worker_resources(resources: Resources, *, has_gpus: bool) -> dict[str, float]:
+    """CPUs and GPUs of one worker, by Ray's names of resources; `has_gpus` says whether the cluster has any GPU."""
     gpus = resources.gpus_per_worker
     num_gpus = float(has_gpus) if gpus == "auto" else gpus
     return {"CPU": float(resources.cpus_per_worker)} | ({"GPU": num_gpus} if num_gpus > 0 else {})
 
 
-def living_nodes() -> list[dict[str, Any]]:
-    """What Ray knows of each machine of the connected cluster that is alive."""
+def alive_nodes() -> list[dict[str, Any]]:
+    """Ray's record of each machine of the connected cluster that is alive."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 
 def _keep_to_loopback() -> None:
-    # Otherwise Ray replaces 127.0.0.1 by an address of the network, and listens there.
+    # Without these Ray replaces 127.0.0.1 by the machine's network address, and listens there.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 class _LocalNode(Node):  # type: ignore[misc]
-    """The machine that a local Ray consists of, without the processes that have nothing to do there."""
+    """The node of a local Ray, without three processes that a study does not need."""
 
     def start_monitor(self) -> None:
-        """No machine is started or stopped."""
+        """No-op: skips the autoscaler."""
 
     def start_log_monitor(self) -> None:
-        """Nobody is sent what workers print."""
+        """No-op: skips the process that forwards what workers print."""
 
     def start_api_server(self, **settings: Any) -> None:
-        """No dashboard, nor what is left of one that is turned off: a counter of usage."""
+        """No-op: skips the dashboard's process, which counts usage even with the dashboard turned off."""
 
 
-def _start_locally() -> None:
+def _start_local_ray() -> None:
     _keep_to_loopback()
-    with _in_place_of(ray_internals.node, "Node", _LocalNode):
+    with _replaced(ray_internals.node, "Node", _LocalNode):
         ray.init(
             address="local",
             num_cpus=len(os.sched_getaffinity(0)),
@@ -176,7 +181,8 @@ def _start_locally() -> None:
 
 
 @contextmanager
-def _in_place_of(module: ModuleType, name: str, replacement: object) -> Iterator[None]:
+def _replaced(module: ModuleType, name: str, replacement: object) -> Iterator[None]:
+    """Another value of a module's attribute for the duration of a block."""
     original = getattr(module, name)
     setattr(module, name, replacement)
     try:
@@ -185,8 +191,8 @@ def _in_place_of(module: ModuleType, name: str, replacement: object) -> Iterator
         setattr(module, name, original)
 
 
-def _join(address: str) -> None:
-    if keeps_to_loopback(address):
+def _connect(address: str) -> None:
+    if listens_on_loopback_only(address):
         _keep_to_loopback()
     environment = {"env_vars": WORKER_ENVIRONMENT}
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
@@ -203,8 +209,8 @@ def _join(address: str) -> None:
 
 
 @contextmanager
-def _whatever_fits(log_file: Path) -> Iterator[TextIO]:
-    """A file for messages that nobody must have: a full disk is no error when it is closed."""
+def _opened_log(log_file: Path) -> Iterator[TextIO]:
+    """The log file. Closing it flushes it, which fails on a full disk; the study must not fail with it."""
     log = log_file.open("a")
     try:
         yield log

@@ -10,6 +10,7 @@ from wsml_study.record.history import StudyHistory
 from wsml_study.registry import implementation
 from wsml_study.study.early_stopping_record import Rule
 from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.workers.protocol import Assignment, StepReport
 
 
 def rule_of(early_stopping: EarlyStopping, *, epochs: int) -> Rule | None:
@@ -41,12 +42,13 @@ class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Tune's question after every epoch: continue or stop."""
         del tune_controller
-        number, epoch = trial.config["trial"], result["epoch"]
-        self._record(number, epoch, result["value"])
-        if self.rule is None or self.rule.goes_on(number, epoch):
+        number, report = Assignment.of(trial.config).trial, StepReport.of(result)
+        self._record(number, report.epoch, report.value)
+        if self.rule is None or self.rule.goes_on(number, report.epoch):
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
 
-    def _record(self, number: int, epoch: int, value: float) -> None:
+    def _record(self, number: int, epoch: int, value: float | None) -> None:
         if self.rule is not None:
+            assert value is not None, "a study without validation images has no rule"
             self.rule.record(number, epoch, value)

@@ -20,6 +20,7 @@ from wsml_study.study.spec import Study
 from wsml_study.tuning.population import Population
 from wsml_study.tuning.searcher import ending_of
 from wsml_study.tuning.trial_source import TrialSource
+from wsml_study.workers.protocol import Assignment, StepReport
 
 TABLES_INTERVAL_S = 2.0
 LEAST_WAIT = 20
@@ -71,7 +72,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A slot takes a trial, for the first time or again."""
-        number = trial.config["trial"]
+        number = Assignment.of(trial.config).trial
         history = self._log.history.trials[number]
         self._append("attempt", number, attempt=history.attempt + (0 if history.moving else 1))
 
@@ -79,25 +80,26 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """An epoch ended."""
-        number = trial.config["trial"]
-        if "notice" in result:
-            self._listener.on_notice(f"trial {number}: {result['notice']}")
-        if "out_of_memory" in result:
-            self._append("out_of_memory", number, error=result["out_of_memory"])
-        if "result" not in result:
+        number = Assignment.of(trial.config).trial
+        report = StepReport.of(result)
+        if report.notice is not None:
+            self._listener.on_notice(f"trial {number}: {report.notice}")
+        if report.out_of_memory is not None:
+            self._append("out_of_memory", number, error=report.out_of_memory)
+        if report.result is None:
             return
         history = self._log.history.trials[number]
-        details = {"test": result["test"]} if "test" in result else {}
+        details = {} if report.test is None else {"test": report.test}
         takeover = None if self._population is None else self._population.pop(number)
         state = TrialState.RUNNING if takeover is not None else ending_of(result, error=False) or TrialState.RUNNING
-        self._append("epoch", number, attempt=history.attempt, result=result["result"], state=state, **details)
+        self._append("epoch", number, attempt=history.attempt, result=report.result, state=state, **details)
         if takeover is not None:
             self._append("exploited", number, **asdict(takeover))
             result[SHOULD_CHECKPOINT] = False  # nobody goes on from the network that was given up
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
         """A checkpoint is whole and in its place."""
-        number = trial.config["trial"]
+        number = Assignment.of(trial.config).trial
         history = self._log.history.trials[number]
         before = history.checkpoint
         self._append("saved", number, epoch=history.last_epoch, checkpoint=checkpoint.path)
@@ -108,16 +110,16 @@ class Ledger(tune.Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended, or was cut short by the end of the run."""
         result = trial.last_result
-        state = ending_of(result, error=False)
-        if state is not None and not self._log.history.trials[trial.config["trial"]].moving:
-            self._end(trial, state, result.get("error"))
+        report, state = StepReport.of_last(result), ending_of(result, error=False)
+        if state is not None and not self._log.history.trials[Assignment.of(trial.config).trial].moving:
+            self._end(trial, state, None if report is None else report.error)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial failed more often than it may be retried."""
         self._end(trial, TrialState.FAILED, _last_line(Path(trial.error_file)))
 
     def _end(self, trial: Any, state: TrialState, error: str | None) -> None:
-        number = trial.config["trial"]
+        number = Assignment.of(trial.config).trial
         self._append("ended", number, state=state, error=error, sampler_state=self._source.sampler_state(number))
         if self._population is None:
             _delete(trial, trial.storage.trial_fs_path)

@@ -20,6 +20,7 @@ from wsml_study.record.history import StudyHistory
 from wsml_study.study.perturbation import perturbed
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
+from wsml_study.workers.protocol import Assignment, StepReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,9 @@ class PopulationScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Tune's question after every epoch: continue, or stop to be proposed again."""
         del tune_controller
-        moves = self._population.decide(trial.config["trial"], result["epoch"], result["result/val_map"])
+        report = StepReport.of(result)
+        assert report.result is not None, "Tune asks after epochs only"
+        moves = self._population.decide(Assignment.of(trial.config).trial, report.epoch, report.result["val_map"])
         return str(TrialScheduler.STOP if moves else TrialScheduler.CONTINUE)
 
     def __reduce__(self) -> tuple[type, tuple[()]]:

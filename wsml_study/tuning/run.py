@@ -12,7 +12,7 @@ from ray import tune
 from ray.tune import TuneError
 from ray.tune.schedulers import TrialScheduler
 
-from wsml_study.cluster.autoscaling import Growth, wait_for_room
+from wsml_study.cluster.autoscaling import CapacityRequest, wait_for_capacity
 from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
@@ -41,8 +41,11 @@ from wsml_study.tuning.promotion import survivors
 from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.tuning.tracking.opening import tracked
 from wsml_study.tuning.trial_source import TrialSource
+from wsml_study.workers.checkpoint_files import whole_state
 from wsml_study.workers.loop import OpenTrial, open_trial
-from wsml_study.workers.slot import WarmTrial, WorkerSettings, whole_state
+from wsml_study.workers.protocol import Assignment
+from wsml_study.workers.slot import WorkerSettings
+from wsml_study.workers.warm_trial import WarmTrial
 
 CHECKPOINT_INTERVAL_S = 15.0
 SLOT_MEMORY_BYTES = 2**20
@@ -261,7 +264,7 @@ def _begin(
         listener.on_phase("starting Ray")
         session.open()
     if session.address is not None:
-        wait_for_room(study.resources, listener.on_notice)
+        wait_for_capacity(study.resources, listener.on_notice)
     preflight(study, storage, listener.on_notice)
     _Run(
         study=study,
@@ -271,7 +274,7 @@ def _begin(
         listener=listener,
         num_trials=num_trials,
         task=task,
-        growth=None if session.address is None else Growth(study.resources),
+        capacity=None if session.address is None else CapacityRequest(study.resources),
     ).trials()
 
 
@@ -312,7 +315,7 @@ class _Run:
     listener: Listener
     num_trials: int
     task: Task
-    growth: Growth | None
+    capacity: CapacityRequest | None
 
     def trials(self) -> None:
         """Run what is left, and then, one at a time, the trials that ran out of memory beside others."""
@@ -330,7 +333,7 @@ class _Run:
 
     def _fit(self, *, alone: bool) -> None:
         study, log = self.study, self.log
-        slots: Callable[[], int] = _one if alone else Slots(study.resources, self._ask_for_more)
+        slots: Callable[[], int] = _one if alone else Slots(study.resources, self._request_capacity)
         filesystem, scratch = self.storage.scratch()
         source = self._source(slots, alone)
         population = _population(study, log.history, self.storage)
@@ -386,9 +389,9 @@ class _Run:
         by_itself = resources.workers_per_trial > 1 or self.study.early_stopping.record.is_population
         return 1 if by_itself or self.task.open_trial is not open_trial else resources.fused_trials or MOST_FUSED
 
-    def _ask_for_more(self, slots: int) -> None:
-        if self.growth is not None:
-            self.growth.ask_for(self._num_left(out_of_memory=False) - slots)
+    def _request_capacity(self, slots: int) -> None:
+        if self.capacity is not None:
+            self.capacity.update(self._num_left(out_of_memory=False) - slots)
 
     def _settings(self, alone: bool) -> WorkerSettings:
         resources, stopping, task = self.study.resources, self.study.early_stopping, self.task
@@ -402,7 +405,7 @@ class _Run:
             scratch_folder=scratch,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
-            alone=alone,
+            exclusive=alone,
             tested=task.tested,
             model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
             model_card=model_card,
@@ -430,4 +433,4 @@ def _scheduler(study: Study, task: Task, history: StudyHistory, population: Popu
 
 
 def _trial_folder_name(trial: Any) -> str:
-    return f"trial_{trial.config['trial']:05d}_{trial.trial_id}"
+    return f"trial_{Assignment.of(trial.config).trial:05d}_{trial.trial_id}"

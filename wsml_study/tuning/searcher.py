@@ -18,6 +18,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState as OptunaState
+from ray.tune.result import DONE
 
 from wsml_study.description import Scalar
 from wsml_study.record.event_log import EventLog
@@ -29,6 +30,7 @@ from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.trial_source import TrialSource
+from wsml_study.workers.protocol import StepReport
 
 OPTUNA_STATES = {
     TrialState.RUNNING: OptunaState.RUNNING,
@@ -187,12 +189,13 @@ class OptunaSearcher(TrialSource):
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:
-    """How a trial ended, from its last result; None if it was merely interrupted."""
-    if error or (result is not None and result.get("error")):
+    """How a trial ended, from Tune's last result of it; None if it was only interrupted."""
+    report = StepReport.of_last(result)
+    if error or (report is not None and report.error is not None):
         return TrialState.FAILED
-    if result is None or not result.get("done") or "out_of_memory" in result:
+    if result is None or report is None or not result.get(DONE) or report.out_of_memory is not None:
         return None
-    return TrialState.COMPLETE if result["complete"] else TrialState.STOPPED
+    return TrialState.COMPLETE if report.complete else TrialState.STOPPED
 
 
 def as_told(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:

@@ -1,4 +1,4 @@
-"""Who gives Tune its trials: those that an interruption cut short first, then new ones."""
+"""Where Tune gets its trials from: first those that an interruption cut short, then new ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialHistory, TrialState
 from wsml_study.study.batching import can_train_together, is_linear_probe
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.workers.protocol import Assignment, BestSoFar
 
 
 class TrialSource(Searcher, ABC):  # type: ignore[misc]
@@ -38,66 +39,69 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             alone: hand out nothing but the trials that have run out of memory; otherwise all others.
             most_fused: linear probes that a worker may train together, at most.
         """
-        super().__init__(metric="value", mode=study.objective.mode)
+        super().__init__()  # without a metric: Tune need not know the objective, which stands in `StepReport`
         self._most_fused = most_fused
         self._study, self._log, self._slots = study, log, slots
         self._num_trials = 0 if alone else num_trials
         unfinished = log.history.with_state(TrialState.RUNNING)
-        self._unfinished = deque(trial for trial in unfinished if (trial.out_of_memory is not None) == alone)
+        self._unfinished = deque(self._queued(one) for one in unfinished if (one.out_of_memory is not None) == alone)
         self._live: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The config of the next trial, FINISHED when there is none, None as long as one may come."""
+        """Tune's config of the next trial, FINISHED when there is none, None as long as one may come."""
         if len(self._live) >= self._slots():
             return None
         if self._unfinished:
-            trial = self._unfinished.popleft()
+            trial, config = self._unfinished.popleft()
         elif len(self._log.history.trials) < self._num_trials:
-            trial = self._new_trial()
+            trial, config = self._queued(self._new_trial())
         else:
             # After FINISHED Tune asks no more; of a population the last trial may still leave its slot to come back.
             may_come_back = self._live and self._study.early_stopping.record.is_population
             return None if may_come_back else str(Searcher.FINISHED)
         self._live[trial_id] = trial.number
-        newest = trial.epochs.get(trial.last_epoch, {})
-        return {
-            "trial": trial.number,
-            "config": self._where_the_data_is(trial.config),
-            "companions": self._companions(trial),
-            "checkpoint": None if trial.checkpoint is None else trial.checkpoint[1],
-            "best_before": (newest["best_val_map"], newest["best_epoch"]) if trial.takes_over else None,
-        }
+        assignment = Assignment(
+            trial=trial.number,
+            config=config,
+            companions=self._companions(config),
+            checkpoint=None if trial.checkpoint is None else trial.checkpoint[1],
+            best_before=_best_so_far(trial) if trial.takes_over else None,
+        )
+        return assignment.as_tune_config()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial left its slot, for whatever reason; one that takes over another's network comes next."""
+        """A trial left its slot, for whatever reason; one that takes over another trial's network comes next."""
         trial = self._log.history.trials[self._live.pop(trial_id)]
         if trial.moving:
-            self._unfinished.appendleft(trial)
+            self._unfinished.appendleft(self._queued(trial))
 
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What is to be kept in the log about a trial, to be found again."""
         return {}
 
-    def _where_the_data_is(self, config: dict[str, Any]) -> dict[str, Any]:
-        """The config with the root that the data has now; it may have moved since an earlier run."""
-        return config | {"data": config["data"] | {"root": self._study.data.root}}
+    def _queued(self, trial: TrialHistory) -> tuple[TrialHistory, TrialConfig]:
+        """A trial with its config, validated here and nowhere after."""
+        return trial, self._at_its_data(TrialConfig.model_validate(trial.config))
 
-    def _companions(self, trial: TrialHistory) -> list[str]:
-        """What a worker may train beside a trial, as JSON: of those that come next every so many as there are slots.
+    def _at_its_data(self, config: TrialConfig) -> TrialConfig:
+        """The config with the study's data root; the data may have moved since an earlier run."""
+        data = config.data.model_copy(update={"root": self._study.data.root})
+        return config.model_copy(update={"data": data})
 
-        Which trial comes to which slot is not known; a worker that is given another one trains it as ever.
+    def _companions(self, first: TrialConfig) -> tuple[TrialConfig, ...]:
+        """Configs that a worker may train in one batch with a trial: every n-th of the next trials, for n slots.
+
+        Which trial comes to which slot is not known; a worker that is given another one trains it from its start.
         """
-        if self._most_fused == 1 or not is_linear_probe(TrialConfig.model_validate(trial.config)):
-            return []
+        if self._most_fused == 1 or not is_linear_probe(first):
+            return ()
         num_slots = max(1, self._slots())
-        first = TrialConfig.model_validate(self._where_the_data_is(trial.config))
-        cut_short = (one.config for one in self._unfinished if one.checkpoint is None)
         upcoming = [
-            *(TrialConfig.model_validate(self._where_the_data_is(config)) for config in cut_short),
-            *self._upcoming(self._most_fused * num_slots),
+            *(config for trial, config in self._unfinished if trial.checkpoint is None),
+            *map(self._at_its_data, self._upcoming(self._most_fused * num_slots)),
         ]
         companions = [one for one in upcoming[num_slots - 1 :: num_slots] if can_train_together(first, one)]
-        return [one.model_dump_json() for one in companions[: self._most_fused - 1]]
+        return tuple(companions[: self._most_fused - 1])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the event log holds all there is to save."""
@@ -116,3 +120,8 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     @abstractmethod
     def _new_trial(self) -> TrialHistory:
         """Write a further trial into the log, and return it."""
+
+
+def _best_so_far(trial: TrialHistory) -> BestSoFar:
+    newest = trial.epochs[trial.last_epoch]
+    return BestSoFar(val_map=newest["best_val_map"], epoch=newest["best_epoch"])

@@ -1,7 +1,9 @@
-"""Trials that a worker trains before their turn, beside the one that it was given: its memory answers for them later.
+"""Trials that a worker trains in one batch: linear probes on the same features, handed out trial by trial.
 
-A trial is recognised by its config. Whatever is not in memory, because it was trained elsewhere or died with a worker,
-is trained as ever, so that resuming, retrying and stopping need to know nothing of this.
+A worker is given one trial, and with it the configs of others that are likely to come to it. It trains all of them
+together (`training/stacked_heads.py`), hands out the epochs of the trial it was given, and keeps those of the others
+until their trial is started. A trial that is not found in memory, because it was trained elsewhere or its worker died,
+is trained from its start. So resuming, retrying and early stopping need not know about batches.
 """
 
 from __future__ import annotations
@@ -20,37 +22,38 @@ if TYPE_CHECKING:
     from wsml_study.training.trial import TrialTraining
     from wsml_study.training.trial_results import EpochResult, TestResult
 
-MOST_BYTES = 2**30
-"""What trials that are trained as one may take beside their features, by an estimate."""
+MAX_BYTES = 2**30
+"""Memory that a batch may take beside its features, by an estimate."""
 
-MOST_BATCHES = 3
-"""Batches in memory at once. Where several workers share a study, some of a batch's trials are another's turn."""
+MAX_BATCHES = 3
+"""Batches kept in memory. Where several slots share a study, some of a batch's trials are started in another slot, so a
+batch may never be used up; the oldest one is dropped."""
 
 
-class FusedTrial:
-    """A trial of a batch, which goes through its epochs at a pace of its own; the batch trains those of all at once."""
+class BatchedTrial:
+    """A trial of a batch. The batch trains an epoch of all its trials; each trial hands out its own when asked."""
 
     def __init__(self, training: TrialTraining, batch: _Batch) -> None:
         self._training, self._batch = training, batch
-        self._ahead: deque[EpochResult] = deque()
+        self._trained_ahead: deque[EpochResult] = deque()
         self._failure: TrainingError | None = None
 
     def run_epochs(self) -> list[EpochResult]:
-        """What the next epochs showed: all that have been trained and not been told, one at least.
+        """Results of all epochs that are trained and not handed out yet; trains one if there is none.
 
         Raises:
             TrainingError: the trial diverged in the next epoch.
         """
-        if not self._ahead and self._failure is None:
+        if not self._trained_ahead and self._failure is None:
             self._batch.run_epoch()
-        if not self._ahead and self._failure is not None:
+        if not self._trained_ahead and self._failure is not None:
             raise self._failure
-        told = list(self._ahead)
-        self._ahead.clear()
-        return told
+        results = list(self._trained_ahead)
+        self._trained_ahead.clear()
+        return results
 
     def test(self) -> TestResult:
-        """Judge the best epoch on the test images, once all epochs are told."""
+        """Evaluate the best epoch on the test images, after the last epoch."""
         return self._training.test()
 
     def best_weights_safetensors(self) -> bytes:
@@ -58,7 +61,7 @@ class FusedTrial:
         return self._training.best_weights_safetensors()
 
     def state_after(self, epoch: int) -> dict[str, Any]:
-        """All that the next epoch depends on. Where the batch is ahead of it, the trial is trained again."""
+        """Everything that the next epoch depends on. If the batch is ahead of it, the trial is trained again."""
         from wsml_study.training.stacked_heads import state_of
         from wsml_study.training.trial import TrialTraining
 
@@ -73,81 +76,83 @@ class FusedTrial:
         return again.state_dict()
 
     def leave(self) -> None:
-        """Its turn is over, for whatever reason: the batch goes on without it."""
+        """The trial has ended or was stopped: the batch goes on without it."""
         self._batch.leave(self._training)
 
-    def take_result(self, result: EpochResult | TrainingError) -> None:
-        """The batch has trained an epoch of this trial."""
+    def add(self, result: EpochResult | TrainingError) -> None:
+        """Keep what the batch's newest epoch gave for this trial."""
         if isinstance(result, TrainingError):
             self._failure = result
         else:
-            self._ahead.append(result)
+            self._trained_ahead.append(result)
 
 
 class _Batch:
-    """Trials that are trained as one."""
+    """Trials that are trained together."""
 
     def __init__(self, trainings: Sequence[TrialTraining]) -> None:
         from wsml_study.training.stacked_heads import FusedTraining
 
-        self.trials = [FusedTrial(training, self) for training in trainings]
-        self._by_training = dict(zip(map(id, trainings), self.trials, strict=True))
+        self.trials = {training: BatchedTrial(training, self) for training in trainings}
         self._fused: FusedTraining = FusedTraining(trainings)
 
     def run_epoch(self) -> None:
-        """Train an epoch of all trials that are left."""
+        """Train an epoch of all trials that have not left."""
         for training, result in self._fused.run_epoch():
-            self._by_training[id(training)].take_result(result)
+            self.trials[training].add(result)
 
     def leave(self, training: TrialTraining) -> None:
         """Go on without a trial."""
         self._fused.leave(training)
 
 
-class FusedTrials:
-    """What a worker has trained, or is to train, before its turn."""
+class TrialBatches:
+    """The batches of a worker: trials that it trains, or has trained, before they are started."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._batches: deque[dict[str, FusedTrial]] = deque(maxlen=MOST_BATCHES)
-
-    def take(self, config: TrialConfig, companions: Sequence[TrialConfig], *, keep_best: bool) -> FusedTrial | None:
-        """The trial of a config: out of memory, or as the first of a batch with those that come next, if any do.
+        """No batch yet.
 
         Args:
-            config: whose turn it is.
-            companions: configs that can be trained as one with it.
+            device: where trials train.
+        """
+        self._device = device
+        self._waiting: deque[dict[TrialConfig, BatchedTrial]] = deque(maxlen=MAX_BATCHES)
+
+    def take(self, config: TrialConfig, companions: Sequence[TrialConfig], *, keep_best: bool) -> BatchedTrial | None:
+        """The trial of a config: from a batch in memory, else the first of a new batch; None without companions.
+
+        Args:
+            config: of the trial to be started.
+            companions: configs that can be trained in one batch with it.
             keep_best: as in `TrialTraining`.
 
         Raises:
             TrainingError: the trial's method cannot learn from its labels.
         """
-        key = config.model_dump_json()
-        for batch in self._batches:
-            if key in batch:
-                return batch.pop(key)
+        for batch in self._waiting:
+            if config in batch:
+                return batch.pop(config)
         if not companions:
             return None
-        known = {key}.union(*self._batches)
-        new = [one for one in companions if one.model_dump_json() not in known]
+        known = {config}.union(*self._waiting)
+        new = [companion for companion in companions if companion not in known]
         trainings = _open_trainings(config, new, self._device, keep_best=keep_best)
         trials = _Batch(trainings).trials
-        waiting = zip(trainings[1:], trials[1:], strict=True)
-        self._batches.append({training.config.model_dump_json(): trial for training, trial in waiting})
-        return trials[0]
+        self._waiting.append({training.config: trials[training] for training in trainings[1:]})
+        return trials[trainings[0]]
 
 
 def _open_trainings(
     first: TrialConfig, others: Sequence[TrialConfig], device: torch.device, *, keep_best: bool
 ) -> list[TrialTraining]:
-    """The first trial, and as many others as fit beside it; one that cannot be made is left to its own turn."""
+    """The first trial, and as many others as fit beside it. One that cannot be opened fails when it is started."""
     from wsml_study.training.trial import TrialTraining
     from wsml_study.training.trial_data import open_trial_data
 
     leader = TrialTraining(first, open_trial_data(first.data), device=device, keep_best=keep_best)
     trainings = [leader]
     labels_differ = any(config.data != first.data for config in others)
-    for config in others[: _room(leader, labels_differ)]:
+    for config in others[: _max_companions(leader, labels_differ)]:
         data = leader.data if config.data == first.data else open_trial_data(config.data)
         try:
             trainings.append(
@@ -158,10 +163,11 @@ def _open_trainings(
     return trainings
 
 
-def _room(leader: TrialTraining, labels_differ: bool) -> int:
-    """How many more trials fit into MOST_BYTES: heads, gradients, moments, states of methods, scores, and labels."""
+def _max_companions(leader: TrialTraining, labels_differ: bool) -> int:
+    """How many more trials fit into MAX_BYTES: heads, gradients, moments, states of methods, scores, and labels."""
     num_classes, num_features = len(leader.data.classes), leader.classifier.head.in_features
     num_train, num_validation = len(leader.data.train), len(leader.data.validation)
+    # An entry takes 16 bytes with gradient and Adam's two moments, all float32. That of labels is measured.
     of_labels = 26 * num_train * num_classes
     of_a_trial = 16 * num_classes * (num_features + num_train + num_validation) + labels_differ * of_labels
-    return max(0, MOST_BYTES - of_labels) // of_a_trial
+    return max(0, MAX_BYTES - of_labels) // of_a_trial

@@ -1,4 +1,4 @@
-"""What each Ray Train worker does: obey commands from the mailbox, trial after trial.
+"""The command loop of a worker: trial after trial in one process.
 
 Between trials the process, the CUDA context, the opened data and the process group stay.
 """
@@ -6,43 +6,55 @@ Between trials the process, the CUDA context, the opened data and the process gr
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import ray
-from ray import train
-
 from wsml_study.errors import TrainingError
 from wsml_study.study.spec import TrialConfig
-from wsml_study.workers.batched_heads import FusedTrial, FusedTrials
+from wsml_study.workers.batched_heads import BatchedTrial, TrialBatches
+from wsml_study.workers.protocol import (
+    BestEpochScores,
+    Command,
+    Done,
+    Load,
+    OutOfMemory,
+    Reply,
+    RunEpochs,
+    RunTest,
+    Save,
+    Start,
+    Stop,
+    TakeOver,
+    TrialFailed,
+)
 
 if TYPE_CHECKING:
     import torch
 
     from wsml_study.methods.contract import Peers
+    from wsml_study.workers.mailbox import MailboxClient
 
 
 class Trial(Protocol):
     """What a worker needs of a trial; `TrialTraining` is one."""
 
     def run_epoch(self) -> Any:
-        """Train one epoch and say what it showed, as a dataclass."""
+        """Train one epoch and return its result, a dataclass."""
 
     def test(self) -> Any:
-        """Judge the best epoch on the test images, as a dataclass."""
+        """Evaluate the best epoch on the test images; the result is a dataclass."""
 
     def best_weights_safetensors(self) -> bytes:
         """The best epoch's weights."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+        """Everything that the next epoch depends on."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a state of the trial's own."""
 
-    def take_over(self, state: dict[str, Any], *, best_val_map: float, best_epoch: int) -> None:
-        """Go on from another trial's state with the numbers of this one's own config."""
+    def take_over(self, state: dict[str, Any], *, best_val_map: float | None, best_epoch: int) -> None:
+        """Go on from another trial's state with the numbers of this trial's config."""
 
 
 class OpenTrial(Protocol):
@@ -53,138 +65,124 @@ class OpenTrial(Protocol):
 
 
 def open_trial(config: TrialConfig, *, device: torch.device, peers: Peers, keep_best: bool) -> Trial:
-    """The real thing: images, classifier and method of a config."""
+    """The trial of every study: images, classifier and method of a config. Others are for tests and benchmarks."""
     from wsml_study.training.trial import TrialTraining
     from wsml_study.training.trial_data import open_trial_data
 
     return TrialTraining(config, open_trial_data(config.data), device=device, peers=peers, keep_best=keep_best)
 
 
-def serve(settings: dict[str, Any]) -> None:
-    """The train loop of each worker: obey commands until told to stop.
-
-    Args:
-        settings: mailbox (actor handle), open_trial, threads, backend (gloo or nccl).
-
-    Raises:
-        Exception: whatever is not the trial's own fault, a lack of memory among it; the worker group ends with it.
-    """
-    import torch
-
-    from wsml_study.methods.contract import Peers
-    from wsml_study.workers.process_group import process_group
-
-    torch.set_num_threads(settings["threads"])
-    context = train.get_context()
-    peers = Peers(rank=context.get_world_rank(), size=context.get_world_size())
-    device = torch.device("cpu")
-    if settings["backend"] == "nccl":
-        from ray.train.torch import get_device  # takes a while to import
-
-        device = get_device()
-        torch.cuda.set_device(device)
-    worker = _Worker(settings["open_trial"], device=device, peers=peers)
-    with process_group(peers, settings["mailbox"], backend=settings["backend"]):
-        _obey_until_told_to_stop(worker, settings["mailbox"])
-
-
-def _obey_until_told_to_stop(worker: _Worker, mailbox: Any) -> None:
-    while True:
-        command, *arguments = ray.get(mailbox.next_command.remote(worker.peers.rank))
-        if command == "stop":
-            return
-        try:
-            reply = ("ok", worker.obey(command, *arguments))
-        except TrainingError as error:
-            # Every rank raises these at the same point, so the group stays fit for the next trial.
-            reply = ("failed", str(error))
-        except (RuntimeError, MemoryError) as error:
-            if _is_lack_of_memory(error):
-                # Other ranks may wait for this one: the group is lost, and the trial is tried again elsewhere.
-                ray.get(mailbox.reply.remote("out of memory", str(error).partition("\n")[0]))
-            raise
-        if worker.peers.rank == 0:
-            ray.get(mailbox.reply.remote(*reply))
-
-
-class _Worker:
-    """One rank, and the trial that it has at hand."""
+class Worker:
+    """One rank of a worker group, and the trial that is open in it."""
 
     def __init__(self, open_trial: OpenTrial, *, device: torch.device, peers: Peers) -> None:
-        self.open_trial = open_trial
-        self.device = device
-        self.peers = peers
-        self.trial: _LoneTrial | FusedTrial | None = None
-        self.fused = FusedTrials(device)
+        """No trial is open until `Start`.
 
-    def obey(self, command: str, *arguments: Any) -> Any:
-        """Carry out a command and return what rank 0 is to reply."""
-        if command == "start":
-            return self._start(*arguments)
-        assert self.trial is not None, f"{command} before start"
+        Args:
+            open_trial: makes a trial.
+            device: where trials train.
+            peers: this rank, and how many there are.
+        """
+        self._open_trial = open_trial
+        self._device = device
+        self._peers = peers
+        self._trial: SingleTrial | BatchedTrial | None = None
+        self._batches = TrialBatches(device)
+
+    def serve(self, mailbox: MailboxClient) -> None:
+        """Obey the mailbox's commands until `Stop`.
+
+        Raises:
+            Exception: any error that is not the trial's own, a lack of memory included; it ends the worker group.
+        """
+        while not isinstance(command := mailbox.next_command(self._peers.rank), Stop):
+            reply: Reply
+            try:
+                reply = Done(answer=self.obey(command))
+            except TrainingError as error:
+                # Every rank raises these at the same point, so the group stays fit for the next trial.
+                reply = TrialFailed(error=str(error))
+            except (RuntimeError, MemoryError) as error:
+                if _is_lack_of_memory(error):
+                    # Any rank replies, not only rank 0: the others may wait for this one in a collective operation.
+                    mailbox.reply(OutOfMemory(error=str(error).partition("\n")[0]))
+                raise
+            if self._peers.rank == 0:
+                mailbox.reply(reply)
+
+    def obey(self, command: Command[Any]) -> Any:
+        """Carry out a command, and return the answer of rank 0."""
         match command:
-            case "epoch":
-                return [vars(result) for result in self.trial.run_epochs()]
-            case "test":
-                return vars(self.trial.test()), ray.put(self.trial.best_weights_safetensors())
-            case "save":
-                return [ray.put(_to_bytes(self.trial.state_after(*arguments)))] if self.peers.rank == 0 else None
-            case "load":
-                return self._lone.load_state_dict(self._state(*arguments))
-            case "take over":
-                state, best_val_map, best_epoch = arguments
-                return self._lone.take_over(self._state(state), best_val_map=best_val_map, best_epoch=best_epoch)
+            case Start():
+                return self._start(command)
+            case RunEpochs():
+                return [vars(result) for result in self._open.run_epochs()]
+            case RunTest():
+                trial = self._open
+                return BestEpochScores(metrics=vars(trial.test()), weights=trial.best_weights_safetensors())
+            case Save(epoch=epoch):
+                return _to_bytes(self._open.state_after(epoch)) if self._peers.rank == 0 else None
+            case Load(state=state):
+                return self._single.load_state_dict(state_from_bytes(state, self._device))
+            case TakeOver(state=state, best_before=best):
+                other = state_from_bytes(state, self._device)
+                return self._single.take_over(other, best_val_map=best.val_map, best_epoch=best.epoch)
         raise AssertionError(f"unknown command {command}")
 
-    def _state(self, reference: list[ray.ObjectRef]) -> dict[str, Any]:
-        return _from_bytes(ray.get(reference[0]), self.device)
+    @property
+    def _open(self) -> SingleTrial | BatchedTrial:
+        assert self._trial is not None, "no trial was started"
+        return self._trial
 
     @property
-    def _lone(self) -> Trial:
-        assert isinstance(self.trial, _LoneTrial), "a trial that goes on is trained by itself"
-        return self.trial.training
+    def _single(self) -> Trial:
+        assert isinstance(self._trial, SingleTrial), "a trial that goes on from a state is started without a batch"
+        return self._trial.training
 
-    def _start(self, config_json: str, keep_best: bool, companions: Sequence[str] | None) -> None:
-        """Open a trial: out of memory, as one with its companions, or by itself; None is for it to be by itself."""
-        if self.trial is not None:
-            self.trial.leave()
-        self.trial = None  # its memory is needed for the next one
-        config = TrialConfig.model_validate_json(config_json)
-        if companions is not None:
-            others = [TrialConfig.model_validate_json(one) for one in companions]
-            self.trial = self.fused.take(config, others, keep_best=keep_best)
-        if self.trial is None:
-            training = self.open_trial(config, device=self.device, peers=self.peers, keep_best=keep_best)
-            self.trial = _LoneTrial(training)
+    def _start(self, command: Start) -> None:
+        if self._trial is not None:
+            self._trial.leave()
+        self._trial = None  # frees its memory before the next trial is opened
+        if command.companions is not None:
+            self._trial = self._batches.take(command.config, command.companions, keep_best=command.keep_best)
+        if self._trial is None:
+            training = self._open_trial(
+                command.config, device=self._device, peers=self._peers, keep_best=command.keep_best
+            )
+            self._trial = SingleTrial(training)
 
 
 @dataclass(frozen=True)
-class _LoneTrial:
-    """A trial that is trained by itself, an epoch when it is asked for one; to a worker as a `FusedTrial` is."""
+class SingleTrial:
+    """A trial outside of any batch, with the interface of a `BatchedTrial`: one epoch is trained per request."""
 
     training: Trial
 
     def run_epochs(self) -> list[Any]:
+        """Train the next epoch, and return its result in a list."""
         return [self.training.run_epoch()]
 
     def test(self) -> Any:
+        """Evaluate the best epoch on the test images."""
         return self.training.test()
 
     def best_weights_safetensors(self) -> bytes:
+        """The best epoch's weights."""
         return self.training.best_weights_safetensors()
 
     def state_after(self, epoch: int) -> dict[str, Any]:
-        del epoch  # the newest there is
+        """The newest state, which is that after the epoch: nothing is trained ahead."""
+        del epoch
         return self.training.state_dict()
 
     def leave(self) -> None:
-        """Nobody goes on without it."""
+        """No-op: there is no batch to leave."""
 
 
 def _is_lack_of_memory(error: BaseException) -> bool:
     import torch
 
-    # On a CPU torch raises a bare RuntimeError.
+    # torch.OutOfMemoryError is CUDA's; the CPU allocator raises a plain RuntimeError.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
@@ -196,7 +194,8 @@ def _to_bytes(state: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _from_bytes(content: bytes, device: torch.device) -> dict[str, Any]:
+def state_from_bytes(content: bytes, device: torch.device) -> dict[str, Any]:
+    """A state as `torch.save` wrote it; code hidden in it is refused, not run."""
     import torch
 
     return torch.load(io.BytesIO(content), map_location=device, weights_only=True)  # type: ignore[no-any-return]

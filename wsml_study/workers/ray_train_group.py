@@ -1,4 +1,4 @@
-"""Ray Train's worker group of one slot, without the helper actors that a slot does not use.
+"""The worker group of a slot on Ray Train, without the helper actors that a slot does not use.
 
 Ray's own `TorchTrainer` carries a `TorchConfig`, which imports torch in every process that unpickles it. In the Tune
 actor of a slot that costs two seconds for nothing. `SlotBackendConfig` imports torch only in the workers.
@@ -7,8 +7,11 @@ actor of a slot that costs two seconds for nothing. `SlotBackendConfig` imports 
 from __future__ import annotations
 
 import asyncio
+import threading
+import uuid
 from typing import Any
 
+from ray import train
 from ray.train.backend import Backend, BackendConfig
 
 from wsml_study.cluster.ray_internals import (
@@ -18,6 +21,13 @@ from wsml_study.cluster.ray_internals import (
     PlacementGroupCleanerCallback,
     TrainController,
 )
+from wsml_study.workers.mailbox import RayMailbox
+from wsml_study.workers.protocol import GroupCrashed, OutOfMemory
+from wsml_study.workers.slot import WorkerSettings
+from wsml_study.workers.worker_process import LoopSettings, serve_rank
+
+KILLED_FOR_MEMORY = "running low on memory"
+"""Ray's words when it kills a worker because the machine's memory is nearly full."""
 
 LEFT_OUT = (DatasetsCallback, PlacementGroupCleanerCallback)
 """Callbacks that start an actor each: Ray datasets are not used, and leaked placement groups are removed by
@@ -38,7 +48,7 @@ class FixedSize(FixedScalingPolicy):  # type: ignore[misc]
         pass
 
 
-class WorkerGroup(DataParallelTrainer):  # type: ignore[misc]
+class SlotTrainer(DataParallelTrainer):  # type: ignore[misc]
     """Ray Train's data-parallel trainer without helper actors.
 
     The controller runs in the thread that calls `fit`; Ray's own trainer starts an actor for it.
@@ -66,3 +76,62 @@ class SlotBackendConfig(BackendConfig):  # type: ignore[misc]
     def backend_cls(self) -> type[Backend]:
         """The backend class that Ray Train instantiates."""
         return SlotBackend
+
+
+class RayTrainGroup:
+    """A worker group on Ray Train; its controller runs in a thread of this process.
+
+    Attributes:
+        mailbox: carries commands to the workers.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Start the mailbox and the group, without waiting for them."""
+        self.mailbox = RayMailbox.start(settings.num_workers)
+        # A daemon: a group that hangs must not keep the Tune actor's process alive.
+        self._thread = threading.Thread(target=_run_group, args=(settings, self.mailbox), daemon=True)
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the group to end, as long as this."""
+        self._thread.join(timeout_s)
+
+
+def _run_group(settings: WorkerSettings, mailbox: RayMailbox) -> None:
+    try:
+        _trainer(settings, mailbox).fit()
+    except Exception as error:
+        mailbox.reply(reply_to_crash(error))
+
+
+def reply_to_crash(error: Exception) -> OutOfMemory | GroupCrashed:
+    """What the slot is told of the error that ended its worker group."""
+    if KILLED_FOR_MEMORY in str(error):
+        return OutOfMemory(error="Ray ended a worker as its machine ran low on memory")
+    return GroupCrashed(error=f"{type(error).__name__}: {error}")
+
+
+def _trainer(settings: WorkerSettings, mailbox: RayMailbox) -> SlotTrainer:
+    on_gpu = settings.gpus_per_worker > 0
+    resources = {"CPU": float(settings.cpus_per_worker)}
+    loop_settings = LoopSettings(
+        mailbox=mailbox,
+        open_trial=settings.open_trial,
+        threads=settings.cpus_per_worker,
+        backend="nccl" if on_gpu else "gloo",
+    )
+    return SlotTrainer(
+        serve_rank,
+        train_loop_config={"settings": loop_settings},
+        scaling_config=train.ScalingConfig(
+            num_workers=settings.num_workers,
+            use_gpu=on_gpu,
+            resources_per_worker=resources | ({"GPU": settings.gpus_per_worker} if on_gpu else {}),
+        ),
+        backend_config=SlotBackendConfig(),
+        run_config=train.RunConfig(
+            name=f"slot-{uuid.uuid4().hex}",  # runs of one name would share checkpoints
+            storage_path=settings.scratch_folder,
+            storage_filesystem=settings.filesystem,
+        ),
+    )

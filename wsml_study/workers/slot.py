@@ -1,39 +1,47 @@
-"""Warm trial workers: one Ray Train worker group per slot, that trial after trial takes commands from a mailbox.
+"""A slot: one worker group that runs trial after trial, one epoch per step.
 
-A Tune actor (`WarmTrial`) starts one `TorchTrainer.fit()` in a thread and keeps it for all the trials that it is
-given. Each worker of the group loops over commands: start, epoch, test, save, load, stop.
+The logic only. What starts the group and carries the messages is handed in: Ray's side is `ray_train_group.py` and
+`warm_trial.py`; unit tests run the same slot and the same workers in one process.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import threading
 import time
-import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-import ray
 from pyarrow import fs
-from ray import train, tune
-from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from wsml_study.errors import TrainingError
 from wsml_study.record.model_folder import ModelCard, write_model_folder
 from wsml_study.study.provenance_section import Provenance
-from wsml_study.study.spec import TrialConfig
-from wsml_study.workers.loop import OpenTrial, serve
-from wsml_study.workers.mailbox import Mailbox
-from wsml_study.workers.ray_train_group import SlotBackendConfig, WorkerGroup
+from wsml_study.workers.checkpoint_files import whole_state, write_state
+from wsml_study.workers.loop import OpenTrial
+from wsml_study.workers.mailbox import MailboxClient
+from wsml_study.workers.protocol import (
+    Assignment,
+    BestSoFar,
+    Command,
+    Done,
+    GroupCrashed,
+    Load,
+    OutOfMemory,
+    RunEpochs,
+    RunTest,
+    Save,
+    Start,
+    StepReport,
+    Stop,
+    TakeOver,
+    TrialFailed,
+)
 
-STATE_FILE = "state.pt"
-DIGEST_FILE = "state.sha256"
 GROUP_END_S, LOST_GROUP_END_S = 10.0, 120.0
-KILLED_FOR_MEMORY = "running low on memory"
-"""Ray's words when it ends a worker to save its machine."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +50,15 @@ class WorkerSettings:
 
     Attributes:
         num_workers: ranks of each group.
-        cpus_per_worker: CPUs and torch threads of each.
-        gpus_per_worker: GPUs of each, 0 for training on the CPU.
-        filesystem: where checkpoints and Ray Train's own notes are kept.
+        cpus_per_worker: CPUs and torch threads of each rank.
+        gpus_per_worker: GPUs of each rank, 0 to train on the CPU.
+        filesystem: holds checkpoints and Ray Train's own files.
         scratch_folder: the folder for them there.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
-        tested: whether a trial's best epoch is judged on the test images in the end.
-        checkpoint_interval_epochs: a trial is also saved after every so many epochs; None for no such need.
-        alone: no other trial shares a machine's CPUs, or a GPU, with this one; running out of memory is then final.
+        checkpoint_interval_epochs: a trial is also saved after every so many epochs; None to go by time only.
+        tested: evaluate each trial's best epoch on the test images after its last epoch.
+        exclusive: no other trial runs on the machine's CPUs, or the GPU, of this one; running out of memory is then the
+            trial's failure, and no reason to try it again.
         model_folder: where final training writes a folder per seed; None elsewhere.
         model_card: writes the model card in such a folder.
         provenance: where the config of final training comes from.
@@ -62,208 +71,169 @@ class WorkerSettings:
     filesystem: fs.FileSystem
     scratch_folder: str
     checkpoint_interval_s: float
-    tested: bool
     checkpoint_interval_epochs: int | None
-    alone: bool
+    tested: bool
+    exclusive: bool
     model_folder: str | None
     model_card: ModelCard
     provenance: Provenance | None
     open_trial: OpenTrial
 
 
+class Group(Protocol):
+    """A worker group that is starting or running."""
+
+    @property
+    def mailbox(self) -> MailboxClient:
+        """Carries commands to the ranks; replies `OutOfMemory` or `GroupCrashed` if the group ends with an error."""
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the group to end, as long as this."""
+
+
 class OutOfMemoryError(Exception):
-    """A worker had not enough memory for the trial at hand; its whole group is gone."""
+    """A worker ran out of memory; its whole group is lost."""
 
 
-class WarmTrial(tune.Trainable):  # type: ignore[misc]
-    """Tune's side of a slot: one Tune iteration is one epoch of whichever trial the slot has at hand."""
+class Slot:
+    """Runs the trials that it is given, one after another, in a worker group that outlives them."""
 
-    def setup(self, config: dict[str, Any], *, settings: WorkerSettings) -> None:
-        """Start the slot's worker group; the first `step` gives it the trial.
+    def __init__(self, settings: WorkerSettings, start_group: Callable[[], Group]) -> None:
+        """Start the worker group, without waiting for it.
 
-        Tune tries a trial again when a step fails, not when a setup does: nothing here waits for the workers.
+        Args:
+            settings: of the study's slots.
+            start_group: starts a group; called again after one ran out of memory.
         """
-        self._settings = settings
-        self._start_group()
-        self._take(config)
+        self._settings, self._start_group = settings, start_group
+        self._group: Group = start_group()
+        self._group_is_lost = False
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial into the same worker group."""
-        self._take(new_config)
-        return True
+    def take(self, assignment: Assignment) -> None:
+        """Run this trial from now on; the workers are told by the next `step`."""
+        self._assignment = assignment
+        self._started = False
+        self._epoch = 0
+        self._results: deque[dict[str, Any]] = deque()  # epochs that the workers have trained ahead
+        self._state_to_load: bytes | None = None
+        self._best_before: BestSoFar | None = assignment.best_before
+        self._notice: str | None = None
+        self._saved_at = time.monotonic()
+        if assignment.checkpoint is not None:
+            self._read_state(self._settings.filesystem, assignment.checkpoint)
 
-    def step(self) -> dict[str, Any]:
-        """Run one epoch, and after the last one the test if the study asks for it.
+    def step(self) -> StepReport:
+        """Run the next epoch, and after the last one the test if the study asks for it.
 
-        A trial that cannot go on by its own fault (it diverged) ends with an `error`, one that lacks memory with
-        `out_of_memory`, to be tried again alone; a crash of the worker group raises, and Tune tries the trial again.
+        A trial that fails by its own fault (it diverged), or that lacks memory, ends with a report that says so.
+
+        Raises:
+            RuntimeError: the worker group crashed; the trial can be tried again in another slot.
         """
         try:
             if not self._started:
                 self._start()
-            if not self._told:
-                self._told.extend(self._ask("epoch"))
-            result = self._told.popleft()
+            if not self._results:
+                results = self._ask(RunEpochs())
+                self._results.extend(results)
         except TrainingError as error:
-            return {"error": str(error), DONE: True}
+            return StepReport(error=str(error), notice=self._take_notice())
         except OutOfMemoryError as error:
             self._group_is_lost = True
-            return {"error" if self._settings.alone else "out_of_memory": str(error), DONE: True}
+            if self._settings.exclusive:
+                return StepReport(error=str(error), notice=self._take_notice())
+            return StepReport(out_of_memory=str(error), notice=self._take_notice())
+        result = self._results.popleft()
         self._epoch = result["epoch"]
-        done = result["epoch"] >= self._trial_config.training.last_epoch
-        value = result["best_val_map" if self._trial_config.objective.metric == "best_val_map" else "val_map"]
-        report = self._notices() | {
-            "epoch": result["epoch"],
-            "value": value,
-            "result": result,
-            "complete": done,
-            DONE: done,
-        }
-        if done and self._settings.tested:
-            report["test"] = self._test()
-        return report | {SHOULD_CHECKPOINT: not done and self._checkpoint_is_due(result["epoch"])}
+        config = self._assignment.config
+        complete = self._epoch >= config.training.last_epoch
+        return StepReport(
+            result=result,
+            value=result["best_val_map" if config.objective.metric == "best_val_map" else "val_map"],
+            complete=complete,
+            test=self._test() if complete and self._settings.tested else None,
+            notice=self._take_notice(),
+        )
 
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Fetch the trial's state from rank 0 through the object store into a file."""
-        content = ray.get(self._ask("save", self._epoch)[0])
-        folder = Path(checkpoint_dir)
-        (folder / STATE_FILE).write_bytes(content)
-        (folder / DIGEST_FILE).write_text(hashlib.sha256(content).hexdigest())
+    @property
+    def checkpoint_is_due(self) -> bool:
+        """Whether the trial should be saved before its next epoch."""
+        every = self._settings.checkpoint_interval_epochs
+        if every is not None and self._epoch % every == 0:
+            return True
+        return time.monotonic() - self._saved_at >= self._settings.checkpoint_interval_s
+
+    def save(self, folder: Path) -> None:
+        """Write the trial's state after the epoch of the last `step` into a folder."""
+        write_state(folder, self._ask(Save(epoch=self._epoch)))
         self._saved_at = time.monotonic()
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        """Let the trial go on from a saved state; a damaged one leaves it at its start."""
-        self._best_before: tuple[float, int] | None = None  # the state is the trial's own
-        self._load(fs.LocalFileSystem(), checkpoint_dir)
+    def load(self, folder: str) -> None:
+        """Go on from a state that `save` wrote on this machine; a damaged one leaves the trial at its start."""
+        self._best_before = None  # the state is the trial's own, whatever it was assigned with
+        self._read_state(fs.LocalFileSystem(), folder)
 
-    def cleanup(self) -> None:
-        """Let the workers return from their loop, so that the run ends in good order."""
+    def close(self) -> None:
+        """Let the workers return from their loop, so that Ray Train's run ends as a success."""
         if not self._group_is_lost:
-            ray.get(self._mailbox.send.remote("stop"))
-            self._group.join(timeout=GROUP_END_S)
+            self._group.mailbox.send(Stop())
+            self._group.join(GROUP_END_S)
 
-    def _start_group(self) -> None:
-        self._group_is_lost = False
-        self._mailbox = ray.remote(Mailbox).options(num_cpus=0).remote(self._settings.num_workers)
-        self._group: threading.Thread = threading.Thread(target=self._run_group, args=(self._mailbox,), daemon=True)
-        self._group.start()
-
-    def _take(self, config: dict[str, Any]) -> None:
-        self._trial_config = TrialConfig.model_validate_json(json.dumps(config["config"]))
-        self._started = False
-        self._epoch = 0
-        self._told: deque[dict[str, Any]] = deque()  # epochs that the workers had trained already
-        self._state_to_load: bytes | None = None
-        self._best_before = config["best_before"]
-        self._companions: list[str] = config["companions"]
-        self._notice: str | None = None
-        if config["checkpoint"] is not None:
-            self._load(self._settings.filesystem, config["checkpoint"])
-
-    def _load(self, filesystem: fs.FileSystem, folder: str) -> None:
+    def _read_state(self, filesystem: fs.FileSystem, folder: str) -> None:
         self._state_to_load = whole_state(filesystem, folder)
         if self._state_to_load is None:
             self._notice = f"its checkpoint {folder} is gone or damaged and is dropped; the trial starts anew"
 
-    def _notices(self) -> dict[str, str]:
-        """What the driver should tell the user, once."""
+    def _take_notice(self) -> str | None:
         notice, self._notice = self._notice, None
-        return {} if notice is None else {"notice": notice}
+        return notice
 
     def _start(self) -> None:
-        """Open the trial on every rank, with its saved state handed through the object store."""
+        """Open the trial on every rank, and load its state."""
         if self._group_is_lost:
-            self._group.join(timeout=LOST_GROUP_END_S)  # what it holds is what the next one needs
-            self._start_group()
-        # A trial that goes on from a state is at another epoch than those that come next.
-        companions = self._companions if self._state_to_load is None else None
-        self._ask("start", self._trial_config.model_dump_json(), self._settings.tested, companions)
-        if self._state_to_load is not None:
-            state = [ray.put(self._state_to_load)]
-            if self._best_before is None:
-                self._ask("load", state)
-            else:
-                self._ask("take over", state, *self._best_before)
+            self._group.join(LOST_GROUP_END_S)  # the next group needs the resources that the lost one holds
+            self._group, self._group_is_lost = self._start_group(), False
+        assignment, state = self._assignment, self._state_to_load
+        self._ask(
+            Start(
+                config=assignment.config,
+                companions=assignment.companions if state is None else None,
+                keep_best=self._settings.tested,
+            )
+        )
+        if state is not None:
+            best = self._best_before
+            self._ask(Load(state=state) if best is None else TakeOver(state=state, best_before=best))
             self._state_to_load = None
         self._started = True
         self._saved_at = time.monotonic()
 
-    def _ask(self, *command: Any) -> Any:
-        kind, content = ray.get(self._mailbox.ask.remote(*command))
-        if kind == "failed":
-            raise TrainingError(content)
-        if kind == "out of memory":
-            alone = ", with nothing beside it" if self._settings.alone else ""
-            raise OutOfMemoryError(f"out of memory{alone}: {content}; lower training.batch_size or data.image_size")
-        if kind == "crashed":
-            raise RuntimeError(f"the worker group stopped: {content}")
-        return content
-
-    def _checkpoint_is_due(self, epoch: int) -> bool:
-        every = self._settings.checkpoint_interval_epochs
-        if every is not None and epoch % every == 0:
-            return True
-        return time.monotonic() - self._saved_at >= self._settings.checkpoint_interval_s
+    def _ask(self, command: Command[Answer]) -> Answer:
+        match self._group.mailbox.ask(command):
+            case Done(answer=answer):
+                return answer  # type: ignore[no-any-return]
+            case TrialFailed(error=error):
+                raise TrainingError(error)
+            case OutOfMemory(error=error):
+                beside = " with no other trial on the machine" if self._settings.exclusive else ""
+                raise OutOfMemoryError(f"out of memory{beside}: {error}; lower training.batch_size or data.image_size")
+            case GroupCrashed(error=error):
+                raise RuntimeError(f"the worker group stopped: {error}")
 
     def _test(self) -> dict[str, Any]:
-        metrics, weights = self._ask("test")
+        scores = self._ask(RunTest())
         if self._settings.model_folder is None:
-            return dict(metrics)
+            return scores.metrics
         model_folder = Path(self._settings.model_folder)
-        folder = model_folder / f"seed_{self._trial_config.training.seed}"
+        config = self._assignment.config
+        folder = model_folder / f"seed_{config.training.seed}"
         write_model_folder(
             folder,
             name=model_folder.name,
-            config=self._trial_config,
+            config=config,
             provenance=self._settings.provenance,
-            metrics=metrics,
-            weights=ray.get(weights),
+            metrics=scores.metrics,
+            weights=scores.weights,
             card=self._settings.model_card,
         )
-        return {**metrics, "model": str(folder)}
-
-    def _run_group(self, mailbox: Any) -> None:
-        settings = self._settings
-        on_gpu = settings.gpus_per_worker > 0
-        resources = {"CPU": float(settings.cpus_per_worker)}
-        trainer = WorkerGroup(
-            serve,
-            train_loop_config={
-                "mailbox": mailbox,
-                "open_trial": settings.open_trial,
-                "threads": settings.cpus_per_worker,
-                "backend": "nccl" if on_gpu else "gloo",
-            },
-            scaling_config=train.ScalingConfig(
-                num_workers=settings.num_workers,
-                use_gpu=on_gpu,
-                resources_per_worker=resources | ({"GPU": settings.gpus_per_worker} if on_gpu else {}),
-            ),
-            backend_config=SlotBackendConfig(),
-            run_config=train.RunConfig(
-                name=f"slot-{uuid.uuid4().hex}",
-                storage_path=settings.scratch_folder,
-                storage_filesystem=settings.filesystem,
-            ),
-        )
-        try:
-            trainer.fit()
-        except Exception as error:
-            if KILLED_FOR_MEMORY in str(error):
-                ray.get(mailbox.reply.remote("out of memory", "Ray ended a worker as its machine ran low on memory"))
-            else:
-                ray.get(mailbox.reply.remote("crashed", f"{type(error).__name__}: {error}"))
-
-
-def whole_state(filesystem: fs.FileSystem, folder: str) -> bytes | None:
-    """The saved state, or None if the folder is gone or was not written to its end."""
-    try:
-        content, digest = (_read(filesystem, f"{folder}/{name}") for name in (STATE_FILE, DIGEST_FILE))
-    except FileNotFoundError:
-        return None
-    return content if hashlib.sha256(content).hexdigest().encode() == digest else None
-
-
-def _read(filesystem: fs.FileSystem, path: str) -> bytes:
-    with filesystem.open_input_file(path) as file:
-        return bytes(file.read())
+        return {**scores.metrics, "model": str(folder)}

@@ -1,0 +1,217 @@
+"""A slot with real workers and a real mailbox in one process: what it reports of its trials, and what it survives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.training.head_trials import NUM_EPOCHS as NUM_HEAD_EPOCHS
+from tests.training.head_trials import config_of, write_features
+from tests.workers.in_process import JOIN_S, NUM_EPOCHS, Bench, Tiny, config_with
+from wsml_study.errors import TrainingError
+from wsml_study.workers.checkpoint_files import STATE_FILE
+from wsml_study.workers.loop import open_trial
+from wsml_study.workers.protocol import Assignment, BestSoFar, StepReport
+
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """Makes benches whose slots are closed in the end."""
+    made = []
+
+    def make(open_trial=None, **settings):
+        made.append(Bench(tmp_path, open_trial or Tiny(), **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.slot.close()
+        for group in one.groups:
+            group.join(JOIN_S)
+            assert group.has_ended
+
+
+def assigned(seed, **details):
+    return Assignment(trial=seed, config=config_with(seed), **details)
+
+
+def run_to_the_end(slot) -> list[StepReport]:
+    reports = [slot.step()]
+    while not reports[-1].done:
+        reports.append(slot.step())
+    return reports
+
+
+def saved_after(slot, num_epochs, folder):
+    for _ in range(num_epochs):
+        slot.step()
+    folder.mkdir()
+    slot.save(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2])
+def test_one_group_runs_trial_after_trial_epoch_by_epoch(bench, num_ranks):
+    tiny = Tiny()
+    one = bench(tiny, num_ranks=num_ranks)
+    for seed in (2, 5):
+        one.slot.take(assigned(seed))
+        reports = run_to_the_end(one.slot)
+        assert [report.epoch for report in reports] == [1, 2, 3]
+        assert [report.value for report in reports] == [10.0 * seed + epoch for epoch in (1, 2, 3)]
+        assert [report.complete for report in reports] == [False, False, True]
+        assert all(report.notice is report.error is report.out_of_memory is report.test is None for report in reports)
+    assert len(one.groups) == 1
+    opened = [(trial.config.training.seed, trial.peers.rank) for trial in tiny.opened]
+    assert sorted(opened) == [(seed, rank) for seed in (2, 5) for rank in range(num_ranks)]
+
+
+def test_a_trial_that_diverges_fails_and_its_group_runs_the_next(bench):
+    one = bench(Tiny({1: TrainingError("the loss is nan")}))
+    one.slot.take(assigned(1))
+    assert run_to_the_end(one.slot)[1:] == [StepReport(error="the loss is nan")]
+    one.slot.take(assigned(2))
+    assert len(run_to_the_end(one.slot)) == NUM_EPOCHS
+    assert len(one.groups) == 1
+
+
+def test_out_of_memory_costs_the_group_and_the_next_trial_gets_a_new_one(bench):
+    one = bench(Tiny({1: OUT_OF_MEMORY}))
+    one.slot.take(assigned(1))
+    advice = "lower training.batch_size or data.image_size"
+    error = f"out of memory: CUDA out of memory. Tried to allocate 2.00 GiB.; {advice}"
+    assert run_to_the_end(one.slot)[1:] == [StepReport(out_of_memory=error)]
+    one.slot.take(assigned(2))
+    assert run_to_the_end(one.slot)[-1].value == 23.0
+    assert [group.has_ended for group in one.groups] == [True, False]
+
+
+@pytest.mark.parametrize("error", [OUT_OF_MEMORY, MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: x")])
+def test_out_of_memory_with_nothing_beside_it_is_the_trials_failure(bench, error):
+    one = bench(Tiny({1: error}), exclusive=True)
+    one.slot.take(assigned(1))
+    last = run_to_the_end(one.slot)[-1]
+    assert last.error.startswith("out of memory with no other trial on the machine: ")
+    assert last.out_of_memory is None
+
+
+def test_a_worker_that_ray_killed_for_memory_ran_out_of_memory(bench):
+    one = bench(Tiny({1: ValueError("node running low on memory")}))
+    one.slot.take(assigned(1))
+    assert "its machine ran low on memory" in run_to_the_end(one.slot)[-1].out_of_memory
+
+
+def test_a_crash_of_the_group_raises(bench):
+    one = bench(Tiny({1: ValueError("boom")}))
+    one.slot.take(assigned(1))
+    one.slot.step()
+    with pytest.raises(RuntimeError, match="the worker group stopped: ValueError: boom"):
+        one.slot.step()
+
+
+def test_a_trial_goes_on_from_its_checkpoint(bench, tmp_path):
+    first = bench().slot
+    first.take(assigned(4))
+    folder = saved_after(first, 2, tmp_path / "saved")
+    retried = bench().slot  # as Tune does it: the assignment anew, then the state
+    retried.take(assigned(4))
+    retried.load(folder)
+    resumed = bench().slot  # as the next run of the study does it
+    resumed.take(assigned(4, checkpoint=folder))
+    for slot in (retried, resumed):
+        assert [(report.epoch, report.value, report.notice) for report in run_to_the_end(slot)] == [(3, 43.0, None)]
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"torn"), lambda file: file.unlink()])
+def test_a_damaged_checkpoint_is_dropped_and_said_so_once(bench, tmp_path, damage):
+    slot = bench().slot
+    slot.take(assigned(4))
+    folder = saved_after(slot, 2, tmp_path / "saved")
+    damage(tmp_path / "saved" / STATE_FILE)
+    slot.take(assigned(4, checkpoint=folder))
+    reports = run_to_the_end(slot)
+    assert [report.epoch for report in reports] == [1, 2, 3]
+    notice = f"its checkpoint {folder} is gone or damaged and is dropped; the trial starts anew"
+    assert [report.notice for report in reports] == [notice, None, None]
+
+
+def test_a_trial_takes_over_anothers_state_and_keeps_its_own_best_epoch(bench, tmp_path):
+    slot = bench().slot
+    slot.take(assigned(5))
+    folder = saved_after(slot, 2, tmp_path / "saved")
+    slot.take(assigned(1, checkpoint=folder, best_before=BestSoFar(val_map=60.0, epoch=2)))
+    (report,) = run_to_the_end(slot)
+    assert (report.epoch, report.result["val_map"]) == (3, 13.0)
+    assert (report.value, report.result["best_epoch"]) == (60.0, 2)
+
+
+def test_after_a_takeover_a_retried_trial_loads_its_own_state(bench, tmp_path):
+    slot = bench().slot
+    slot.take(assigned(5))
+    others = saved_after(slot, 1, tmp_path / "others")
+    takeover = assigned(1, checkpoint=others, best_before=BestSoFar(val_map=11.0, epoch=1))
+    slot.take(takeover)
+    own = saved_after(slot, 1, tmp_path / "own")
+    slot.take(takeover)
+    slot.load(own)
+    assert [(report.epoch, report.value) for report in run_to_the_end(slot)] == [(3, 13.0)]
+
+
+def test_the_best_epoch_is_tested_after_the_last_one(bench):
+    slot = bench(tested=True).slot
+    slot.take(assigned(4))
+    assert [report.test for report in run_to_the_end(slot)] == [None, None, {"test_map": 42.0, "best_epoch": 3}]
+
+
+def test_checkpoints_are_due_by_epochs_or_by_time(bench, tmp_path):
+    def due(**settings):
+        slot = bench(**settings).slot
+        slot.take(assigned(0))
+        found = []
+        for _ in range(NUM_EPOCHS):
+            slot.step()
+            found.append(slot.checkpoint_is_due)
+        return found
+
+    assert due() == [False, False, False]
+    assert due(checkpoint_interval_s=0.0) == [True, True, True]
+    assert due(checkpoint_interval_epochs=2) == [False, True, False]
+
+
+def test_saving_starts_the_interval_anew(bench, tmp_path):
+    slot = bench(checkpoint_interval_s=0.5).slot
+    slot.take(assigned(0))
+    slot.step()
+    slot._saved_at -= 1.0
+    assert slot.checkpoint_is_due
+    slot.save(tmp_path)
+    assert not slot.checkpoint_is_due
+
+
+def test_epochs_of_a_batch_are_reported_one_per_step_and_saved_as_of_then(bench, tmp_path):
+    given = write_features(tmp_path)
+    first, second = (config_of(given, "AN", seed=seed) for seed in (0, 1))
+    slot = bench(open_trial).slot
+    slot.take(Assignment(trial=0, config=first, companions=(second,)))
+    assert len(run_to_the_end(slot)) == NUM_HEAD_EPOCHS
+    slot.take(Assignment(trial=1, config=second))
+    folder = saved_after(slot, 1, tmp_path / "saved")
+    ahead = run_to_the_end(slot)
+    assert [report.epoch for report in ahead] == list(range(2, NUM_HEAD_EPOCHS + 1))
+    # The batch of its companions has left this epoch behind, so it goes on without them.
+    slot.take(Assignment(trial=1, config=second, companions=(first,), checkpoint=folder))
+    resumed = run_to_the_end(slot)
+    assert [report.epoch for report in resumed] == [report.epoch for report in ahead]
+    losses = [[report.result["train_loss"] for report in reports] for reports in (resumed, ahead)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_closing_ends_the_workers(bench):
+    one = bench(num_ranks=2)
+    one.slot.take(assigned(0))
+    one.slot.step()
+    one.slot.close()
+    one.groups[0].join(JOIN_S)
+    assert one.groups[0].has_ended

@@ -14,6 +14,7 @@ from rich.console import Console
 from tests.end_to_end.processes import alive
 from wsml_study.cli.progress import Progress
 from wsml_study.errors import TrainingError
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study
 
@@ -103,4 +104,4 @@ def study_over_seeds(num_trials: int, storage: Path, **changes) -> Study:
 def quiet() -> tuple[Progress, StringIO]:
     """Somebody who follows a run, and what it writes."""
     written = StringIO()
-    return Progress(Console(file=written, width=200), metric="best_val_map"), written
+    return Progress(Console(file=written, width=200), objective=Objective()), written

@@ -15,6 +15,7 @@ from tests.end_to_end.processes import kill_driver
 from tests.end_to_end.progress import wait_for_epochs
 from tests.tuning.dashboards import assert_dashboards_show
 from wsml_study.results.study_results import read_record
+from wsml_study.study.objective_section import Objective
 
 DRAWN = "document.documentElement.dataset.figures === 'drawn'"
 
@@ -39,7 +40,7 @@ def test_a_study_that_was_killed_is_shown_whole_and_once_by_every_dashboard_and_
     assert [trial.number for trial in shown.trials] == list(range(8))
     for trial in shown.trials:
         history = record.history.trials[trial.number]
-        assert trial.intermediate_values == history.values_by_epoch("best_val_map")
+        assert trial.intermediate_values == history.values_by_epoch(Objective())
         assert trial.params == history.values
     assert "8 trials" in prose(cli("report", "study.yaml", "--figures", "figures", "--format", "png"), folder)
     assert {path.suffix for path in (cli.folder / "figures").iterdir()} == {".png"}

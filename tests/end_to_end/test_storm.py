@@ -156,7 +156,7 @@ def assert_decided_by_the_past(study: Study, events: list[dict]) -> None:
         if event["event"] != "epoch" or event["result"]["epoch"] == last or study.early_stopping.name == "pbt":
             continue
         rule = rule_of(study.early_stopping, epochs=last)
-        EarlyStoppingScheduler(rule, history, study.objective.metric)
+        EarlyStoppingScheduler(rule, history, study.objective)
         goes_on = rule.goes_on(event["trial"], event["result"]["epoch"])
         assert (event["state"] == "running") == goes_on, event
 

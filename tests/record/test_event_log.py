@@ -8,6 +8,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
 from wsml_study.record.history import TrialState
+from wsml_study.study.objective_section import Objective
 
 
 def created(log: EventLog, trial: int) -> None:
@@ -34,7 +35,11 @@ def test_a_reopened_log_has_the_same_history(tmp_path):
     assert again.dropped is None
     trial = again.history.trials[0]
     assert (trial.state, trial.last_epoch, trial.checkpoint) == (TrialState.STOPPED, 2, (2, "somewhere"))
-    assert (trial.value("best_val_map"), trial.value("last_val_map"), trial.values_by_epoch("last_val_map")) == (
+    assert (
+        trial.value(Objective()),
+        trial.value(Objective(metric="last_val_map")),
+        trial.values_by_epoch(Objective(metric="last_val_map")),
+    ) == (
         50,
         40,
         {1: 50, 2: 40},
@@ -49,7 +54,7 @@ def test_an_epoch_run_again_replaces_itself_and_all_later_ones(tmp_path):
         epoch(log, 0, number, 10.0 * number)
     epoch(log, 0, 2, 99.0)
     assert list(log.history.trials[0].epochs) == [1, 2]
-    assert log.history.trials[0].value("last_val_map") == 99
+    assert log.history.trials[0].value(Objective(metric="last_val_map")) == 99
 
 
 def test_the_last_epoch_ends_a_trial_even_if_the_end_was_not_written(tmp_path):

@@ -13,6 +13,7 @@ import optuna
 
 from wsml_study.record.history import StudyHistory, TrialHistory
 from wsml_study.record.tables import write_tables
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
@@ -86,7 +87,7 @@ def synthetic_confirmation(study: Study, history: StudyHistory, *, num_seeds: in
     best: dict[str, TrialHistory] = {}
     for trial in history.trials.values():
         method = trial.config["method"]["name"]
-        if method not in best or (trial.value("best_val_map") or 0) > (best[method].value("best_val_map") or 0):
+        if method not in best or (trial.value(Objective()) or 0) > (best[method].value(Objective()) or 0):
             best[method] = trial
     runs = [(seed, trial) for seed in range(1, num_seeds + 1) for trial in best.values()]
     events: list[dict[str, Any]] = [{"event": "run", "time": START, "classes": ["class 0"], "num_trials": len(runs)}]

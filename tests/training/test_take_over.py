@@ -10,7 +10,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.study.method_section import MethodName, Schedule
 from wsml_study.training.trial import TrialTraining
 
-BESTS = ("best_val_map", "best_epoch")
+BESTS = ("best_objective", "best_val_map", "best_epoch")
 
 
 def figures(result):
@@ -30,7 +30,7 @@ def test_with_the_same_numbers_it_does_what_the_other_would_have_done(name, opti
     source.run_epoch()
     state = through_a_file(source.state_dict())
     taker = TrialTraining(config, data)
-    taker.take_over(state, best_val_map=99.0, best_epoch=1)
+    taker.take_over(state, best_objective=99.0, best_val_map=99.0, best_epoch=1)
     after = taker.run_epoch()
     assert figures(after) == figures(source.run_epoch())
     assert (after.best_val_map, after.best_epoch) == (99.0, 1), "its best epochs are its own"
@@ -43,7 +43,7 @@ def test_its_own_numbers_are_those_that_count():
     state = through_a_file(source.state_dict())
     config = config_of(MethodName.LL_R, learning_rate=0.002, head_learning_rate_multiplier=3.0, weight_decay=0.1)
     taker = TrialTraining(with_rate(config, 0.2), data)
-    taker.take_over(state, best_val_map=0.0, best_epoch=1)
+    taker.take_over(state, best_objective=0.0, best_val_map=0.0, best_epoch=1)
     groups = taker.optimizer.param_groups
     assert [(group["lr"], group["weight_decay"]) for group in groups] == [(0.002, 0.1), (pytest.approx(0.006), 0.1)]
     for group, own in zip(source.optimizer.param_groups, groups, strict=True):
@@ -59,4 +59,6 @@ def test_a_state_that_differs_in_more_is_refused(change):
     data = small_data()
     state = TrialTraining(config_of(MethodName.AN), data).state_dict()
     with pytest.raises(TrainingError, match="differs in more than numbers of an epoch"):
-        TrialTraining(config_of(MethodName.AN, **change), data).take_over(state, best_val_map=0.0, best_epoch=1)
+        TrialTraining(config_of(MethodName.AN, **change), data).take_over(
+            state, best_objective=0.0, best_val_map=0.0, best_epoch=1
+        )

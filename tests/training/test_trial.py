@@ -122,7 +122,7 @@ def test_a_state_of_a_version_with_other_optional_keys_in_another_order_loads():
     content["method"] = {key: content["method"][key] for key in reversed(content["method"]) if key != "reduction"}
     other = state | {"config": json.dumps(content | {"training": content["training"] | {"later": None}})}
     TrialTraining(config, data).load_state_dict(other)
-    TrialTraining(config, data).take_over(other, best_val_map=None, best_epoch=0)
+    TrialTraining(config, data).take_over(other, best_objective=None, best_val_map=None, best_epoch=0)
 
 
 def test_the_head_learns_at_its_own_rate():

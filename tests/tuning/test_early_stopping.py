@@ -8,6 +8,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from wsml_study.record.history import StudyHistory
 from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.study.objective_section import Objective
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.stopping_rules.median_stopping import MedianStopping
 from wsml_study.tuning.stopping_rules.successive_halving import Asha
@@ -69,7 +70,7 @@ def test_the_median_rule_needs_company():
 def test_rungs_after_a_restart_equal_those_without(curves, data):
     """Trials report in any interleaving, and some begin again from an earlier epoch; the rungs replayed from the events
     are the rungs that saw them live."""
-    live = EarlyStoppingScheduler(Asha(rungs=[1, 3, 9], reduction_factor=3), StudyHistory(), "best_val_map")
+    live = EarlyStoppingScheduler(Asha(rungs=[1, 3, 9], reduction_factor=3), StudyHistory(), Objective())
     history = StudyHistory()
     for trial in range(len(curves)):
         event = {"event": "created", "trial": trial, "values": {}, "config": {}, "sampler_state": {}}
@@ -89,5 +90,5 @@ def test_rungs_after_a_restart_equal_those_without(curves, data):
         waiting[trial] = epoch
         if epoch == len(curves[trial]) or decision == TrialScheduler.STOP:
             del waiting[trial]
-    replayed = EarlyStoppingScheduler(Asha(rungs=[1, 3, 9], reduction_factor=3), history, "best_val_map")
+    replayed = EarlyStoppingScheduler(Asha(rungs=[1, 3, 9], reduction_factor=3), history, Objective())
     assert replayed.rule.rungs == live.rule.rungs

@@ -20,6 +20,7 @@ from tests.tuning.wandb_files import steps_by_run
 from wsml_study.errors import StudyFileError
 from wsml_study.record.history import StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study
 from wsml_study.study.tracking_section import Tracking
@@ -111,9 +112,9 @@ def assert_journal_tells(folder: Path, events: list[dict[str, Any]]) -> None:
         history = trials[trial.number]
         assert trial.state.name == states[history.state]
         assert trial.params == history.values
-        assert trial.intermediate_values == history.values_by_epoch("best_val_map")
+        assert trial.intermediate_values == history.values_by_epoch(Objective())
         assert trial.user_attrs["method"] == history.config["method"]["name"]
-        assert trial.values == ([history.value("best_val_map")] if history.state == "complete" else None)
+        assert trial.values == ([history.value(Objective())] if history.state == "complete" else None)
 
 
 def assert_tensorboard_tells(folder: Path, events: list[dict[str, Any]]) -> None:
@@ -125,7 +126,7 @@ def assert_tensorboard_tells(folder: Path, events: list[dict[str, Any]]) -> None
         expected = [trial.epochs[epoch]["loss_false_negative"] for epoch in trial.epochs]
         assert [one.value for one in scalars["memorization/false_negatives"]] == pytest.approx(expected)
         assert ("distrust/precision" in scalars) == any(e["distrust_precision"] for e in trial.epochs.values())
-        assert [one.value for one in scalars["objective"]] == pytest.approx([trial.value("best_val_map")])
+        assert [one.value for one in scalars["objective"]] == pytest.approx([trial.value(Objective())])
 
 
 def test_the_journal_tells_what_the_log_tells(study, events, tmp_path):
@@ -227,7 +228,7 @@ def test_mlflow_has_a_run_per_trial_however_often_the_study_was_interrupted(stud
         assert run.info.status == ("FAILED" if trial.state == "failed" else "FINISHED")
         assert run.data.tags["wsml_study.state"] == trial.state
         assert run.data.params["training.learning_rate"] == str(trial.values["training.learning_rate"])
-        assert run.data.metrics["objective"] == pytest.approx(trial.value("best_val_map"))
+        assert run.data.metrics["objective"] == pytest.approx(trial.value(Objective()))
         steps = [metric.step for metric in client.get_metric_history(run.info.run_id, "map/validation")]
         again = [3, 4] if number == 1 else []  # which MLflow keeps beside the first time
         assert sorted(steps) == sorted([*trial.epochs, *again])

@@ -122,7 +122,7 @@ class TinyTrial:
         assert state["seed"] == self.config.training.seed
         self.epoch, self.best = state["epoch"], state["best"]
 
-    def take_over(self, state, *, best_val_map, best_epoch):
+    def take_over(self, state, *, best_objective, best_val_map, best_epoch):
         assert state["seed"] != self.config.training.seed
         self.epoch, self.best = state["epoch"], (best_val_map, best_epoch)
 

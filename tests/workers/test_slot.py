@@ -141,7 +141,7 @@ def test_a_trial_takes_over_anothers_state_and_keeps_its_own_best_epoch(bench, t
     slot = bench().slot
     slot.take(assigned(5))
     folder = saved_after(slot, 2, tmp_path / "saved")
-    slot.take(assigned(1, checkpoint=folder, best_before=BestSoFar(val_map=60.0, epoch=2)))
+    slot.take(assigned(1, checkpoint=folder, best_before=BestSoFar(objective=60.0, val_map=60.0, epoch=2)))
     (report,) = run_to_the_end(slot)
     assert (report.epoch, report.result["val_map"]) == (3, 13.0)
     assert (report.value, report.result["best_epoch"]) == (60.0, 2)
@@ -151,7 +151,7 @@ def test_after_a_takeover_a_retried_trial_loads_its_own_state(bench, tmp_path):
     slot = bench().slot
     slot.take(assigned(5))
     others = saved_after(slot, 1, tmp_path / "others")
-    takeover = assigned(1, checkpoint=others, best_before=BestSoFar(val_map=11.0, epoch=1))
+    takeover = assigned(1, checkpoint=others, best_before=BestSoFar(objective=11.0, val_map=11.0, epoch=1))
     slot.take(takeover)
     own = saved_after(slot, 1, tmp_path / "own")
     slot.take(takeover)

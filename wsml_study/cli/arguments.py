@@ -79,7 +79,7 @@ def progress_of(console: Console, study: Study) -> Iterator[Progress]:
     """Progress of a run of a study, shown for the duration of a block."""
     from wsml_study.cli.progress import Progress
 
-    progress = Progress(console, metric=study.objective.metric)
+    progress = Progress(console, objective=study.objective)
     with progress.shown():
         yield progress
 

@@ -13,8 +13,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState, metric_of
 from wsml_study.record.wording import describe, duration
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.training_section import Training
 
 ROWS = 15
@@ -29,8 +30,8 @@ WORDS = {
 class Progress:
     """Follows a run; a `Listener` of `run_study`."""
 
-    def __init__(self, console: Console, *, metric: str) -> None:
-        self._console, self._metric = console, metric
+    def __init__(self, console: Console, *, objective: Objective) -> None:
+        self._console, self._objective = console, objective
         self._history = StudyHistory()
         self._num_trials = 0
         self._ended_before = 0
@@ -96,8 +97,8 @@ class Progress:
             self._console.print(self._line(trial), soft_wrap=True, highlight=False)
 
     def _line(self, trial: TrialHistory) -> str:
-        value = trial.value(self._metric)
-        outcome = trial.error if trial.state is TrialState.FAILED else f"{_percent(value)} {self._metric}"
+        value = trial.value(self._objective)
+        outcome = trial.error if trial.state is TrialState.FAILED else f"{self._text(value)} {self._objective.metric}"
         ended = len(self._history.with_state(*ENDED))
         return (
             f"[{ended}/{self._num_trials}] trial {trial.number}: {describe(trial.values)}: {WORDS[trial.state]} "
@@ -109,26 +110,37 @@ class Progress:
             return Group(Text(f"{self._phase} ... {time.monotonic() - self._started:.0f} s"))
         trials = [trial for _, trial in sorted(self._history.trials.items())]
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for heading in ("trial", "", "epoch", "val mAP", "best", "state"):
-            table.add_column(heading, justify="right" if heading in ("trial", "epoch", "val mAP", "best") else "left")
+        for heading in ("trial", "", "epoch", self._objective.label, "best", "state"):
+            table.add_column(
+                heading, justify="right" if heading in ("trial", "epoch", self._objective.label, "best") else "left"
+            )
         for trial in trials[-ROWS:]:
             newest = trial.epochs.get(trial.last_epoch, {})
             table.add_row(
                 str(trial.number),
                 describe(trial.values),
                 f"{trial.last_epoch}/{_last_epoch_of(trial)}",
-                _percent(newest.get("val_map")),
-                _percent(newest.get("best_val_map")),
+                self._text(metric_of(newest) if newest else None),
+                self._text(newest.get("best_objective", newest.get("best_val_map"))),
                 WORDS[trial.state],
             )
         return Group(table, Text(self._headline(trials)))
 
     def _headline(self, trials: list[TrialHistory]) -> str:
         ended = len([trial for trial in trials if trial.state in ENDED])
-        valued = [(trial.value(self._metric), trial) for trial in trials]
-        best = max(((value, trial) for value, trial in valued if value is not None), key=lambda v: v[0], default=None)
-        best_text = f"; best {_percent(best[0])} by trial {best[1].number} ({describe(best[1].values)})" if best else ""
+        valued = [(trial.value(self._objective), trial) for trial in trials]
+        best = max(
+            ((value, trial) for value, trial in valued if value is not None),
+            key=lambda pair: self._objective.sign * pair[0],
+            default=None,
+        )
+        best_text = (
+            f"; best {self._text(best[0])} by trial {best[1].number} ({describe(best[1].values)})" if best else ""
+        )
         return f"{ended} of {self._num_trials} trials ended{best_text}{self._left()}"
+
+    def _text(self, value: float | None) -> str:
+        return "-" if value is None else self._objective.text(value).removesuffix(" %")
 
     def _left(self) -> str:
         """Time left, guessed from the pace of this run so far."""
@@ -149,7 +161,3 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def _last_epoch_of(trial: TrialHistory) -> int:
     return Training.model_validate(trial.config["training"]).last_epoch
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

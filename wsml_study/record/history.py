@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from wsml_study.study.objective_section import Objective
 
 Event = Mapping[str, Any]
 
@@ -115,24 +116,36 @@ class TrialHistory:
         """The values that an epoch was run with."""
         return next((exploit.values for exploit in self.exploits if exploit.epoch >= epoch), self.values)
 
-    def values_by_epoch(self, metric: str) -> dict[int, float]:
-        """The objective after each epoch: `best_val_map`, the best mAP so far, or `last_val_map`.
+    def values_by_epoch(self, objective: Objective) -> dict[int, float]:
+        """The objective after each epoch: that of the best epoch so far, or of the epoch itself.
 
         Epochs without validation images have none.
         """
         values: dict[int, float] = {}
-        best = -math.inf
+        best: float | None = None
         for epoch in sorted(self.epochs):
-            val_map = self.epochs[epoch]["val_map"]
-            if val_map is None:
+            value = metric_of(self.epochs[epoch])
+            if value is None:
                 continue
-            best = max(best, float(val_map))
-            values[epoch] = best if metric == "best_val_map" else float(val_map)
+            best = value if best is None else objective.sign * max(objective.sign * best, objective.sign * value)
+            values[epoch] = best if objective.of_best_epoch else value
         return values
 
-    def value(self, metric: str) -> float | None:
+    def value(self, objective: Objective) -> float | None:
         """The objective after the newest epoch; None before the first epoch ends, and without validation images."""
-        return self.values_by_epoch(metric).get(self.last_epoch)
+        return self.values_by_epoch(objective).get(self.last_epoch)
+
+
+def metric_of(result: Mapping[str, Any]) -> float | None:
+    """The objective's metric in the result of an epoch. Earlier versions knew no metric but mAP."""
+    value = result.get("objective", result["val_map"])
+    return None if value is None else float(value)
+
+
+def best_metric_of(result: Mapping[str, Any]) -> float | None:
+    """As `metric_of`, of the best epoch until then."""
+    value = result.get("best_objective", result["best_val_map"])
+    return None if value is None else float(value)
 
 
 @dataclass(kw_only=True)

@@ -15,15 +15,18 @@ import pyarrow.parquet as pq
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
-from wsml_study.record.history import StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory, TrialHistory, best_metric_of, metric_of
 from wsml_study.study.search_section import Parameter
 from wsml_study.study.spec import Study
 
 PERCENT = "percent, mean over classes"
 NATS = "nats, mean binary cross-entropy"
 SECONDS = "s"
+OBJECTIVE = "of the objective's metric; percent for mAP"
 SINCE_1970 = "s since 1970-01-01 UTC"
 VERSION = "1"
+MODE = b"wsml_study.mode"
+"""Metadata of a trials table: `min` where a smaller value is better; else absent."""
 
 
 def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
@@ -46,8 +49,8 @@ TRIALS = _schema(
         _column("trial", pa.int32(), "number of the trial, from 0, in the order of creation"),
         _column("state", pa.string(), "running, complete, stopped (early) or failed"),
         _column("method", pa.string(), "how unobserved labels are treated"),
-        _maybe("value", pa.float64(), "the objective after the newest epoch", unit=PERCENT),
-        _maybe("best_epoch", pa.int32(), "epoch of the best validation mAP, from 1"),
+        _maybe("value", pa.float64(), "the objective after the newest epoch; mAP by default", unit=PERCENT),
+        _maybe("best_epoch", pa.int32(), "epoch of the best objective, from 1"),
         _column("last_epoch", pa.int32(), "newest epoch, 0 before the first"),
         _maybe("test_map", pa.float64(), "test mAP of the best epoch; of trials that are tested alone", unit=PERCENT),
         _column("attempts", pa.int32(), "how often the trial was started"),
@@ -80,7 +83,7 @@ EPOCHS = _schema(
         ),
         _column("val_map_true", pa.float64(), "mAP on the true validation labels", unit=PERCENT),
         _column("val_map_observed", pa.float64(), "mAP on the observed ones, unobserved being negative", unit=PERCENT),
-        _column("best_val_map", pa.float64(), "the best `val_map` so far", unit=PERCENT),
+        _column("best_val_map", pa.float64(), "`val_map` of the best epoch so far", unit=PERCENT),
         _maybe("rejection_rate", pa.float64(), "the schedule's rate", unit="fraction of the counted entries"),
         _column("num_distrusted", pa.int64(), "labels that the method distrusted in this epoch", unit="labels"),
         _maybe("distrust_precision", pa.float64(), "share of them that are false negatives", unit="fraction"),
@@ -91,9 +94,13 @@ EPOCHS = _schema(
         _column("train_seconds", pa.float64(), "time of training", unit=SECONDS),
         _column("validation_seconds", pa.float64(), "time of validation", unit=SECONDS),
         _column("time", pa.float64(), "end of the epoch", unit=SINCE_1970),
-        _maybe("phase", pa.string(), "what learnt: linear (the head alone) or end_to_end"),
+        _maybe("phase", pa.string(), "what learnt: linear (a linear probe) or end_to_end"),
         _maybe("exploited_trial", pa.int32(), "a population's: whose network this trial took over after this epoch"),
         _maybe("values", pa.string(), "a population's: what this epoch ran with: JSON, dotted path -> value"),
+        _maybe(
+            "objective", pa.float64(), "the metric that trials are compared by; `val_map` by default", unit=OBJECTIVE
+        ),
+        _maybe("best_objective", pa.float64(), "`objective` of the best epoch so far", unit=OBJECTIVE),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the
@@ -240,6 +247,8 @@ def _write(path: Path, table: pa.Table) -> None:
 
 def _with_searched_keys(study: Study) -> pa.Schema:
     schema = TRIALS
+    if study.objective.mode == "min":
+        schema = schema.with_metadata({**schema.metadata, MODE: b"min"})
     for key, parameter in study.search.items():
         schema = schema.append(pa.field(key, _arrow_type(parameter)))
     return schema
@@ -272,7 +281,7 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
             "trial": trial.number,
             "state": trial.state.value,
             "method": trial.config["method"]["name"],
-            "value": trial.value(study.objective.metric),
+            "value": trial.value(study.objective),
             "best_epoch": last.get("best_epoch"),
             "last_epoch": trial.last_epoch,
             "test_map": None if trial.test is None else trial.test["test_map"],
@@ -300,6 +309,7 @@ def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
     for epoch, result in sorted(trial.epochs.items()):
         row = {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
         row |= {"exploited_trial": sources.get(epoch)}
+        row |= {"objective": metric_of(result), "best_objective": best_metric_of(result)}
         # A training that holds no image out has no validation mAP, and these columns have no nulls.
         row |= {name: math.nan for name in VALIDATION_MAP if row[name] is None}
         yield row | {"values": json.dumps(trial.values_in(epoch)) if changing else None}

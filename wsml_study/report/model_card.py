@@ -11,6 +11,7 @@ from wsml_study.data.reader_record import Reads
 from wsml_study.methods.catalogue import describe
 from wsml_study.report.observation_text import observation
 from wsml_study.study.method_section import Method
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.spec import Study
 from wsml_study.study.training_section import Training
@@ -111,7 +112,7 @@ def _facts(study: Study, metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]
         yield "mode", MODES[training.mode]
     yield "training", _training(training, metrics["best_epoch"], holds_out=data.holds_out)
     if study.provenance is not None:
-        yield "config from", _provenance(study.provenance, study.objective.metric)
+        yield "config from", _provenance(study.provenance, study.objective)
     yield "versions", ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
 
 
@@ -150,10 +151,10 @@ def _training(training: Training, kept_epoch: int, *, holds_out: bool) -> str:
     )
 
 
-def _provenance(provenance: Provenance, metric: str) -> str:
+def _provenance(provenance: Provenance, objective: Objective) -> str:
     return (
-        f"trial {provenance.trial} of study {provenance.study} ({provenance.value:.2f} % {metric} in the search, "
-        f"fingerprint {provenance.fingerprint})"
+        f"trial {provenance.trial} of study {provenance.study} ({objective.text(provenance.value)} {objective.metric} "
+        f"in the search, fingerprint {provenance.fingerprint})"
     )
 
 

@@ -45,13 +45,13 @@ def devices_per_trial(record: StudyRecord) -> Devices:
 
 
 def improvements(record: StudyRecord) -> list[Improvement]:
-    """Every growth of the best objective so far, as trials ended, by methods that see the observed labels alone."""
+    """Every improvement of the best objective as trials ended; `full`, which sees every label, does not count."""
     tries, runs = attempts(record.events), spans(record.events)
-    number = devices_per_trial(record).number
+    number, sign = devices_per_trial(record).number, record.study.objective.sign
     counted = record.trials[record.trials["method"] != UPPER_BOUND].dropna(subset=["value", "ended"])
     found: list[Improvement] = []
     for _, trial in counted.sort_values(["ended", "trial"]).iterrows():
-        if not found or trial["value"] > found[-1].value:
+        if not found or sign * trial["value"] > sign * found[-1].value:
             found.append(
                 Improvement(
                     seconds=working_time(runs, trial["ended"]),

@@ -49,7 +49,7 @@ class Run:
     def of(cls, trial: TrialHistory) -> Run:
         """What a trial of a confirmation showed."""
         config = TrialConfig.model_validate(trial.config)
-        value = trial.value(config.objective.metric)
+        value = trial.value(config.objective)
         assert trial.confirms is not None
         assert trial.test is not None
         assert value is not None
@@ -227,7 +227,8 @@ def read_confirmation(folder: Path) -> Confirmation | None:
     configs = [
         _confirmed(identity, runs, values_of) for identity, runs in by_config.items() if len(runs) >= FEWEST_SEEDS
     ]
-    configs.sort(key=lambda config: (-config.validation.mean, config.trial))
+    sign = next((run.config.objective.sign for runs in by_config.values() for run in runs), 1)
+    configs.sort(key=lambda config: (-sign * config.validation.mean, config.trial))
     return Confirmation(
         configs=tuple(configs),
         differences=tuple(_differences(configs)),

@@ -78,8 +78,10 @@ def _export(study: Study, row: pd.Series, output: Path) -> Path:
     name = f"{study.name}-{config.method.name}-trial{row['trial']}"
     exported = Study.of_trial(config, name=name, provenance=provenance, resources=study.resources)
     path = output / f"{exported.name}.yaml"
+    objective = study.objective
     text = (
-        f"# Trial {row['trial']} of study {study.name}: {row['value']:.2f} % {study.objective.metric} in the search.\n"
+        f"# Trial {row['trial']} of study {study.name}: {objective.text(row['value'])} {objective.metric} "
+        "in the search.\n"
         f"# Suggested: {json.dumps(json.loads(row['values']))}\n"
         f"# Train it for good: wsml-study train {path} --seeds 3\n"
     ) + dump_config(exported)

@@ -122,16 +122,16 @@ def _agreements(study: Study, histories: dict[int, StudyHistory]) -> Iterator[Le
         ]
         if found:
             upper = "full size" if number + 1 == last else f"level {number + 1}"
-            yield _agreement(f"level {number}", upper, found)
+            yield _agreement(f"level {number}", upper, found, sign=study.objective.sign)
 
 
-def _agreement(lower: str, upper: str, survivors: list[Survivor]) -> LevelAgreement:
+def _agreement(lower: str, upper: str, survivors: list[Survivor], *, sign: int) -> LevelAgreement:
     pairs = [(one.lower_value, one.value) for one in survivors if one.whole and one.value is not None]
     below, above = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return LevelAgreement(
         lower=lower,
         upper=upper,
-        survivors=tuple(sorted(survivors, key=lambda one: -one.lower_value)),
+        survivors=tuple(sorted(survivors, key=lambda one: -sign * one.lower_value)),
         count=len(pairs),
         spearman=correlation("spearmanr", below, above),
         kendall=correlation("kendalltau", below, above),
@@ -143,7 +143,7 @@ def _survivor(study: Study, trial: TrialHistory, below: StudyHistory) -> Survivo
     states = {trial.state, below.trials[trial.promoted.trial].state}
     return Survivor(
         trial=trial.number,
-        value=trial.value(study.objective.metric),
+        value=trial.value(study.objective),
         state=trial.state,
         lower_trial=trial.promoted.trial,
         lower_value=trial.promoted.value,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from wsml_study.record.tables import read_table
+from wsml_study.record.tables import MODE, read_table
 
 UPPER_BOUND = "full"
 """The method that sees every true label: what the others could reach at most, not an answer."""
@@ -25,7 +25,10 @@ def ranked_trials(folder: Path) -> pd.DataFrame:
 def ranked(table: pa.Table) -> pd.DataFrame:
     """The trials of a table, best value first, those without a value last; `rank` counts from 1."""
     trials: pd.DataFrame = table.to_pandas()
-    trials = trials.sort_values(["value", "trial"], ascending=[False, True], na_position="last", ignore_index=True)
+    smaller_is_better = (table.schema.metadata or {}).get(MODE) == b"min"
+    trials = trials.sort_values(
+        ["value", "trial"], ascending=[smaller_is_better, True], na_position="last", ignore_index=True
+    )
     trials.insert(0, "rank", range(1, len(trials) + 1))
     return trials
 

@@ -35,18 +35,19 @@ class Agreement:
     rank_of_best: int
 
 
-def rung_agreement(trials: pd.DataFrame, epochs: pd.DataFrame) -> list[Agreement]:
+def rung_agreement(trials: pd.DataFrame, epochs: pd.DataFrame, *, sign: int = 1) -> list[Agreement]:
     """Agreement after every epoch but the last; empty where fewer than two trials ran to their end.
 
     Args:
         trials: with trial, state, value, last_epoch.
         epochs: with trial, epoch, objective.
+        sign: -1 where a smaller objective is better.
     """
     ended = trials[trials["state"] == TrialState.COMPLETE].dropna(subset=["value"])
     final: dict[int, float] = dict(zip(ended["trial"], ended["value"], strict=True))
     if len(final) < 2:
         return []
-    winner = max(final, key=final.__getitem__)
+    winner = max(final, key=lambda trial: sign * final[trial])
     stopped_after = trials.loc[trials["state"] == TrialState.STOPPED, "last_epoch"]
     found = []
     for epoch in range(1, int(ended["last_epoch"].max())):
@@ -64,7 +65,7 @@ def rung_agreement(trials: pd.DataFrame, epochs: pd.DataFrame) -> list[Agreement
                 finished=len(finished),
                 spearman=correlation("spearmanr", *pair),
                 kendall=correlation("kendalltau", *pair),
-                rank_of_best=1 + sum(value > here[winner] for value in here.values()),
+                rank_of_best=1 + sum(sign * value > sign * here[winner] for value in here.values()),
             )
         )
     return found

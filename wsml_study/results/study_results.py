@@ -112,7 +112,9 @@ def read_record(folder: Path) -> StudyRecord:
     trials["label"] = [spaced(describe(json.loads(values))) for values in trials["values"]]
     of_trial = trials[["trial", "method", "label"]]
     epochs = tables["epochs"].to_pandas().merge(of_trial, on="trial")
-    so_far = epochs["best_val_map"] if study.objective.metric == "best_val_map" else epochs["val_map"]
+    # Tables of earlier versions, which knew no metric but mAP, have nothing in these columns.
+    prefix = "best_" if study.objective.of_best_epoch else ""
+    so_far = epochs[f"{prefix}objective"].fillna(epochs[f"{prefix}val_map"])
     return StudyRecord(
         folder=folder,
         study=study,

@@ -16,6 +16,8 @@ from wsml_study.methods.catalogue import METHODS, methods_with_schedule
 from wsml_study.options import WithOptions, limits_by_key, takers
 from wsml_study.study.early_stopping_record import EARLY_STOPPING
 from wsml_study.study.method_section import SCHEDULE_PARAMETERS
+from wsml_study.study.metric_record import METRICS
+from wsml_study.study.objective_section import BEST, LAST
 from wsml_study.study.sampler_record import SAMPLERS
 
 
@@ -119,6 +121,18 @@ KEY_RULES = (
         needed=False,
     ),
     *_mode_rules(),
+    *(
+        KeyRule(
+            key=f"objective.{option}",
+            controlling_key="objective.metric",
+            called="metric",
+            allowed_values=tuple(
+                f"{prefix}{name}" for name in takers(option, METRICS.values()) for prefix in (BEST, LAST)
+            ),
+            needed=False,
+        )
+        for option in limits_by_key(METRICS.values())
+    ),
     *_option_rules("sampler", SAMPLERS, called="sampler"),
     *_option_rules("early_stopping", EARLY_STOPPING, called="early stopping"),
 )

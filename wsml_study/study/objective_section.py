@@ -1,18 +1,89 @@
-"""Section `objective`: what a trial is judged by."""
+"""Section `objective`: the metric that trials are compared by."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsml_study.description import Description
+from wsml_study.options import Value
+from wsml_study.study.metric_record import METRICS, MetricRecord
+from wsml_study.study.option_fields import option_values, with_options
+
+BEST, LAST = "best_val_", "last_val_"
 
 
+class ObjectiveMetric(StrEnum):
+    """Objectives: a metric of the validation images, of the best epoch or of the last one."""
+
+    vars().update({f"{prefix}{name}".upper(): f"{prefix}{name}" for name in METRICS for prefix in (BEST, LAST)})
+
+
+@with_options(METRICS)
 class Objective(Description):
-    """What a trial is judged by."""
+    """What trials are compared by."""
 
-    metric: Literal["best_val_map", "last_val_map"] = Field(
-        default="best_val_map", description="Validation mAP of the best epoch, or of the last one."
+    metric: ObjectiveMetric = Field(
+        default=ObjectiveMetric("best_val_map"),
+        strict=False,
+        description="A metric of the validation images, of the best epoch or of the last one. "
+        + "; ".join(f"{name}: {record.title}" for name, record in METRICS.items())
+        + ".",
     )
-    mode: Literal["max"] = Field(default="max", description="More is better.")
+    mode: Literal["max", "min"] = Field(
+        default="max", description="Whether a larger or a smaller value is better; by default as the metric has it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_metric_has_it(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "mode" not in content:
+            record = METRICS.get(str(content.get("metric", "")).removeprefix(BEST).removeprefix(LAST))
+            if record is not None and not record.greater_is_better:
+                return content | {"mode": "min"}
+        return content
+
+    @model_validator(mode="after")
+    def _mode_fits(self) -> Self:
+        expected = "max" if self.record.greater_is_better else "min"
+        if self.mode != expected:
+            kind = "larger" if expected == "max" else "smaller"
+            raise ValueError(f"the {kind} {self.metric} is, the better: expected mode `{expected}`, got `{self.mode}`")
+        return self
+
+    @property
+    def record(self) -> MetricRecord:
+        """The metric's record."""
+        return METRICS[self.metric.removeprefix(BEST).removeprefix(LAST)]
+
+    @property
+    def options(self) -> Mapping[str, Value | None]:
+        """Every option of the metric, defaults filled in."""
+        return option_values(self, self.record)
+
+    @property
+    def of_best_epoch(self) -> bool:
+        """Whether a trial's value is that of its best epoch so far, instead of its last one."""
+        return self.metric.startswith(BEST)
+
+    @property
+    def is_plain_map(self) -> bool:
+        """Whether it is the mAP over all classes, which every epoch has anyway."""
+        return self.record.name == "map" and not self.options["min_positives"]
+
+    @property
+    def sign(self) -> int:
+        """1 where a larger value is better, -1 where a smaller one is: times this, a larger value is always better."""
+        return 1 if self.mode == "max" else -1
+
+    @property
+    def label(self) -> str:
+        """What tables and figures call a trial's value: `validation mAP`."""
+        return f"validation {self.record.label}"
+
+    def text(self, value: float) -> str:
+        """A value as it stands in a sentence, with its unit: `87.50 %`, or `0.2500` of a metric that has none."""
+        return f"{value:.2f} %" if self.record.percent else f"{value:.4f}"

@@ -37,7 +37,7 @@ from wsml_study.training.randomness import order_of_epoch
 from wsml_study.training.scoring import logits_of, percentages, uses_bf16
 from wsml_study.training.stacked_steps import FusedSteps
 from wsml_study.training.trial import TrialTraining
-from wsml_study.training.trial_evaluation import ValidationScores
+from wsml_study.training.trial_evaluation import ValidationScores, objective_value
 from wsml_study.training.trial_results import EpochResult
 
 ROWS_AT_ONCE = 4096
@@ -357,8 +357,16 @@ class _Stack:
             for k, ap_C in zip(chosen, of_chosen.average_precision_TC(assumed_MC.to(self._device)), strict=True):
                 by_observed[k] = percentages(ap_C)
         return [
-            ValidationScores(by_truth=by_truth[k], by_observed=by_observed[k]) if finite[k] else None
-            for k in range(len(self._trials))
+            ValidationScores(
+                by_truth=by_truth[k],
+                by_observed=by_observed[k],
+                objective=objective_value(
+                    trial.config, trial.data.validation, scores_KMC[k], by_truth[k][0], by_observed[k][0]
+                ),
+            )
+            if finite[k]
+            else None
+            for k, trial in enumerate(self._trials)
         ]
 
     def _scores(self) -> Tensor:

@@ -62,7 +62,7 @@ class TrialTraining:
             data: the splits; the same on every rank.
             device: where to train.
             peers: the ranks that share the trial. More than one needs an initialized process group.
-            keep_best: keep the weights of the epoch with the best validation mAP, for `test()`.
+            keep_best: keep the weights of the epoch with the best value of the objective, for `test()`.
             shares_features_with: another linear probe on the same images, whose features, already on the device, this
                 one uses too; None computes or reads them.
 
@@ -136,9 +136,10 @@ class TrialTraining:
         progress.epoch = epoch = progress.epoch + 1
         on_clean_labels = self.config.data.validation.labels == "clean"
         val_map, val_ap_C = validation.by_truth if on_clean_labels else validation.by_observed
+        value, best, sign = validation.objective, progress.best_objective, self.config.objective.sign
         # Without validation images every epoch counts as better than the one before, so the last weights are kept.
-        if val_map is None or progress.best_val_map is None or val_map > progress.best_val_map:
-            progress.best_val_map, progress.best_epoch = val_map, epoch
+        if value is None or best is None or sign * value > sign * best:
+            progress.best_objective, progress.best_val_map, progress.best_epoch = value, val_map, epoch
             if self.keep_best:
                 progress.best_weights = {k: v.detach().clone() for k, v in self.classifier.state_dict().items()}
         return EpochResult(
@@ -151,6 +152,8 @@ class TrialTraining:
             val_ap_C=val_ap_C,
             best_val_map=progress.best_val_map,
             best_epoch=progress.best_epoch,
+            objective=value,
+            best_objective=progress.best_objective,
             rejection_rate=self.method.rejection_rate(self.config.training.epoch_of_phase(epoch)),
             **vars(memorization),
             train_seconds=train_seconds,
@@ -207,17 +210,21 @@ class TrialTraining:
         """
         self._checkpoint.load_state_dict(state)
 
-    def take_over(self, state: dict[str, Any], *, best_val_map: float | None, best_epoch: int) -> None:
+    def take_over(
+        self, state: dict[str, Any], *, best_objective: float | None, best_val_map: float | None, best_epoch: int
+    ) -> None:
         """Continue from another trial's `state_dict()`, with this trial's own learning rates and other numbers.
 
         Args:
             state: of a trial whose config differs only in numbers that every epoch reads anew.
-            best_val_map, best_epoch: of this trial's own epochs before.
+            best_objective, best_val_map, best_epoch: of this trial's own epochs before.
 
         Raises:
             TrainingError: the configs differ in more than that.
         """
-        self._checkpoint.take_over(state, best_val_map=best_val_map, best_epoch=best_epoch)
+        self._checkpoint.take_over(
+            state, best_objective=best_objective, best_val_map=best_val_map, best_epoch=best_epoch
+        )
 
 
 def _with_images_of(one: TrialData, other: TrialData) -> TrialData:

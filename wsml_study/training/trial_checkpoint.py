@@ -20,12 +20,14 @@ class Progress:
 
     Attributes:
         epoch: the last one trained; 0 before the first.
-        best_val_map: in percent; None before the first epoch and without validation images.
-        best_epoch: the epoch with `best_val_map`; without validation images the last one.
+        best_objective: best value of the objective's metric; None before the first epoch and without validation images.
+        best_val_map: validation mAP of that epoch, in percent.
+        best_epoch: that epoch; without validation images the last one.
         best_weights: the classifier's of that epoch, if they are kept.
     """
 
     epoch: int = 0
+    best_objective: float | None = None
     best_val_map: float | None = None
     best_epoch: int = 0
     best_weights: dict[str, Tensor] | None = None
@@ -38,11 +40,12 @@ class Checkpoint:
         self._config, self._optimization, self._progress = config, optimization, progress
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next epoch depends on. Checkpoints of earlier versions have the same keys."""
+        """Everything that the next epoch depends on. Earlier versions' checkpoints lack `best_objective`."""
         progress = self._progress
         return {
             "config": self._identity(),
             "epoch": progress.epoch,
+            "best_objective": progress.best_objective,
             "best_val_map": progress.best_val_map,
             "best_epoch": progress.best_epoch,
             "best_weights": progress.best_weights,
@@ -54,11 +57,14 @@ class Checkpoint:
         if _given(json.loads(state["config"])) != _given(json.loads(self._identity())):
             raise TrainingError("the checkpoint belongs to another config than the trial that it was given to")
         self._load(state)
+        self._progress.best_objective = state.get("best_objective", state["best_val_map"])
         self._progress.best_val_map = state["best_val_map"]
         self._progress.best_epoch = state["best_epoch"]
         self._progress.best_weights = state["best_weights"]
 
-    def take_over(self, state: dict[str, Any], *, best_val_map: float | None, best_epoch: int) -> None:
+    def take_over(
+        self, state: dict[str, Any], *, best_objective: float | None, best_val_map: float | None, best_epoch: int
+    ) -> None:
         """As `TrialTraining.take_over`."""
         if _given(fixed_part(state["config"])) != _given(fixed_part(self._identity())):
             raise TrainingError("the checkpoint belongs to a config that differs in more than numbers of an epoch")
@@ -69,7 +75,8 @@ class Checkpoint:
         self._load(state)
         for group, numbers in zip(optimization.optimizer.param_groups, own, strict=True):
             group.update(numbers)
-        self._progress.best_val_map, self._progress.best_epoch = best_val_map, best_epoch
+        self._progress.best_objective, self._progress.best_val_map = best_objective, best_val_map
+        self._progress.best_epoch = best_epoch
 
     def _load(self, state: dict[str, Any]) -> None:
         self._optimization.enter_phase_of(max(1, state["epoch"]))

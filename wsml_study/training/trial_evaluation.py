@@ -12,9 +12,10 @@ from torch import Tensor
 
 from wsml_study.methods.contract import Peers
 from wsml_study.study.spec import TrialConfig
+from wsml_study.training.epoch_metrics import objective_of
 from wsml_study.training.optimization import Optimization, diverged
 from wsml_study.training.scoring import SMALLEST_BATCH, logits_of, map_and_ap, uses_bf16
-from wsml_study.training.trial_data import SplitName, TrialData
+from wsml_study.training.trial_data import LabelledImages, SplitName, TrialData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +25,12 @@ class ValidationScores:
     Attributes:
         by_truth: on the true labels.
         by_observed: on the observed ones, everything unobserved taken as negative.
+        objective: the metric that the study compares trials by, on the labels that it chose.
     """
 
     by_truth: tuple[float | None, tuple[float | None, ...]]
     by_observed: tuple[float | None, tuple[float | None, ...]]
+    objective: float | None
 
 
 class Evaluation:
@@ -36,7 +39,8 @@ class Evaluation:
     def __init__(
         self, config: TrialConfig, data: TrialData, optimization: Optimization, *, device: torch.device, peers: Peers
     ) -> None:
-        self._data, self._optimization, self._device, self._peers = data, optimization, device, peers
+        self._config, self._data, self._optimization = config, data, optimization
+        self._device, self._peers = device, peers
         self._batch_size = max(SMALLEST_BATCH, config.training.batch_size)
         self._bf16 = uses_bf16(config.training.precision, device)
 
@@ -63,7 +67,35 @@ class Evaluation:
         scores_MC = self.scores("validation")
         if not torch.isfinite(scores_MC).all():
             raise diverged("the scores are not finite", epoch)
+        validation = self._data.validation
+        by_truth = map_and_ap(scores_MC, validation.truth_MC)
+        by_observed = map_and_ap(scores_MC, validation.assumed_MC)
         return ValidationScores(
-            by_truth=map_and_ap(scores_MC, self._data.validation.truth_MC),
-            by_observed=map_and_ap(scores_MC, self._data.validation.assumed_MC),
+            by_truth=by_truth,
+            by_observed=by_observed,
+            objective=objective_value(self._config, validation, scores_MC, by_truth[0], by_observed[0]),
         )
+
+
+def objective_value(
+    config: TrialConfig,
+    validation: LabelledImages,
+    scores_MC: Tensor,
+    map_by_truth: float | None,
+    map_by_observed: float | None,
+) -> float | None:
+    """The objective's metric on the validation labels that the study chose; None where nothing is annotated.
+
+    Args:
+        config: of the trial.
+        validation: the validation images.
+        scores_MC: their logits.
+        map_by_truth, map_by_observed: mAP of these, which is the objective of most studies.
+    """
+    on_clean_labels = config.data.validation.labels == "clean"
+    if config.objective.is_plain_map:
+        return map_by_truth if on_clean_labels else map_by_observed
+    if len(validation) == 0:
+        return None
+    labels_MC = validation.truth_MC if on_clean_labels else validation.assumed_MC
+    return objective_of(config.objective, scores_MC, torch.tensor(labels_MC, device=scores_MC.device))

@@ -19,6 +19,10 @@ class EpochResult:
         val_map_true: mAP on the true validation labels.
         val_map_observed: mAP on the observed ones, everything unobserved taken as negative.
         val_ap_C: AP per class behind `val_map`; None for a class without annotations.
+        best_epoch: the epoch with the best value of the objective's metric so far.
+        best_val_map: `val_map` of that epoch.
+        objective: the metric that the study compares trials by, after this epoch; `val_map` by default.
+        best_objective: the same of the best epoch so far.
         rejection_rate: the schedule's fraction, None for methods without one.
         num_distrusted, ..., loss_false_negative: as in `Memorization`.
     """
@@ -32,6 +36,8 @@ class EpochResult:
     val_ap_C: tuple[float | None, ...]
     best_val_map: float | None
     best_epoch: int
+    objective: float | None
+    best_objective: float | None
     rejection_rate: float | None
     num_distrusted: int
     distrust_precision: float | None

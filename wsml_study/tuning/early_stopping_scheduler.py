@@ -10,6 +10,7 @@ from wsml_study.record.history import StudyHistory
 from wsml_study.registry import implementation
 from wsml_study.study.early_stopping_record import Rule
 from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.study.objective_section import Objective
 from wsml_study.workers.protocol import Assignment, StepReport
 
 
@@ -25,18 +26,18 @@ def rule_of(early_stopping: EarlyStopping, *, epochs: int) -> Rule | None:
 class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
     """Lets Tune run trials in order and ends those that the rule ends."""
 
-    def __init__(self, rule: Rule | None, history: StudyHistory, metric: str) -> None:
+    def __init__(self, rule: Rule | None, history: StudyHistory, objective: Objective) -> None:
         """Tell the rule of the trials that ran before.
 
         Args:
             rule: the study's rule, which knows nothing yet, or None.
             history: what happened so far.
-            metric: the objective.
+            objective: of the study; the rule is told values of which a larger one is always better.
         """
         super().__init__()
-        self.rule = rule
+        self.rule, self._sign = rule, objective.sign
         for number, trial in history.trials.items():
-            for epoch, value in trial.values_by_epoch(metric).items():
+            for epoch, value in trial.values_by_epoch(objective).items():
                 self._record(number, epoch, value)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -51,4 +52,4 @@ class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
     def _record(self, number: int, epoch: int, value: float | None) -> None:
         if self.rule is not None:
             assert value is not None, "a study without validation images has no rule"
-            self.rule.record(number, epoch, value)
+            self.rule.record(number, epoch, self._sign * value)

@@ -81,7 +81,7 @@ def _on_both(config: Study) -> dict[str, Any]:
             f"{name}: expected a name of at most {LONGEST_NAME} characters; give the config a shorter `name`"
         )
     best = None if config.provenance is None else config.provenance.best_epoch
-    last = best if config.objective.metric == "best_val_map" else None
+    last = best if config.objective.of_best_epoch else None
     return {
         "name": name,
         "data": config.data.model_copy(update={"train_on": "train+validation"}),

@@ -16,7 +16,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from wsml_study.record.history import StudyHistory
+from wsml_study.record.history import StudyHistory, metric_of
 from wsml_study.study.perturbation import perturbed
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
@@ -65,9 +65,9 @@ class Population:
         """Whether trials are compared after this epoch."""
         return epoch % self._interval == 0
 
-    def decide(self, number: int, epoch: int, val_map: float) -> bool:
-        """Whether a trial that ended this epoch with this validation mAP takes over another; `pop` says which."""
-        takeover = self._takeover(number, epoch, val_map) if self.compares_after(epoch) else None
+    def decide(self, number: int, epoch: int, value: float) -> bool:
+        """Whether a trial whose epoch ended with this value of the metric takes over another; `pop` says which."""
+        takeover = self._takeover(number, epoch, value) if self.compares_after(epoch) else None
         if takeover is not None:
             self._decided[number] = takeover
         return takeover is not None
@@ -76,19 +76,20 @@ class Population:
         """What was decided for a trial after its newest epoch, once."""
         return self._decided.pop(number, None)
 
-    def _takeover(self, number: int, epoch: int, val_map: float) -> Takeover | None:
+    def _takeover(self, number: int, epoch: int, value: float) -> Takeover | None:
+        sign = self._study.objective.sign
         others = {
-            trial.number: float(trial.epochs[epoch]["val_map"])
+            trial.number: sign * (metric_of(trial.epochs[epoch]) or 0.0)
             for trial in self._history.trials.values()
             if trial.number != number and epoch in trial.epochs
         }
         if len(others) < self._min_trials:
             return None
-        ranked = sorted({**others, number: val_map}.items(), key=lambda item: (item[1], item[0]))
+        ranked = sorted({**others, number: sign * value}.items(), key=lambda item: (item[1], item[0]))
         size = min(math.ceil(len(ranked) * self._quantile), len(ranked) // 2)
         if number not in dict(ranked[:size]):
             return None
-        best = [trial for trial, value in ranked[-size:] if value > val_map and self._has_state(trial, epoch)]
+        best = [trial for trial, score in ranked[-size:] if score > sign * value and self._has_state(trial, epoch)]
         return self._from_one_of(best, number, epoch) if best else None
 
     def _from_one_of(self, best: list[int], number: int, epoch: int) -> Takeover:
@@ -122,7 +123,9 @@ class PopulationScheduler(FIFOScheduler):  # type: ignore[misc]
         del tune_controller
         report = StepReport.of(result)
         assert report.result is not None, "Tune asks after epochs only"
-        moves = self._population.decide(Assignment.of(trial.config).trial, report.epoch, report.result["val_map"])
+        value = metric_of(report.result)
+        assert value is not None, "a population holds validation images out"
+        moves = self._population.decide(Assignment.of(trial.config).trial, report.epoch, value)
         return str(TrialScheduler.STOP if moves else TrialScheduler.CONTINUE)
 
     def __reduce__(self) -> tuple[type, tuple[()]]:

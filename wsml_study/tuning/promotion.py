@@ -9,6 +9,7 @@ from wsml_study.record.history import Promotion, StudyHistory, TrialHistory, Tri
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.study.fidelity import at_level
 from wsml_study.study.identity import fingerprint
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
 from wsml_study.tuning.planned import PlannedTrial
@@ -30,7 +31,7 @@ def survivors(study: Study, number: int, history: StudyHistory) -> tuple[Planned
     """
     assert study.fidelity is not None
     distinct: dict[str, PlannedTrial] = {}
-    for planned in _promoted(study, number, _ranked(history, study.objective.metric)):
+    for planned in _promoted(study, number, _ranked(history, study.objective)):
         distinct.setdefault(fingerprint(planned.config), planned)
     if not distinct:
         raise ResultsError(
@@ -40,12 +41,12 @@ def survivors(study: Study, number: int, history: StudyHistory) -> tuple[Planned
     return tuple(distinct.values())[: study.fidelity[number - 1].survivors]
 
 
-def _ranked(history: StudyHistory, metric: str) -> list[tuple[float, TrialHistory]]:
+def _ranked(history: StudyHistory, objective: Objective) -> list[tuple[float, TrialHistory]]:
     """Values and trials, best first, the earlier one of two that are equal."""
     sound = history.with_state(TrialState.RUNNING, TrialState.COMPLETE, TrialState.STOPPED)
-    valued = [(value, trial) for trial in sound if (value := trial.value(metric)) is not None]
+    valued = [(value, trial) for trial in sound if (value := trial.value(objective)) is not None]
     contenders = [pair for pair in valued if pair[1].config["method"]["name"] != UPPER_BOUND]
-    return sorted(contenders or valued, key=lambda pair: (-pair[0], pair[1].number))
+    return sorted(contenders or valued, key=lambda pair: (-objective.sign * pair[0], pair[1].number))
 
 
 def _promoted(study: Study, number: int, ranked: Sequence[tuple[float, TrialHistory]]) -> Iterator[PlannedTrial]:

@@ -429,7 +429,7 @@ def _scheduler(study: Study, task: Task, history: StudyHistory, population: Popu
     if population is not None:
         return PopulationScheduler(population)
     rule = task.rule or rule_of(study.early_stopping, epochs=longest_training(study))
-    return EarlyStoppingScheduler(rule, history, study.objective.metric)
+    return EarlyStoppingScheduler(rule, history, study.objective)
 
 
 def _trial_folder_name(trial: Any) -> str:

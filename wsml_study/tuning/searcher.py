@@ -77,7 +77,7 @@ class OptunaSearcher(TrialSource):
         if self._grid is not None:
             self._num_trials = min(self._num_trials, len(self._grid))
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._optuna = optuna.create_study(direction="maximize")
+        self._optuna = optuna.create_study(direction="maximize" if study.objective.sign > 0 else "minimize")
         for _, trial in sorted(log.history.trials.items()):
             self._optuna.add_trial(self._as_optuna(trial))
         self._proposals: deque[Proposal] = deque()
@@ -93,10 +93,10 @@ class OptunaSearcher(TrialSource):
             return
         trial = optuna.trial.Trial(self._optuna, self._optuna.get_trials(deepcopy=False)[number]._trial_id)
         history = self._log.history.trials[number]
-        metric = self._study.objective.metric
-        for epoch, reported in history.values_by_epoch(metric).items():
+        objective = self._study.objective
+        for epoch, reported in history.values_by_epoch(objective).items():
             trial.report(reported, epoch)
-        optuna_state, value = as_told(state, history.value(metric))
+        optuna_state, value = as_told(state, history.value(objective))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._optuna.sampler = self._sampler(number)
@@ -171,16 +171,16 @@ class OptunaSearcher(TrialSource):
         self._proposals.append(Proposal(values=values, config=self._space.resolve(self._study, values)))
 
     def _as_optuna(self, trial: TrialHistory) -> optuna.trial.FrozenTrial:
-        metric = self._study.objective.metric
+        objective = self._study.objective
         distributions: dict[str, BaseDistribution] = self._space.distributions(trial.values)
-        state, value = as_told(trial.state, trial.value(metric))
+        state, value = as_told(trial.state, trial.value(objective))
         return optuna.trial.create_trial(
             state=state,
             params=trial.values,
             distributions=distributions,
             value=value,
             # Optuna is told of epochs when a trial ends: one that was cut short has reported nothing yet.
-            intermediate_values={} if trial.state is TrialState.RUNNING else trial.values_by_epoch(metric),
+            intermediate_values={} if trial.state is TrialState.RUNNING else trial.values_by_epoch(objective),
             system_attrs=trial.sampler_state,
         )
 

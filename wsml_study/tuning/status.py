@@ -103,7 +103,8 @@ class Status:
         best = self._best()
         if best is not None:
             values = describe(self.history.trials[best[1]].values)
-            lines.append(f"best {self.study.objective.metric}: {best[0]:.2f} % by trial {best[1]} ({values})")
+            objective = self.study.objective
+            lines.append(f"best {objective.metric}: {objective.text(best[0])} by trial {best[1]} ({values})")
         for trial in self.current[1].with_state(TrialState.RUNNING):
             since = (
                 ""
@@ -135,9 +136,10 @@ class Status:
         return {"num_trials": self.confirmation.num_trials or len(self.confirmation.trials), "ended": ended}
 
     def _best(self) -> tuple[float, int] | None:
-        metric = self.study.objective.metric
-        values = ((trial.value(metric), trial.number) for trial in self.history.trials.values())
-        return max(((value, number) for value, number in values if value is not None), default=None)
+        objective = self.study.objective
+        values = ((trial.value(objective), trial.number) for trial in self.history.trials.values())
+        valued = ((value, number) for value, number in values if value is not None)
+        return max(valued, key=lambda pair: (objective.sign * pair[0], pair[1]), default=None)
 
 
 def study_status(storage: str, name: str) -> Status:

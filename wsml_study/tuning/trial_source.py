@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import TrialHistory, TrialState
+from wsml_study.record.history import TrialHistory, TrialState, best_metric_of
 from wsml_study.study.batching import can_train_together, is_linear_probe
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.workers.protocol import Assignment, BestSoFar
@@ -124,4 +124,8 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
 
 def _best_so_far(trial: TrialHistory) -> BestSoFar:
     newest = trial.epochs[trial.last_epoch]
-    return BestSoFar(val_map=newest["best_val_map"], epoch=newest["best_epoch"])
+    return BestSoFar(
+        objective=best_metric_of(newest),
+        val_map=newest["best_val_map"],
+        epoch=newest["best_epoch"],
+    )

@@ -53,7 +53,9 @@ class Trial(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state of the trial's own."""
 
-    def take_over(self, state: dict[str, Any], *, best_val_map: float | None, best_epoch: int) -> None:
+    def take_over(
+        self, state: dict[str, Any], *, best_objective: float | None, best_val_map: float | None, best_epoch: int
+    ) -> None:
         """Go on from another trial's state with the numbers of this trial's config."""
 
 
@@ -126,7 +128,9 @@ class Worker:
                 return self._single.load_state_dict(state_from_bytes(state, self._device))
             case TakeOver(state=state, best_before=best):
                 other = state_from_bytes(state, self._device)
-                return self._single.take_over(other, best_val_map=best.val_map, best_epoch=best.epoch)
+                return self._single.take_over(
+                    other, best_objective=best.objective, best_val_map=best.val_map, best_epoch=best.epoch
+                )
         raise AssertionError(f"unknown command {command}")
 
     @property

@@ -24,8 +24,9 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, kw_only=True)
 class BestSoFar:
-    """The best epoch of a trial so far, and its validation mAP in percent."""
+    """The best epoch of a trial so far: its value of the objective's metric, and its validation mAP in percent."""
 
+    objective: float | None
     val_map: float | None
     epoch: int
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from pyarrow import fs
 
 from wsml_study.errors import TrainingError
+from wsml_study.record.history import best_metric_of, metric_of
 from wsml_study.record.model_folder import ModelCard, write_model_folder
 from wsml_study.study.provenance_section import Provenance
 from wsml_study.workers.checkpoint_files import whole_state, write_state
@@ -149,7 +150,7 @@ class Slot:
         complete = self._epoch >= config.training.last_epoch
         return StepReport(
             result=result,
-            value=result["best_val_map" if config.objective.metric == "best_val_map" else "val_map"],
+            value=best_metric_of(result) if config.objective.of_best_epoch else metric_of(result),
             complete=complete,
             test=self._test() if complete and self._settings.tested else None,
             notice=self._take_notice(),

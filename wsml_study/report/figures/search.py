@@ -78,7 +78,7 @@ def best_so_far(record: StudyRecord) -> Figure | LeftOut:
 def rank_agreement(record: StudyRecord) -> Figure | LeftOut:
     """Rank correlation of each epoch's values with the final ones: was it safe to stop trials there?"""
     name, title = "rank_agreement", "Was early stopping safe?"
-    found = rung_agreement(record.trials, record.epochs)
+    found = rung_agreement(record.trials, record.epochs, sign=record.study.objective.sign)
     pairs = [
         {"epoch": one.epoch, "measure": measure, "correlation": value, "finished": one.finished}
         for one in found

@@ -98,7 +98,7 @@ class MlflowRuns:
         return str(run.info.run_id)
 
     def _end(self, run: str, trial: TrialHistory) -> None:
-        value = trial.value(self._study.objective.metric)
+        value = trial.value(self._study.objective)
         at = _milliseconds(trial.ended or trial.started or 0.0)
         if value is not None:
             self._log(run, {OBJECTIVE: value}, at, trial.last_epoch)

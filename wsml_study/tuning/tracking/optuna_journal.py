@@ -22,6 +22,7 @@ from wsml_study.study.spec import Study
 from wsml_study.tuning.searcher import as_told
 
 JOURNAL = "journal.log"
+DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 
 
 class OptunaJournal:
@@ -41,7 +42,7 @@ class OptunaJournal:
         if self._study.name in known:
             self._id = known[self._study.name]
         else:
-            self._id = self._storage.create_new_study([StudyDirection.MAXIMIZE], self._study.name)
+            self._id = self._storage.create_new_study([DIRECTIONS[self._study.objective.mode]], self._study.name)
         self._ids = [trial._trial_id for trial in self._storage.get_all_trials(self._id, deepcopy=False)]
 
     def show(self, trial: TrialHistory) -> None:
@@ -53,7 +54,7 @@ class OptunaJournal:
         shown = self._storage.get_trial(number)
         if shown.state.is_finished():
             return
-        for epoch, value in trial.values_by_epoch(self._study.objective.metric).items():
+        for epoch, value in trial.values_by_epoch(self._study.objective).items():
             if shown.intermediate_values.get(epoch) != value:
                 self._storage.set_trial_intermediate_value(number, epoch, value)
         if trial.state is not TrialState.RUNNING:
@@ -79,12 +80,12 @@ class OptunaJournal:
             distributions=distributions,
             user_attrs={"method": trial.config["method"]["name"]} | _remarks(trial),
             system_attrs=trial.sampler_state,
-            intermediate_values=trial.values_by_epoch(self._study.objective.metric),
+            intermediate_values=trial.values_by_epoch(self._study.objective),
             trial_id=trial.number,
         )
 
     def _told(self, trial: TrialHistory) -> tuple[OptunaState, float | None]:
-        return as_told(trial.state, trial.value(self._study.objective.metric))
+        return as_told(trial.state, trial.value(self._study.objective))
 
 
 def _remarks(trial: TrialHistory) -> dict[str, str]:

@@ -36,7 +36,7 @@ class TensorBoardRuns:
     called = "TensorBoard"
 
     def __init__(self, study: Study, folder: Path, asked: Value = True) -> None:
-        self._metric, self._folder = study.objective.metric, folder / FOLDER
+        self._objective, self._folder = study.objective, folder / FOLDER
         self._runs: dict[int, _Run] = {}
 
     def begin(self, history: StudyHistory) -> None:
@@ -87,7 +87,7 @@ class TensorBoardRuns:
 
     def _end(self, trial: TrialHistory, run: _Run, writer: EventsWriter) -> None:
         _, _, summary = hparams({}, {})
-        value = trial.value(self._metric)
+        value = trial.value(self._objective)
         if value is not None:
             summary.value.append(_scalar(OBJECTIVE, value))  # one record: a crash leaves both or neither
         writer.write_event(Event(wall_time=trial.ended or time.time(), step=trial.last_epoch, summary=summary))

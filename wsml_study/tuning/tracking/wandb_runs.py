@@ -66,7 +66,7 @@ class WandbRuns:
                 shown[epoch] = result["time"]
                 self._note(trial=trial.number, epoch=epoch, time=result["time"])
         if trial.state is not TrialState.RUNNING:
-            run.summary.update({OBJECTIVE: trial.value(self._study.objective.metric), "state": trial.state.value})
+            run.summary.update({OBJECTIVE: trial.value(self._study.objective), "state": trial.state.value})
             run.finish(exit_code=int(trial.state is TrialState.FAILED))
             del self._open[trial.number]
             self._ended.add(trial.number)

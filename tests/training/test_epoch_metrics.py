@@ -1,0 +1,70 @@
+"""Epoch metrics against scikit-learn, and what a trial makes of an objective."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics
+
+from tests.training.striped_trials import config_of, small_data
+from wsml_study.study.method_section import MethodName
+from wsml_study.study.metric_record import METRICS
+from wsml_study.study.objective_section import Objective
+from wsml_study.training.epoch_metrics import objective_of
+from wsml_study.training.trial import TrialTraining
+
+DRAW = np.random.RandomState(0)
+TRUTH = (DRAW.rand(60, 5) < [0.5, 0.4, 0.3, 0.2, 0.05]).astype(int)
+SCORES = (TRUTH + DRAW.randn(60, 5)).astype(np.float32) - 0.5
+BY_CLASS = metrics.average_precision_score(TRUTH, SCORES, average=None)
+CHOSEN = SCORES > 0
+PRECISION, RECALL = (
+    one(TRUTH, CHOSEN, average="macro", zero_division=0) for one in (metrics.precision_score, metrics.recall_score)
+)
+
+EXPECTED = {
+    "map": 100 * BY_CLASS.mean(),
+    "micro_ap": 100 * metrics.average_precision_score(TRUTH, SCORES, average="micro"),
+    "of1": 100 * metrics.f1_score(TRUTH, CHOSEN, average="micro"),
+    "cf1": 100 * 2 * PRECISION * RECALL / (PRECISION + RECALL),
+    "ranking_loss": metrics.label_ranking_loss(TRUTH, SCORES),
+    "coverage": metrics.coverage_error(TRUTH, SCORES),
+}
+
+
+def value_of(**objective) -> float | None:
+    labels_MC = torch.from_numpy(2 * TRUTH - 1).to(torch.int8)
+    return objective_of(Objective.model_validate(objective), torch.from_numpy(SCORES), labels_MC)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_metric_is_what_scikit_learn_says(name: str) -> None:
+    assert value_of(metric=f"best_val_{name}") == pytest.approx(EXPECTED[name], rel=1e-6)
+
+
+def test_one_error_counts_images_whose_top_label_is_negative() -> None:
+    some = TRUTH.any(1)
+    wrong = TRUTH[np.arange(60), SCORES.argmax(1)][some] == 0
+    assert value_of(metric="last_val_one_error") == pytest.approx(wrong.mean())
+
+
+def test_classes_with_few_positives_are_left_out_of_the_mean() -> None:
+    often = TRUTH.sum(0) >= 10
+    assert not often.all()
+    assert value_of(min_positives=10) == pytest.approx(100 * BY_CLASS[often].mean(), rel=1e-6)
+
+
+def test_every_metric_that_there_is_has_an_expected_value_here() -> None:
+    assert set(METRICS) == {*EXPECTED, "one_error"}
+
+
+def test_the_best_epoch_is_that_of_the_objective() -> None:
+    config = config_of(MethodName.AN)
+    config = config.model_copy(update={"objective": Objective.model_validate({"metric": "best_val_ranking_loss"})})
+    trial = TrialTraining(config, small_data(), keep_best=True)
+    results = [trial.run_epoch() for _ in range(4)]
+    losses = [result.objective for result in results]
+    assert results[-1].best_objective == min(losses)
+    assert results[-1].best_epoch == 1 + losses.index(min(losses))
+    assert results[-1].best_val_map == results[results[-1].best_epoch - 1].val_map

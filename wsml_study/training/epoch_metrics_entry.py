@@ -1,0 +1,75 @@
+"""The epoch metrics that trials can be compared by."""
+
+from __future__ import annotations
+
+from wsml_study.options import COUNT_OR_0, Option
+from wsml_study.study.metric_record import MetricRecord
+
+MODULE = "wsml_study.training.epoch_metrics"
+
+RECORDS = (
+    MetricRecord(
+        name="map",
+        position=10,
+        title="mean average precision over the classes",
+        label="mAP",
+        compute=f"{MODULE}:mean_ap",
+        percent=True,
+        options=(
+            Option(
+                key="min_positives",
+                limits=COUNT_OR_0,
+                default=0,
+                meaning="classes with fewer positive validation images are left out of the mean",
+            ),
+        ),
+    ),
+    MetricRecord(
+        name="micro_ap",
+        position=20,
+        title="average precision of all annotated entries in one ranking",
+        label="micro AP",
+        compute=f"{MODULE}:micro_ap",
+        percent=True,
+    ),
+    MetricRecord(
+        name="of1",
+        position=30,
+        title="overall F1 of labels with p > 0.5",
+        label="OF1",
+        compute=f"{MODULE}:of1",
+        percent=True,
+    ),
+    MetricRecord(
+        name="cf1",
+        position=40,
+        title="F1 of labels with p > 0.5 from the classes' mean precision and mean recall",
+        label="CF1",
+        compute=f"{MODULE}:cf1",
+        percent=True,
+    ),
+    MetricRecord(
+        name="ranking_loss",
+        position=50,
+        title="share of an image's pairs of a positive and a negative label that are in the wrong order",
+        label="ranking loss",
+        compute=f"{MODULE}:mean_ranking_loss",
+        greater_is_better=False,
+    ),
+    MetricRecord(
+        name="coverage",
+        position=60,
+        title="how many labels from the top of an image's ranking hold all its positives",
+        label="coverage",
+        compute=f"{MODULE}:mean_coverage",
+        greater_is_better=False,
+    ),
+    MetricRecord(
+        name="one_error",
+        position=70,
+        title="share of images whose top-ranked label is negative",
+        label="one-error",
+        compute=f"{MODULE}:mean_one_error",
+        greater_is_better=False,
+    ),
+)

@@ -63,6 +63,7 @@ MAY_KNOW = {
         "methods",
         "data",
         "study.spec",
+        "study.backbone_record",
         "study.population_keys",
         "study.data_section",
         "study.method_section",

@@ -115,8 +115,11 @@ class Study:
             TrainingError: a backbone cannot be had, or does not work at the study's image size.
         """
         from wsml_study.report.study_preview import preview
+        from wsml_study.tuning.model_checks import check_models
 
-        return Text(preview(self.specification).lines())
+        shown = preview(self.specification)
+        check_models(self.specification, image_size=shown.image_size, num_channels=shown.num_channels, download=False)
+        return Text(shown.lines())
 
     def run(
         self,

@@ -128,7 +128,8 @@ class Registry(Mapping[str, R], Generic[R]):
         modules = sorted(one.name for one in pkgutil.iter_modules(folder.__path__) if one.name.endswith(self._suffix))
         records: list[R] = []
         for name in modules:
-            records += getattr(importlib.import_module(f"{self._package}.{name}"), "RECORDS", ())
+            found = getattr(importlib.import_module(f"{self._package}.{name}"), "RECORDS", ())
+            records += (one for one in found if isinstance(one, self._record))  # a folder may hold several kinds
         return sorted(records, key=lambda one: one.position)
 
     def _loaded(self, entry_point: EntryPoint, distribution: Distribution) -> list[R]:

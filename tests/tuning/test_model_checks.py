@@ -54,7 +54,9 @@ def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(TrainingError) as failure:
         check_models(study, image_size=40, num_channels=1)
     first, second = sorted(str(failure.value).splitlines())
-    assert first.startswith("model.backbone: expected small_cnn or a torchvision classification model, got 'resnet5'")
+    assert first.startswith(
+        "model.backbone: expected small_cnn, linear or a torchvision classification model, got 'resnet5'"
+    )
     assert second.startswith("model.backbone: vit_b_16 does not take images of 32 x 32 pixels")
 
 

@@ -17,7 +17,7 @@ def read_dataset(
     root: str | Path | None = None,
     labels: LabelFiles | None = None,
     features: FeatureFiles | None = None,
-    **options: Value,
+    **options: Value | None,
 ) -> Dataset:
     """Read classes, labels and image names; images themselves are opened later, by `open_images`.
 

@@ -22,8 +22,7 @@ def dataset_of(data: Data, root: str | Path | None) -> Dataset:
     """
     if data.features is not None:
         raise DataError(f"{data.dataset.value}: these are features, and the model takes images")
-    labels = data.labels
-    return read_dataset(data.dataset, root=root or data.root, labels=labels)
+    return read_dataset(data.dataset, root=root or data.root, labels=data.labels, features=None, **data.reader_options)
 
 
 def images_of(split: Split) -> ImageSource:

@@ -72,6 +72,7 @@ class TrainedModel:
             weights=model.weights,
             head=model.head,
             fetch_weights=False,
+            options=model.options,
         )
         try:
             self.classifier.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_FILE))

@@ -141,7 +141,7 @@ def verify(data: Data, *, progress: Progress) -> Soundness:
 def _read(data: Data) -> Dataset:
     labels = data.labels
     features = data.features
-    return read_dataset(data.dataset, root=data.root, labels=labels, features=features)
+    return read_dataset(data.dataset, root=data.root, labels=labels, features=features, **data.reader_options)
 
 
 def _frequency_lines(dataset: Dataset, train: ClassCounts, seen: ClassCounts) -> list[str]:

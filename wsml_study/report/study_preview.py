@@ -114,6 +114,7 @@ def preview(study: Study) -> Preview:
         root=data.root,
         labels=data.labels,
         features=data.features,
+        **data.reader_options,
     )
     splits = _count_splits(dataset, study.data)
     return Preview(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.registry import Requirement
+from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.config_keys import (
     ConfigKey,
     config_keys,
@@ -309,6 +310,7 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
     names = (draft.method.name,) if searched is None else tuple(map(str, searched.choice or ()))
     asked: list[tuple[str, str, tuple[Requirement, ...]]] = [
         ("data.dataset", draft.data.dataset, draft.data.record.requires),
+        *(("model.backbone", name, BACKBONES[name].requires) for name in (draft.model.backbone,) if name in BACKBONES),
         *(("method.name", name, METHODS[name].requires) for name in names if name in METHODS),
         ("sampler.name", draft.sampler.name, draft.sampler.record.requires),
         ("early_stopping.name", draft.early_stopping.name, draft.early_stopping.record.requires),

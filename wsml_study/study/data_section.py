@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.reader_record import READERS, ReaderRecord
 from wsml_study.description import Description, PositiveInt, Seed
-from wsml_study.study.option_fields import with_options
+from wsml_study.options import Value
+from wsml_study.study.option_fields import option_values, with_options
 
 
 class DatasetName(StrEnum):
@@ -115,6 +116,11 @@ class Data(Description):
     def record(self) -> ReaderRecord:
         """The reader's record."""
         return READERS[self.dataset]
+
+    @property
+    def reader_options(self) -> dict[str, Value | None]:
+        """Every option of the reader, defaults filled in."""
+        return option_values(self, self.record)
 
     @property
     def holds_out(self) -> bool:

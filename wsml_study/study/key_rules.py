@@ -14,6 +14,7 @@ from typing import Any
 from wsml_study.data.reader_record import READERS, Reads, readers_of
 from wsml_study.methods.catalogue import METHODS, methods_with_schedule
 from wsml_study.options import WithOptions, limits_by_key, takers
+from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.early_stopping_record import EARLY_STOPPING
 from wsml_study.study.method_section import SCHEDULE_PARAMETERS
 from wsml_study.study.metric_record import METRICS
@@ -104,6 +105,7 @@ def _option_rules(
 KEY_RULES = (
     *_dataset_rules(),
     *_option_rules("data", READERS, called="dataset", key="dataset"),
+    *_option_rules("model", BACKBONES, called="backbone", key="backbone"),
     KeyRule(
         key="method.schedule",
         controlling_key="method.name",

@@ -1,15 +1,15 @@
-"""Backbones by name, `model.backbone`: our own, and torchvision's classification models.
-
-Imports torch only when a network is built, so that `OWN` can be looked up without it.
-"""
+"""Backbones by name, `model.backbone`: those with a record, and torchvision's classification models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsml_study.errors import TrainingError
+from wsml_study.options import Value
+from wsml_study.registry import implementation
+from wsml_study.study.backbone_record import BACKBONES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,42 +31,57 @@ class Backbone:
 
 
 def build_backbone(
-    name: str, *, num_classes: int, num_channels: int, weights: str | None, fetch_weights: bool = True
+    name: str,
+    *,
+    num_classes: int,
+    num_channels: int,
+    weights: str | None,
+    fetch_weights: bool = True,
+    options: Mapping[str, Value | None] | None = None,
 ) -> Backbone:
     """Build the network of a backbone.
 
     Args:
-        name: one of `OWN`, or a torchvision classification model.
+        name: one of `BACKBONES`, or a torchvision classification model.
         num_classes: C, logits per image.
         num_channels: 1 (gray) or 3 (RGB), of the images as stored.
         weights: torchvision's name of weights, or a .pth file of the whole ImageNet model; None for random ones.
         fetch_weights: False builds the same network without opening or downloading its weights.
+        options: of the record -> values; absent ones take the record's defaults.
 
     Raises:
         TrainingError: the backbone or its weights are unknown or absent, or do not fit each other.
     """
-    if name in OWN:
-        return OWN[name](num_classes, num_channels, weights)
-    from wsml_study.training.torchvision_backbones import torchvision_network  # imports torchvision: 1 s
+    if name not in BACKBONES:
+        from wsml_study.training.torchvision_backbones import torchvision_network  # imports torchvision: 1 s
 
-    network, head = torchvision_network(name, weights, num_classes=num_classes, fetch_weights=fetch_weights)
-    return Backbone(network=network, head=head, num_channels=3)
+        network, head = torchvision_network(name, weights, num_classes=num_classes, fetch_weights=fetch_weights)
+        return Backbone(network=network, head=head, num_channels=3)
+    record = BACKBONES[name]
+    if weights is not None and not record.takes_weights:
+        raise TrainingError(f"model.weights: {name} has no published weights, got {weights!r}; remove the key")
+    values = {one.key: one.default for one in record.options}
+    values |= {key: value for key, value in (options or {}).items() if value is not None}
+    build = implementation(record.build) if isinstance(record.build, str) else record.build
+    given = weights if fetch_weights else None
+    built: Backbone = build(num_classes=num_classes, num_channels=num_channels, weights=given, **values)
+    return built
 
 
-def _small_cnn(num_classes: int, num_channels: int, weights: str | None) -> Backbone:
+def small_cnn(*, num_classes: int, num_channels: int, weights: str | None) -> Backbone:
+    """`SmallCnn`, which takes gray or colour images as they are stored."""
     from wsml_study.training.small_cnn import SmallCnn
 
-    if weights is not None:
-        raise TrainingError(f"model.weights: small_cnn has no published weights, got {weights!r}; remove the key")
+    assert weights is None, "refused before"
     network = SmallCnn(num_channels, num_classes)
     return Backbone(network=network, head=network.head, num_channels=num_channels)
 
 
-def _linear(num_classes: int, num_channels: int, weights: str | None) -> Backbone:
+def linear(*, num_classes: int, num_channels: int, weights: str | None) -> Backbone:
+    """No network: `LinearClassifier` is the head on given features.
+
+    Raises:
+        TrainingError: always, since images were given.
+    """
     del num_classes, num_channels, weights
     raise TrainingError("model.backbone: linear takes given features (data.dataset: features), not images")
-
-
-OWN: dict[str, Callable[[int, int, str | None], Backbone]] = {"small_cnn": _small_cnn, "linear": _linear}
-"""Our own backbones: name -> builder from (num_classes, num_channels, weights). `linear` is the head on given features,
-`LinearClassifier`; it has no network for images."""

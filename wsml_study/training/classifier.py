@@ -5,11 +5,13 @@ Shapes: B images, C classes, D features.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from wsml_study.options import Value
 from wsml_study.training.backbones import build_backbone
 from wsml_study.training.trial_data import Scaling
 
@@ -38,24 +40,31 @@ class Classifier(nn.Module):
         weights: str | None = None,
         head: str | None = None,
         fetch_weights: bool = True,
+        options: Mapping[str, Value | None] | None = None,
     ) -> None:
         """Build the network.
 
         Args:
-            backbone: `small_cnn` or a torchvision classification model.
+            backbone: one of `BACKBONES`, or a torchvision classification model.
             num_classes: logits per image.
             num_channels: 1 (gray) or 3 (RGB) as stored. torchvision's models see gray three times.
             weights: torchvision's name of weights, or a .pth file of the whole ImageNet model; None for random ones.
             head: `linear` (by default) or `boostlu`.
             fetch_weights: False builds the same network without opening or downloading its weights, for a caller who
                 loads a trained state.
+            options: of the backbone's record.
 
         Raises:
             TrainingError: the backbone or its weights are unknown, absent, or do not fit each other or the head.
         """
         super().__init__()
         built = build_backbone(
-            backbone, num_classes=num_classes, num_channels=num_channels, weights=weights, fetch_weights=fetch_weights
+            backbone,
+            num_classes=num_classes,
+            num_channels=num_channels,
+            weights=weights,
+            fetch_weights=fetch_weights,
+            options=options,
         )
         self.network, self.head, self.num_channels = built.network, built.head, built.num_channels
         if head == "boostlu":

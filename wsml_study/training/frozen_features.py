@@ -15,6 +15,7 @@ import torch
 from wsml_study.data.features import ROWS_PER_BLOCK, Features, stored_features
 from wsml_study.data.image_store import ImageRows, identity_of
 from wsml_study.data.stored_file import blocks_of
+from wsml_study.options import Value
 from wsml_study.study.model_section import Model
 from wsml_study.training.classifier import Classifier
 from wsml_study.training.trial_data import LabelledImages
@@ -45,9 +46,10 @@ def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mir
 
     assert model.weights is not None, "mode linear without weights"
     num_channels, weights = int(images_NcHW.shape[1]), identity_of_weights(model.backbone, model.weights)
+    options = tuple((key, value) for key, value in model.options.items() if value is not None)
 
     def backbone() -> Classifier:
-        return _frozen_backbone(model.backbone, str(model.weights), weights, num_channels, device)
+        return _frozen_backbone(model.backbone, str(model.weights), weights, options, num_channels, device)
 
     @torch.inference_mode()
     def compute(rows: range) -> Features:
@@ -60,7 +62,7 @@ def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mir
         return np.concatenate([compute(rows) for rows in blocks_of(len(images_NcHW), ROWS_PER_BLOCK)])
     return stored_features(
         images=identity,
-        backbone=f"{weights}{' mirrored' if mirrored else ''}",
+        backbone=f"{weights}{options or ''}{' mirrored' if mirrored else ''}",
         num_images=len(images_NcHW),
         num_features=lambda: int(backbone().head.in_features),
         compute=compute,
@@ -68,6 +70,14 @@ def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mir
 
 
 @lru_cache(maxsize=2)
-def _frozen_backbone(backbone: str, weights: str, identity: str, num_channels: int, device: torch.device) -> Classifier:
+def _frozen_backbone(
+    backbone: str,
+    weights: str,
+    identity: str,
+    options: tuple[tuple[str, Value], ...],
+    num_channels: int,
+    device: torch.device,
+) -> Classifier:
     del identity  # only part of the cache's key: a weights file that has changed is read again
-    return Classifier(backbone, num_classes=1, num_channels=num_channels, weights=weights).to(device).eval()
+    whole = Classifier(backbone, num_classes=1, num_channels=num_channels, weights=weights, options=dict(options))
+    return whole.to(device).eval()

@@ -13,6 +13,7 @@ import torchvision
 from torch import nn
 
 from wsml_study.errors import TrainingError
+from wsml_study.study.backbone_record import BACKBONES
 
 AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
 """Second and third classifiers of googlenet and inception_v3, which only their own ImageNet training used."""
@@ -50,7 +51,7 @@ def _network(backbone: str, weights: str | None, *, fetch_weights: bool) -> nn.M
     known = torchvision.models.list_models(module=torchvision.models)
     if backbone not in known:
         raise TrainingError(
-            f"model.backbone: expected small_cnn or a torchvision classification model, got {backbone!r}; "
+            f"model.backbone: expected {', '.join(BACKBONES)} or a torchvision classification model, got {backbone!r}; "
             f"torchvision {torchvision.__version__} has {', '.join(known)}"
         )
     if weights is None or (is_weights_file(weights) and not fetch_weights):

@@ -66,4 +66,5 @@ def _whole_classifier(config: TrialConfig, data: TrialData) -> Classifier:
         num_channels=data.num_channels,
         weights=config.model.weights,
         head=config.model.head,
+        options=config.model.options,
     )

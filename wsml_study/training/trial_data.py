@@ -20,6 +20,7 @@ from wsml_study.data.label_states import dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
+from wsml_study.options import Value
 from wsml_study.study.data_section import Data
 
 Labels = npt.NDArray[np.int8]
@@ -183,18 +184,18 @@ def dataset_of(data: Data) -> Dataset:
     return _read(_source(data))
 
 
-_Source = tuple[str, str | None, LabelFiles | None, FeatureFiles | None]
-"""Name, root, files of labels and of features: what `read_dataset` takes."""
+_Source = tuple[str, str | None, LabelFiles | None, FeatureFiles | None, tuple[tuple[str, Value | None], ...]]
+"""Name, root, files of labels and of features, options of the reader: what `read_dataset` takes."""
 
 
 def _source(data: Data) -> _Source:
-    return data.dataset.value, data.root, data.labels, data.features
+    return data.dataset.value, data.root, data.labels, data.features, tuple(data.reader_options.items())
 
 
 @lru_cache(maxsize=4)
 def _read(source: _Source) -> Dataset:
-    name, root, labels, features = source
-    return read_dataset(name, root=root, labels=labels, features=features)
+    name, root, labels, features, options = source
+    return read_dataset(name, root=root, labels=labels, features=features, **dict(options))
 
 
 @lru_cache(maxsize=4)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from wsml_study.description import Scalar
 from wsml_study.errors import TrainingError
+from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.fidelity import at_level, num_levels
 from wsml_study.study.search_space import SearchSpace, trial_content
 from wsml_study.study.spec import Study
-from wsml_study.training.backbones import OWN
 
 DECISIVE = {"model.backbone", "model.weights", "model.head", "data.image_size"}
 
@@ -18,7 +18,7 @@ Model = tuple[str, str | None, str | None]
 def check_models(study: Study, *, image_size: int | None, num_channels: int | None, download: bool = True) -> None:
     """Build each model that a trial can get, at any level of fidelity, and pass images of each of its sizes through it.
 
-    Imports torch only for models other than our own without weights, which take images of every size.
+    Imports torch only for models other than those that take images of every size.
 
     Args:
         study: with a search over models and sizes, or without.
@@ -31,7 +31,8 @@ def check_models(study: Study, *, image_size: int | None, num_channels: int | No
     """
     problems = []
     for (backbone, weights, head), sizes in reachable_models(study, image_size).items():
-        if backbone in OWN and weights is None:
+        record = BACKBONES.get(backbone)
+        if record is not None and record.any_size and weights is None:
             continue
         from wsml_study.training.model_check import check_model  # imports torch
 

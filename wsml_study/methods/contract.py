@@ -42,7 +42,9 @@ class Peers:
         That order does not depend on the number of ranks, except that padding rows come last.
         """
         gathered = self.gather(share)
-        return gathered if self.size == 1 else gathered.unflatten(0, (self.size, -1)).transpose(0, 1).flatten(0, 1)
+        if self.size == 1:
+            return gathered
+        return gathered.view(self.size, *share.shape).transpose(0, 1).flatten(0, 1)
 
     def share_of(self, batch: Tensor) -> Tensor:
         """This rank's rows (B, ...) of what `gather_batch` gives."""

@@ -87,4 +87,4 @@ def gathered(candidates_BC: Tensor, peers: Peers) -> Tensor:
 
 def own_share(mask_G: Tensor, candidates_BC: Tensor, peers: Peers) -> Tensor:
     """This rank's share of a mask (..., G) of the global batch, of the candidates' shape."""
-    return peers.share_of(mask_G.unflatten(-1, (-1, candidates_BC.shape[-1])))
+    return peers.share_of(mask_G.view(*mask_G.shape[:-1], -1, candidates_BC.shape[-1]))

@@ -22,6 +22,7 @@ GROUND = ("errors", "options", "registry", "description")
 ROOMS = (
     *GROUND,
     "methods",
+    "losses",
     "data",
     "study",
     "training",
@@ -49,6 +50,7 @@ MAY_KNOW = {
     "registry": ("errors",),
     "description": (),
     "methods": GROUND,
+    "losses": ("methods",),  # for training loops that use nothing else of ours
     "data": GROUND,
     "study": (
         *GROUND,
@@ -93,7 +95,7 @@ ONLY_IN = {
     "optuna": ("study.search_space", "tuning", "report.figures"),
     "typer": ("cli",),
     "duckdb": ("results.queries",),
-    "torch": ("methods", "data", "training", "inference", "workers", "tuning"),
+    "torch": ("methods", "losses", "data", "training", "inference", "workers", "tuning"),
     "torchvision": ("data", "training"),
     "altair": ("report.figures",),
     "vl_convert": ("report.figures",),
@@ -239,6 +241,8 @@ def test_no_two_modules_share_a_name() -> None:
         ("tuning.run", "import typer"),
         ("tuning.run", "from wsml_study import cli"),
         ("errors", "from wsml_study.study.spec import Study"),
+        ("losses", "from wsml_study.training.trial import TrialTraining"),
+        ("training.trial", "from wsml_study import losses"),
         ("__init__", "from wsml_study.tuning import run"),
         ("record.tables", "import duckdb"),
     ],

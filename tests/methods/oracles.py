@@ -116,13 +116,15 @@ def distrusted(stopped: Array, example: Example) -> npt.NDArray[np.bool_]:
         for value, b, c in group:
             num_larger = sum(other > value for other, _, _ in group)
             num_as_large = sum(other >= value for other, _, _ in group)
+            num_before = num_larger + sum(other == value and (row, col) < (b, c) for other, row, col in group)
             selected[b, c] = {
-                "code": num_larger < math.ceil(share * num_rows * num_classes),
-                "kept": num_larger < math.ceil(share * num_rows * num_classes),
+                "code": num_before < math.ceil(share * num_rows * num_classes),
+                "as_published": num_larger < math.ceil(share * num_rows * num_classes),
+                "kept": num_before < math.ceil(share * num_rows * num_classes),
                 "paper": num_as_large <= math.ceil(share * len(group)),
-                "unobserved": num_larger < math.ceil(share * len(group)),
+                "unobserved": num_before < math.ceil(share * len(group)),
                 "mlcpl": num_as_large < max(1, round(share * len(group))),  # above the k-th: k - 1 at most are as large
-                "per_image": num_larger < math.ceil(share * num_classes),
+                "per_image": num_before < math.ceil(share * num_classes),
             }[variant]
     return selected
 
@@ -142,16 +144,16 @@ def reduced(losses: Array, example: Example) -> float:
 
 
 def asymmetric(z: Array, stopped: Array, example: Example) -> float:
-    v = example.values
-
-    def loss(z: float, y: int) -> float:
+    v, losses = example.values, np.zeros(example.shape)
+    focused = stopped if v["focus_gradients"] == "stopped" else z
+    for b, c, y in example.entries():
         if y == 1:
-            return p_of(-z) ** v["gamma_positive"] * nl(z)
-        pm = max(p_of(z) - v["probability_margin"], 0)
-        not_pm = min(p_of(-z) + v["probability_margin"], 1)
-        return pm ** v["gamma_negative"] * -math.log(not_pm)
-
-    return reduced(per_entry(example, z, loss), example)
+            losses[b, c] = p_of(-focused[b, c]) ** v["gamma_positive"] * nl(z[b, c])
+        else:
+            pm = max(p_of(focused[b, c]) - v["probability_margin"], 0)
+            not_pm = min(p_of(-z[b, c]) + v["probability_margin"], 1)
+            losses[b, c] = pm ** v["gamma_negative"] * -math.log(not_pm)
+    return reduced(losses, example)
 
 
 def hill(z: Array, stopped: Array, example: Example) -> float:
@@ -216,11 +218,13 @@ def generalized_robust(z: Array, stopped: Array, example: Example) -> float:
 
 def selective(z: Array, stopped: Array, example: Example) -> float:
     v, losses = example.values, np.zeros(example.shape)
-    unobserved = [float(stopped[b, c]) for b, c, y in example.entries() if y == 0]
+    unobserved = [(float(stopped[b, c]), b, c) for b, c, y in example.entries() if y == 0]
     for b, c, y in example.entries():
         common = y == 0 and example.state["prior_C"][c] > v["prior_threshold"]
-        num_likelier = sum(other > stopped[b, c] for other in unobserved)
-        likely = y == 0 and num_likelier < v["likely_per_image"] * example.shape[0]
+        num_before = sum(
+            other > stopped[b, c] or (other == stopped[b, c] and (row, col) < (b, c)) for other, row, col in unobserved
+        )
+        likely = y == 0 and num_before < v["likely_per_image"] * example.shape[0]
         if y == 1:
             losses[b, c] = p_of(-stopped[b, c]) ** v["gamma_positive"] * nl(z[b, c])
         elif not (common or likely):

@@ -111,3 +111,9 @@ def test_a_plot_names_its_ends_and_marks_zero() -> None:
 def test_a_flat_curve_is_plotted() -> None:
     lines = plot([math.pi] * 8, "flat")
     assert lines[8] == " 3.14 |********"
+
+
+def test_ll_cp_is_explained_with_the_variant_behind_its_published_numbers() -> None:
+    text = " ".join(" ".join(explain("LL-Cp")).split())
+    assert "published mAP below: variant as_published" in text
+    assert "k - 1 without ties: LL-Cp's published numbers" in text

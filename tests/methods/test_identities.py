@@ -10,6 +10,7 @@ from torch import Tensor
 
 from wsml_study.methods.contract import Batch, Method, Outcome
 from wsml_study.methods.creation import METHOD_NAMES, WITH_SCHEDULE, create_method
+from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.methods.schedules import schedule
 
 NUM_IMAGES, NUM_CLASSES = 9, 6
@@ -67,7 +68,7 @@ UNWEIGHTED = {"gr_sigma_first": 1e9, "gr_sigma_last": 1e9}
 
 
 @pytest.mark.parametrize("name", WITH_SCHEDULE)
-@pytest.mark.parametrize("variant", ["code", "paper", "unobserved", "mlcpl", "per_image", "kept"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_large_loss_at_rate_zero_is_an(name: str, variant: str) -> None:
     nothing = schedule("constant", warmup_epochs=0, final_rate=0.0)
     assert_same(create(name, schedule=nothing, variant=variant), create("AN"))

@@ -153,6 +153,11 @@ class TestSelective:
         ignored = method(batch_of(self.LOGITS, self.LABELS)).distrusted_BC
         assert ignored.nonzero().tolist() == [[0, 1], [0, 2], [1, 1], [3, 1]]
 
+    def test_of_equal_p_the_first_are_ignored(self) -> None:
+        """Four of ten unobserved labels with the same p."""
+        ignored = self.create(likely_per_image=1)(batch_of(torch.zeros(4, 3), self.LABELS)).distrusted_BC
+        assert ignored.nonzero().tolist() == [[0, 1], [0, 2], [1, 0], [1, 1]]
+
     def test_priors_are_the_mean_p_at_the_end_of_the_first_epoch_and_stay(self) -> None:
         method = self.create(prior_threshold=0.5)
         assert not method(batch_of(self.LOGITS, self.LABELS)).distrusted_BC.any()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wsml_study.methods.contract import ALONE, Batch
 from wsml_study.methods.large_loss import PermanentCorrection, Rejection, Scheme, Variant, large_loss
+from wsml_study.methods.rates import Rates
 from wsml_study.methods.schedules import distrusted_count, exact_rate, schedule
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5, -3.0], [-2.0, 1.5, 0.0, -0.5]])
@@ -120,14 +121,103 @@ def test_observed_labels_are_not_selected_even_if_k_exceeds_the_unobserved(varia
     assert torch.equal(result.distrusted_BC, LABELS == 0)
 
 
-@given(batch=batches(), rate=RATES)
-def test_code_selects_what_reaches_the_kth_largest_of_all_entries(batch: tuple[Tensor, Tensor], rate: Fraction) -> None:
+def reaching_kth(values: Tensor, k: int) -> Tensor:
+    """What is at least the k-th largest, ties included; values of -inf are no candidates."""
+    ranked = sorted(values[values > -math.inf].tolist(), reverse=True)
+    k = min(k, len(ranked))
+    return (values >= ranked[k - 1]) & (values > -math.inf) if k else torch.zeros_like(values, dtype=torch.bool)
+
+
+def k_of(variant: Variant, labels: Tensor, rate: Fraction) -> int:
+    """The number of labels of a batch that a variant distrusts at most."""
+    num_unobserved = int((labels == 0).sum())
+    if variant is Variant.MLCPL:
+        return max(0, round(rate * num_unobserved) - 1)
+    if variant is Variant.PER_IMAGE:
+        return len(labels) * math.ceil(rate * labels.shape[1])
+    counted = num_unobserved if variant in (Variant.PAPER, Variant.UNOBSERVED) else labels.numel()
+    return math.ceil(rate * counted)
+
+
+TAKE_NO_SURPLUS = [variant for variant in Variant if variant is not Variant.AS_PUBLISHED]
+
+
+@given(batch=batches(), rate=RATES, scheme=st.sampled_from(Scheme), variant=st.sampled_from(TAKE_NO_SURPLUS))
+def test_never_more_than_k_are_selected(
+    batch: tuple[Tensor, Tensor], rate: Fraction, scheme: Scheme, variant: Variant
+) -> None:
+    """Deviation 5; logits have many ties."""
     logits, labels = batch
-    selected = large_loss(logits, labels, scheme=Scheme.REJECTION, rate=rate).distrusted_BC
-    ranked = sorted(logits[labels == 0].tolist(), reverse=True)
-    k = min(math.ceil(labels.numel() * rate), len(ranked))
-    expected = (labels == 0) & (logits >= ranked[k - 1]) if k else torch.zeros_like(selected)
-    assert torch.equal(selected, expected)
+    selected = large_loss(logits, labels, scheme=scheme, rate=rate, variant=variant).distrusted_BC
+    assert selected.sum() <= k_of(variant, labels, rate)
+
+
+@given(
+    batch=batches(),
+    rate=RATES,
+    variant=st.sampled_from([Variant.CODE, Variant.KEPT, Variant.UNOBSERVED, Variant.PER_IMAGE]),
+)
+def test_ties_are_cut_to_the_first_and_without_surplus_all_that_reaches_the_kth_is_selected(
+    batch: tuple[Tensor, Tensor], rate: Fraction, variant: Variant
+) -> None:
+    logits, labels = batch
+    selected = large_loss(logits, labels, scheme=Scheme.REJECTION, rate=rate, variant=variant).distrusted_BC
+    candidates = logits.masked_fill(labels != 0, -math.inf)
+    groups = candidates if variant is Variant.PER_IMAGE else candidates.flatten()[None]
+    k = k_of(variant, labels, rate) // len(groups)
+    reaching = torch.stack([reaching_kth(group, k) for group in groups]).flatten()
+    assert (selected.flatten() <= reaching).all()
+    for chosen, reached, group in zip(selected.view(groups.shape), reaching.view(groups.shape), groups, strict=True):
+        assert chosen.sum() == min(k, int(reached.sum()))
+        surplus = group[reached & ~chosen].tolist()
+        assert all(value == group[reached].min() for value in surplus)
+        if surplus:  # the first of the equal ones are chosen
+            tied = (group == surplus[0]).nonzero().flatten()
+            assert chosen[tied].tolist() == sorted(chosen[tied].tolist(), reverse=True)
+
+
+@given(batch=batches(), rate=RATES, scheme=st.sampled_from(Scheme))
+def test_as_published_selects_all_that_reaches_the_kth_largest(
+    batch: tuple[Tensor, Tensor], rate: Fraction, scheme: Scheme
+) -> None:
+    logits, labels = batch
+    result = large_loss(logits, labels, scheme=scheme, rate=rate, variant=Variant.AS_PUBLISHED)
+    candidates = logits.masked_fill(labels != 0, -math.inf)
+    assert torch.equal(result.distrusted_BC, reaching_kth(candidates, math.ceil(rate * labels.numel())))
+
+
+@pytest.mark.parametrize("variant", TAKE_NO_SURPLUS)
+@pytest.mark.parametrize("scheme", Scheme)
+def test_constant_logits_select_k_of_16_x_20(scheme: Scheme, variant: Variant) -> None:
+    """One positive per image observed, rate .002, so k = 1; before ties were cut, all 304 unobserved were selected."""
+    labels = torch.zeros(16, 20, dtype=torch.int8)
+    labels[:, 3] = 1
+    selected = large_loss(torch.zeros(16, 20), labels, scheme=scheme, rate=0.002, variant=variant).distrusted_BC
+    expected = {Variant.PAPER: [], Variant.MLCPL: [], Variant.PER_IMAGE: [[row, 0] for row in range(16)]}
+    assert selected.nonzero().tolist() == expected.get(variant, [[0, 0]])
+    as_published = large_loss(torch.zeros(16, 20), labels, scheme=scheme, rate=0.002, variant=Variant.AS_PUBLISHED)
+    assert as_published.distrusted_BC.sum() == 304
+
+
+@given(
+    several=st.lists(st.tuples(st.integers(0, 999), RATES), min_size=1, max_size=4),
+    scheme=st.sampled_from(Scheme),
+    variant=ANY,
+)
+def test_stacked_batches_select_what_each_selects_alone(
+    several: list[tuple[int, Fraction]], scheme: Scheme, variant: Variant
+) -> None:
+    """K batches with ties, each with its own rate."""
+    tables = [torch.Generator().manual_seed(seed) for seed, _ in several]
+    logits_KBC = torch.stack([torch.randn((5, 6), generator=one).mul(2).round() for one in tables])
+    labels_KBC = torch.stack([torch.randint(-1, 2, (5, 6), generator=one, dtype=torch.int8) for one in tables])
+    rates = Rates([rate for _, rate in several])
+    stacked = large_loss(logits_KBC, labels_KBC, scheme=scheme, rate=rates, variant=variant)
+    for k, (_, rate) in enumerate(several):
+        alone = large_loss(logits_KBC[k], labels_KBC[k], scheme=scheme, rate=rate, variant=variant)
+        assert torch.equal(stacked.distrusted_BC[k], alone.distrusted_BC)
+        assert torch.equal(stacked.stored_BC[k], alone.stored_BC)
+        torch.testing.assert_close(stacked.loss[k], alone.loss)
 
 
 @given(batch=batches(), rate=RATES)
@@ -161,17 +251,11 @@ def test_rate_zero_is_assume_negative(batch: tuple[Tensor, Tensor], scheme: Sche
     assert not result.distrusted_BC.any()
 
 
-@pytest.mark.parametrize(("variant", "num_selected"), [(Variant.CODE, 3), (Variant.PAPER, 1)])
-def test_ties_at_the_border_are_taken_by_code_and_left_out_by_paper(variant: Variant, num_selected: int) -> None:
-    logits, labels = torch.tensor([[3.0, 1.0, 1.0, -1.0]]), torch.zeros(1, 4, dtype=torch.int8)
-    selected = large_loss(logits, labels, scheme=Scheme.REJECTION, rate=0.5, variant=variant).distrusted_BC
-    assert selected[0].tolist() == [True, num_selected == 3, num_selected == 3, False]
-
-
 @pytest.mark.parametrize(
     ("variant", "loss", "selected"),
     [
         (Variant.CODE, 0.163607, [[0, 2], [1, 1], [1, 3]]),  # ceil(.3 * 8) = 3
+        (Variant.AS_PUBLISHED, 0.163607, [[0, 2], [1, 1], [1, 3]]),  # LL-R without ties is that of code
         (Variant.PAPER, 0.222866, [[0, 2], [1, 1]]),  # ceil(.3 * 6) = 2
         (Variant.UNOBSERVED, 0.222866, [[0, 2], [1, 1]]),
         (Variant.MLCPL, 0.344626, [[1, 1]]),  # round(.3 * 6) = 2, and what lies strictly above the second
@@ -189,13 +273,21 @@ def test_the_variants_differ_on_the_example_at_a_rate_of_three_tenths(
 
 @pytest.mark.parametrize(
     ("variant", "num_selected"),
-    [(Variant.UNOBSERVED, 3), (Variant.PAPER, 1), (Variant.MLCPL, 1), (Variant.CODE, 3), (Variant.PER_IMAGE, 3)],
+    [
+        (Variant.CODE, 2),
+        (Variant.AS_PUBLISHED, 3),
+        (Variant.PAPER, 1),
+        (Variant.UNOBSERVED, 2),
+        (Variant.MLCPL, 1),
+        (Variant.PER_IMAGE, 2),
+        (Variant.KEPT, 2),
+    ],
 )
-def test_what_the_variants_make_of_ties(variant: Variant, num_selected: int) -> None:
-    """Two of four, of which the second and the third are equal: `unobserved` is not `paper`."""
+def test_how_the_variants_treat_ties(variant: Variant, num_selected: int) -> None:
+    """k = 2 of four, of which the second and the third are equal: `unobserved` is not `paper`."""
     logits, labels = torch.tensor([[3.0, 1.0, 1.0, -1.0]]), torch.zeros(1, 4, dtype=torch.int8)
     selected = large_loss(logits, labels, scheme=Scheme.REJECTION, rate=0.5, variant=variant).distrusted_BC
-    assert selected.sum() == num_selected
+    assert selected[0].tolist() == [index < num_selected for index in range(4)]
 
 
 @pytest.mark.parametrize(("num_unobserved", "num_selected"), [(1, 0), (3, 1), (5, 1), (6, 2), (7, 3), (8, 3)])
@@ -297,6 +389,30 @@ def test_ll_cp_on_voc_stores_one_entry_of_a_batch_of_16_at_three_per_mille() -> 
     method(batch_of(logits, labels, epoch=2))
     assert method.corrected_NC.sum() == 1
     assert method.corrected_NC.flatten()[logits.argmax()]
+
+
+def test_ll_cp_as_published_stores_one_fewer_than_it_corrects() -> None:
+    """k = 1, 2, 2, 2 of the entries left: what is stored is k - 1 strictly above the threshold."""
+    first = permanent_correction(0.1, variant=Variant.AS_PUBLISHED)
+    assert first(batch_of(LOGITS, LABELS, epoch=2)).distrusted_BC.nonzero().tolist() == [[1, 1]]
+    assert not first.corrected_NC.any()
+    method = permanent_correction(0.25, variant=Variant.AS_PUBLISHED)
+    corrected = []
+    for epoch in (1, 2, 3, 4):
+        outcome = method(batch_of(LOGITS, LABELS, epoch=epoch))
+        corrected.append((int(outcome.distrusted_BC.sum()), int(method.corrected_NC.sum())))
+    assert corrected == [(0, 0), (2, 1), (3, 2), (4, 3)]
+
+
+@pytest.mark.parametrize(("variant", "num_stored"), [(Variant.CODE, 9), (Variant.AS_PUBLISHED, 0)])
+def test_ll_cp_at_the_published_rate_of_voc(variant: Variant, num_stored: int) -> None:
+    """Batch 16, 20 classes, rate .001, ten epochs: k = 1 in each of nine, of which the published code stored none."""
+    course = schedule("linear", warmup_epochs=1, rate_per_epoch=0.001)
+    labels = torch.zeros(16, 20, dtype=torch.int8)
+    method = PermanentCorrection(labels, schedule=course, variant=variant)
+    for epoch in range(1, 11):
+        method(batch_of(torch.randn(16, 20, generator=torch.Generator().manual_seed(epoch)), labels, epoch=epoch))
+    assert method.corrected_NC.sum() == num_stored
 
 
 def test_ll_cp_corrects_a_constant_number_per_epoch_and_never_an_entry_twice() -> None:

@@ -25,6 +25,8 @@ OTHER_VALUES: dict[str, list[dict[str, Any]]] = {
     "ASL": [
         {"gamma_positive": 1.0, "gamma_negative": 0.5, "probability_margin": 0.2, "reduction": "mean"},
         {"gamma_positive": 2.0, "gamma_negative": 2.0, "probability_margin": 0.0},
+        {"focus_gradients": "stopped", "gamma_positive": 1.0},
+        {"focus_gradients": "stopped", "probability_margin": 0.0, "reduction": "mean"},
     ],
     "Hill": [{"hill_lambda": 1.2, "gamma": 0.5, "logit_margin": 0.0, "reduction": "mean"}],
     "SPLC": [{"positive_threshold": 0.3, "gamma": 0.0, "warmup_epochs": 3}, {"reduction": "mean", "logit_margin": 0.5}],

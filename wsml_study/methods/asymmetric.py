@@ -1,4 +1,4 @@
-"""ASL: easy negatives count less than easy positives, and very easy ones not at all.
+"""ASL: asymmetric loss, in which easy negatives count less than easy positives, and very easy ones not at all.
 
 Shapes: B images of this rank's share of the batch, C classes.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsml_study.methods.baselines import precise
+from wsml_study.methods.baselines import cross_entropy, precise
 from wsml_study.methods.contract import PADDING, POSITIVE, Batch, Method, Outcome
 from wsml_study.methods.reduction import Reduction, reduced
 
@@ -30,7 +30,7 @@ def focused_negative(logits_BC: Tensor, gamma: float) -> Tensor:
 def shifted_negative(logits_BC: Tensor, margin: float) -> Tensor:
     """-ln(1 - pm) per entry with pm = max(p - margin, 0): a negative below the margin costs nothing.
 
-    1 - pm = min(1 - p + margin, 1), taken from logarithms, so that nothing is lost where 1 - p vanishes.
+    1 - pm = min(1 - p + margin, 1), computed from logarithms, so that no precision is lost where 1 - p vanishes.
     """
     log_not_p_BC = F.logsigmoid(-precise(logits_BC))
     if margin == 0:
@@ -49,8 +49,9 @@ def shifted_focus(logits_BC: Tensor, margin: float, gamma: float) -> Tensor:
 class AsymmetricLoss(Method):
     """ASL: positive -(1 - p)^g+ ln p, negative -pm^g- ln(1 - pm), pm = max(p - margin, 0); sum over all entries.
 
-    Unobserved labels count as negative. With all three parameters 0 and the mean, this is AN. Gradients flow through
-    the focusing factors, as the formula has it; the authors' own COCO run stops them there.
+    Unobserved labels count as negative. With all three parameters 0 and the mean, this is AN. By default gradients flow
+    through the focusing factors, as in the formula; the authors' own training script stops them there
+    (`disable_torch_grad_focal_loss=True`), which `focus_gradients="stopped"` does too. The value is the same.
     Source: Ridnik, Ben-Baruch et al., "Asymmetric Loss For Multi-Label Classification", ICCV 2021; Alibaba-MIIL/ASL.
     """
 
@@ -63,18 +64,21 @@ class AsymmetricLoss(Method):
         gamma_positive: float,
         gamma_negative: float,
         probability_margin: float,
+        focus_gradients: str,
         reduction: str,
     ) -> None:
-        """Focus positives and negatives.
+        """Take the options.
 
         Args:
             labels_NC: observed states of all training images.
             gamma_positive: g+, at least 0.
             gamma_negative: g-, at least 0.
             probability_margin: in [0, 1).
+            focus_gradients: `flow` or `stopped`.
             reduction: `sum` or `mean`.
         """
         super().__init__(labels_NC)
+        self.stops_focus_gradients = focus_gradients == "stopped"
         self.gamma_positive = gamma_positive
         self.gamma_negative = gamma_negative
         self.probability_margin = probability_margin
@@ -82,10 +86,20 @@ class AsymmetricLoss(Method):
 
     def forward(self, batch: Batch) -> Outcome:
         """The loss; nothing is distrusted, and the method keeps no state."""
-        positive_BC = focused_positive(batch.logits_BC, self.gamma_positive)
-        negative_BC = self._negative(batch.logits_BC)
-        losses_BC = torch.where(batch.labels_BC == POSITIVE, positive_BC, negative_BC)
+        losses_BC = self._stopped(batch) if self.stops_focus_gradients else self._flowing(batch)
         return Outcome(loss=reduced(batch, losses_BC.masked_fill(batch.labels_BC == PADDING, 0), self.reduction))
+
+    def _flowing(self, batch: Batch) -> Tensor:
+        positive_BC = focused_positive(batch.logits_BC, self.gamma_positive)
+        return torch.where(batch.labels_BC == POSITIVE, positive_BC, self._negative(batch.logits_BC))
+
+    def _stopped(self, batch: Batch) -> Tensor:
+        positive_BC = batch.labels_BC == POSITIVE
+        logits_BC = precise(batch.logits_BC)
+        positive_focus_BC = torch.sigmoid(-logits_BC.detach()) ** self.gamma_positive
+        negative_focus_BC = shifted_focus(logits_BC.detach(), self.probability_margin, self.gamma_negative)
+        negative_BC = negative_focus_BC * shifted_negative(logits_BC, self.probability_margin)
+        return torch.where(positive_BC, positive_focus_BC * cross_entropy(logits_BC, positive_BC), negative_BC)
 
     def _negative(self, logits_BC: Tensor) -> Tensor:
         if self.probability_margin == 0:

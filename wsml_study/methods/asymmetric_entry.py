@@ -1,9 +1,9 @@
-"""What ASL are called, take and published."""
+"""Record of ASL: name, formula, options."""
 
 from __future__ import annotations
 
 from wsml_study.methods.method_record import SUM_OR_MEAN, MethodRecord
-from wsml_study.options import AT_LEAST_0, Limits, Option
+from wsml_study.options import AT_LEAST_0, Limits, Option, one_of
 
 
 def focus(symbol: str, of: str, default: float, key: str, high: float) -> Option:
@@ -37,6 +37,17 @@ RECORDS = (
                 meaning="negatives with p up to this cost nothing",
                 default=0.05,
                 search="{float: {low: 0.0, high: 0.2}}",
+            ),
+            Option(
+                key="focus_gradients",
+                limits=one_of(
+                    flow="gradients flow through the powers, as in the formula",
+                    stopped="the powers are constants to the gradient, as the authors' training script has it",
+                ),
+                symbol="disable_torch_grad_focal_loss",
+                meaning="whether gradients flow through the focusing powers",
+                default="flow",
+                search="{choice: [flow, stopped]}",
             ),
             SUM_OR_MEAN,
         ),

@@ -1,8 +1,8 @@
 """Baselines: AN, WAN, LSAN, IU, and the cross-entropies that all methods are made of.
 
-p = sigmoid(logit). Logarithms come from the logits, not from p: nothing needs clamping and nothing saturates. The
-public code of Cole et al. (elijahcole/single-positive-multi-label) takes -ln(p + 1e-5) instead, which differs by at
-most 1e-5 / p.
+p = sigmoid(logit). Logarithms are computed from the logits, not from p, so nothing needs clamping and nothing
+saturates. The public code of Cole et al. (elijahcole/single-positive-multi-label) computes -ln(p + 1e-5) instead, which
+differs by at most 1e-5 / p.
 
 Shapes: B images of this rank's share of the batch, C classes.
 """
@@ -48,31 +48,31 @@ def observed_cross_entropy(logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
 
 
 class AssumeNegative(Method):
-    """AN: what is not observed counts as negative; mean over all B * C entries.
+    """AN: unobserved labels count as negative; mean over all B * C entries.
 
-    On complete labels, where nothing is unobserved, this is `full`: the reference that sees every true label.
+    On complete labels, where nothing is unobserved, this is `full`: the upper bound that sees every true label.
     Source: Cole et al., "Multi-Label Learning from Single Positive Labels", CVPR 2021.
     """
 
     stacked_numbers = ()
 
     def forward(self, batch: Batch) -> Outcome:
-        """The mean cross-entropy; nothing is distrusted, and the method keeps no state."""
+        """The mean cross-entropy; nothing is distrusted, no state."""
         return Outcome(loss=batch.mean(assume_negative(batch.logits_BC, batch.labels_BC)))
 
 
 class WeakAssumeNegative(Method):
     """WAN: as AN, but an assumed negative weighs g: -g ln(1 - p); mean over all B * C entries.
 
-    With g = 1 / (C - 1), the source's, one positive weighs as much as all that is assumed of its image. An observed
-    negative is not assumed and weighs 1; the source's setting has none.
+    With the source's g = 1 / (C - 1) one positive weighs as much as all assumed negatives of its image. Observed
+    negatives, which the source's setting lacks, weigh 1.
     Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label.
     """
 
     stacked_numbers = ("negative_weight",)
 
     def __init__(self, labels_NC: Tensor, *, negative_weight: float | None) -> None:
-        """Weigh assumed negatives.
+        """Take the weight of assumed negatives.
 
         Args:
             labels_NC: observed states of all training images.
@@ -82,7 +82,7 @@ class WeakAssumeNegative(Method):
         self.negative_weight = 1 / max(1, labels_NC.shape[1] - 1) if negative_weight is None else negative_weight
 
     def forward(self, batch: Batch) -> Outcome:
-        """The mean weighted cross-entropy; nothing is distrusted, and the method keeps no state."""
+        """The mean weighted cross-entropy; nothing is distrusted, no state."""
         losses_BC = assume_negative(batch.logits_BC, batch.labels_BC)
         weighted_BC = torch.where(batch.labels_BC == UNOBSERVED, losses_BC * self.negative_weight, losses_BC)
         return Outcome(loss=batch.mean(weighted_BC))
@@ -102,7 +102,7 @@ class LabelSmoothing(Method):
         self.smoothing = smoothing
 
     def forward(self, batch: Batch) -> Outcome:
-        """The mean smoothed cross-entropy; nothing is distrusted, and the method keeps no state."""
+        """The mean smoothed cross-entropy; nothing is distrusted, no state."""
         positive_BC = batch.labels_BC == POSITIVE
         kept_BC = (1 - self.smoothing) * cross_entropy(batch.logits_BC, positive_BC)
         turned_BC = self.smoothing * cross_entropy(batch.logits_BC, ~positive_BC)
@@ -110,7 +110,7 @@ class LabelSmoothing(Method):
 
 
 class IgnoreUnobserved(Method):
-    """IU: cross-entropy of the observed entries alone; the mean still divides by all B * C entries.
+    """IU: cross-entropy of the observed entries; the mean still divides by all B * C entries.
 
     Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label.
     """
@@ -126,10 +126,10 @@ class IgnoreUnobserved(Method):
         super().__init__(labels_NC)
         if not (labels_NC == NEGATIVE).any():
             raise ValueError(
-                "IU learns from observed labels alone and would call everything positive: it needs observed "
-                "negatives, and there are none; set data.observe.negatives to 1 or more"
+                "IU learns from observed labels only and, without observed negatives, that everything is positive: it "
+                "needs observed negatives, and there are none; set data.observe.negatives to 1 or more"
             )
 
     def forward(self, batch: Batch) -> Outcome:
-        """The mean cross-entropy; distrust is no idea of this method, and it keeps no state."""
+        """The mean cross-entropy; nothing is distrusted, no state."""
         return Outcome(loss=batch.mean(observed_cross_entropy(batch.logits_BC, batch.labels_BC)))

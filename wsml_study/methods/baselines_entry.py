@@ -1,4 +1,4 @@
-"""What AN, full, WAN, LSAN and IU are called, take and published."""
+"""Records of AN, full, WAN, LSAN and IU: names, formulas, options, published numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECORDS = (
     MethodRecord(
         name="AN",
         position=10,
-        title="assume-negative: what is not observed counts as negative",
+        title="assume-negative: unobserved labels count as negative",
         formula="positive -ln p; all others -ln(1 - p)",
         reduction="mean",
         source=COLE,
@@ -64,7 +64,7 @@ RECORDS = (
                 key="smoothing",
                 limits=Limits(most=0.5),
                 symbol="e",
-                meaning="what a target is moved towards the other",
+                meaning="how far a target is moved towards the other label",
                 default=0.1,
                 search="{float: {low: 0.01, high: 0.3}}",
             ),
@@ -74,7 +74,7 @@ RECORDS = (
     MethodRecord(
         name="IU",
         position=50,
-        title="ignore-unobserved: learns from observed labels alone, and so needs observed negatives",
+        title="ignore-unobserved: learns from observed labels only, and so needs observed negatives",
         formula="positive -ln p; observed negative -ln(1 - p); unobserved 0",
         reduction="mean",
         source=COLE,

@@ -1,7 +1,7 @@
-"""The methods by name, and what follows from their records; standard library only.
+"""The methods by name, and what derives from their records; standard library only.
 
-`study` takes names, options and their limits from here, `creation` makes the method, and `wsml-study methods` explains
-it. A record stands in a module `*_entry.py` beside its method.
+`study` takes names, options and their limits from here, `creation` creates a method, and `wsml-study methods` explains
+it. The record of a method is in a module `*_entry.py` beside it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from wsml_study.registry import Registry
 METHODS: Registry[MethodRecord] = Registry(
     "method", MethodRecord, group="wsml_study.methods", package="wsml_study.methods", suffix="_entry"
 )
-"""All methods by name, in the order in which to show them."""
+"""All methods by name, in display order."""
 
 DATASETS = MappingProxyType(
     {"voc2012": "VOC 2012", "coco2014": "COCO 2014", "nuswide": "NUS-WIDE", "cub": "CUB", "openimages_v3": "OpenImages"}
 )
-"""Datasets that papers give numbers for, and what to call them in a table."""
+"""Datasets for which papers give numbers -> their names in tables."""
 
 PUBLISHED_BY = "Kim et al., CVPR 2022 (arXiv 2206.03740)"
-"""Whose table `published_map` is: test mAP in percent, end to end and after a linear start (LinearInit)."""
+"""Source of `published_map`: test mAP in percent, end to end and with LinearInit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +51,12 @@ def describe(name: str) -> MethodRecord:
 
 
 def methods_with_schedule() -> tuple[str, ...]:
-    """Names of the methods that have a rejection rate."""
+    """Names of the methods that take a schedule of the rejection rate."""
     return tuple(name for name, record in METHODS.items() if record.takes_schedule)
 
 
 def missing_options(name: str, *, dataset: str | None, given: Mapping[str, Value | None]) -> list[str]:
-    """Keys that a method needs, that are not given, and that have no default for this dataset."""
+    """Keys of a method that are not given and have no default for this dataset."""
     return [
         one.key
         for one in describe(name).options
@@ -72,7 +72,7 @@ def resolved_options(name: str, *, dataset: str | None, given: Mapping[str, Valu
 
     Args:
         name: the method.
-        dataset: as in a study file; None, or one that no paper knows, takes the general defaults.
+        dataset: as in a study file; None, or one without published values, takes the general defaults.
         given: keys and values; None counts as not given.
 
     Returns:

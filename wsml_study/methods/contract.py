@@ -22,7 +22,7 @@ PADDING = 9
 
 
 class Peers:
-    """The ranks that share a global batch; one rank alone by default."""
+    """The ranks that share a global batch: image b of rank r is image b * R + r of it. One rank by default."""
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank = rank
@@ -35,6 +35,20 @@ class Peers:
         shares = [torch.empty_like(share) for _ in range(self.size)]
         torch.distributed.all_gather(shares, share.detach().contiguous())
         return torch.cat(shares)
+
+    def gather_batch(self, share: Tensor) -> Tensor:
+        """Every rank's share, (B, ...) each, as (R * B, ...) in the order of the global batch; carries no gradient.
+
+        That order does not depend on the number of ranks, except that padding rows come last.
+        """
+        gathered = self.gather(share)
+        if self.size == 1:
+            return gathered
+        return gathered.view(self.size, *share.shape).transpose(0, 1).flatten(0, 1)
+
+    def share_of(self, batch: Tensor) -> Tensor:
+        """This rank's rows (B, ...) of what `gather_batch` gives."""
+        return batch if self.size == 1 else batch[self.rank :: self.size]
 
     def sum(self, share: Tensor) -> Tensor:
         """Sum over the ranks, same shape, through which gradients flow to every rank's share."""
@@ -62,8 +76,8 @@ class Batch:
         logits_BC: scores before the sigmoid, carrying gradients.
         labels_BC: int8 states, +1 positive, -1 negative, 0 unobserved, 9 padding.
         indices_B: rows of the training label matrix; meaningless in padding rows.
-        epoch: from 1; a trial that trains its head alone at first counts both phases from 1.
-        epochs: how many the phase is meant to run; the trial, where it has but one.
+        epoch: from 1; a trial that starts with a linear probe counts both phases from 1.
+        epochs: how many epochs the phase is meant to run; those of the trial, where it has only one phase.
         num_images: images of the global batch, padding excluded.
         peers: the ranks that share the global batch. All have the same B.
     """
@@ -110,7 +124,7 @@ class Outcome:
 
     Attributes:
         loss: (), this rank's share, scaled so that the average over ranks is the global loss; (K,) of K batches.
-        distrusted_BC: mask of the unobserved labels not taken as negatives, or None where the method has no such idea.
+        distrusted_BC: mask of the unobserved labels not taken as negatives; None where a method selects none.
     """
 
     loss: Tensor
@@ -124,14 +138,14 @@ class Method(nn.Module):
     `state_dict()` carries it, and must be equal on every rank after every batch.
 
     Attributes:
-        stacked_numbers: attributes that may be tensors (K, 1, 1) instead of numbers, since they meet single entries
-            alone; with them `forward` takes K batches (K, B, C) as well as one. None where it takes but one.
+        stacked_numbers: attributes that may be tensors (K, 1, 1) instead of numbers, since they are only combined with
+            tensors of entries; `forward` then takes K batches (K, B, C) as well as one. None where it takes only one.
     """
 
     stacked_numbers: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, labels_NC: Tensor) -> None:
-        """Start without anything learnt or corrected.
+        """Start with nothing learnt and nothing corrected.
 
         A subclass adds its options as keywords, under the keys of its record.
 
@@ -148,7 +162,7 @@ class Method(nn.Module):
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Optimizer groups of what the method itself learns, none by default.
 
-        Whoever trains averages the gradients of the method's parameters over the ranks before each step.
+        The training loop averages the gradients of the method's parameters over the ranks before each step.
 
         Args:
             learning_rate: that of the backbone.
@@ -165,8 +179,8 @@ class Method(nn.Module):
         Args:
             epoch: the epoch that ends, from 1.
             epochs: how many the trial is meant to run.
-            predict: gives the logits (N, C) of all training images under the weights of now, unmirrored and without
-                dropout, equal on every rank. It is a pass over the data: every rank asks, or none.
+            predict: gives the logits (N, C) of all training images under the current weights, unmirrored and without
+                dropout, equal on every rank. It is a pass over the data: either every rank calls it, or none.
         """
 
     def rejection_rate(self, epoch: int) -> float | None:

@@ -1,4 +1,4 @@
-"""Methods by name: what their records describe, made."""
+"""Creates methods by name from their records."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def create_method(
     dataset: str | None = None,
     **values: Value | None,
 ) -> Method:
-    """A fresh method, without anything learnt or corrected yet.
+    """A new method, with nothing learnt or corrected yet.
 
     Args:
         name: one of METHOD_NAMES. `full` is AN, and means full labels only if its batches carry them.
         labels_NC: int8, the observed states of all training images: +1, -1, 0.
         schedule: epoch -> rejection rate, for the large-loss methods only.
-        dataset: whose defaults of the papers to take; without it, or for any other dataset, the general ones.
+        dataset: takes the papers' defaults for it; None, or one without any, takes the general ones.
         values: options under the keys of the record; None, or absent, stands for the default.
 
     Raises:
-        ValueError: an unknown name, a missing schedule, one that the method has no use for, an option that it does not
-            take, that is out of range or that is missing, or labels that the method cannot learn from.
+        ValueError: an unknown name, a missing or needless schedule, an option that the method does not take, that is
+            out of range or that is missing, or labels that the method cannot learn from.
         PluginError: the class of a plug-in's method cannot be imported.
     """
     record = describe(name)

@@ -1,4 +1,4 @@
-"""What one label costs, and how hard it pulls, over its p: a method's own code, run on a small batch.
+"""Loss and gradient of one label over its p, computed by the method's own code on a small batch.
 
 Shapes: S steps of p, one image, C = 20 classes.
 """
@@ -22,7 +22,7 @@ SETTING = (
     f"{NUM_UNOBSERVED} are unobserved with p = 0.5, {NUM_CLASSES - NUM_UNOBSERVED - 1} observed negative with p = 0; "
     f"the large-loss methods distrust k = 1 label"
 )
-"""The batch in which the curves are taken, in words."""
+"""Describes the batch on which the curves are computed."""
 
 _STEPS_PER_POINT = 2
 _SURE = 20.0
@@ -31,13 +31,13 @@ _SURE = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """What a label costs over its p, per entry, whatever the method's reduction.
+    """Loss and gradient of a label over its p, per entry, whatever the method's reduction.
 
     Attributes:
         p: in (0, 1), ascending.
         gradient: of the loss in the label's logit. Positive: the label is pushed towards negative.
-        loss: in nats, what the gradient adds up to along the curve, the least being 0. So it is the label's own share
-            of the loss, without what its p changes for other labels.
+        loss: in nats, the integral of the gradient along the curve, shifted so that its minimum is 0. So it is the
+            label's own share of the loss, without the effect of its p on other labels.
     """
 
     p: tuple[float, ...]
@@ -46,7 +46,7 @@ class Curve:
 
 
 def curve(name: str, state: int, num_points: int) -> Curve:
-    """The curve of a label in a state, +1 or 0, while all else stays as SETTING says.
+    """The curve of a label in a state, +1 or 0; everything else is fixed as SETTING says.
 
     Raises:
         MethodError: there is no such method.

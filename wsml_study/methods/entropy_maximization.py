@@ -1,4 +1,4 @@
-"""EM: unobserved labels are unknown, so keep predictions about them uncertain. APL: and some surely negative.
+"""EM: keeps predictions of unobserved labels uncertain. APL: makes the least likely of them soft negatives.
 
 Source: Zhou, Chen, Wang, Chen, Heng, "Acknowledging the Unknown for Multi-label Learning with Single Positive Labels",
 ECCV 2022; Correr-Zhou/SPML-AckTheUnknown.
@@ -21,7 +21,7 @@ from wsml_study.methods.contract import UNOBSERVED, Batch, Method, Outcome
 from wsml_study.methods.schedules import exact_rate
 
 UNLABELLED = -1.0
-"""In place of a soft label, of which there is none."""
+"""Marks entries without a soft label."""
 
 
 def entropy(logits_BC: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def entropy(logits_BC: Tensor) -> Tensor:
 class EntropyMaximization(Method):
     """EM: observed cross-entropy; unobserved -alpha * entropy(p); mean over all B * C entries.
 
-    At alpha 0 only observed labels teach. Observed negatives, which the source's setting lacks, count as in IU.
+    At alpha 0 this is IU. Observed negatives, which the source's setting lacks, count as in IU.
     """
 
     stacked_numbers: ClassVar[tuple[str, ...] | None] = ("entropy_weight",)
@@ -45,7 +45,7 @@ class EntropyMaximization(Method):
         self.entropy_weight = entropy_weight
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss; distrust is no idea of this method, and it keeps no state."""
+        """The loss; nothing is distrusted, no state."""
         return Outcome(loss=batch.mean(self._losses(batch)))
 
     def _losses(self, batch: Batch) -> Tensor:
@@ -54,14 +54,14 @@ class EntropyMaximization(Method):
 
 
 class AsymmetricPseudoLabels(EntropyMaximization):
-    """EM+APL: as EM, but the unobserved labels of least p become soft negatives, once and for good.
+    """EM+APL: as EM, but the unobserved labels of least p become soft negatives, permanently.
 
     After each epoch from w on, in each class, the floor(share * U_c / (T - w)) unobserved entries of least p that have
-    no soft label yet get one: the p of that moment, s. From then on their loss is
+    no soft label yet get one: s, their p at that moment. From then on their loss is
     beta * (-s ln p - (1 - s) ln(1 - p)). U_c counts the class's unobserved training labels, T the epochs.
 
     Unlike the source: counts come from exact arithmetic; equal p are taken in the order of the images; nothing is
-    labelled after the last epoch, which nothing would follow.
+    labelled after the last epoch, since no training follows it.
 
     Attributes:
         soft_NC: float32, soft labels of the training images, -1 where there is none; equal on every rank.
@@ -81,14 +81,14 @@ class AsymmetricPseudoLabels(EntropyMaximization):
         pseudo_label_share: float,
         warmup_epochs: int,
     ) -> None:
-        """Label softly after a warm-up.
+        """Take the options.
 
         Args:
             labels_NC: observed states of all training images.
             entropy_weight: alpha, at least 0.
             pseudo_label_weight: beta, at least 0.
             pseudo_label_share: share of the unobserved labels that have a soft label in the end, in [0, 1].
-            warmup_epochs: w, the first epoch that soft labels follow.
+            warmup_epochs: w, the first epoch after which labels become soft negatives.
         """
         super().__init__(labels_NC, entropy_weight=entropy_weight)
         self.pseudo_label_weight = pseudo_label_weight
@@ -98,7 +98,7 @@ class AsymmetricPseudoLabels(EntropyMaximization):
         self.register_buffer("unobserved_NC", labels_NC == UNOBSERVED, persistent=False)
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss under the soft labels there are; they do not change within an epoch."""
+        """The loss under the current soft labels, which do not change within an epoch."""
         soft_BC = self.soft_NC[batch.rows_B]
         labelled_BC = (soft_BC != UNLABELLED) & (batch.labels_BC == UNOBSERVED)
         soft_losses_BC = self.pseudo_label_weight * soft_cross_entropy(batch.logits_BC, soft_BC)
@@ -106,7 +106,7 @@ class AsymmetricPseudoLabels(EntropyMaximization):
 
     @torch.no_grad()
     def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
-        """Label the surest negatives of each class."""
+        """Give the least likely entries of each class a soft label."""
         if not self.warmup_epochs <= epoch < epochs:
             return
         logits_NC = precise(predict())

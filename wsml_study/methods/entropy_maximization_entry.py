@@ -1,4 +1,4 @@
-"""What EM and EM+APL are called, take and published."""
+"""Records of EM and EM+APL: names, formulas, options."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RECORDS = (
         name="EM+APL",
         position=150,
         title="entropy maximization with pseudo-labels: the least likely become soft negatives",
-        formula="as EM; with a soft label s (the p of when it was given) beta (-s ln p - (1-s) ln(1-p));\n"
+        formula="as EM; with a soft label s (p when it was given) beta (-s ln p - (1-s) ln(1-p));\n"
         "after each epoch from w on floor(share U_c / (T - w)) entries of least p of each class get one",
         reduction="mean",
         source=ZHOU,
@@ -55,7 +55,7 @@ RECORDS = (
                 key="pseudo_label_share",
                 limits=FRACTION,
                 symbol="theta",
-                meaning="share of the unobserved labels that are soft negatives in the end",
+                meaning="share of the unobserved labels that are soft negatives at the end",
                 default=0.9,
                 search="{float: {low: 0.5, high: 0.99}}",
             ),
@@ -63,7 +63,7 @@ RECORDS = (
                 key="warmup_epochs",
                 limits=COUNT_OR_0,
                 symbol="w",
-                meaning="the first epoch that soft labels follow",
+                meaning="the first epoch after which labels become soft negatives",
                 default=5,
                 by_dataset={"voc2012": 5, "coco2014": 5, "nuswide": 4, "cub": 3},
                 search="{int: {low: 2, high: 8}}",

@@ -1,4 +1,4 @@
-"""EPR: the observed labels, and a bound on how many labels an image has on average.
+"""EPR: the observed labels, and a penalty on the average number of positives per image.
 
 Shapes: B images of this rank's share of the batch, C classes.
 """
@@ -16,8 +16,8 @@ def expected_positive_penalty(batch: Batch, logits_BC: Tensor, expected_positive
     """((mean over the global batch of the sum of p) - m)^2 / C^2.
 
     Args:
-        batch: tells padding and who shares the global batch.
-        logits_BC: of this rank's share; need not be the classifier's.
+        batch: its labels tell padding, its peers share the global batch.
+        logits_BC: of this rank's share; not necessarily the classifier's (ROLE also passes its estimate).
         expected_positives: m, positive labels of an image on average.
 
     Returns:
@@ -34,17 +34,18 @@ class ExpectedPositives(Method):
 
     The mean sum of p is over the whole global batch, however many ranks share it. An observed negative adds its
     -ln(1 - p), as in IU; the source's setting has none.
-    Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label, which has m = 2.5 for COCO; the paper 2.9.
+    Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label. m is 2.9 for COCO in the paper and, since
+    July 2021, in that code.
     """
 
     stacked_numbers = ()
 
     def __init__(self, labels_NC: Tensor, *, expected_positives: float) -> None:
-        """Expect so many positive labels per image."""
+        """Expect m = `expected_positives` positive labels per image on average, at least 0."""
         super().__init__(labels_NC)
         self.expected_positives = expected_positives
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss; distrust is no idea of this method, and it keeps no state."""
+        """The loss; nothing is distrusted, no state."""
         observed = batch.mean(observed_cross_entropy(batch.logits_BC, batch.labels_BC))
         return Outcome(loss=observed + expected_positive_penalty(batch, batch.logits_BC, self.expected_positives))

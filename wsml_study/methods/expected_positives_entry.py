@@ -1,4 +1,4 @@
-"""What EPR are called, take and published."""
+"""Record of EPR: name, formula, options, published numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue as text: all methods in a line each, or one of them whole, with its curves."""
+"""The catalogue as text: a line per method, or one method in full, with its curves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLOT_WIDTH, PLOT_HEIGHT = 35, 8
 
 
 def overview() -> list[str]:
-    """Every method and head, and what to type next."""
+    """Every method and head, and the command that explains one."""
     width = max(map(len, [*METHODS, *HEADS])) + 2
     return [
         "methods (method.name)",
@@ -58,7 +58,7 @@ def _explain_method(method: MethodRecord) -> list[str]:
 
 
 def _section(heading: str, lines: Sequence[str]) -> list[str]:
-    """A heading with its lines, folded and moved in; nothing without lines."""
+    """A heading with its lines, wrapped and indented; empty without lines."""
     folded = [part for line in lines for part in _folded(line)]
     return ["", heading, *(f"  {line}".rstrip() for line in folded)] if lines else []
 

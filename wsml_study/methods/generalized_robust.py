@@ -1,4 +1,4 @@
-"""GR: how much an unobserved label counts as positive, as negative, and at all, depends on its p and on the epoch.
+"""GR: an unobserved label's weights as positive and as negative depend on its p and on the epoch.
 
 Shapes: B images of this rank's share of the batch, C classes.
 """
@@ -32,17 +32,17 @@ class Course:
     last: float
 
     def at(self, share: float) -> float:
-        """The value when this share of the trial has passed."""
+        """The value after this fraction of the trial."""
         return self.first + (self.last - self.first) * share
 
 
 class GeneralizedRobust(Method):
     """GR: observed cross-entropy; unobserved V * (K * l(p, q2) + (1 - K) * l(1 - p, q3)); mean over all B * C entries.
 
-    l(p, q) = (1 - p^q) / q; K = sigmoid(w p + b) is how likely a positive it is, V = exp(-((p - mu) / sigma)^2 / 2)
-    how much it matters, with p stopped in both. As in the authors' code, in epoch t of T, w and b have gone
-    (t - 1) / T of their way, and mu and sigma t / T of theirs. Observed negatives, which the source's setting lacks,
-    count as in IU.
+    l(p, q) = (1 - p^q) / q; K = sigmoid(w p + b) estimates how likely the label is positive, and
+    V = exp(-((p - mu) / sigma)^2 / 2) is its weight; no gradient flows through p in K and V. As in the authors' code,
+    in epoch t of T, w and b have moved (t - 1) / T of the way from their first to their last value, mu and sigma t / T.
+    Observed negatives, which the source's setting lacks, count as in IU.
     Source: Chen, Li, Dai et al., "Boosting Single Positive Multi-label Classification with Generalized Robust Loss",
     IJCAI 2024; yan4xi1/GRLoss.
     """
@@ -64,7 +64,7 @@ class GeneralizedRobust(Method):
         gr_q2: float,
         gr_q3: float,
     ) -> None:
-        """Set the courses of w, b, mu and sigma (positive), and the exponents q2 and q3, in [0, 1]."""
+        """Take first and last values of w, b, mu and sigma (positive), and the exponents q2 and q3, in [0, 1]."""
         super().__init__(labels_NC)
         self.w = Course(first=gr_w_first, last=gr_w_last)
         self.b = Course(first=gr_b_first, last=gr_b_last)
@@ -74,7 +74,7 @@ class GeneralizedRobust(Method):
         self.q3 = gr_q3
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss; distrust is no idea of this method, and it keeps no state."""
+        """The loss; nothing is distrusted, no state."""
         unobserved_BC = self._unobserved(precise(batch.logits_BC), batch.epoch, batch.epochs)
         losses_BC = observed_cross_entropy(batch.logits_BC, batch.labels_BC) + unobserved_BC.masked_fill(
             batch.labels_BC != UNOBSERVED, 0

@@ -1,4 +1,4 @@
-"""What GR are called, take and published."""
+"""Record of GR: name, formula, options."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORDS = (
     MethodRecord(
         name="GR",
         position=160,
-        title="generalized robust loss: p and epoch decide how much an unobserved label counts, as what",
+        title="generalized robust loss: an unobserved label's weights depend on its p and on the epoch",
         formula="positive -ln p; observed negative -ln(1 - p);\n"
         "unobserved V (K (1-p^q2)/q2 + (1-K) (1-(1-p)^q3)/q3),\n"
         "K = sigmoid(w p + b), V = exp(-((p - mu)/sigma)^2 / 2), p stopped in both",

@@ -1,17 +1,20 @@
-"""Large-loss methods: among unobserved labels, a large loss betrays a likely false negative.
+"""Large-loss methods: among unobserved labels, a large loss indicates a likely false negative.
 
-A network learns the clean labels first and memorizes the false negatives later, so the largest losses under
-"unobserved is negative" are distrusted: left out (LL-R), or taken as positive for one step (LL-Ct) or for good (LL-Cp).
+A network learns the clean labels first and memorizes the false negatives later. So the largest losses under
+"unobserved is negative" are distrusted: left out (LL-R), or taken as positive, in this step only (LL-Ct) or in all
+later ones too (LL-Cp).
 
 Source: Kim, Kim, Akata, Lee, "Large Loss Matters in Weakly Supervised Multi-Label Classification", CVPR 2022. Unlike
-the authors' code,
+the authors' code (snucml/LargeLossMatters),
 
 1. an observed label is never selected, however large the rate;
 2. the number of labels to select comes from exact arithmetic, so it does not drift over the epochs;
-3. LL-Cp keeps exactly the entries that it selected, the ones at the threshold included;
-4. several ranks select among the whole global batch, as one rank would.
+3. LL-Cp stores exactly the entries that it selected, the one at the threshold included;
+4. several ranks select among the whole global batch, as one rank would;
+5. never more than k entries are selected: of equal losses the first in the global batch, image by image.
 
-The same holds for every variant that is named after another public re-implementation.
+The same holds for every variant named after another public re-implementation. The variant `as_published` restores what
+the authors' code does in 3 and 5.
 
 Shapes: B images of this rank's share of the batch, C classes, N training images, G = R * B * C entries of the shares
 of all R ranks. K trials at once, where methods are stacked, come before all other dimensions.
@@ -44,7 +47,15 @@ from wsml_study.methods.contract import (
 )
 from wsml_study.methods.rates import LARGEST_DENOMINATOR, Rates, Schedules
 from wsml_study.methods.schedules import Schedule, distrusted_count, exact_rate
-from wsml_study.methods.selection import Counts, reaches_kth
+from wsml_study.methods.selection import (
+    Counts,
+    first_k,
+    gathered,
+    k_largest,
+    k_largest_of_each,
+    kth_largest,
+    own_share,
+)
 
 
 class Scheme(StrEnum):
@@ -56,23 +67,29 @@ class Scheme(StrEnum):
 
 
 class Variant(StrEnum):
-    """What the rate is a fraction of, what becomes of ties at the border, and what a mean divides by.
+    """What the rate is a fraction of, how ties at the threshold are treated, and what a mean divides by.
 
-    k = ceil(rate * n) unless said otherwise; U are the unobserved entries of the global batch.
+    k = ceil(rate * n) unless stated otherwise; U are the unobserved entries of the global batch.
 
-    - CODE, which produced the published numbers: n = B * C of the global batch, padding excluded; every loss that
-      reaches the k-th largest is selected. snucml/LargeLossMatters, and its authors' youngwk/BridgeGapExplanationPAMC.
+    - CODE: n = B * C of the global batch, padding excluded; the k largest losses are selected. Without ties this
+      produced the published numbers of LL-R and LL-Ct (snucml/LargeLossMatters), and the same authors' later
+      youngwk/BridgeGapExplanationPAMC does it for all three. The published numbers of LL-Cp come from AS_PUBLISHED.
+    - AS_PUBLISHED: as CODE, but every loss that reaches the k-th largest is selected, more than k where some are equal,
+      and LL-Cp stores only what lies strictly above the k-th largest: k - 1 entries without ties, none at k = 1; the
+      others are positives in this step only. snucml/LargeLossMatters of March 2022. (Since July 2022 that repository
+      compares strings with `is`, so its LL-Cp no longer stores anything and equals LL-Ct.)
     - PAPER: n = |U|; only losses above the (k + 1)-th largest are selected.
-    - UNOBSERVED: n = |U|; every loss that reaches the k-th largest is selected. michalwols/yann.
+    - UNOBSERVED: n = |U|; the k largest losses are selected. michalwols/yann, which also takes ties.
     - MLCPL: n = |U|, and k is rounded to the nearest integer (halves to the even one), at least 1; only losses above
-      the k-th largest are selected, which makes it k - 1 without ties. maxium0526/mlcpl, which knows no warm-up.
-    - PER_IMAGE: n = C, and every image has a k-th largest of its own. After the re-implementations that leave out a
+      the k-th largest are selected, which makes it k - 1 without ties. maxium0526/mlcpl, which has no warm-up.
+    - PER_IMAGE: n = C, and the k largest losses of each image are selected. After re-implementations that leave out a
       fixed number of the likeliest unobserved classes of each image (`LargeLossMattersMask`).
     - KEPT: as CODE, but LL-R's mean divides by the entries that are not rejected, as the losses of
-      HCPLab-SYSU/HCP-MLR-PL and the LL-R written in their manner do. LL-Ct and LL-Cp reject nothing: there it is CODE.
+      HCPLab-SYSU/HCP-MLR-PL and LL-R implementations built on them do. LL-Ct and LL-Cp reject nothing: they are CODE.
     """
 
     CODE = "code"
+    AS_PUBLISHED = "as_published"
     PAPER = "paper"
     UNOBSERVED = "unobserved"
     MLCPL = "mlcpl"
@@ -81,7 +98,7 @@ class Variant(StrEnum):
 
 
 _STATE_OF_DISTRUSTED = {
-    Scheme.REJECTION: PADDING,  # to be rejected and to be padding are the same to the loss: both count 0
+    Scheme.REJECTION: PADDING,  # rejected entries and padding are treated alike by the loss: both count 0
     Scheme.TEMPORARY_CORRECTION: POSITIVE,
     Scheme.PERMANENT_CORRECTION: POSITIVE,
 }
@@ -96,10 +113,12 @@ class LargeLoss:
             Variant.KEPT); with several ranks this rank's share of it, scaled so that the average over ranks is the
             global mean.
         distrusted_BC: mask of the selected entries.
+        stored_BC: mask of those that LL-Cp stores: all of them, except in Variant.AS_PUBLISHED.
     """
 
     loss: Tensor
     distrusted_BC: Tensor
+    stored_BC: Tensor
 
 
 def large_loss(
@@ -121,15 +140,15 @@ def large_loss(
     Args:
         logits_BC: scores before the sigmoid.
         labels_BC: +1 positive, -1 negative, 0 unobserved, 9 padding (a whole row).
-        scheme: what happens to a distrusted label. LL-Cp differs from LL-Ct only in what its caller remembers.
+        scheme: what happens to a distrusted label. LL-Cp differs from LL-Ct only in what its caller stores.
         rate: fraction in [0, 1] of the counted entries; 0 gives plain assume-negative. K of them where logits are
             (K, B, C).
-        variant: what the rate is a fraction of, what becomes of ties, and what a mean divides by.
+        variant: what the rate is a fraction of, how ties are treated, and what a mean divides by.
         num_images: images of the global batch, padding excluded; by default B, for one rank without padding.
         peers: the ranks that share the global batch.
 
     Returns:
-        The loss, computed in float32 at least, and the mask of what was selected.
+        The loss, computed in float32 at least, and the masks of what was selected and of what LL-Cp stores.
 
     Raises:
         ValueError: the shapes differ or are not (B, C), or the rate leaves [0, 1].
@@ -143,74 +162,90 @@ def large_loss(
     num_entries = (logits_BC.shape[-2] if num_images is None else num_images) * logits_BC.shape[-1]
     rate = rate if isinstance(rate, Rates) else exact_rate(rate)
     candidates_BC = assume_negative(logits_BC.detach(), labels_BC).masked_fill(labels_BC != UNOBSERVED, -math.inf)
-    reached_BC = _SELECTIONS[variant](candidates_BC, rate, num_entries, peers)
-    distrusted_BC = reached_BC & (labels_BC == UNOBSERVED)
+    distrusted_BC = _SELECTIONS[variant](candidates_BC, rate, num_entries, peers) & (labels_BC == UNOBSERVED)
+    stored_BC = distrusted_BC
+    if variant is Variant.AS_PUBLISHED and scheme is Scheme.PERMANENT_CORRECTION:
+        stored_BC = distrusted_BC & _above_kth(candidates_BC, rate, num_entries, peers)
     treated_BC = labels_BC.masked_fill(distrusted_BC, _STATE_OF_DISTRUSTED[scheme])
     loss = sum_of_entries(assume_negative(logits_BC, treated_BC)) * (peers.size / num_entries)
     if variant is Variant.KEPT and scheme is Scheme.REJECTION:
         num_kept = num_entries - peers.gather(sum_of_entries(distrusted_BC)[None]).sum(0)
         loss = loss * (num_entries / num_kept.clamp(min=1))
-    return LargeLoss(loss=loss, distrusted_BC=distrusted_BC)
+    return LargeLoss(loss=loss, distrusted_BC=distrusted_BC, stored_BC=stored_BC)
+
+
+# Each selection takes candidates that are the losses of unobserved entries, and -inf elsewhere, and gives a mask that
+# may be True where there is no candidate.
+
+
+def _largest(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
+    """The k largest losses, k = ceil(rate * num_entries); all of them if there are fewer than k."""
+    return k_largest(candidates_BC, _count(rate, num_entries, candidates_BC.device), peers)
 
 
 def _reaching_kth(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
-    """Losses that reach the k-th largest, k = ceil(rate * num_entries); all of them if there are fewer than k.
+    """Losses that reach the k-th largest, k = ceil(rate * num_entries), ties included."""
+    return candidates_BC >= _kth(candidates_BC, rate, num_entries, peers)
 
-    Candidates are the losses of unobserved entries, and -inf elsewhere. So it is in every selection.
-    """
-    return reaches_kth(candidates_BC, _count(rate, num_entries, candidates_BC.device), peers)
+
+def _above_kth(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
+    """Losses above the k-th largest, k = ceil(rate * num_entries)."""
+    return candidates_BC > _kth(candidates_BC, rate, num_entries, peers)
+
+
+def _kth(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
+    """(..., 1, 1)."""
+    count = _count(rate, num_entries, candidates_BC.device)
+    return kth_largest(gathered(candidates_BC, peers), count)[..., None]
 
 
 def _above_next(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
-    """Losses above the (k + 1)-th largest, k = ceil(rate * |U|); ties at the border are left out."""
+    """Losses above the (k + 1)-th largest, k = ceil(rate * |U|); ties at the threshold are left out."""
     del num_entries
-    ranked = _ranked(candidates_BC, peers)
+    ranked = _ranked(gathered(candidates_BC, peers))
     return candidates_BC > _at(ranked, _ceiling(_num_unobserved(ranked), rate) + 1)
 
 
-def _reaching_kth_of_unobserved(
-    candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers
-) -> Tensor:
-    """Losses that reach the k-th largest, k = ceil(rate * |U|)."""
+def _largest_of_unobserved(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
+    """The k largest losses, k = ceil(rate * |U|)."""
     del num_entries
-    ranked = _ranked(candidates_BC, peers)
-    return candidates_BC >= _at(ranked, _ceiling(_num_unobserved(ranked), rate))
+    candidates_G = gathered(candidates_BC, peers)
+    ranked = _ranked(candidates_G)
+    k = _ceiling(_num_unobserved(ranked), rate)
+    return own_share(first_k(candidates_G, ranked.gather(-1, k), k), candidates_BC, peers)
 
 
 def _above_kth_rounded(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
     """Losses above the k-th largest, k = rate * |U| rounded half to even, at least 1."""
     del num_entries
-    ranked = _ranked(candidates_BC, peers)
+    ranked = _ranked(gathered(candidates_BC, peers))
     return candidates_BC > _at(ranked, _nearest(_num_unobserved(ranked), rate).clamp(min=1))
 
 
-def _reaching_kth_of_image(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
-    """Losses that reach the k-th largest of their image, k = ceil(rate * C)."""
+def _largest_of_image(candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers) -> Tensor:
+    """The k largest losses of each image, k = ceil(rate * C)."""
     del num_entries, peers
     count = _count(rate, candidates_BC.shape[-1], candidates_BC.device)
-    if isinstance(count, int):
-        return candidates_BC >= F.pad(candidates_BC.topk(count).values, (1, 0), value=math.inf)[..., -1:]
-    largest = F.pad(candidates_BC.topk(count.most).values, (1, 0), value=math.inf)
-    return candidates_BC >= largest.gather(-1, count.counts_K1[..., None].expand(*candidates_BC.shape[:-1], 1))
+    of_each = count if isinstance(count, int) else count.of_each_image(candidates_BC.shape[-2])
+    return k_largest_of_each(candidates_BC, of_each)
 
 
 def _count(rate: Fraction | Rates, num_counted: int, device: torch.device) -> int | Counts:
     return rate.counts(num_counted, device) if isinstance(rate, Rates) else distrusted_count(rate, num_counted)
 
 
-def _ranked(candidates_BC: Tensor, peers: Peers) -> Tensor:
-    """(..., G + 2) inf, then the candidates of the global batch from the largest down, then -inf: the k-th is at k."""
-    ranked_G = peers.gather(candidates_BC).flatten(-2).sort(descending=True).values
-    return F.pad(F.pad(ranked_G, (1, 0), value=math.inf), (0, 1), value=-math.inf)
+def _ranked(candidates_G: Tensor) -> Tensor:
+    """(..., G + 2) inf, then the candidates of the global batch in descending order, then -inf: the k-th is at k."""
+    return F.pad(F.pad(candidates_G.sort(descending=True).values, (1, 0), value=math.inf), (0, 1), value=-math.inf)
 
 
 def _num_unobserved(ranked: Tensor) -> Tensor:
-    """(..., 1): |U| of the global batch, which only the device knows; asking for it would stall the device."""
+    """(..., 1): |U| of the global batch, kept on the device: reading it would synchronize host and device."""
     return (ranked > -math.inf).sum(-1, keepdim=True) - 1
 
 
 def _at(ranked: Tensor, position: Tensor) -> Tensor:
-    """(..., 1, 1): what stands at a position (..., 1)."""
+    """(..., 1, 1): the value at a position (..., 1)."""
     return ranked.gather(-1, position)[..., None]
 
 
@@ -223,7 +258,7 @@ def _parts(rate: Fraction | Rates, device: torch.device) -> tuple[int | Tensor, 
 
 
 def _ceiling(count: Tensor, rate: Fraction | Rates) -> Tensor:
-    """ceil(rate * count) where the count is, in 64-bit integers.
+    """ceil(rate * count) on the count's device, in 64-bit integers.
 
     The rate is taken as the nearest fraction with a denominator up to 10**9: exact for all that nine decimals write.
     """
@@ -232,7 +267,7 @@ def _ceiling(count: Tensor, rate: Fraction | Rates) -> Tensor:
 
 
 def _nearest(count: Tensor, rate: Fraction | Rates) -> Tensor:
-    """rate * count rounded to the nearest integer, halves to the even one; exact as _ceiling is."""
+    """rate * count rounded to the nearest integer, halves to the even one; as exact as _ceiling."""
     numerator, denominator = _parts(rate, count.device)
     product = count * numerator
     below = product // denominator
@@ -242,23 +277,24 @@ def _nearest(count: Tensor, rate: Fraction | Rates) -> Tensor:
 
 
 _SELECTIONS: dict[Variant, Callable[[Tensor, Fraction | Rates, int, Peers], Tensor]] = {
-    Variant.CODE: _reaching_kth,
+    Variant.CODE: _largest,
+    Variant.AS_PUBLISHED: _reaching_kth,
     Variant.PAPER: _above_next,
-    Variant.UNOBSERVED: _reaching_kth_of_unobserved,
+    Variant.UNOBSERVED: _largest_of_unobserved,
     Variant.MLCPL: _above_kth_rounded,
-    Variant.PER_IMAGE: _reaching_kth_of_image,
-    Variant.KEPT: _reaching_kth,
+    Variant.PER_IMAGE: _largest_of_image,
+    Variant.KEPT: _largest,
 }
 
 
 class LargeLossMethod(Method):
-    """What the three methods share: in epoch t the share schedule(t) is distrusted."""
+    """What the three methods have in common: in epoch t the fraction schedule(t) is distrusted."""
 
     stacked_numbers = ("schedule",)
     scheme: ClassVar[Scheme]
 
     def __init__(self, labels_NC: Tensor, *, schedule: Schedule, variant: str) -> None:
-        """Distrust by schedule.
+        """Take the schedule of the rejection rate.
 
         Args:
             labels_NC: observed states of all training images.
@@ -270,12 +306,12 @@ class LargeLossMethod(Method):
         self.variant = Variant(variant)
 
     def forward(self, batch: Batch) -> Outcome:
-        """The large loss of a batch at the epoch's rate; nothing is remembered from batch to batch."""
+        """The large loss of a batch at the epoch's rate; no state."""
         result = self._large_loss(batch, batch.labels_BC, self.schedule(batch.epoch))
         return Outcome(loss=result.loss, distrusted_BC=result.distrusted_BC)
 
     def rejection_rate(self, epoch: int) -> float:
-        """The share of the counted labels that is distrusted in an epoch."""
+        """The fraction of the counted labels that is distrusted in an epoch."""
         rate = self.schedule(epoch)
         assert isinstance(rate, Fraction), "a stack has many rates"
         return float(rate)
@@ -305,10 +341,11 @@ class TemporaryCorrection(LargeLossMethod):
 
 
 class PermanentCorrection(LargeLossMethod):
-    """LL-Cp: a distrusted label is a positive from the step in which it was selected, for good.
+    """LL-Cp: a distrusted label is a positive in the step that selects it and in all later ones.
 
-    Because corrections last, the schedule gives the share distrusted in all, and epoch t corrects what it has grown
-    by, schedule(t) - schedule(t - 1). Under the linear schedule that is the constant rate of the paper.
+    As corrections are permanent, the schedule gives the fraction corrected in total, and epoch t corrects its increase,
+    schedule(t) - schedule(t - 1). Under the linear schedule that is the constant rate of the paper. The published
+    numbers come from `Variant.AS_PUBLISHED`, which stores fewer.
 
     Attributes:
         corrected_NC: bool, the corrected entries of the training label matrix; equal on every rank.
@@ -323,7 +360,7 @@ class PermanentCorrection(LargeLossMethod):
         self.register_buffer("corrected_NC", torch.zeros(labels_NC.shape, dtype=torch.bool))
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss under earlier corrections and this step's; all of them in the batch are its distrusted labels.
+        """The loss under earlier corrections and those of this step, which together are the distrusted labels.
 
         Raises:
             ValueError: the schedule falls, as no correction can be taken back.
@@ -332,7 +369,7 @@ class PermanentCorrection(LargeLossMethod):
         earlier_BC = self.corrected_NC[rows_B] & (batch.labels_BC == UNOBSERVED)
         labels_BC = batch.labels_BC.masked_fill(earlier_BC, POSITIVE)
         result = self._large_loss(batch, labels_BC, self._increase(batch.epoch))
-        self._correct(rows_B, result.distrusted_BC, batch.peers)
+        self._correct(rows_B, result.stored_BC, batch.peers)
         return Outcome(loss=result.loss, distrusted_BC=earlier_BC | result.distrusted_BC)
 
     def _increase(self, epoch: int) -> Fraction | Rates:
@@ -340,12 +377,10 @@ class PermanentCorrection(LargeLossMethod):
             return self.schedule.increase(epoch)
         return self.schedule(epoch) - self.schedule(epoch - 1)
 
-    def _correct(self, rows_B: Tensor, selected_BC: Tensor, peers: Peers) -> None:
-        """Mark the selected entries of every rank's share.
-
-        Padding rows point to row 0 and select nothing. A maximum is the one way to write that lets them, and a real
-        share of row 0, come in any order.
-        """
+    def _correct(self, rows_B: Tensor, stored_BC: Tensor, peers: Peers) -> None:
+        """Store the entries of every rank's share."""
         rows = peers.gather(rows_B).flatten()
-        selected = peers.gather(selected_BC.view(torch.uint8)).flatten(0, -2)
-        self.corrected_NC.view(torch.uint8).scatter_reduce_(0, rows[:, None].expand_as(selected), selected, "amax")
+        stored = peers.gather(stored_BC.view(torch.uint8)).flatten(0, -2)
+        # Padding rows are all False and point to row 0, which may also be in the batch: a maximum gives the same
+        # result in whatever order duplicates of a row are written.
+        self.corrected_NC.view(torch.uint8).scatter_reduce_(0, rows[:, None].expand_as(stored), stored, "amax")

@@ -1,4 +1,4 @@
-"""What LL-R, LL-Ct and LL-Cp are called, take and published."""
+"""Records of LL-R, LL-Ct and LL-Cp: names, formulas, options, published numbers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ KIM = (
 )
 
 VARIANTS = {
-    "code": "rate of all B*C entries; every loss that reaches the k-th largest (snucml/LargeLossMatters)",
+    "code": "rate of all B*C entries; the k largest losses, the first of equal ones. Without ties the published LL-R "
+    "and LL-Ct (snucml/LargeLossMatters), and LL-Cp as in youngwk/BridgeGapExplanationPAMC",
+    "as_published": "as code, but every loss that equals the k-th largest counts, and LL-Cp stores only those above "
+    "it, k - 1 without ties: LL-Cp's published numbers (snucml/LargeLossMatters of March 2022)",
     "paper": "rate of U; strictly above the (k+1)-th largest",
-    "unobserved": "rate of U; every loss that reaches the k-th largest (michalwols/yann)",
+    "unobserved": "rate of U; the k largest losses (michalwols/yann)",
     "mlcpl": "rate of U, rounded, at least 1; strictly above the k-th largest (maxium0526/mlcpl)",
-    "per_image": "rate of the C classes, within each image (LargeLossMattersMask)",
-    "kept": "as code, but LL-R's mean divides by what is kept (in the manner of HCPLab-SYSU/HCP-MLR-PL)",
+    "per_image": "rate of the C classes; the k largest losses of each image (LargeLossMattersMask)",
+    "kept": "as code, but LL-R's mean divides by the entries that are kept (after HCPLab-SYSU/HCP-MLR-PL)",
 }
-"""Variants of the large-loss methods by name."""
+"""Variants of the large-loss methods by name -> what each does."""
 
 VARIANT = Option(
     key="variant",
@@ -60,7 +63,8 @@ RECORDS = (
         name="LL-Cp",
         position=100,
         title="large-loss correction, permanent: the k largest become positives for good",
-        formula="positive and corrected -ln p; all others -ln(1 - p); the k largest of the unobserved are corrected",
+        formula="positive and corrected -ln p; all others -ln(1 - p); the k largest of the unobserved are corrected\n"
+        "k is that of the schedule's increase; published mAP below: variant as_published",
         reduction="mean",
         source=KIM,
         factory="wsml_study.methods.large_loss:PermanentCorrection",

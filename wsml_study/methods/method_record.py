@@ -1,4 +1,4 @@
-"""What every method says of itself, in words and numbers; no torch here, so that a study is described without it."""
+"""The record of a method; imports no torch, so that a study can be described without it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class MethodRecord:
 
     Attributes:
         name: as papers and study files have it.
-        position: where lists show it.
-        title: what it does, in a line.
-        formula: the loss, in as many lines as it needs.
-        reduction: what becomes of the losses of the entries: `mean` or `sum`.
+        position: its place in lists.
+        title: what it does, in one line.
+        formula: the loss, one or more lines.
+        reduction: of the losses of the entries: `mean` or `sum`.
         source: paper and public code.
         factory: the subclass of `Method`, or `module:Class`; called with the observed labels, and the options and the
             schedule as keywords.
-        options: what it takes beside a schedule.
+        options: what it takes besides a schedule.
         takes_schedule: whether it has a rejection rate.
         rate_by_dataset: the paper's growth of the rate per epoch, a fraction, where it takes a schedule.
         learns_from_truth: it sees every true label.
-        needs_observed_negatives: it learns nothing from labels without any.
-        published_map: mAP in percent by dataset, trained end to end and after a linear start (LinearInit).
+        needs_observed_negatives: it cannot learn from labels without observed negatives.
+        published_map: mAP in percent by dataset, end to end and with LinearInit.
         requires: packages that it needs beyond those that every installation has.
     """
 
@@ -51,7 +51,7 @@ class MethodRecord:
     requires: tuple[Requirement, ...] = ()
 
     def option(self, key: str) -> Option | None:
-        """What the method makes of a key, or None if it does not take it."""
+        """The method's option of this key, or None if it does not take it."""
         return next((one for one in self.options if one.key == key), None)
 
 

@@ -1,4 +1,4 @@
-"""Hill and SPLC: two losses made for labels that are missing.
+"""Hill and SPLC: two losses for missing labels.
 
 Source of both: Zhang, Cheng, Huang et al., "Simple and Robust Loss Design for Multi-Label Learning with Missing
 Labels", 2021 (arXiv 2112.07368); xinyu1205/robust-loss-mlml.
@@ -20,8 +20,8 @@ from wsml_study.methods.reduction import Reduction, reduced
 class Hill(Method):
     """Hill: positive -(1 - pm)^gamma ln pm with pm = sigmoid(logit - margin), negative (lambda - p) p^2; sum.
 
-    At lambda 1.5 the loss of a negative flattens towards p = 1, where its gradient in p vanishes: a negative that the
-    network is so sure of is likely a missing positive. Unobserved labels count as negative.
+    At lambda 1.5 the loss of a negative flattens towards p = 1, where its gradient in p vanishes: a negative with so
+    large a p is likely a missing positive. Unobserved labels count as negative.
     """
 
     stacked_numbers = ("hill_lambda", "gamma", "logit_margin")
@@ -29,13 +29,13 @@ class Hill(Method):
     def __init__(
         self, labels_NC: Tensor, *, hill_lambda: float, gamma: float, logit_margin: float, reduction: str
     ) -> None:
-        """Shape the hill.
+        """Take the options.
 
         Args:
             labels_NC: observed states of all training images.
             hill_lambda: lambda, at least 1, so that no loss is negative.
             gamma: focus of positives, at least 0.
-            logit_margin: what a positive's logit has to be larger by, at least 0.
+            logit_margin: subtracted from a positive's logit, at least 0.
             reduction: `sum` or `mean`.
         """
         super().__init__(labels_NC)
@@ -45,7 +45,7 @@ class Hill(Method):
         self.reduction = Reduction(reduction)
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss; nothing is distrusted, and the method keeps no state."""
+        """The loss; nothing is distrusted, no state."""
         logits_BC = precise(batch.logits_BC)
         p_BC = logits_BC.sigmoid()
         positive_BC = focused_positive(logits_BC - self.logit_margin, self.gamma)
@@ -57,8 +57,8 @@ class SelfPacedCorrection(Method):
     """SPLC: focal loss that takes an unobserved label for a positive as soon as its p exceeds tau; sum.
 
     Positive -(1 - pm)^gamma ln pm with pm = sigmoid(logit - margin), negative -p^gamma ln(1 - p), after the warm-up
-    unobserved with p > tau -(1 - p)^gamma ln p: as in the authors' code, the margin is for observed positives alone.
-    Unlike there, an observed negative is never corrected; the source's setting has none.
+    unobserved with p > tau -(1 - p)^gamma ln p: as in the authors' code, the margin is for observed positives only.
+    Observed negatives, which the source's setting lacks, are never corrected.
     """
 
     stacked_numbers = ("positive_threshold", "gamma", "logit_margin")
@@ -73,14 +73,14 @@ class SelfPacedCorrection(Method):
         warmup_epochs: int,
         reduction: str,
     ) -> None:
-        """Correct above a threshold.
+        """Take the options.
 
         Args:
             labels_NC: observed states of all training images.
             positive_threshold: tau, in [0, 1].
             gamma: focus, at least 0.
-            logit_margin: what a positive's logit has to be larger by, at least 0.
-            warmup_epochs: epochs at the start that correct nothing.
+            logit_margin: subtracted from an observed positive's logit, at least 0.
+            warmup_epochs: epochs at the start without corrections.
             reduction: `sum` or `mean`.
         """
         super().__init__(labels_NC)
@@ -91,7 +91,7 @@ class SelfPacedCorrection(Method):
         self.reduction = Reduction(reduction)
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss and what was corrected in this step; the method keeps no state."""
+        """The loss and the mask of what is corrected in this step; no state."""
         logits_BC, observed_BC = precise(batch.logits_BC), batch.labels_BC == POSITIVE
         corrected_BC = self._corrected(batch, logits_BC)
         positive_BC = focused_positive(torch.where(observed_BC, logits_BC - self.logit_margin, logits_BC), self.gamma)

@@ -1,4 +1,4 @@
-"""What Hill and SPLC are called, take and published."""
+"""Records of Hill and SPLC: names, formulas, options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECORDS = (
     MethodRecord(
         name="Hill",
         position=120,
-        title="Hill: a negative of high p is taken for a likely missing positive, and its loss flattens",
+        title="Hill: a negative of high p is likely a missing positive, so its loss flattens",
         formula="positive -(1-pm)^gamma ln pm, pm = sigmoid(logit - margin); all others (lambda - p) p^2",
         reduction="sum",
         source=ZHANG,
@@ -34,7 +34,7 @@ RECORDS = (
                 key="logit_margin",
                 limits=AT_LEAST_0,
                 symbol="m",
-                meaning="what a positive's logit has to be larger by",
+                meaning="subtracted from a positive's logit",
                 default=1.0,
                 search="{float: {low: 0.0, high: 2.0}}",
             ),
@@ -64,7 +64,7 @@ RECORDS = (
                 key="logit_margin",
                 limits=AT_LEAST_0,
                 symbol="m",
-                meaning="what a positive's logit has to be larger by",
+                meaning="subtracted from a positive's logit",
                 default=1.0,
                 search="{float: {low: 0.0, high: 2.0}}",
             ),
@@ -72,7 +72,7 @@ RECORDS = (
                 key="warmup_epochs",
                 limits=COUNT_OR_0,
                 symbol="change_epoch",
-                meaning="epochs at the start that correct nothing",
+                meaning="epochs at the start without corrections",
                 default=1,
                 search="{int: {low: 0, high: 5}}",
             ),

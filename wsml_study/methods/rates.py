@@ -1,6 +1,6 @@
 """Rejection rates of K trials at once, for methods that are stacked (`stacking.py`).
 
-Exact as one rate is: what becomes a number of labels is counted in fractions, trial by trial, once per epoch.
+As exact as one rate: numbers of labels are computed from fractions, trial by trial, once per epoch.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from wsml_study.methods.schedules import Schedule, distrusted_count, exact_rate
 from wsml_study.methods.selection import Counts
 
 LARGEST_DENOMINATOR = 10**9
-"""Exact for all that nine decimals write, and small enough for products in 64 bits."""
+"""Exact for rates of up to nine decimals, and small enough for products in 64 bits."""
 
 
 class Rates:
     """A rate in [0, 1] for each of K trials."""
 
     def __init__(self, rates: Sequence[Fraction]) -> None:
-        """Keep the rates.
+        """Take the rates.
 
         Raises:
-            ValueError: one of them leaves [0, 1].
+            ValueError: one of them is outside [0, 1].
         """
         self.rates = tuple(exact_rate(rate) for rate in rates)
         self._counts: dict[int, Counts] = {}
 
     def counts(self, num_counted: int, device: torch.device) -> Counts:
-        """How many labels each rate stands for; worked out once for every number that they are of."""
+        """ceil(rate * num_counted) for each rate; computed once for every `num_counted`."""
         if num_counted not in self._counts:
             counts = [distrusted_count(rate, num_counted) for rate in self.rates]
             self._counts[num_counted] = Counts.of(counts, device)
@@ -45,7 +45,7 @@ class Rates:
 
 
 class Schedules:
-    """The schedules of K trials, as one that gives K rates."""
+    """The schedules of K trials as one that gives K rates."""
 
     def __init__(self, schedules: Sequence[Schedule]) -> None:
         self._schedules = tuple(schedules)
@@ -59,7 +59,7 @@ class Schedules:
         return self._rates[epoch]
 
     def increase(self, epoch: int) -> Rates:
-        """What the rates have grown by since the epoch before."""
+        """By how much the rates have grown since the epoch before."""
         if epoch not in self._increases:
             self._increases[epoch] = Rates([schedule(epoch) - schedule(epoch - 1) for schedule in self._schedules])
         return self._increases[epoch]

@@ -10,7 +10,7 @@ from wsml_study.methods.contract import Batch
 
 
 class Reduction(StrEnum):
-    """What becomes of the losses of all entries."""
+    """How the losses of all entries are combined."""
 
     SUM = "sum"
     MEAN = "mean"

@@ -1,4 +1,4 @@
-"""ROLE: a label matrix that is learnt beside the classifier, each from the other.
+"""ROLE: a label matrix learnt jointly with the classifier.
 
 Shapes: B images of this rank's share of the batch, C classes, N training images.
 """
@@ -16,7 +16,7 @@ from wsml_study.methods.contract import NEGATIVE, PADDING, POSITIVE, Batch, Meth
 from wsml_study.methods.expected_positives import expected_positive_penalty
 
 CERTAIN = math.log(0.995 / 0.005)
-"""Logit of the estimate of an observed positive; minus this for an observed negative."""
+"""Logit of the estimate of an observed positive; negated for an observed negative."""
 
 UNDECIDED = math.log(0.6 / 0.4)
 """Estimates of unobserved labels start with a logit uniform between minus this and this."""
@@ -29,7 +29,7 @@ class OnlineLabelEstimation(Method):
     - cross-entropy of p against the stopped q, and of q against the stopped p, mean over all B * C entries;
     - the expected-positive penalty of EPR.
 
-    q of an observed label stays at 0.995 or 0.005 for good. In the authors' code it starts there and goes on learning.
+    q of an observed label stays at 0.995 or 0.005. In the authors' code it starts there and is then learnt like others.
     Source: Cole et al., CVPR 2021; elijahcole/single-positive-multi-label.
 
     Attributes:
@@ -42,7 +42,7 @@ class OnlineLabelEstimation(Method):
     def __init__(
         self, labels_NC: Tensor, *, expected_positives: float, estimate_learning_rate_multiplier: float
     ) -> None:
-        """Start undecided; draws from torch's global generator, so seed it alike on every rank.
+        """Draw the first estimate from torch's global generator, which must be seeded equally on every rank.
 
         Args:
             labels_NC: observed states of all training images.
@@ -55,7 +55,7 @@ class OnlineLabelEstimation(Method):
         self.theta_NC = nn.Parameter(torch.empty(labels_NC.shape).uniform_(-UNDECIDED, UNDECIDED))
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss; distrust is no idea of this method. Its state changes in the optimizer's step alone."""
+        """The loss; nothing is distrusted. The state changes only in the optimizer's step."""
         logits_BC = precise(batch.logits_BC)
         estimate_BC = self._estimate(batch)
         agreement_BC = soft_cross_entropy(logits_BC, estimate_BC.detach().sigmoid()) + soft_cross_entropy(
@@ -72,7 +72,7 @@ class OnlineLabelEstimation(Method):
         return Outcome(loss=(batch.mean(losses_BC) + penalty) / 2)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """theta at its multiple of the learning rate, without weight decay: its zero means undecided, not simple."""
+        """theta at its multiple of the learning rate; no weight decay, since theta = 0 means q = 1/2, not a prior."""
         multiplied = learning_rate * self.estimate_learning_rate_multiplier
         return [{"params": [self.theta_NC], "lr": multiplied, "weight_decay": 0.0}]
 

@@ -1,4 +1,4 @@
-"""What ROLE are called, take and published."""
+"""Record of ROLE: name, formula, options, published numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RECORDS = (
     MethodRecord(
         name="ROLE",
         position=70,
-        title="regularized online label estimation: a label matrix q is learnt beside the classifier",
+        title="regularized online label estimation: a label matrix q is learnt with the classifier",
         formula="half of, for p and for q: cross-entropy of the observed labels,\n"
         "cross-entropy against the stopped other one, and the penalty of EPR",
         reduction="mean",

@@ -1,4 +1,4 @@
-"""Course of the rejection rate over the epochs, in exact arithmetic; standard library only.
+"""Schedules of the rejection rate over the epochs, in exact arithmetic; standard library only.
 
 A rate that a study file writes as 0.002 means the decimal 2/1000, not the binary number nearest to it. Rates are
 therefore `fractions.Fraction` from end to end, and a rate is a product, never a running sum: sums of binary numbers
@@ -36,7 +36,7 @@ def exact_rate(rate: float | Fraction) -> Fraction:
 
 
 def distrusted_count(rate: Fraction, num_counted: int) -> int:
-    """How many labels a rate stands for: the exact ceiling of rate * num_counted.
+    """The exact ceiling of rate * num_counted: how many labels a rate distrusts.
 
     >>> distrusted_count(exact_rate(0.005) * 5, 16 * 20), distrusted_count(exact_rate(0.0001), 320)
     (8, 1)
@@ -116,7 +116,7 @@ class Cosine(AfterWarmup):
 
 @dataclass(frozen=True, kw_only=True)
 class Step(AfterWarmup):
-    """Stairs: up by `rate_per_step` right after the warm-up, and again every `epochs_per_step` epochs."""
+    """Grows by `rate_per_step` right after the warm-up, and again every `epochs_per_step` epochs."""
 
     rate_per_step: Fraction
     epochs_per_step: int

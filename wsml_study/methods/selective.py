@@ -1,4 +1,4 @@
-"""CSL: unobserved labels are ignored where a positive is likely, and negative elsewhere.
+"""CSL: unobserved labels that are likely positive are ignored, all others are negative.
 
 Shapes: B images of this rank's share of the batch, C classes.
 """
@@ -15,7 +15,7 @@ from wsml_study.methods.asymmetric import shifted_focus, shifted_negative
 from wsml_study.methods.baselines import cross_entropy, precise
 from wsml_study.methods.contract import NEGATIVE, PADDING, POSITIVE, UNOBSERVED, Batch, Method, Outcome
 from wsml_study.methods.reduction import Reduction, reduced
-from wsml_study.methods.selection import reaches_kth
+from wsml_study.methods.selection import k_largest
 
 
 class ClassAwareSelective(Method):
@@ -24,11 +24,11 @@ class ClassAwareSelective(Method):
     Positive -(1 - p)^g+ ln p, observed negative -pm^g- ln(1 - pm), unobserved -pm^gu ln(1 - pm) with
     pm = max(p - margin, 0) and the focusing factors stopped, as in the authors' code. Ignored are, among the
     unobserved, all of a class whose prior exceeds a threshold, and the `likely_per_image * B` of largest p in the
-    global batch (ties at the border included).
+    global batch (of equal ones the first, image by image; the source leaves their order to the sort).
 
-    Unlike the source, which trains a temporary network for them, the priors are the mean p of each class over the
-    training images at the end of the first epoch, in which no class is ignored, and stay what they are: a class that is
-    ignored meets no negatives any more, and its p would confirm its prior.
+    The source trains a temporary network to estimate the priors. Here they are the mean p of each class over the
+    training images at the end of the first epoch, in which no class is ignored, and are not updated afterwards: an
+    ignored class sees no negatives any more, so its p would confirm its prior.
     Source: Ben-Baruch, Ridnik et al., "Multi-label Classification with Partial Annotations using Class-aware Selective
     Loss", CVPR 2022; Alibaba-MIIL/PartialLabelingCSL.
 
@@ -52,7 +52,7 @@ class ClassAwareSelective(Method):
         prior_threshold: float,
         reduction: str,
     ) -> None:
-        """Focus, and ignore what is likely.
+        """Take the options.
 
         Args:
             labels_NC: observed states of all training images.
@@ -73,14 +73,14 @@ class ClassAwareSelective(Method):
         self.register_buffer("prior_C", torch.zeros(labels_NC.shape[1]))
 
     def forward(self, batch: Batch) -> Outcome:
-        """The loss and what was ignored; the priors do not change within an epoch."""
+        """The loss and the mask of ignored labels; the priors do not change within an epoch."""
         ignored_BC = self._ignored(batch)
         losses_BC = self._losses(batch).masked_fill(ignored_BC | (batch.labels_BC == PADDING), 0)
         return Outcome(loss=reduced(batch, losses_BC, self.reduction), distrusted_BC=ignored_BC)
 
     @torch.no_grad()
     def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
-        """Estimate the priors, once."""
+        """Estimate the priors at the end of the first epoch."""
         if epoch == 1:
             self.prior_C.copy_(precise(predict()).sigmoid().mean(0))
 
@@ -88,7 +88,7 @@ class ClassAwareSelective(Method):
     def _ignored(self, batch: Batch) -> Tensor:
         unobserved_BC = batch.labels_BC == UNOBSERVED
         candidates_BC = precise(batch.logits_BC).masked_fill(~unobserved_BC, -math.inf)
-        likely_BC = reaches_kth(candidates_BC, self.likely_per_image * batch.num_images, batch.peers)
+        likely_BC = k_largest(candidates_BC, self.likely_per_image * batch.num_images, batch.peers)
         return unobserved_BC & (likely_BC | (self.prior_C > self.prior_threshold))
 
     def _losses(self, batch: Batch) -> Tensor:

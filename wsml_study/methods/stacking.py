@@ -1,4 +1,4 @@
-"""K methods of one kind as one that treats K batches, so that many small trials cost few large operations.
+"""Stacks K methods of one kind into one that takes K batches: few large operations in place of many small ones.
 
 Shapes: K trials, N training images, B images of a batch, C classes.
 """
@@ -17,7 +17,7 @@ from wsml_study.methods.rates import Schedules
 
 
 def can_stack(one: Method, other: Method) -> bool:
-    """Whether two methods differ in nothing but numbers that may differ in a stack."""
+    """Whether two methods differ only in `stacked_numbers`."""
     if type(one) is not type(other) or one.stacked_numbers is None:
         return False
     return _in_common(one) == _in_common(other)
@@ -26,12 +26,12 @@ def can_stack(one: Method, other: Method) -> bool:
 def stacked(methods: Sequence[Method]) -> Method:
     """One method for logits and labels (K, B, C), whose losses are (K,).
 
-    What the methods have learnt moves into the stack: their tensors become views of its tensors, so that each method's
-    `state_dict()` and `finish_epoch()` go on as before. State of N images lies one trial under the other, (K * N, C):
-    the batches of a stack count the images of trial k from k * N. All other state is (K, 1, ...).
+    The methods' tensors become views of the stack's tensors, so that `state_dict()` and `finish_epoch()` of each method
+    work as before. State of N images is concatenated to (K * N, C), so `indices_B` of trial k must be offset by k * N.
+    All other state is (K, 1, ...).
 
     Args:
-        methods: of which `can_stack` holds.
+        methods: any two of which `can_stack`.
     """
     stack = copy.deepcopy(methods[0])
     for name in stack.stacked_numbers or ():
@@ -64,10 +64,10 @@ def _together(values: Sequence[Any], methods: Sequence[Method]) -> Any:
 
 
 def _move(tensors: Sequence[Tensor]) -> Tensor:
-    """(K, ...) with the content of the tensors."""
+    """(K, ...), a copy of the tensors."""
     return torch.stack(list(tensors))
 
 
 def _under_each_other(tensors_K: Tensor, one: Tensor) -> Tensor:
-    """(K * N, C) of state that each image has, (K, 1, ...) of any other."""
+    """(K * N, C) of state per image, (K, 1, ...) of any other."""
     return tensors_K.flatten(0, 1) if one.ndim > 1 else tensors_K[:, None]

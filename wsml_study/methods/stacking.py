@@ -23,7 +23,7 @@ def can_stack(one: Method, other: Method) -> bool:
     return _in_common(one) == _in_common(other)
 
 
-def stacked(methods: Sequence[Method]) -> Method:
+def stacked(methods: Sequence[Method], *, device: torch.device | str) -> Method:
     """One method for logits and labels (K, B, C), whose losses are (K,).
 
     The methods' tensors become views of the stack's tensors, so that `state_dict()` and `finish_epoch()` of each method
@@ -32,10 +32,11 @@ def stacked(methods: Sequence[Method]) -> Method:
 
     Args:
         methods: any two of which `can_stack`.
+        device: of the batches; a method without state is on no device itself.
     """
     stack = copy.deepcopy(methods[0])
     for name in stack.stacked_numbers or ():
-        setattr(stack, name, _together([getattr(method, name) for method in methods], methods))
+        setattr(stack, name, _together([getattr(method, name) for method in methods], device))
     for name, buffer in methods[0].named_buffers():
         tensors = _move([method.get_buffer(name) for method in methods])
         setattr(stack, name, _under_each_other(tensors, buffer))
@@ -54,12 +55,11 @@ def _in_common(method: Method) -> dict[str, Any]:
     return {name: value for name, value in vars(method).items() if not name.startswith("_") and name not in numbers}
 
 
-def _together(values: Sequence[Any], methods: Sequence[Method]) -> Any:
+def _together(values: Sequence[Any], device: torch.device | str) -> Any:
     if all(value == values[0] for value in values):
         return values[0]
     if callable(values[0]):
         return Schedules(values)
-    device = next((tensor.device for tensor in methods[0].state_dict().values()), None)
     return torch.tensor([float(value) for value in values], device=device).view(-1, 1, 1)
 
 

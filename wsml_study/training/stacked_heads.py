@@ -174,7 +174,7 @@ class _Stack:
         for trials in by_kind:
             start = kinds[-1].trials.stop if kinds else 0
             methods = [trial.method for trial in trials]
-            method = stacked(methods) if len(methods) > 1 else methods[0]
+            method = stacked(methods, device=self._device) if len(methods) > 1 else methods[0]
             learnt = tuple((parameter, torch.zeros_like(parameter)) for parameter in method.parameters())
             # The stacked parameter is the trials' parameters one after the other along the first axis, so that the
             # gradient of each is a view of the stacked gradient: the optimizers below read it without a copy.

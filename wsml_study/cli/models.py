@@ -138,13 +138,18 @@ def predict(
         Path,
         typer.Argument(
             metavar="IMAGES",
-            help="A folder, a list of images, one a line, or a table whose first column names them.",
+            help="An image, a folder, a list of images, one a line, or a table whose first column names them.",
             show_default=False,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="A .parquet or .csv file: a row per image, a column per class.")
-    ],
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A .parquet or .csv file: a row per image, a column per class. One image may be printed instead.",
+        ),
+    ] = None,
     root: Annotated[
         Path | None,
         typer.Option(help="What the names of a list are relative to, instead of the list's own folder."),
@@ -156,10 +161,14 @@ def predict(
     overwrite: Overwrite = False,
     device: OnDevice = Device.AUTO,
 ) -> None:
-    """Write how likely each image shows each class. Images that cannot be read are listed, and end nothing."""
+    """Write how likely each image shows each class. Images that cannot be read are listed; the others are predicted."""
     from wsml_study.cli.progress import counting
-    from wsml_study.inference.prediction import predict_images
+    from wsml_study.inference.prediction import predict_images, predict_one
 
+    if output is None:
+        for line in predict_one(model, images, device=device):
+            print(line)
+        return
     with counting("images predicted") as progress:
         found = predict_images(
             model,

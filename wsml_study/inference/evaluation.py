@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from wsml_study.data.dataset import with_pixel_range
 from wsml_study.data.image_store import open_images
 from wsml_study.data.label_states import NEGATIVE, POSITIVE
 from wsml_study.data.stored_file import Progress
@@ -130,8 +131,9 @@ def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress
     Raises:
         DataError: images are missing or unreadable.
     """
+    source = with_pixel_range(images.source, model.pixel_range)
     images_NcHW = open_images(
-        images.source, size=model.image_size, channels=model.channels, kind=images.store, progress=progress
+        source, size=model.image_size, channels=model.channels, kind=images.store, progress=progress
     )
     size = model.batch_size
     batches = (images_NcHW[images.rows_M[start : start + size]] for start in range(0, len(images.rows_M), size))

@@ -25,9 +25,10 @@ from wsml_study.data.image_store import picture_opener
 from wsml_study.data.stored_file import Progress
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.model import load_model
-from wsml_study.inference.picture_list import list_pictures
+from wsml_study.inference.picture_list import is_image, list_pictures
 from wsml_study.inference.pictures import PixelBatch, read_batches
 from wsml_study.record.files import write_whole
+from wsml_study.record.formats import aligned
 
 ENTRIES_PER_GROUP = 2**20
 """Probabilities of a row group of Parquet, at least."""
@@ -99,7 +100,7 @@ def predict_images(
     pictures = list_pictures(images, root)
     model = load_model(model_folder, device=device)
     batches = read_batches(
-        picture_opener(ImageFiles(folder=pictures.root, names=pictures.names)),
+        picture_opener(ImageFiles(folder=pictures.root, names=pictures.names, pixel_range=model.pixel_range)),
         len(pictures.names),
         size=model.image_size,
         channels=model.channels,
@@ -125,6 +126,27 @@ def predict_images(
         num_others=pictures.num_others,
         unreadable=tuple(unreadable),
         unreadable_path=unreadable_path if unreadable else None,
+    )
+
+
+def predict_one(model_folder: Path, image: Path, *, device: str = "auto") -> list[str]:
+    """The probabilities of one image as lines for people, the likeliest class first.
+
+    Raises:
+        ResultsError: there is no model.
+        DataError: the image is not there or cannot be read, or it is a folder or a list.
+    """
+    pictures = list_pictures(image, None)
+    if pictures.names != (image.name,) or not is_image(image):
+        raise DataError(f"{image}: many images need a table to be written into: give -o with a .parquet or .csv file")
+    model = load_model(model_folder, device=device)
+    probabilities_C = model.predict([image])[0]
+    order = np.argsort(-probabilities_C, kind="stable")
+    return aligned(
+        {
+            "class": [model.classes[column] for column in order],
+            "probability": [f"{probabilities_C[column]:.4f}" for column in order],
+        }
     )
 
 

@@ -1,4 +1,4 @@
-"""Model folders that were damaged or edited by hand: one error that names the file, no traceback, no hang, no code run."""
+"""Model folders that were damaged or edited by hand: one error that names the file, no traceback, no hang."""
 
 from __future__ import annotations
 
@@ -18,7 +18,24 @@ from wsml_study.inference.model import load_model
 
 FILES = ("classes.json", "preprocessing.json", "config.yaml", "metrics.json", "model.safetensors")
 JSON_FILES = FILES[:2]
-VALUES = (7, -5, 1.5, 10**9, 10**400, "abc", None, True, [], {}, [[]], [1, 2], ["a", "a"], [""], {"features": "x"}, "[" * 9)
+VALUES = (
+    7,
+    -5,
+    1.5,
+    10**9,
+    10**400,
+    "abc",
+    None,
+    True,
+    [],
+    {},
+    [[]],
+    [1, 2],
+    ["a", "a"],
+    [""],
+    {"features": "x"},
+    "[" * 9,
+)
 
 Tamper = Callable[[Path, random.Random], None]
 
@@ -146,7 +163,7 @@ TAMPERINGS: tuple[Tamper, ...] = (
 @pytest.mark.timeout(300)
 def test_of_fifty_folders_damaged_at_random_none_gives_a_traceback(model_folder: Path, tmp_path: Path) -> None:
     """A flipped bit of a weight or of a name may go unnoticed: then the model loads."""
-    refused = 0
+    refused, longest = 0, 0
     for seed in range(50):
         chance = random.Random(seed)
         folder = shutil.copytree(model_folder, tmp_path / str(seed))
@@ -156,7 +173,8 @@ def test_of_fifty_folders_damaged_at_random_none_gives_a_traceback(model_folder:
             load_model(folder, device="cpu")
         except WsmlStudyError as error:
             refused += 1
-            assert 0 < len(str(error)) < 3_000, (seed, name, tamper)
+            longest = max(longest, len(str(error)))
         except Exception as error:
             pytest.fail(f"seed {seed}: {tamper.__name__} of {name}: {type(error).__name__}: {error}")
     assert refused >= 30
+    assert longest < 3_000

@@ -34,10 +34,16 @@ DataRoot = Annotated[str | None, typer.Option(help="Where the dataset lies, inst
 
 def read(path: Path, storage: str | None, data_root: str | None) -> Study:
     """The study of a file, with what the command line says of where."""
+    from wsml_study.errors import StudyFileError
+    from wsml_study.study.credentials import without_secret
     from wsml_study.study.reading import read_study
 
     study = read_study(path)
     if storage is not None:
+        try:
+            without_secret(storage)
+        except ValueError as error:
+            raise StudyFileError(f"--storage {error}") from None
         study = study.model_copy(update={"storage": storage})
     if data_root is not None:
         study = study.model_copy(update={"data": study.data.model_copy(update={"root": data_root})})

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from wsml_study.errors import printable
+
 if TYPE_CHECKING:
     from wsml_study.cli.progress import Progress
     from wsml_study.study.spec import Study
@@ -93,4 +95,4 @@ def progress_of(console: Console, study: Study) -> Iterator[Progress]:
 def show(console: Console, lines: Iterable[str]) -> None:
     """Print lines as they are, however long."""
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)

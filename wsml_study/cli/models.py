@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from wsml_study.cli.arguments import Address, DataRoot, progress_of, read, screen, show
+from wsml_study.cli.output import say
 
 PANEL = "Models"
 
@@ -128,7 +129,7 @@ def evaluate(
         print(json.dumps(found.as_json(), indent=2))
         return
     for line in found.lines():
-        print(line)
+        say(line)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -167,7 +168,7 @@ def predict(
 
     if output is None:
         for line in predict_one(model, images, device=device):
-            print(line)
+            say(line)
         return
     with counting("images predicted") as progress:
         found = predict_images(
@@ -181,7 +182,7 @@ def predict(
             progress=progress,
         )
     for line in found.lines():
-        print(line)
+        say(line)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -214,4 +215,4 @@ def maps(
         overwrite=overwrite,
         device=device,
     )
-    print(f"wrote {path}")
+    say(f"wrote {path}")

@@ -9,6 +9,7 @@ import typer
 
 from wsml_study.cli.arguments import Address, DataRoot, Storage, StudyFile, argument, progress_of, read, screen, show
 from wsml_study.cli.cluster import SubmittedTo, job_status, stop_job
+from wsml_study.cli.output import say
 
 if TYPE_CHECKING:
     from wsml_study.study.spec import Study
@@ -27,7 +28,7 @@ def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None)
     description = read(study, storage, data_root)
     shown = preview(description)
     for line in shown.lines():
-        print(line)
+        say(line)
     check_models(description, image_size=shown.image_size, num_channels=shown.num_channels, download=False)
 
 
@@ -91,7 +92,7 @@ def status(
         print(json.dumps(found.as_json(), indent=2))
         return
     for line in found.lines():
-        print(line)
+        say(line)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -22,7 +22,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.inference.annotated_images import AnnotatedImages, SplitName, annotated_images
 from wsml_study.inference.model import TrainedModel, load_model
 from wsml_study.record.files import write_whole
-from wsml_study.record.formats import aligned
+from wsml_study.record.formats import aligned, csv_text
 from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.scoring import map_and_ap
 
@@ -73,7 +73,7 @@ class Evaluation:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["class", "average_precision", "positives", "negatives"])
-        writer.writerows([one.name, one.ap, one.positives, one.negatives] for one in self.classes)
+        writer.writerows([csv_text(one.name), one.ap, one.positives, one.negatives] for one in self.classes)
         return text.getvalue().encode()
 
 

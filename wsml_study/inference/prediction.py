@@ -28,7 +28,7 @@ from wsml_study.inference.model import load_model
 from wsml_study.inference.picture_list import is_image, list_pictures
 from wsml_study.inference.pictures import PixelBatch, read_batches
 from wsml_study.record.files import write_whole
-from wsml_study.record.formats import aligned
+from wsml_study.record.formats import aligned, csv_text
 
 ENTRIES_PER_GROUP = 2**20
 """Probabilities of a row group of Parquet, at least."""
@@ -175,8 +175,9 @@ def _table_writer(output: Path, classes: tuple[str, ...]) -> Iterator[WriteRows]
     image = "image"
     while image in classes:
         image += "_file"
+    cell = csv_text if output.suffix == ".csv" else str
     fields = [pa.field(image, pa.string(), nullable=False)]
-    fields += [pa.field(name, pa.float64(), nullable=False, metadata={"unit": "probability"}) for name in classes]
+    fields += [pa.field(cell(name), pa.float64(), nullable=False, metadata={"unit": "probability"}) for name in classes]
     schema = pa.schema(fields, metadata={"wsml_study.table": "predictions", "wsml_study.version": "1"})
     temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex}.tmp")
     waiting: list[pa.RecordBatch] = []
@@ -190,7 +191,10 @@ def _table_writer(output: Path, classes: tuple[str, ...]) -> Iterator[WriteRows]
                 waiting.clear()
 
             def write(names: list[str], probabilities_BC: npt.NDArray[np.float64]) -> None:
-                columns = [pa.array(names), *(pa.array(column_B) for column_B in probabilities_BC.T)]
+                columns = [
+                    pa.array(map(cell, names), pa.string()),
+                    *(pa.array(column_B) for column_B in probabilities_BC.T),
+                ]
                 waiting.append(pa.record_batch(columns, schema=schema))
                 if sum(batch.num_rows for batch in waiting) * len(classes) >= ENTRIES_PER_GROUP:
                     flush()
@@ -212,5 +216,5 @@ def _open_writer(path: Path, schema: pa.Schema, suffix: str) -> pq.ParquetWriter
 
 def _csv(rows: list[tuple[str, str]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([csv_text(name), csv_text(reason)] for name, reason in rows)
     return text.getvalue().encode()

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line end and tab aside, those that turn the direction of text, and halves of surrogate pairs."""
+
+
+def printable(text: str) -> str:
+    r"""A text that is safe to print: a name may hold what a terminal would obey or what cannot be encoded.
+
+    >>> printable("a\x1b[2Jb\nc")
+    'a\\x1b[2Jb\nc'
+    """
+    return UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
 
 class WsmlStudyError(Exception):
     """Something that the user can mend; the message says what was expected, what came, and what to do."""

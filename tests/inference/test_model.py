@@ -103,7 +103,7 @@ def test_weights_of_another_config_are_refused(model_folder: Path, tmp_path: Pat
     copy = tmp_path / "copy"
     shutil.copytree(model_folder, copy)
     (copy / "classes.json").write_text(json.dumps(["a", "b"]))
-    with pytest.raises(ResultsError, match=r"these are not the weights of the config.yaml beside it"):
+    with pytest.raises(ResultsError, match=r"these are not the weights of the config.yaml and classes.json beside it"):
         load_model(copy)
     (copy / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(ResultsError, match="these are not the weights"):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from wsml_study.data.digit_scenes import CLASSES
+from wsml_study.data.digit_scenes import CLASSES, render_scenes
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference import prediction
 from wsml_study.inference.model import TrainedModel
-from wsml_study.inference.prediction import Predictions, predict_images
+from wsml_study.inference.prediction import Predictions, predict_images, predict_one
 
 
 def predict(model_folder: Path, images: Path, output: Path, **options: object) -> Predictions:
@@ -118,6 +121,56 @@ def test_where_nothing_can_be_read_nothing_is_written(model_folder: Path, tmp_pa
     (folder / "one.jpg").write_text("none")
     with pytest.raises(DataError, match=r"none of 1 images can be read; the first is one.jpg: not an image"):
         predict(model_folder, folder, tmp_path / "p.parquet")
-    with pytest.raises(DataError, match="there is no such folder or list of images"):
+    with pytest.raises(DataError, match="there is no such image, folder or list of images"):
         predict(model_folder, tmp_path / "gone", tmp_path / "p.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_one_image_is_predicted_alone(model_folder: Path, model: TrainedModel, scenes: Path, tmp_path: Path) -> None:
+    image = scenes / "00s" / "003.png"
+    (expected,) = model.predict([image])
+    predict(model_folder, image, tmp_path / "p.csv")
+    table = pd.read_csv(tmp_path / "p.csv")
+    assert table["image"].tolist() == ["003.png"]
+    assert table[list(CLASSES)].to_numpy()[0].tolist() == expected.tolist()
+    bare = scenes / "photo"
+    bare.write_bytes(image.read_bytes())
+    lines = predict_one(model_folder, bare, device="cpu")
+    assert lines[1].split() == [CLASSES[expected.argmax()], f"{expected.max():.4f}"]
+    assert len(lines) == 1 + len(CLASSES)
+
+
+def test_many_images_need_a_table(model_folder: Path, scenes: Path) -> None:
+    (scenes / "list.txt").write_text("00s/003.png\n")
+    for many in (scenes, scenes / "list.txt"):
+        with pytest.raises(DataError, match="many images need a table to be written into: give -o"):
+            predict_one(model_folder, many)
+
+
+@pytest.mark.timeout(60)
+def test_a_fifo_or_a_device_is_refused(model_folder: Path, scenes: Path, tmp_path: Path) -> None:
+    os.mkfifo(scenes / "pipe.png")
+    for path, kind in ((scenes / "pipe.png", "a FIFO"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(DataError, match=f"expected an image, a folder or a list of images, got {kind}"):
+            predict(model_folder, path, tmp_path / "p.csv")
+    (scenes / "list.txt").write_text("00s/003.png\npipe.png\n")
+    found = predict(model_folder, scenes / "list.txt", tmp_path / "p.csv")
+    assert found.unreadable == (("pipe.png", "a FIFO, not an image file"),)
+
+
+def test_a_photo_stored_sideways_is_predicted_as_the_upright_one(model: TrainedModel, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(io.BytesIO(_scene_png())) as upright:
+        upright.save(tmp_path / "upright.png")
+        upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
+    first, second = model.predict([tmp_path / "upright.png", tmp_path / "phone.png"])
+    np.testing.assert_allclose(first, second, rtol=1e-5)  # rows of a batch may differ in their last digits
+    with Image.open(tmp_path / "phone.png") as opened:
+        np.testing.assert_allclose(model.predict([opened])[0], first, rtol=1e-5)
+
+
+def _scene_png() -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(render_scenes("test", 1)[0, 0]).save(content, "png")
+    return content.getvalue()

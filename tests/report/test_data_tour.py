@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 from tests.data import trees
 from tests.data.noise_photos import write_photo
 from wsml_study.cli.entry import app
+from wsml_study.data import pixels
 from wsml_study.data.reader_record import READERS
 from wsml_study.errors import DataError
 
@@ -145,3 +148,39 @@ def test_prepare_says_what_jpegs_would_take_and_keeps_them(run: Run, study: Path
     assert "-q95-" in told
     study.write_text(study.read_text().replace("store: jpeg", "store: none"))
     assert run("prepare", study).count("decoded for each batch") == 2
+
+
+def test_info_counts_files_by_format(run: Run, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "image files, by suffix: 4 JPEG" in run("info", study)
+    monkeypatch.setattr(pixels, "_register_heif", lambda: False)
+    photos = tmp_path / "photos"
+    (photos / "c.jpg").rename(photos / "c.HEIC")
+    table = photos / "labels.csv"
+    table.write_text(table.read_text(encoding="utf-8-sig").replace("c.jpg", "c.HEIC"))
+    assert "3 JPEG, 1 HEIC (cannot be read: pip install 'wsml-study[heic]')" in run("info", study)
+
+
+def test_verify_finds_images_of_nearly_constant_pixels(run: Run, study: Path, tmp_path: Path) -> None:
+    """16-bit images that use few of the values are nearly black unless the range that they use is scaled."""
+    photos = tmp_path / "photos"
+    for number, name in enumerate("cd"):
+        dim = np.random.RandomState(number).randint(0, 400, size=(20, 30)).astype(np.uint16)
+        Image.fromarray(dim).save(photos / f"{name}.png")
+        (photos / f"{name}.png").rename(photos / f"{name}.jpg")
+    found = run("verify", study, status=1)
+    assert "2 images are nearly constant (standard deviation of the pixels below 2 of 255): train c.jpg" in found
+    assert "set `data.pixel_range: used`" in found
+    study.write_text(study.read_text().replace("  image_size: 16\n", "  image_size: 16\n  pixel_range: used\n"))
+    assert "problems: 0" in run("verify", study)
+    run("info", study, "--picture", tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert np.asarray(sheet)[10:100].std() > 40
+
+
+@pytest.mark.timeout(60)
+def test_a_fifo_named_as_a_photo_is_refused(run: Run, study: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos/c.jpg").unlink()
+    os.mkfifo(tmp_path / "photos/c.jpg")
+    assert "train image c.jpg cannot be read: a FIFO, not an image file" in run("verify", study, status=1)
+    with pytest.raises(DataError, match=r"c.jpg: a FIFO, not an image file\nput image files there"):
+        run("prepare", study, error=True)

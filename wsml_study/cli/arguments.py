@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from wsml_study.errors import printable
+
 if TYPE_CHECKING:
     from wsml_study.cli.progress import Progress
     from wsml_study.study.spec import Study
@@ -34,10 +36,16 @@ DataRoot = Annotated[str | None, typer.Option(help="Where the dataset lies, inst
 
 def read(path: Path, storage: str | None, data_root: str | None) -> Study:
     """The study of a file, with what the command line says of where."""
+    from wsml_study.errors import StudyFileError
+    from wsml_study.study.credentials import without_secret
     from wsml_study.study.reading import read_study
 
     study = read_study(path)
     if storage is not None:
+        try:
+            without_secret(storage)
+        except ValueError as error:
+            raise StudyFileError(f"--storage {error}") from None
         study = study.model_copy(update={"storage": storage})
     if data_root is not None:
         study = study.model_copy(update={"data": study.data.model_copy(update={"root": data_root})})
@@ -87,4 +95,4 @@ def progress_of(console: Console, study: Study) -> Iterator[Progress]:
 def show(console: Console, lines: Iterable[str]) -> None:
     """Print lines as they are, however long."""
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)

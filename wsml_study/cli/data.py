@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wsml_study.cli.arguments import DataRoot, StudyFile, read
+from wsml_study.cli.output import say
 
 app = typer.Typer(help="Look at data, decode it ahead of a study, check that it is sound.", no_args_is_help=True)
 
@@ -18,7 +19,7 @@ def data_list() -> None:
     from wsml_study.report.data_tour import overview
 
     for line in overview():
-        print(line)
+        say(line)
 
 
 @app.command("info")
@@ -31,7 +32,7 @@ def data_info(
     from wsml_study.report.data_tour import data_info as info
 
     for line in info(read(study, None, data_root).data, picture=picture):
-        print(line)
+        say(line)
 
 
 @app.command("prepare")
@@ -53,7 +54,7 @@ def data_verify(study: StudyFile, data_root: DataRoot = None) -> None:
     with counting("images looked at") as progress:
         found = verify(read(study, None, data_root).data, progress=progress)
     for line in (*found.notes, *found.problems):
-        print(line)
+        say(line)
     print(f"{found.num_images:,} {found.thing} looked at; problems: {len(found.problems)}, notes: {len(found.notes)}")
     if found.problems:
         raise typer.Exit(1)

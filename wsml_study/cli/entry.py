@@ -7,7 +7,7 @@ import sys
 import typer
 
 from wsml_study.cli import cluster, data, evidence, knowledge, models, references, studies
-from wsml_study.errors import WsmlStudyError
+from wsml_study.errors import WsmlStudyError, printable
 
 app = typer.Typer(
     help="Find out by experiment how a weakly supervised multi-label classifier should treat its unobserved labels.",
@@ -25,7 +25,7 @@ def main() -> None:
     try:
         app()
     except WsmlStudyError as error:
-        print(f"wsml-study: {error}", file=sys.stderr)
+        print(printable(f"wsml-study: {error}"), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -19,7 +19,7 @@ from wsml_study.cli.arguments import (
     screen,
     show,
 )
-from wsml_study.cli.output import FormatOption, OutputFile, deliver
+from wsml_study.cli.output import FormatOption, OutputFile, deliver, say
 
 PANEL = "What it found"
 
@@ -77,7 +77,7 @@ def compare(
     from wsml_study.results.comparison import compare_studies
 
     for line in compare_studies([folder_of(study, storage) for study in studies]).lines():
-        print(line)
+        say(line)
 
 
 @app.command(rich_help_panel=PANEL)

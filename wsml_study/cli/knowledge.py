@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of
-from wsml_study.cli.output import FormatOption, OutputFile, deliver
+from wsml_study.cli.output import FormatOption, OutputFile, deliver, say
 from wsml_study.record.formats import Format
 
 PANEL = "What it found"
@@ -58,7 +58,7 @@ def results(
     levels = read_levels(folder)
     lines = [*trials_table(trials.to_pandas()), "", *([] if levels is None else [*levels.lines(), ""])]
     for line in [*lines, *answer(folder, study_argument=argument(study, storage))]:
-        print(line)
+        say(line)
 
 
 class FigureFormat(StrEnum):
@@ -88,9 +88,9 @@ def report(
     )
     print(f"wrote {written.path}: {written.num_figures} figures, {written.num_bytes / 1e6:.2f} MB")
     for name, why in written.left_out.items():
-        print(f"left out {name}: {why}")
+        say(f"left out {name}: {why}")
     for path in written.files:
-        print(f"wrote {path}")
+        say(f"wrote {path}")
 
 
 @app.command(rich_help_panel=PANEL)
@@ -118,4 +118,4 @@ def export(
         by_confirmed=by is By.CONFIRMED,
         trial=trial,
     ):
-        print(path)
+        say(path)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from wsml_study.cli.arguments import Address, DataRoot, progress_of, read, screen, show
+from wsml_study.cli.output import say
 
 PANEL = "Models"
 
@@ -128,7 +129,7 @@ def evaluate(
         print(json.dumps(found.as_json(), indent=2))
         return
     for line in found.lines():
-        print(line)
+        say(line)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -138,13 +139,18 @@ def predict(
         Path,
         typer.Argument(
             metavar="IMAGES",
-            help="A folder, a list of images, one a line, or a table whose first column names them.",
+            help="An image, a folder, a list of images, one a line, or a table whose first column names them.",
             show_default=False,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="A .parquet or .csv file: a row per image, a column per class.")
-    ],
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A .parquet or .csv file: a row per image, a column per class. One image may be printed instead.",
+        ),
+    ] = None,
     root: Annotated[
         Path | None,
         typer.Option(help="What the names of a list are relative to, instead of the list's own folder."),
@@ -156,10 +162,14 @@ def predict(
     overwrite: Overwrite = False,
     device: OnDevice = Device.AUTO,
 ) -> None:
-    """Write how likely each image shows each class. Images that cannot be read are listed, and end nothing."""
+    """Write how likely each image shows each class. Images that cannot be read are listed; the others are predicted."""
     from wsml_study.cli.progress import counting
-    from wsml_study.inference.prediction import predict_images
+    from wsml_study.inference.prediction import predict_images, predict_one
 
+    if output is None:
+        for line in predict_one(model, images, device=device):
+            say(line)
+        return
     with counting("images predicted") as progress:
         found = predict_images(
             model,
@@ -172,7 +182,7 @@ def predict(
             progress=progress,
         )
     for line in found.lines():
-        print(line)
+        say(line)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -205,4 +215,4 @@ def maps(
         overwrite=overwrite,
         device=device,
     )
-    print(f"wrote {path}")
+    say(f"wrote {path}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsml_study.errors import ResultsError
+from wsml_study.errors import ResultsError, printable
 from wsml_study.record.formats import Format, format_of, rendered, write_new
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ FormatOption = Annotated[
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="Write into this file instead.")]
 
 
+def say(line: object) -> None:
+    """Print a line, with what a terminal would obey escaped."""
+    print(printable(str(line)))
+
+
 def deliver(table: pa.Table, form: Format | None, output: Path | None) -> None:
     """Print a table, or write it into a file.
 
@@ -29,8 +34,11 @@ def deliver(table: pa.Table, form: Format | None, output: Path | None) -> None:
     form = form or format_of(output)
     if output is not None:
         write_new(output, rendered(table, form))
-        print(output)
+        say(output)
         return
     if form is Format.PARQUET and sys.stdout.isatty():
         raise ResultsError("Parquet is nothing to read on a terminal; name a file with -o, or send it on with | or >")
-    sys.stdout.buffer.write(rendered(table, form))
+    content = rendered(table, form)
+    if sys.stdout.isatty():
+        content = printable(content.decode()).encode()
+    sys.stdout.buffer.write(content)

@@ -13,6 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from wsml_study.errors import printable
 from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState, metric_of
 from wsml_study.record.wording import describe, duration
 from wsml_study.study.objective_section import Objective
@@ -64,7 +65,7 @@ class Progress:
 
     def on_notice(self, message: str) -> None:
         """Something that the user should know."""
-        self._console.print(message, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(printable(message), soft_wrap=True, highlight=False, markup=False)
 
     def on_images(self, done: int, total: int) -> None:
         """Images are being decoded."""
@@ -100,7 +101,7 @@ class Progress:
         value = trial.value(self._objective)
         outcome = trial.error if trial.state is TrialState.FAILED else f"{self._text(value)} {self._objective.metric}"
         ended = len(self._history.with_state(*ENDED))
-        return (
+        return printable(
             f"[{ended}/{self._num_trials}] trial {trial.number}: {describe(trial.values)}: {WORDS[trial.state]} "
             f"after epoch {trial.last_epoch}, {outcome}{self._left()}"
         )

@@ -9,6 +9,7 @@ import typer
 
 from wsml_study.cli.arguments import Address, DataRoot, Storage, StudyFile, argument, progress_of, read, screen, show
 from wsml_study.cli.cluster import SubmittedTo, job_status, stop_job
+from wsml_study.cli.output import say
 
 if TYPE_CHECKING:
     from wsml_study.study.spec import Study
@@ -22,13 +23,21 @@ app = typer.Typer()
 def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None) -> None:
     """Say what a study will run, without running it."""
     from wsml_study.report.study_preview import preview
-    from wsml_study.tuning.model_checks import check_models
+    from wsml_study.tuning.model_checks import check_models, joined_batches
 
     description = read(study, storage, data_root)
     shown = preview(description)
     for line in shown.lines():
-        print(line)
+        say(line)
     check_models(description, image_size=shown.image_size, num_channels=shown.num_channels, download=False)
+    joined = joined_batches(
+        description,
+        num_images=shown.splits["train"].num_images,
+        image_size=shown.image_size,
+        num_channels=shown.num_channels,
+    )
+    if joined is not None:
+        say(joined)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -91,7 +100,7 @@ def status(
         print(json.dumps(found.as_json(), indent=2))
         return
     for line in found.lines():
-        print(line)
+        say(line)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -39,6 +39,8 @@ DRIVER_ENVIRONMENT = {
     "TUNE_RESULT_BUFFER_LENGTH": "1",
 }
 MAX_COUNT_AGE_S = 2.0
+LONGEST_SOCKET = 107
+"""Bytes that Linux allows in the path of a socket."""
 
 
 @contextmanager
@@ -49,7 +51,7 @@ def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
     Ray prints as well.
 
     Raises:
-        ResourcesError: no cluster answers at the address.
+        ResourcesError: no cluster answers at the address, or a local Ray has no folder that it can use.
     """
     os.environ.update(DRIVER_ENVIRONMENT | WORKER_ENVIRONMENT)
     log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +169,29 @@ class _LocalNode(Node):  # type: ignore[misc]
         """No-op: skips the dashboard's process, which counts usage even with the dashboard turned off."""
 
 
+def check_temporary_folder(environ: Mapping[str, str]) -> None:
+    """Refuse a folder in which Ray cannot make its sockets; it would fail with a traceback.
+
+    Args:
+        environ: `RAY_TMPDIR` counts, else `TMPDIR`, else the folder is /tmp.
+
+    Raises:
+        ResourcesError: the folder's path is too long for a socket in it, or has other characters than ASCII.
+    """
+    variable = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in environ), None)
+    if variable is None:
+        return
+    folder = environ[variable]
+    most = LONGEST_SOCKET - len(f"/ray/session_2026-01-01_00-00-00_000000_{os.getpid()}/sockets/plasma_store")
+    if len(os.fsencode(folder)) > most or not folder.isascii():
+        raise ResourcesError(
+            f"{variable}={folder}: Ray keeps sockets there, and needs a path of at most {most} ASCII characters; "
+            f"set RAY_TMPDIR to a shorter folder, such as RAY_TMPDIR=/tmp"
+        )
+
+
 def _start_local_ray() -> None:
+    check_temporary_folder(os.environ)
     _keep_to_loopback()
     with _replaced(ray_internals.node, "Node", _LocalNode):
         ray.init(

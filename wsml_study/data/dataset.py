@@ -6,14 +6,18 @@ Shapes: N images of a split, C classes, H = W pixels, D features.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, AnyLabels, is_sparse
 from wsml_study.data.problem_list import data_error
+
+PixelRange = Literal["full", "used"]
+"""What becomes black and white where a picture has more than 8 bits: the ends of its type, or its own extremes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class ImageFiles:
     Attributes:
         folder: what the names are relative to.
         names: a file for each row, in the folder or below it.
+        pixel_range: how pixels of more than 8 bits are scaled, see `pixels.decoded`.
 
     Raises:
         DataError: a name leads out of the folder.
@@ -30,6 +35,7 @@ class ImageFiles:
 
     folder: Path
     names: tuple[str, ...]
+    pixel_range: PixelRange = "full"
 
     def __post_init__(self) -> None:
         outside = [name for name in self.names if name.startswith("/") or (".." in name and ".." in name.split("/"))]
@@ -60,6 +66,11 @@ class RenderedImages:
 
 
 ImageSource = ImageFiles | RenderedImages
+
+
+def with_pixel_range(source: ImageSource, pixel_range: PixelRange | None) -> ImageSource:
+    """The same images with pixels of more than 8 bits scaled in another way; None for the default, the full range."""
+    return replace(source, pixel_range=pixel_range or "full") if isinstance(source, ImageFiles) else source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,3 +165,13 @@ class Dataset:
         widths = {split.labels_NC.shape[1] for split in (self.train, self.test)}
         if widths != {len(self.classes)}:
             raise ValueError(f"expected a label column for each of {len(self.classes)} classes, got {sorted(widths)}")
+
+    def decoded_with(self, pixel_range: PixelRange | None) -> Dataset:
+        """The same dataset, its image files decoded as `with_pixel_range` says."""
+
+        def rescaled(split: Split) -> Split:
+            if isinstance(split.images, GivenFeatures):
+                return split
+            return replace(split, images=with_pixel_range(split.images, pixel_range))
+
+        return replace(self, train=rescaled(self.train), test=rescaled(self.test))

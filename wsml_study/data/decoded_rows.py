@@ -1,4 +1,4 @@
-"""Images that are decoded anew whenever a batch asks for them, in threads, in place of an array of all of them.
+"""Images that are decoded for each batch, in threads, instead of an array of all of them.
 
 Shapes: N images, B of them asked for, c channels, H = W = size pixels.
 """
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from wsml_study.errors import DataError
 
@@ -18,7 +18,7 @@ MODES = {1: "L", 3: "RGB"}
 
 Images = npt.NDArray[np.uint8]
 OpenPicture = Callable[[int], Image.Image]
-"""Row -> picture, any size and mode."""
+"""Row -> picture of any size, as `pixels.decoded` gives it; the caller closes it."""
 
 
 class DecodedRows:
@@ -35,10 +35,10 @@ class DecodedRows:
         """Nothing is opened yet.
 
         Args:
-            open_picture: opens the picture of a row.
+            open_picture: decodes the picture of a row.
             shape: (N, channels, H, W).
-            identity: stands for everything that decides the pixels.
-            name_of: what to call a row in an error.
+            identity: names the source and how it is decoded; equal for equal pixels.
+            name_of: names a row in an error.
         """
         self.shape = shape
         self.identity = identity
@@ -66,7 +66,7 @@ class DecodedRows:
         return images_BcHW
 
     def _pool(self) -> ThreadPoolExecutor:
-        import torch  # which knows how many threads this process is to use, and which readers of labels do without
+        import torch  # only here: readers of labels start without it
 
         if self._threads is None:
             self._threads = ThreadPoolExecutor(max_workers=torch.get_num_threads(), thread_name_prefix="decode")
@@ -74,16 +74,19 @@ class DecodedRows:
 
 
 def decode_into(image_cHW: Images, open_picture: OpenPicture, row: int) -> str | None:
-    """Decode and resize the picture of a row into an array; why it cannot be read, or None."""
+    """Decode the picture of a row and resize it into an array, without keeping its aspect; why that fails, or None."""
     channels, height, width = image_cHW.shape
     try:
         with open_picture(row) as picture:
             resized = picture.convert(MODES[channels])
             if resized.size != (width, height):
                 resized = resized.resize((width, height), Image.Resampling.BILINEAR)
-    except UnidentifiedImageError:
-        return "not an image of a known format"
     except Exception as error:  # a damaged file can make a decoder raise anything
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return reason_of(error)
     image_cHW[:] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
     return None
+
+
+def reason_of(error: Exception) -> str:
+    """Why a picture cannot be decoded, without its name."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

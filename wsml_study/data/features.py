@@ -1,4 +1,4 @@
-"""Features of images under a frozen backbone, computed once and kept in the cache as the image store keeps images.
+"""Features of images from a frozen backbone, computed once and kept in the cache as the image store keeps images.
 
 Shapes: N images, D features.
 """
@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.stored_file import Progress, default_cache_dir, made_once, make_array, open_array
+from wsml_study.data.stored_file import (
+    Progress,
+    default_cache_dir,
+    made_once,
+    make_array,
+    open_array,
+    writable_by_others,
+)
 from wsml_study.errors import DataError
 
 VERSION = 1
@@ -20,6 +27,10 @@ VERSION = 1
 
 ROWS_PER_BLOCK = 64
 """Images that go through the backbone at a stretch."""
+
+CHECKED_ROWS = 8
+LARGEST_DIFFERENCE = 0.05
+"""Mean difference between devices, as a fraction of the mean size of a feature."""
 
 WHAT = "features"
 
@@ -38,8 +49,8 @@ def stored_features(
 ) -> Features:
     """Features (N, D) float32, memory-mapped and read-only; computed now if never before.
 
-    Several processes may ask for the same features at once: one does the work, the others wait for it; a process that
-    is killed leaves the rest to the next one.
+    Several processes may ask for the same features at once: one does the work, the others wait for it; if it is killed,
+    the next one continues. A file that other users can write is checked by computing a few rows anew.
 
     Args:
         images: stands for everything that decides the pixels.
@@ -51,7 +62,8 @@ def stored_features(
         progress: told how far the work has got.
 
     Raises:
-        DataError: the cache cannot be written or is damaged, or a feature is not a finite number.
+        DataError: the cache cannot be written, is damaged, or can be written by others and holds other features; or a
+            feature is not a finite number.
     """
     digest = hashlib.sha256("\0".join([f"{VERSION} {num_images}", images, backbone]).encode()).hexdigest()
     stored = (cache_dir or default_cache_dir()) / f"features-{digest[:32]}.npy"
@@ -77,4 +89,26 @@ def stored_features(
         )
 
     made_once(stored, make, what=WHAT)
-    return open_array(stored, (num_images, None), np.float32, what=WHAT)
+    features_ND: Features = open_array(stored, (num_images, None), np.float32, what=WHAT)
+    if (reason := writable_by_others(stored)) is not None:
+        _check_anew(features_ND, compute, stored, reason)
+    return features_ND
+
+
+def _check_anew(features_ND: Features, compute: Callable[[range], Features], stored: Path, reason: str) -> None:
+    """Compute a few features of a file that others can write, and compare.
+
+    Raises:
+        DataError: they differ by more than devices do.
+    """
+    start = int(np.random.default_rng().integers(len(features_ND)))
+    rows = range(start, min(start + CHECKED_ROWS, len(features_ND)))
+    expected_BD, kept_BD = compute(rows), features_ND[rows.start : rows.stop]
+    alike = expected_BD.shape == kept_BD.shape and bool(
+        np.abs(kept_BD - expected_BD).mean() <= LARGEST_DIFFERENCE * np.abs(expected_BD).mean()
+    )
+    if not alike:
+        raise DataError(
+            f"{stored}: {reason}, and what it holds are not the features of these images; have it deleted, or set "
+            f"WSML_CACHE to a folder of your own"
+        )

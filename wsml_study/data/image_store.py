@@ -1,8 +1,8 @@
 """Decoded and resized images in one memory-mapped file, shared by every process of a machine.
 
 They are kept as raw pixels, or, where these would take too much room, as JPEGs of the final size that are decoded for
-each batch. A file's name is a fingerprint of the images and of what was done to them: a changed image leads to another
-file, and what is there is never stale.
+each batch. A file's name is a fingerprint of the images and of how they were decoded: a changed image leads to another
+file, and a file that is there is never stale.
 
 Shapes: N images, c channels, H = W = size pixels.
 """
@@ -24,6 +24,7 @@ from PIL import Image
 
 from wsml_study.data.dataset import ImageFiles, ImageSource, RenderedImages
 from wsml_study.data.decoded_rows import MODES, DecodedRows, Images, OpenPicture, decode_into
+from wsml_study.data.pixels import irregular, open_decoded
 from wsml_study.data.problem_list import data_error
 from wsml_study.data.stored_file import (
     Progress,
@@ -34,12 +35,17 @@ from wsml_study.data.stored_file import (
     made_once,
     make_array,
     open_array,
+    writable_by_others,
     writing,
 )
 from wsml_study.errors import DataError
 
 VERSION = 1
 """Part of every fingerprint. Raise it when the same image would be stored as other pixels."""
+
+DECODING = 2
+"""Part of the fingerprint of image files: raise it when `pixels.decoded` gives other pixels. 1 was before orientation,
+scaling of more than 8 bits and transparency."""
 
 ROWS_PER_BLOCK = 32
 """Images that a thread decodes at a stretch, and the step of the progress."""
@@ -52,6 +58,9 @@ decide it."""
 
 JPEG_QUALITY = 95
 SAMPLED_IMAGES = 64
+LARGEST_MEAN_DIFFERENCE = 4.0
+"""Levels of 255 by which JPEGs, or another version of a decoder, may change an image on average."""
+
 WHAT = "decoded images"
 
 Kind = Literal["raw", "jpeg", "none"]
@@ -72,9 +81,10 @@ def open_images(
 ) -> ImageRows:
     """Images (N, channels, size, size) uint8, read-only; decoded now if never before.
 
-    Each image is converted to gray or RGB and resized to a square without keeping its aspect, bilinearly with
-    antialiasing. Several processes may ask for the same images at once: one does the work, the others wait for it; a
-    process that is killed leaves the rest to the next one.
+    Each image is decoded as `pixels.decoded` says, converted to gray or RGB and resized to a square without keeping its
+    aspect, bilinearly with antialiasing. Several processes may ask for the same images at once: one does the work, the
+    others wait for it; if it is killed, the next one continues. A store that other users can write is compared with
+    some of the images before it is used.
 
     Args:
         source: where the images come from.
@@ -88,7 +98,7 @@ def open_images(
     Raises:
         ValueError: there are no images, or size or channels are impossible.
         DataError: images are missing or unreadable (all of them are counted, the first ones named), or the store cannot
-            be written or is damaged.
+            be written, is damaged, or can be written by others and holds other images.
     """
     if len(source) == 0 or size < 1 or channels not in MODES:
         raise ValueError(
@@ -117,7 +127,7 @@ def stored_images(
     """Where the store keeps these images, or would; kind is raw or jpeg.
 
     Raises:
-        DataError: images are missing.
+        DataError: images are missing, or are no regular files.
     """
     folder = default_cache_dir() if cache_dir is None else cache_dir
     shape = (len(source), channels, size, size)
@@ -159,9 +169,9 @@ def identity_of(images: ImageRows) -> str | None:
 
 
 def picture_opener(source: ImageSource) -> OpenPicture:
-    """A function that opens the picture of a row; who calls it closes the picture."""
+    """A function that decodes the picture of a row; the caller closes it."""
     if isinstance(source, ImageFiles):
-        return lambda row: Image.open(source.folder / source.names[row])
+        return lambda row: open_decoded(source.folder / source.names[row], source.pixel_range)
     rendered_NcHW = source.render()
     assert len(rendered_NcHW) == len(source)
     gray = rendered_NcHW.shape[1] == 1
@@ -186,17 +196,19 @@ def _identity(source: ImageSource) -> Iterator[str]:
     if isinstance(source, RenderedImages):
         yield f"rendered {source.identity}"
         return
-    yield f"files {source.folder.resolve()}"
-    missing = []
+    yield f"files {DECODING} {source.pixel_range} {source.folder.resolve()}"
+    problems = []
     for name in source.names:
         try:
             status = (source.folder / name).stat()
-        except OSError as error:
-            missing.append(f"{name}: {error.strerror}")
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            problems.append(f"{name}: {getattr(error, 'strerror', None) or error}")
         else:
+            if (kind := irregular(status.st_mode)) is not None:
+                problems.append(f"{name}: {kind}, not an image file")
             yield f"{name}\0{status.st_size} {status.st_mtime_ns}"
-    if missing:
-        raise data_error(source.folder, missing, remedy="put these images back; the labels list them")
+    if problems:
+        raise data_error(source.folder, problems, remedy="put image files there; the labels list them")
 
 
 def _check_unchanged(source: ImageSource, stored: Path, shape: tuple[int, ...], kind: str) -> None:
@@ -234,7 +246,36 @@ def _open_raw(source: ImageSource, stored: Path, shape: tuple[int, ...], progres
         )
 
     made_once(stored, make, what=WHAT)
-    return open_array(stored, shape, np.uint8, what=WHAT)
+    images_NcHW: Images = open_array(stored, shape, np.uint8, what=WHAT)
+    _check_against_source(images_NcHW, source, stored, stored)
+    return images_NcHW
+
+
+def _check_against_source(images: ImageRows, source: ImageSource, stored: Path, content: Path) -> None:
+    """Decode some images anew where others can write the store, and compare.
+
+    Args:
+        images: of the store.
+        source: what they should be.
+        stored: the store's file.
+        content: the file with the pixels, which may be another one.
+
+    Raises:
+        DataError: one of them differs.
+    """
+    reason = writable_by_others(stored) or writable_by_others(content)
+    if reason is None:
+        return
+    rows = np.random.default_rng().permutation(len(source))[:SAMPLED_IMAGES]
+    open_picture = picture_opener(source)
+    image_cHW = np.empty(images.shape[1:], dtype=np.uint8)
+    for row, kept_cHW in zip(rows, images[rows], strict=True):
+        failure = decode_into(image_cHW, open_picture, int(row))
+        if failure is not None or np.abs(kept_cHW.astype(int) - image_cHW).mean() > LARGEST_MEAN_DIFFERENCE:
+            raise DataError(
+                f"{content}: {reason}, and what it holds is not {_name_of(source, int(row))}; have it deleted, or set "
+                f"WSML_CACHE to a folder of your own"
+            )
 
 
 def _fill(source: ImageSource, images_NcHW: Images, blocks: list[range]) -> Iterator[range]:
@@ -271,12 +312,14 @@ def _open_jpegs(source: ImageSource, stored: Path, shape: tuple[int, ...], progr
         raise DataError(f"{file}: cannot be read as {WHAT} ({error}); delete {stored} to have it made anew") from error
     if len(content) < int(places_N2.sum(axis=1).max()):
         raise DataError(f"{file}: shorter than {stored} says; delete both to have them made anew")
-    return DecodedRows(
+    images = DecodedRows(
         partial(_open_jpeg, content, places_N2),
         shape,
         identity=stored.name,
         name_of=lambda row: f"{file}: image {row}",
     )
+    _check_against_source(images, source, stored, file)
+    return images
 
 
 def _open_jpeg(content: mmap.mmap, places_N2: npt.NDArray[np.int64], row: int) -> Image.Image:

@@ -6,7 +6,7 @@ Shapes: N images, C classes.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageStat
 
 from wsml_study.data.dataset import Dataset, GivenFeatures, ImageFiles, Split
-from wsml_study.data.decoded_rows import OpenPicture
+from wsml_study.data.decoded_rows import OpenPicture, reason_of
 from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, AnyLabels, dense_rows
+from wsml_study.data.pixels import format_of_suffix, image_suffixes
 from wsml_study.data.stored_file import Progress, num_cpus
 from wsml_study.errors import DataError
 
@@ -29,6 +30,9 @@ THUMBNAIL = 160
 MARGIN = 8
 LINE = 13
 MOST_LINES = 6
+LEAST_DEVIATION = 2.0
+"""Images whose pixels deviate less from their mean, in levels of 255 and in every channel, are nearly constant."""
+
 OBSERVED, HIDDEN, TEXT = (22, 120, 60), (180, 60, 20), (40, 40, 40)
 
 
@@ -68,7 +72,8 @@ class Soundness:
     Attributes:
         num_images: that were looked at.
         thing: what they are, images or rows of features.
-        problems: what spoils results, a line each: unreadable images, and pictures to train on that are tested on.
+        problems: what spoils results, a line each: unreadable images, images of nearly constant pixels, and pictures
+            that are both in training and in test.
         notes: what is worth knowing: repeated pictures, images without labels, classes without positives.
     """
 
@@ -83,6 +88,7 @@ def look_at_images(dataset: Dataset, progress: Progress) -> Soundness:
     splits = {"train": dataset.train, "test": dataset.test}
     total, done = sum(map(len, splits.values())), 0
     problems: list[str] = []
+    flat: list[str] = []
     places: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
     with ThreadPoolExecutor(max_workers=num_cpus()) as executor:
         for part, split in splits.items():
@@ -90,10 +96,15 @@ def look_at_images(dataset: Dataset, progress: Progress) -> Soundness:
             for name, seen in zip(split.names, executor.map(look, range(len(split))), strict=True):
                 done += 1
                 progress(done, total)
-                if isinstance(seen, bytes):
-                    places[seen].append((part, name))
-                else:
-                    problems.append(f"{part} image {name} cannot be read: {seen}")
+                match seen:
+                    case bytes():
+                        places[seen].append((part, name))
+                    case None:
+                        flat.append(f"{part} {name}")
+                    case str():
+                        problems.append(f"{part} image {name} cannot be read: {seen}")
+    if flat:
+        problems.append(_about_flat(flat))
     thing, content = ("rows", "features") if isinstance(dataset.train.images, GivenFeatures) else ("images", "picture")
     notes: list[str] = []
     for alike in places.values():
@@ -127,7 +138,8 @@ def contact_sheet(dataset: Dataset, observed_NC: AnyLabels, *, num_images: int, 
         left, top = MARGIN + place % columns * (THUMBNAIL + MARGIN), MARGIN + place // columns * height
         with open_row(int(row)) as picture:
             scale = THUMBNAIL / max(picture.size)
-            shown = picture.convert("RGB").resize((round(picture.width * scale), round(picture.height * scale)))
+            size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+            shown = picture.convert("RGB").resize(size)
         sheet.paste(shown, (left + (THUMBNAIL - shown.width) // 2, top))
         for number, (text, color) in enumerate(captions[place]):
             draw.text(
@@ -158,25 +170,46 @@ def fitting(
     return text
 
 
-def _looker(split: Split) -> Callable[[int], bytes | str]:
-    """What looks at a row of a split."""
+def _looker(split: Split) -> Callable[[int], bytes | str | None]:
+    """A function of the row, as `_look`; of given features the fingerprint of the row."""
     if isinstance(split.images, GivenFeatures):
         values_ND = split.images.values_ND
         return lambda row: hashlib.sha256(values_ND[row].tobytes()).digest()
     return partial(_look, picture_opener(split.images))
 
 
-def _look(open_row: OpenPicture, row: int) -> bytes | str:
-    """A fingerprint of the decoded pixels, or why there are none."""
+def _look(open_row: OpenPicture, row: int) -> bytes | str | None:
+    """A fingerprint of the decoded pixels; None if they are nearly constant, or a text: why they cannot be decoded."""
     try:
         with open_row(row) as picture:
+            if max(ImageStat.Stat(picture).stddev) < LEAST_DEVIATION:
+                return None
             return hashlib.sha256(picture.convert("RGB").tobytes() + str(picture.size).encode()).digest()
     except Exception as error:  # a damaged file can make a decoder raise anything
-        return str(error) or type(error).__name__
+        return reason_of(error)
+
+
+def _about_flat(flat: list[str]) -> str:
+    shown = ", ".join(flat[:5]) + (", ..." if len(flat) > 5 else "")
+    return (
+        f"{len(flat):,} images are nearly constant (standard deviation of the pixels below {LEAST_DEVIATION:g} of "
+        f"255): {shown}; if they have more than 8 bits and use few of the values, set `data.pixel_range: used`"
+    )
+
+
+def count_formats(dataset: Dataset) -> Counter[str]:
+    """How many image files there are of each format, by suffix; of one that cannot be read with what to install."""
+    sources = [split.images for split in (dataset.train, dataset.test) if isinstance(split.images, ImageFiles)]
+    suffixes = Counter(Path(name).suffix for source in sources for name in source.names)
+    formats: Counter[str] = Counter()
+    for suffix, count in suffixes.items():
+        formats[format_of_suffix(suffix)] += count
+    return formats
 
 
 def _unlisted(dataset: Dataset) -> Iterator[str]:
     """Images in the folders that neither split lists."""
+    suffixes = image_suffixes()
     listed: dict[Path, set[str]] = defaultdict(set)
     for images in (dataset.train.images, dataset.test.images):
         if isinstance(images, ImageFiles):
@@ -186,7 +219,7 @@ def _unlisted(dataset: Dataset) -> Iterator[str]:
             f"{parent}/{path.name}".lstrip("/")
             for parent in {name.rpartition("/")[0] for name in names}
             for path in (folder / parent).iterdir()
-            if path.suffix.lower() in Image.registered_extensions()
+            if path.suffix.lower() in suffixes
         }
         if extra := sorted(there - names):
             shown = ", ".join(extra[:3]) + (", ..." if len(extra) > 3 else "")

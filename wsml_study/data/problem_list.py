@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wsml_study.errors import DataError
+from wsml_study.errors import DataError, printable
 
 MOST_SHOWN = 10
 
@@ -18,9 +18,14 @@ def data_error(where: object, problems: Sequence[str], *, remedy: str | None = N
     download it again
     """
     lines = [f"{where}: {len(problems):,} problem{'' if len(problems) == 1 else 's'}"]
-    lines += [f"  {problem}" for problem in problems[:MOST_SHOWN]]
+    lines += [f"  {_one_line(problem)}" for problem in problems[:MOST_SHOWN]]
     if len(problems) > MOST_SHOWN:
         lines.append(f"  ... and {len(problems) - MOST_SHOWN:,} more")
     if remedy is not None:
         lines.append(remedy)
     return DataError("\n".join(lines))
+
+
+def _one_line(problem: str) -> str:
+    """A problem names files, and a name may hold a line end."""
+    return printable(problem).replace("\n", "\\n")

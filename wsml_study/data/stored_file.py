@@ -1,7 +1,10 @@
 """Files of the cache: made by one process while others wait, and in use whole or not at all.
 
 A file is filled block by block beside its final place and renamed when it is complete. Which blocks are done is noted
-beside it as soon as they are on the disk, so that a process that was killed leaves its successor the rest.
+beside it as soon as they are on the disk, so that the next process continues the work of one that was killed.
+
+Files have the permissions that umask leaves them. What another user could have written is compared with a sample that
+is computed anew before it is used; `writable_by_others` says which files these are.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -24,13 +28,13 @@ from filelock import FileLock
 from wsml_study.errors import DataError
 
 NOTE_INTERVAL_S = 2.0
-"""How much work a process that is killed loses at most, about."""
+"""About how much work is lost at most if the process is killed."""
 
 TASKS_PER_THREAD = 4
-"""Blocks under way or waiting to be noted; more would only take memory."""
+"""Blocks being filled or waiting to be noted; more would only take memory."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of rows done and of all; never called where the cache has them already."""
+"""Called with the number of rows done and of all; not called if the cache has them already."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,13 +46,21 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("WSML_CACHE") or Path.home() / ".cache" / "wsml-study")
 
 
+def writable_by_others(stored: Path) -> str | None:
+    """Why the content of a file may come from another user, root aside; None if only this user can write it."""
+    status = stored.stat()
+    if status.st_uid not in (os.geteuid(), 0):
+        return "it belongs to another user"
+    return "every user can write to it" if status.st_mode & stat.S_IWOTH else None
+
+
 def num_cpus() -> int:
     """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def made_once(stored: Path, make: Callable[[], None], *, what: str) -> None:
-    """Have a file made if it is not there; one process makes it, the others wait. A killed one's lock is free.
+    """Have a file made if it is not there; one process makes it, the others wait. The lock of a killed one is released.
 
     Args:
         stored: the file.
@@ -88,7 +100,7 @@ def writing(stored: Path, what: str, num_bytes: int | None = None) -> Iterator[N
 class Unfinished:
     """A file on its way to its final place, and the notes of what is in it already.
 
-    Whoever holds the lock of the final place uses it; what an earlier process left is gone on with.
+    Only the process that holds the lock of the final place uses it; it continues what an earlier process left.
     """
 
     def __init__(self, stored: Path) -> None:
@@ -104,7 +116,7 @@ class Unfinished:
             self.notes = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def start_anew(self) -> None:
-        """Forget whatever an earlier process left."""
+        """Discard what an earlier process left."""
         self.notes.clear()
         self.remove()
 
@@ -112,8 +124,8 @@ class Unfinished:
         """Remember that a block is done, on disk every `NOTE_INTERVAL_S` seconds.
 
         Args:
-            entry: what a successor needs to know.
-            flush: brings the content of the file to the disk, which comes before the note of it.
+            entry: what the next process needs to continue.
+            flush: brings the content of the file to the disk, which must happen before the note of it.
         """
         self._new.append(entry)
         if time.monotonic() - self._noted_at >= NOTE_INTERVAL_S:
@@ -138,7 +150,7 @@ class Unfinished:
         self.remove()
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Delete the file and the notes."""
         for path in (self.path, self._notes_path):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -168,8 +180,8 @@ def make_array(
         progress: told how far the work has got, in the calling thread.
 
     Raises:
-        DataError: by `fill` or `check`, or since the disk is full; nothing is left behind. Whatever else ends the work
-            leaves it to be gone on with.
+        DataError: by `fill` or `check`, or because the disk is full; nothing is left behind. After any other end the
+            next call continues the work.
     """
     unfinished = Unfinished(stored)
     try:

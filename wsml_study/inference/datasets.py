@@ -22,7 +22,10 @@ def dataset_of(data: Data, root: str | Path | None) -> Dataset:
     """
     if data.features is not None:
         raise DataError(f"{data.dataset.value}: these are features, and the model takes images")
-    return read_dataset(data.dataset, root=root or data.root, labels=data.labels, features=None, **data.reader_options)
+    dataset = read_dataset(
+        data.dataset, root=root or data.root, labels=data.labels, features=None, **data.reader_options
+    )
+    return dataset.decoded_with(data.pixel_range)
 
 
 def images_of(split: Split) -> ImageSource:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from wsml_study.data.dataset import with_pixel_range
 from wsml_study.data.image_store import open_images
 from wsml_study.data.label_states import NEGATIVE, POSITIVE
 from wsml_study.data.stored_file import Progress
@@ -21,7 +22,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.inference.annotated_images import AnnotatedImages, SplitName, annotated_images
 from wsml_study.inference.model import TrainedModel, load_model
 from wsml_study.record.files import write_whole
-from wsml_study.record.formats import aligned
+from wsml_study.record.formats import aligned, csv_text
 from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.scoring import map_and_ap
 
@@ -72,7 +73,7 @@ class Evaluation:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["class", "average_precision", "positives", "negatives"])
-        writer.writerows([one.name, one.ap, one.positives, one.negatives] for one in self.classes)
+        writer.writerows([csv_text(one.name), one.ap, one.positives, one.negatives] for one in self.classes)
         return text.getvalue().encode()
 
 
@@ -130,8 +131,9 @@ def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress
     Raises:
         DataError: images are missing or unreadable.
     """
+    source = with_pixel_range(images.source, model.pixel_range)
     images_NcHW = open_images(
-        images.source, size=model.image_size, channels=model.channels, kind=images.store, progress=progress
+        source, size=model.image_size, channels=model.channels, kind=images.store, progress=progress
     )
     size = model.batch_size
     batches = (images_NcHW[images.rows_M[start : start + size]] for start in range(0, len(images.rows_M), size))

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from wsml_study.data.dataset import Dataset, Split
+from wsml_study.data.dataset import Dataset, PixelRange, Split
 from wsml_study.data.decoded_rows import OpenPicture
 from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import POSITIVE, dense_rows
+from wsml_study.data.pixels import open_decoded
 from wsml_study.data.problem_list import data_error
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.datasets import dataset_of, images_of
@@ -143,7 +144,12 @@ def _subjects(images: Sequence[str], model: TrainedModel, data_root: str | None)
     """Images by file or by name, all of them readable."""
     own = _OwnData(model, data_root)
     subjects = [
-        Subject(name=Path(image).name, open_picture=partial(_open, Path(image)), row=0, true_classes=None)
+        Subject(
+            name=Path(image).name,
+            open_picture=partial(_open, Path(image), model.pixel_range),
+            row=0,
+            true_classes=None,
+        )
         if Path(image).is_file()
         else own.subject(image)
         for image in images
@@ -158,9 +164,9 @@ def _subjects(images: Sequence[str], model: TrainedModel, data_root: str | None)
     return subjects
 
 
-def _open(file: Path, row: int) -> Image.Image:
+def _open(file: Path, pixel_range: PixelRange, row: int) -> Image.Image:
     del row  # a file is one picture
-    return Image.open(file)
+    return open_decoded(file, pixel_range)
 
 
 class _OwnData:

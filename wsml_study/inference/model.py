@@ -5,37 +5,38 @@ Shapes: N images, B of a batch, C classes, c channels, H = W pixels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor
 
+from wsml_study.data.dataset import PixelRange
 from wsml_study.data.problem_list import data_error
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.inference.pictures import Picture, check_pixels, open_any, read_batches
 from wsml_study.record.model_folder import (
     CLASSES_FILE,
     CONFIG_FILE,
-    PREPROCESSING_FILE,
     WEIGHTS_FILE,
     check_model_folder,
+    read_model_files,
 )
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 from wsml_study.training.classifier import Classifier
 from wsml_study.training.scoring import SMALLEST_BATCH, logits_of, uses_bf16
 
+MOST_REASON = 300
+"""Characters of torch's list of what does not fit."""
+
 
 class TrainedModel:
-    """What `wsml-study train` made, ready to be asked.
+    """A model that `wsml-study train` wrote, ready to predict.
 
     Attributes:
         folder: where it was loaded from.
@@ -56,14 +57,14 @@ class TrainedModel:
         """
         self.folder, self.device = folder, device
         self.study: Study = read_study(folder / CONFIG_FILE)
-        self.classes: tuple[str, ...] = tuple(_read_json(folder / CLASSES_FILE))
-        taken = _read_json(folder / PREPROCESSING_FILE)
-        if "features" in taken:
+        files = read_model_files(folder)
+        self.classes: tuple[str, ...] = files.classes
+        if files.num_features is not None:
             raise ResultsError(
-                f"{folder}: this model takes {taken['features']:,} given features and not images; its weights are one "
+                f"{folder}: this model takes {files.num_features:,} given features and not images; its weights are one "
                 f"linear layer, and the mean and deviation of each feature"
             )
-        self.image_size, self.channels = int(taken["image_size"]), int(taken["channels"])
+        self.image_size, self.channels = files.image_size, files.channels
         model = self.study.model
         self.classifier = Classifier(
             model.backbone,
@@ -74,19 +75,18 @@ class TrainedModel:
             fetch_weights=False,
             options=model.options,
         )
-        try:
-            self.classifier.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_FILE))
-        except (SafetensorError, RuntimeError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise ResultsError(
-                f"{folder / WEIGHTS_FILE}: these are not the weights of the {CONFIG_FILE} beside it: {reason}"
-            ) from error
+        _load_weights(self.classifier, folder / WEIGHTS_FILE)
         self.classifier.to(device).eval()
 
     @property
     def name(self) -> str:
         """The training and the seed."""
         return f"{self.study.name}, seed {self.study.training.seed}"
+
+    @property
+    def pixel_range(self) -> PixelRange:
+        """How pixels of more than 8 bits are scaled, as in its training."""
+        return self.study.data.pixel_range or "full"
 
     @property
     def batch_size(self) -> int:
@@ -110,7 +110,7 @@ class TrainedModel:
             if isinstance(image, np.ndarray):
                 check_pixels(image)
         batches = read_batches(
-            lambda row: open_any(images[row]),
+            lambda row: open_any(images[row], self.pixel_range),
             len(images),
             size=self.image_size,
             channels=self.channels,
@@ -166,11 +166,26 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _read_json(path: Path) -> Any:
+def _load_weights(classifier: Classifier, path: Path) -> None:
+    """Load a file of weights.
+
+    Raises:
+        ResultsError: it is damaged, belongs to another network, or a weight is not a finite number.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: cannot be read ({error}); train the model again") from error
+        weights = safetensors.torch.load_file(path)
+        classifier.load_state_dict(weights)
+    except Exception as error:  # a damaged file can make safetensors and torch raise anything
+        reason = " ".join(str(error).split())[:MOST_REASON]
+        raise ResultsError(
+            f"{path}: these are not the weights of the {CONFIG_FILE} and {CLASSES_FILE} beside it: {reason}; copy the "
+            f"model's folder again, or train it again"
+        ) from error
+    if broken := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
+        raise ResultsError(
+            f"{path}: expected finite weights, got others in {', '.join(broken[:3])}; copy the model's folder again, "
+            f"or train it again"
+        )
 
 
 def _called(picture: Picture, row: int) -> str:

@@ -1,4 +1,4 @@
-"""Which images to predict: those of a folder, of a list, or of a table's first column."""
+"""Which images to predict: one file, those of a folder, of a list, or of a table's first column."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
+from wsml_study.data.pixels import image_suffixes, irregular
 from wsml_study.data.table import image_column
 from wsml_study.data.text_lines import numbered_lines
 from wsml_study.errors import DataError
 
 TABLES = (".csv", ".tsv", ".parquet")
+HEAD = 512
+"""Bytes of a file that tell an image from text."""
+
+PIPES = (Path("/dev/fd"), Path("/proc/self/fd"))
+"""Where a shell puts the list of `<(command)`."""
+
 CLASS_NUMBERS = re.compile(r",[\s\d]*$")
-"""What `evaluate` reads from the lines of a list, and `predict` has no use for."""
+"""Class numbers, which a list has for `evaluate`; `predict` ignores them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +38,24 @@ class PictureList:
 
 
 def list_pictures(source: Path, root: Path | None) -> PictureList:
-    """Images of a folder and the folders below it, sorted by name, or of a list or table, in its order.
+    """One image, those of a folder and the folders below it, sorted by name, or those of a list or table, in its order.
 
     Args:
-        source: a folder; a .csv, .tsv or .parquet table, whose first column names the images; or any other text file,
-            which names one a line.
+        source: an image file; a folder; a .csv, .tsv or .parquet table, whose first column names the images; or any
+            other text file, which names one a line.
         root: what the names of a list are relative to; its own folder if None.
 
     Raises:
-        DataError: there is nothing there, or no image in it.
+        DataError: there is nothing there, or no image in it, or it is a device or the like.
     """
     if source.is_dir():
         found = _in_folder(source)
     elif not source.exists():
-        raise DataError(f"{source}: there is no such folder or list of images")
+        raise DataError(f"{source}: there is no such image, folder or list of images")
+    elif (kind := irregular(source.stat().st_mode)) is not None and source.parent not in PIPES:
+        raise DataError(f"{source}: expected an image, a folder or a list of images, got {kind}")
+    elif is_image(source):
+        return PictureList(root=source.parent, names=(source.name,))
     else:
         names = image_column(source) if source.suffix in TABLES else _lines(source)
         found = PictureList(root=root or source.parent, names=tuple(names))
@@ -56,8 +65,21 @@ def list_pictures(source: Path, root: Path | None) -> PictureList:
     return found
 
 
+def is_image(file: Path) -> bool:
+    """Whether a regular file is one image: by its suffix, or, without one of a table, since text holds no zero byte."""
+    if file.suffix.lower() in image_suffixes():
+        return True
+    if file.suffix in TABLES or not file.is_file():
+        return False
+    try:
+        with file.open("rb") as opened:
+            return b"\0" in opened.read(HEAD)
+    except OSError:
+        return False  # reading the list fails with the reason
+
+
 def _in_folder(folder: Path) -> PictureList:
-    suffixes = Image.registered_extensions()
+    suffixes = image_suffixes()
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     names = tuple(str(path) for path in files if path.suffix.lower() in suffixes)
     return PictureList(root=folder, names=names, num_others=len(files) - len(names))

@@ -1,4 +1,4 @@
-"""Pictures from wherever they are, as a network takes them: decoded in threads while the network computes.
+"""Pictures from files, from Pillow or from arrays, as a network takes them: decoded in threads while it computes.
 
 Shapes: B pictures of a batch, c channels, H = W pixels.
 """
@@ -16,7 +16,9 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
+from wsml_study.data.dataset import PixelRange
 from wsml_study.data.decoded_rows import Images, OpenPicture, decode_into
+from wsml_study.data.pixels import decoded, open_decoded
 from wsml_study.data.stored_file import num_cpus
 
 Picture: TypeAlias = str | Path | Image.Image | Images
@@ -44,7 +46,7 @@ def read_batches(
     """All pictures, row by row; a batch has `batch_size` readable ones, the last one what is left.
 
     Args:
-        open_picture: opens the picture of a row.
+        open_picture: decodes the picture of a row.
         num_pictures: rows.
         size: pixels of a side.
         channels: 1 for gray, 3 for RGB.
@@ -78,17 +80,18 @@ def read_pixels(open_picture: OpenPicture, row: int, *, size: int, channels: int
     return decode_into(pixels_cHW, open_picture, row) or pixels_cHW
 
 
-def open_any(picture: Picture) -> Image.Image:
-    """Open a picture, however it is given; who calls it closes what it returns.
+def open_any(picture: Picture, pixel_range: PixelRange) -> Image.Image:
+    """Decode a picture, however it is given, as `pixels.decoded`; the caller closes what it returns.
 
     Raises:
         ValueError: an array is not uint8 (H, W) or (H, W, 3).
-        OSError: a file is no picture.
+        DataError: a file is no picture, or of a mode that is not understood.
+        OSError: a file cannot be read.
     """
     if isinstance(picture, str | Path):
-        return Image.open(picture)
+        return open_decoded(picture, pixel_range)
     if isinstance(picture, Image.Image):
-        return picture.copy()  # a picture of the caller's stays open
+        return decoded(picture, pixel_range)
     check_pixels(picture)
     return Image.fromarray(picture)
 
@@ -100,7 +103,7 @@ def check_pixels(picture: Images) -> None:
 
 
 def _in_order(read: Callable[[int], Images | str], num_pictures: int, *, ahead: int) -> Iterator[Images | str]:
-    """What reading gives, at most so many pictures ahead of who takes them."""
+    """What `read` returns, in order; it runs at most `ahead` pictures before they are taken."""
     executor = ThreadPoolExecutor(max_workers=num_cpus())
     waiting: deque[Future[Images | str]] = deque()
     try:

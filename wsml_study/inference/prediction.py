@@ -25,9 +25,10 @@ from wsml_study.data.image_store import picture_opener
 from wsml_study.data.stored_file import Progress
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.model import load_model
-from wsml_study.inference.picture_list import list_pictures
+from wsml_study.inference.picture_list import is_image, list_pictures
 from wsml_study.inference.pictures import PixelBatch, read_batches
 from wsml_study.record.files import write_whole
+from wsml_study.record.formats import aligned, csv_text
 
 ENTRIES_PER_GROUP = 2**20
 """Probabilities of a row group of Parquet, at least."""
@@ -99,7 +100,7 @@ def predict_images(
     pictures = list_pictures(images, root)
     model = load_model(model_folder, device=device)
     batches = read_batches(
-        picture_opener(ImageFiles(folder=pictures.root, names=pictures.names)),
+        picture_opener(ImageFiles(folder=pictures.root, names=pictures.names, pixel_range=model.pixel_range)),
         len(pictures.names),
         size=model.image_size,
         channels=model.channels,
@@ -128,6 +129,27 @@ def predict_images(
     )
 
 
+def predict_one(model_folder: Path, image: Path, *, device: str = "auto") -> list[str]:
+    """The probabilities of one image as lines for people, the likeliest class first.
+
+    Raises:
+        ResultsError: there is no model.
+        DataError: the image is not there or cannot be read, or it is a folder or a list.
+    """
+    pictures = list_pictures(image, None)
+    if pictures.names != (image.name,) or not is_image(image):
+        raise DataError(f"{image}: many images need a table to be written into: give -o with a .parquet or .csv file")
+    model = load_model(model_folder, device=device)
+    probabilities_C = model.predict([image])[0]
+    order = np.argsort(-probabilities_C, kind="stable")
+    return aligned(
+        {
+            "class": [model.classes[column] for column in order],
+            "probability": [f"{probabilities_C[column]:.4f}" for column in order],
+        }
+    )
+
+
 def _check_output(output: Path, unreadable_path: Path, *, overwrite: bool) -> None:
     if output.suffix not in (".parquet", ".csv"):
         raise ResultsError(f"{output}: expected a file that ends in .parquet or .csv")
@@ -153,8 +175,9 @@ def _table_writer(output: Path, classes: tuple[str, ...]) -> Iterator[WriteRows]
     image = "image"
     while image in classes:
         image += "_file"
+    cell = csv_text if output.suffix == ".csv" else str
     fields = [pa.field(image, pa.string(), nullable=False)]
-    fields += [pa.field(name, pa.float64(), nullable=False, metadata={"unit": "probability"}) for name in classes]
+    fields += [pa.field(cell(name), pa.float64(), nullable=False, metadata={"unit": "probability"}) for name in classes]
     schema = pa.schema(fields, metadata={"wsml_study.table": "predictions", "wsml_study.version": "1"})
     temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex}.tmp")
     waiting: list[pa.RecordBatch] = []
@@ -168,7 +191,10 @@ def _table_writer(output: Path, classes: tuple[str, ...]) -> Iterator[WriteRows]
                 waiting.clear()
 
             def write(names: list[str], probabilities_BC: npt.NDArray[np.float64]) -> None:
-                columns = [pa.array(names), *(pa.array(column_B) for column_B in probabilities_BC.T)]
+                columns = [
+                    pa.array(map(cell, names), pa.string()),
+                    *(pa.array(column_B) for column_B in probabilities_BC.T),
+                ]
                 waiting.append(pa.record_batch(columns, schema=schema))
                 if sum(batch.num_rows for batch in waiting) * len(classes) >= ENTRIES_PER_GROUP:
                     flush()
@@ -190,5 +216,5 @@ def _open_writer(path: Path, schema: pa.Schema, suffix: str) -> pq.ParquetWriter
 
 def _csv(rows: list[tuple[str, str]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([csv_text(name), csv_text(reason)] for name, reason in rows)
     return text.getvalue().encode()

@@ -10,11 +10,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsml_study.errors import ResultsError
+from wsml_study.errors import ResultsError, printable
 from wsml_study.record.files import write_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet compute a cell of a CSV file."""
 
 HOLDS_JSON = ("values", "config")
 """Columns of a trials table whose text is JSON."""
@@ -47,13 +50,13 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def rendered(table: pa.Table, form: Format) -> bytes:
-    """A whole table in a format; types and metadata of the columns survive in Parquet alone."""
+    """A whole table in a format; only Parquet keeps types and metadata of the columns. CSV is as `csv_text` says."""
     match form:
         case Format.CSV:
             import pyarrow.csv  # the command line lists the formats before it knows whether it needs them
 
             sink = io.BytesIO()
-            pyarrow.csv.write_csv(table, sink)
+            pyarrow.csv.write_csv(_without_formulas(table), sink)
             return sink.getvalue()
         case Format.JSON:
             rows = [{name: _plain(name, value) for name, value in row.items()} for row in table.to_pylist()]
@@ -69,13 +72,47 @@ def rendered(table: pa.Table, form: Format) -> bytes:
             return "".join(f"{line}\n" for line in aligned(columns)).encode()
 
 
+def csv_text(text: str) -> str:
+    """A cell of a CSV file: with `'` in front if a spreadsheet would compute it; a number stays a number.
+
+    Parquet and JSON keep the text as it is.
+
+    >>> csv_text("=cmd()"), csv_text("-0.5"), csv_text("-"), csv_text("cat.jpg")
+    ("'=cmd()", '-0.5', '-', 'cat.jpg')
+    """
+    if not text.startswith(FORMULA_STARTS) or len(text) == 1:
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def _without_formulas(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    columns = [
+        pa.array([None if value is None else csv_text(value) for value in column.to_pylist()], pa.string())
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=[csv_text(name) for name in table.column_names])
+
+
 def aligned(columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Columns of text under their names, as lines."""
+    """Columns of text under their names, as lines; line ends and tabs within a cell are escaped."""
+    columns = {_cell(name): [_cell(value) for value in values] for name, values in columns.items()}
     widths = {name: max(len(name), *(len(value) for value in values), 0) for name, values in columns.items()}
     rows = zip(*columns.values(), strict=True)
     lines = ["  ".join(name.ljust(widths[name]) for name in columns)]
     lines += ["  ".join(value.ljust(width) for value, width in zip(row, widths.values(), strict=True)) for row in rows]
     return [line.rstrip() for line in lines]
+
+
+def _cell(text: str) -> str:
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def number(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ CLASSES_FILE = "classes.json"
 PREPROCESSING_FILE = "preprocessing.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
+
+LARGEST_SIDE = 2048
+"""Pixels of a side that a study file may ask for."""
+
+MOST_SHOWN = 60
+REMEDY = "copy the model's folder again, or train it again"
 
 ModelCard = Callable[[Path, Study, dict[str, Any]], str]
 """Model folder, the config as a study, metrics -> the model card, Markdown."""
@@ -70,6 +77,73 @@ def check_model_folder(folder: Path) -> None:
     if models:
         raise ResultsError(f"{folder} holds several models: name one of {', '.join(map(str, models[:10]))}")
     raise ResultsError(f"{folder} is no whole model: it has no {', '.join(missing)}; `wsml-study train` writes it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFiles:
+    """What the JSON files of a model folder say.
+
+    Attributes:
+        classes: C names.
+        image_size: pixels of a side; 0 if it takes features.
+        channels: 1 for gray, 3 for RGB; 0 if it takes features.
+        num_features: how many given features it takes; None if it takes images.
+    """
+
+    classes: tuple[str, ...]
+    image_size: int = 0
+    channels: int = 0
+    num_features: int | None = None
+
+
+def read_model_files(folder: Path) -> ModelFiles:
+    """Read class names and what the model takes.
+
+    Raises:
+        ResultsError: a file is damaged or holds something else; the message names it and what it should hold.
+    """
+    path = folder / CLASSES_FILE
+    names = _read_json(path)
+    if not _are_names(names):
+        raise ResultsError(f"{path}: expected a list of different class names, got {_shown(names)}; {REMEDY}")
+    classes = tuple(names)
+    path = folder / PREPROCESSING_FILE
+    taken = _read_json(path)
+    if not isinstance(taken, dict):
+        raise ResultsError(f"{path}: expected an object with image_size and channels, got {_shown(taken)}; {REMEDY}")
+    if "features" in taken:
+        return ModelFiles(classes=classes, num_features=_whole(path, taken, "features", range(1, 2**31)))
+    return ModelFiles(
+        classes=classes,
+        image_size=_whole(path, taken, "image_size", range(1, LARGEST_SIDE + 1)),
+        channels=_whole(path, taken, "channels", (1, 3)),
+    )
+
+
+def _are_names(content: Any) -> bool:
+    texts = isinstance(content, list) and all(isinstance(name, str) and name for name in content)
+    return texts and 0 < len(content) == len(set(content))
+
+
+def _whole(path: Path, content: dict[str, Any], key: str, allowed: range | tuple[int, ...]) -> int:
+    value = content.get(key)
+    if isinstance(value, int) and not isinstance(value, bool) and value in allowed:
+        return value
+    expected = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else " or ".join(map(str, allowed))
+    raise ResultsError(f"{path}: {key}: expected a whole number, {expected}, got {_shown(value)}; {REMEDY}")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: brackets in brackets
+        reason = getattr(error, "strerror", None) or error
+        raise ResultsError(f"{path}: cannot be read as JSON ({reason}); {REMEDY}") from error
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:

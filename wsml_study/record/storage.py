@@ -19,6 +19,7 @@ from pyarrow import fs
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
+from wsml_study.study.credentials import without_secret
 
 EVENTS = "events.jsonl"
 TABLE_FILES = ("trials.parquet", "epochs.parquet", "classes.parquet")
@@ -249,10 +250,14 @@ def open_storage(storage: str, name: str) -> StudyStorage:
         name: of the study.
 
     Raises:
-        ResultsError: the URI cannot be understood.
+        ResultsError: the URI cannot be understood, or holds a secret.
     """
     if "://" not in storage:
         return StudyStorage(folder=Path(storage).absolute() / name, remote=None)
+    try:
+        without_secret(storage)
+    except ValueError as error:
+        raise ResultsError(f"storage {error}") from None
     try:
         filesystem, path = fs.FileSystem.from_uri(storage)
     except (ValueError, OSError) as error:

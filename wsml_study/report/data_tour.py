@@ -10,7 +10,14 @@ import numpy as np
 
 from wsml_study.data.dataset import Dataset, GivenFeatures, ImageSource
 from wsml_study.data.image_store import estimated_bytes, kind_of_store, open_images, stored_images
-from wsml_study.data.inspection import ClassCounts, Soundness, contact_sheet, count_classes, look_at_images
+from wsml_study.data.inspection import (
+    ClassCounts,
+    Soundness,
+    contact_sheet,
+    count_classes,
+    count_formats,
+    look_at_images,
+)
 from wsml_study.data.observation import observed_labels
 from wsml_study.data.reader_record import READERS
 from wsml_study.data.readers import read_dataset
@@ -57,6 +64,7 @@ def data_info(data: Data, *, picture: Path | None = None) -> list[str]:
         f"positives per {thing}: {train.positives_C.sum() / len(dataset.train):.2f} train, "
         f"{test.positives_C.sum() / len(dataset.test):.2f} test",
         f"training labels: {known / num_entries:.1%} are known, {visible / num_entries:.2%} are seen by a method",
+        *_format_lines(dataset),
         *dataset.notices,
     ]
     if hidden:
@@ -141,7 +149,13 @@ def verify(data: Data, *, progress: Progress) -> Soundness:
 def _read(data: Data) -> Dataset:
     labels = data.labels
     features = data.features
-    return read_dataset(data.dataset, root=data.root, labels=labels, features=features, **data.reader_options)
+    dataset = read_dataset(data.dataset, root=data.root, labels=labels, features=features, **data.reader_options)
+    return dataset.decoded_with(data.pixel_range)
+
+
+def _format_lines(dataset: Dataset) -> list[str]:
+    counts = ", ".join(f"{count:,} {name}" for name, count in count_formats(dataset).most_common())
+    return [f"image files, by suffix: {counts}"] if counts else []
 
 
 def _frequency_lines(dataset: Dataset, train: ClassCounts, seen: ClassCounts) -> list[str]:

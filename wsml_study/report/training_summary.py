@@ -12,7 +12,7 @@ import pandas as pd
 from wsml_study.errors import WsmlStudyError
 from wsml_study.methods.catalogue import DATASETS, METHODS, PUBLISHED_BY, describe
 from wsml_study.record.files import write_whole
-from wsml_study.record.formats import aligned, number, percent
+from wsml_study.record.formats import aligned, csv_text, number, percent
 from wsml_study.record.wording import short_path
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.study.data_section import Observe, Validation
@@ -241,7 +241,9 @@ def _markdown(trainings: Sequence[TrainedConfig]) -> str:
 
 
 def _csv(trainings: Sequence[TrainedConfig]) -> bytes:
-    return pd.DataFrame([_csv_row(one) for one in trainings]).to_csv(index=False).encode()
+    rows = [_csv_row(one) for one in trainings]
+    safe = [{key: csv_text(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows]
+    return pd.DataFrame(safe).to_csv(index=False).encode()
 
 
 def _csv_row(trained: TrainedConfig) -> dict[str, object]:

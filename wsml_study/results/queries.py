@@ -1,14 +1,35 @@
-"""SQL on a study's tables, through DuckDB."""
+"""SQL on a study's tables, through DuckDB: one statement that reads, in memory, without files and network."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.storage import CONFIRMATION, LEVELS
 from wsml_study.record.tables import SCHEMAS, read_table
+
+SEALED = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "enable_external_access": "false",
+    "lock_configuration": "true",
+}
+"""Settings under which a query cannot reach files or the network, nor change the settings; the last one comes last."""
+
+READING = ("SELECT", "EXPLAIN", "MULTI")
+"""Kinds of statement, as DuckDB calls them; MULTI is PIVOT."""
+
+
+def _check_reads(statements: Sequence[Any]) -> None:
+    kinds = [statement.type.name for statement in statements]
+    if len(kinds) > 1:
+        raise ResultsError(f"expected one query, got {len(kinds)} statements; send them one by one")
+    if kinds and kinds[0] not in READING:
+        raise ResultsError(f"expected a query that only reads, such as SELECT, got {kinds[0]}; use -o to write a file")
 
 
 def query_study(folder: Path, sql: str) -> pa.Table:
@@ -17,10 +38,11 @@ def query_study(folder: Path, sql: str) -> pa.Table:
 
     Args:
         folder: of the study's results.
-        sql: in DuckDB's dialect.
+        sql: one SELECT, or whatever else only reads, in DuckDB's dialect.
 
     Raises:
-        ResultsError: DuckDB is not installed or refuses the query, or the folder holds no study's tables.
+        ResultsError: DuckDB is not installed or refuses the query, it is more than one statement or one that does not
+            only read, or the folder holds no study's tables.
     """
     try:
         import duckdb
@@ -34,7 +56,10 @@ def query_study(folder: Path, sql: str) -> pa.Table:
     with duckdb.connect(config={"python_enable_replacements": "false"}) as connection:
         for name, table in views.items():
             connection.register(name, table)
+        for setting, value in SEALED.items():
+            connection.execute(f"SET {setting} = {value}")
         try:
+            _check_reads(connection.extract_statements(sql))
             found = connection.sql(sql)
             answer: pa.Table | None = None if found is None else found.to_arrow_table()
         except duckdb.Error as error:

@@ -100,6 +100,11 @@ class Data(Description):
         description="How decoded images are kept: `raw` pixels, `jpeg` (quality 95, decoded anew for each batch), or "
         "`none` (the files are decoded for each batch); by default raw up to 100 GiB and jpeg above.",
     )
+    pixel_range: Literal["full", "used"] | None = Field(
+        default=None,
+        description="Images of more than 8 bits: scale the `full` range of their type to 0..255 (default), or the "
+        "range that each image uses (`used`), as floating point images always are.",
+    )
     observe: Observe = Field(
         default=Observe(),
         description="Which true labels the method gets to see; all of them by default if they are your own, or "

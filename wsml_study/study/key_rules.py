@@ -64,7 +64,7 @@ def _dataset_rules() -> Iterator[KeyRule]:
         ("labels.classes", ("table", "list"), False),
         ("features", readers_of(Reads.FEATURE_FILES), True),
         ("feature_scaling", readers_of(Reads.FEATURE_FILES), False),
-        *((name, images, False) for name in ("image_size", "horizontal_flip", "store")),
+        *((name, images, False) for name in ("image_size", "horizontal_flip", "store", "pixel_range")),
     ):
         yield KeyRule(
             key=f"data.{key}", controlling_key="data.dataset", called="dataset", allowed_values=allowed, needed=needed

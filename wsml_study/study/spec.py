@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from wsml_study.description import Description, PositiveInt
 from wsml_study.study.clashes import Clash, clashes
 from wsml_study.study.confirm_section import Confirm
+from wsml_study.study.credentials import without_secret
 from wsml_study.study.data_section import Data
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity_section import Level
@@ -96,7 +97,9 @@ class Draft(Description):
     )
     tracking: Tracking = Field(default=Tracking(), description="Other programs that show the study as it runs.")
     resources: Resources = Field(default=Resources(), description="What one trial runs on.")
-    storage: str = Field(default="results", description="Folder that receives a folder per study.")
+    storage: Annotated[str, AfterValidator(without_secret)] = Field(
+        default="results", description="Folder that receives a folder per study."
+    )
     provenance: Provenance | None = Field(
         default=None, description="Where an exported config comes from. Decides nothing."
     )

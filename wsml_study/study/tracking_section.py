@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from wsml_study.description import Description
+from wsml_study.study.credentials import without_secret
 from wsml_study.study.option_fields import annotation_of
 from wsml_study.study.tracker_record import TRACKERS
 
@@ -27,3 +28,13 @@ def _with_trackers(section: type[Description]) -> Any:
 @_with_trackers
 class Tracking(Description):
     """Other programs that show the study as it runs. Decides no result."""
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> Self:
+        for name in type(self).model_fields:
+            if isinstance(value := getattr(self, name), str):
+                try:
+                    without_secret(value)
+                except ValueError as error:
+                    raise ValueError(f"{name} {error}") from None
+        return self

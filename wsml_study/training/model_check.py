@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,9 @@ USUAL_SIZES = (224, 299, 384, 448, 512, 518)
 """Pixels of a side that torchvision's models were trained at, and our own default: sizes to suggest."""
 
 NUM_IMAGES, NUM_CLASSES = 2, 2
+
+ONE_VALUE = "more than 1 value per channel"
+"""Part of what torch says where batch normalization has nothing to normalize by."""
 
 
 def check_model(
@@ -63,6 +67,22 @@ def check_model(
         if reason is not None:
             fitting = [other for other in USUAL_SIZES if _failure(classifier, other, num_channels) is None]
             raise TrainingError(_refusal(backbone, size, reason, fitting))
+
+
+def trains_on_one_image(classifier: Classifier, *, image_size: int, num_channels: int) -> bool:
+    """Whether a batch of one image can be trained on: batch normalization refuses one value per channel.
+
+    Such a network ends in a map of 1 x 1, as resnet18 does for images of 32 x 32.
+    """
+    images_1cHW = torch.zeros(1, num_channels, image_size, image_size, dtype=torch.uint8, device="meta")
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            copy.deepcopy(classifier).to("meta").train()(images_1cHW)
+        except ValueError as error:
+            return ONE_VALUE not in str(error)
+        except Exception:  # an operation without a meta implementation; training says what is wrong, if anything is
+            return True
+    return True
 
 
 def _is_file(weights: str | None) -> bool:

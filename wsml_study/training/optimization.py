@@ -21,6 +21,7 @@ from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.inputs import TrialInputs, sent
 from wsml_study.training.memorization import Memorization, MemorizationMeter
+from wsml_study.training.model_check import trains_on_one_image
 from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.phases import EndToEnd, LinearProbe, Phase, PhaseName
 from wsml_study.training.randomness import order_of_epoch, seed_of
@@ -150,7 +151,7 @@ class Optimization:
         order_N, mirrored_N = order_of_epoch(num_images, seed=training.seed, epoch=epoch)
         # For dropout, which differs between ranks.
         torch.manual_seed(seed_of(training.seed, epoch, 1 + self._peers.rank))
-        batches = torch.split(order_N, training.batch_size)
+        batches = self._split(order_N)
         shares = [self._share(batch) for batch in batches]
         indices = [indices_B for indices_B, _ in shares]
         inputs = self.inputs.of("train").batches(indices, mirrored_N)
@@ -196,6 +197,25 @@ class Optimization:
         # Features are computed here, so that no epoch's seconds include them.
         self.inputs.of("train")
         self.inputs.of("validation")
+
+    def _split(self, order_N: Tensor) -> list[Tensor]:
+        """The global batches of an epoch; the last one is joined to the one before if its images cannot be trained on.
+
+        These are as many as there are ranks, or fewer, so that each rank sees one.
+        """
+        batches = list(torch.split(order_N, self._config.training.batch_size))
+        if len(batches) > 1 and len(batches[-1]) <= self._peers.size and not self._trains_on_one_image:
+            batches[-2:] = [torch.cat(batches[-2:])]
+        return batches
+
+    @property
+    def _trains_on_one_image(self) -> bool:
+        if not isinstance(self.phase, EndToEnd):
+            return True
+        assert isinstance(self.classifier, Classifier)
+        return trains_on_one_image(
+            self.classifier, image_size=self._data.image_size, num_channels=self._data.num_channels
+        )
 
     def _share(self, batch: Tensor) -> tuple[Tensor, int]:
         """This rank's part of a global batch, filled up to the size of every rank's, and how many are its own."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, GivenFeatures, Split
+from wsml_study.data.dataset import Dataset, GivenFeatures, PixelRange, Split
 from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.label_states import dense_rows
@@ -139,7 +139,9 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
     Raises:
         DataError: a file is missing or malformed.
     """
-    dataset, images_by_split = _open_dataset(_source(data), data.image_size, data.store, cache_dir, progress)
+    dataset, images_by_split = _open_dataset(
+        _source(data), data.pixel_range, data.image_size, data.store, cache_dir, progress
+    )
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
     train_rows, validation_rows = train_and_validation_rows(
@@ -200,10 +202,15 @@ def _read(source: _Source) -> Dataset:
 
 @lru_cache(maxsize=4)
 def _open_dataset(
-    source: _Source, image_size: int | None, store: Kind | None, cache_dir: Path | None, progress: Progress | None
+    source: _Source,
+    pixel_range: PixelRange | None,
+    image_size: int | None,
+    store: Kind | None,
+    cache_dir: Path | None,
+    progress: Progress | None,
 ) -> tuple[Dataset, dict[str, dict[str, Any]]]:
     """The dataset, and the images or features of its splits, as arguments of `LabelledImages`."""
-    dataset = _read(source)
+    dataset = _read(source).decoded_with(pixel_range)
 
     def images_of(split: Split) -> dict[str, Any]:
         if isinstance(split.images, GivenFeatures):

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wsml_study.registry import plugin_distributions
+from wsml_study.study.credentials import masked_command
 from wsml_study.training.trial_data import LabelledImages, TrialData
 
 PACKAGES = (
@@ -41,7 +41,7 @@ def environment() -> dict[str, Any]:
     Returns:
         python (version), packages (name -> version, plug-ins among them), platform, cpu (model), num_cpus (that this
         process may use), gpus (model of each), git_revision (of the folder where the command runs, with `-dirty` if a
-        tracked file is changed; None outside of git), command.
+        tracked file is changed; None outside of git), command (secrets masked).
     """
     return {
         "python": platform.python_version(),
@@ -52,7 +52,7 @@ def environment() -> dict[str, Any]:
         "num_cpus": len(os.sched_getaffinity(0)),
         "gpus": (_output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader") or "").splitlines(),
         "git_revision": _output("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": masked_command([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 

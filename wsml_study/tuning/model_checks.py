@@ -45,6 +45,47 @@ def check_models(study: Study, *, image_size: int | None, num_channels: int | No
         raise TrainingError("\n".join(dict.fromkeys(problems)))
 
 
+def joined_batches(study: Study, *, num_images: int, image_size: int | None, num_channels: int | None) -> str | None:
+    """A notice if some trial joins its last batch to the one before, since its network cannot train on what is left.
+
+    Args:
+        study: with a search over models, sizes and batch sizes, or without; of a range of batch sizes its ends.
+        num_images: to train on.
+        image_size, num_channels: as `check_models`.
+    """
+    searched = study.search.get("training.batch_size")
+    sizes = [study.training.batch_size]
+    if searched is not None:
+        sizes = [searched.int.low, searched.int.high] if searched.int else [int(size) for size in searched.choice or ()]
+    left = sorted(
+        {size for size in sizes if size < num_images and 0 < num_images % size <= study.resources.workers_per_trial}
+    )
+    if not left or num_channels is None or study.training.mode == "linear":
+        return None
+    from wsml_study.training.classifier import Classifier  # imports torch
+    from wsml_study.training.model_check import NUM_CLASSES, trains_on_one_image
+
+    for (backbone, weights, head), image_sizes in reachable_models(study, image_size).items():
+        if backbone in OWN:
+            continue
+        classifier = Classifier(
+            backbone,
+            num_classes=NUM_CLASSES,
+            num_channels=num_channels,
+            weights=weights,
+            head=head,
+            fetch_weights=False,
+        )
+        for side in image_sizes:
+            if not trains_on_one_image(classifier, image_size=side, num_channels=num_channels):
+                return (
+                    f"{num_images:,} training images in batches of {left[0]} leave {num_images % left[0]}, and "
+                    f"{backbone} cannot train on one of {side} x {side} pixels (batch normalization needs two values): "
+                    f"the last batch of an epoch is joined to the one before"
+                )
+    return None
+
+
 def reachable_models(study: Study, image_size: int | None) -> dict[Model, list[int]]:
     """The models that a trial can get, each with the sizes of image that it can get with it, ascending.
 

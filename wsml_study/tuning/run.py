@@ -34,7 +34,7 @@ from wsml_study.training.trial_data import dataset_of, open_trial_data
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
-from wsml_study.tuning.model_checks import check_models
+from wsml_study.tuning.model_checks import check_models, joined_batches
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
 from wsml_study.tuning.promotion import survivors
@@ -253,6 +253,11 @@ def _begin(
     data = open_trial_data(study.data, progress=listener.on_images)
     dataset = dataset_of(study.data)
     check_models(task.whole or study, image_size=dataset.image_size, num_channels=dataset.channels)
+    joined = joined_batches(
+        study, num_images=len(data.train), image_size=dataset.image_size, num_channels=dataset.channels
+    )
+    if joined is not None:
+        listener.on_notice(joined)
     log.append(
         "run",
         classes=list(data.classes),

@@ -1,0 +1,77 @@
+"""Secrets in addresses and command lines: refused where they would be stored, masked where they would be recorded."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+
+NAME = r"[\w.-]*(?:secret|passw(?:or)?d|token|api[-_]?key|access[-_]?key|account[-_]?key|credential|signature)[\w.-]*"
+"""What an option, a variable or a part of a query is called that holds a secret."""
+
+# The password may hold slashes, as keys of S3 do; a number and a slash are a port and a path.
+USER_INFO = re.compile(r"(?<=://)[^/@\s:]*:(?!\d+(?:/|$))[^@\s]+(?=@)")
+QUERY = re.compile(rf"(?<=[?&])({NAME}|sig)=[^&\s'\"]+", re.IGNORECASE)
+OPTION = re.compile(rf"-{{1,2}}{NAME}", re.IGNORECASE)
+ASSIGNED = re.compile(rf"^(-{{0,2}}{NAME}=).*", re.IGNORECASE | re.DOTALL)
+KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
+SECRET_VARIABLE = re.compile(rf"{NAME}|.*_KEY", re.IGNORECASE)
+
+SHORTEST = 8
+"""Characters of a variable's value that is looked for; a shorter one may be part of any word."""
+
+MASK = "***"
+
+VARIABLES = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE,",
+    "abfs": "AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY, or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET,",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "http": "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN,",
+}
+"""Scheme -> environment variables from which its client takes what it must not find in the address."""
+
+
+def without_secret(address: str) -> str:
+    """The address itself.
+
+    Raises:
+        ValueError: it holds a password or a key; the message does not.
+    """
+    if USER_INFO.search(address) is None and QUERY.search(address) is None:
+        return address
+    scheme = address.partition("://")[0].lower()
+    name = next((known for known in VARIABLES if scheme.startswith(known)), None)
+    way_out = f"set {VARIABLES[name]} in the environment instead" if name else "give it in the environment instead"
+    raise ValueError(f"holds a secret, which would be printed and stored; leave it out of the address and {way_out}")
+
+
+def masked_command(arguments: Iterable[str], environ: Mapping[str, str] = os.environ) -> str:
+    """A command line, quoted as for a shell, with `***` in the place of what looks like a secret.
+
+    Args:
+        arguments: the program first.
+        environ: whose secrets, by the names of the variables, are masked wherever they stand.
+
+    >>> masked_command(["run", "--storage", "s3://KEY:SECRET@bucket", "--api-key", "1234", "TOKEN=a b"], {})
+    "run --storage 's3://***@bucket' --api-key '***' 'TOKEN=***'"
+    """
+    secrets = [value for name, value in environ.items() if len(value) >= SHORTEST and SECRET_VARIABLE.fullmatch(name)]
+    shown: list[str] = []
+    follows = False  # the name of a secret
+    for argument in arguments:
+        if follows and not argument.startswith("-"):
+            shown.append(MASK)
+        else:
+            shown.append(_masked(argument, secrets))
+        follows = OPTION.fullmatch(argument) is not None
+    return shlex.join(shown)
+
+
+def _masked(argument: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        argument = argument.replace(secret, MASK)
+    argument = USER_INFO.sub(MASK, argument)
+    argument = QUERY.sub(rf"\1={MASK}", argument)
+    argument = ASSIGNED.sub(rf"\1{MASK}", argument)
+    return KEY_ID.sub(MASK, argument)

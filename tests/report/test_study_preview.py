@@ -71,6 +71,15 @@ data: voc2007 in {photos}, 20 classes
   validation       2                 3.00                   2                   0
   test             4                 3.00                  12                  68
   false negatives among the unobserved training labels: 10.53% as counted, 10.53% by (m-1)/(C-1)
+  classes: aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog,
+      horse, motorbike, person, pottedplant, sheep, sofa, train, tvmonitor
+  classes that can be judged (some images show them, others are known not to): 6 of 20 in
+      validation, 6 of 20 in test
+  validation cannot judge 'aeroplane', 'bicycle', 'bird', 'car', 'diningtable', 'dog', 'horse',
+      'motorbike' and 6 more
+  test cannot judge 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat' and 6 more
+  no image of any split shows 'sheep', 'sofa', 'train', 'tvmonitor'; a class without positives
+      counts 0 in mAP
   seen of the training labels: 1 positive and 0 negative per image, drawn with seed 1200
 
 search: 12 trials proposed by tpe, seed 0

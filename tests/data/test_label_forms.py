@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.data.trees import arff
+from tests.data.trees import arff, voc_xml
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.inspection import look_at_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
@@ -550,3 +550,37 @@ def test_nominal_words_are_labels(yes: str, no: str, yes_first: bool, tmp_path: 
     dataset = read_arff(tmp_path, arff("'m: -C 1'", [f"cat {values}", "f numeric"], sparse))
     first = 1 if yes_first else -1
     assert [states(dataset)[f"data.arff#{row}"] for row in range(4)] == [[1], [-1], [first], [1]]
+
+
+def test_xml_of_single_images_is_read(tmp_path: Path) -> None:
+    root, files = voc_xml(tmp_path / "photos")
+    dataset = read_dataset("voc_xml", root=root, labels=files)
+    assert dataset.classes == ("cat", "dog")
+    assert states(dataset) == {
+        "a.jpg": [1, -1],
+        "b b.jpg": [1, 1],
+        "c.jpg": [-1, -1],
+        "d.jpg": [-1, 0],
+        "e.jpg": [1, -1],
+    }
+
+
+def test_xml_that_lies_beside_images_in_folders_is_read(tmp_path: Path) -> None:
+    root, files = voc_xml(tmp_path / "photos")
+    for file in (root / "Annotations").iterdir():
+        folder = root / ("train" if file.stem in "abc" else "test")
+        folder.mkdir(exist_ok=True)
+        file.rename(folder / file.name)
+        (root / f"{file.stem}.jpg").rename(folder / f"{file.stem}.jpg")
+    keys = {"file": str(root / "train"), "test_file": str(root / "test")}
+    dataset = read_dataset("voc_xml", root=root, labels=files.model_copy(update=keys))
+    assert dataset.train.names == ("train/a.jpg", "train/c.jpg")
+    assert dataset.test.names == ("test/b b.jpg", "test/d.jpg", "test/e.jpg")
+
+
+def test_xml_of_something_else_is_named(tmp_path: Path) -> None:
+    root, files = voc_xml(tmp_path / "photos")
+    (root / "Annotations/a.xml").write_text("<annotations/>")
+    (root / "Annotations/c.xml").write_text("<annotation>")
+    with pytest.raises(DataError, match=r"(?s)2 problems.*a.xml: expected <annotation>.*CVAT.*c.xml: cannot be read"):
+        read_dataset("voc_xml", root=root, labels=files)

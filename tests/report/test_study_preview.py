@@ -255,3 +255,60 @@ def test_levels_are_shown_with_their_trials_epochs_and_early_stopping(preview_of
         "    comparing trials after epoch 3",
         "level 3 of 3: full size: 1 trial, as follows",
     ]
+
+
+def own_study(folder: Path, text: str, labels: str = "", validation: str = "{}") -> Study:
+    (folder / "labels.csv").write_text(text)
+    for number in range(20):
+        (folder / f"{number}.png").touch()
+    study = f"""
+name: own
+data:
+  dataset: table
+  root: {folder}
+  labels: {{file: {folder}/labels.csv, {labels}}}
+  validation: {validation}
+method: {{name: AN}}
+"""
+    (folder / "study.yaml").write_text(study)
+    return read_study(folder / "study.yaml")
+
+
+def rows(cells: Callable[[int], str], heading: str) -> str:
+    return "\n".join([heading, *(f"{number}.png,{cells(number)}" for number in range(20))]) + "\n"
+
+
+POSITIVES_ONLY = rows(lambda number: ("cat", "dog", "cat;dog")[number % 3], "image,tags")
+
+
+def test_a_study_whose_objective_could_only_be_100_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    listed = "positives_column: tags, unlisted: unobserved"
+    with pytest.raises(
+        DataError, match=r"(?s)none of 2 classes can be judged.*AP would be 100.*labels: observed"
+    ) as error:
+        preview(own_study(tmp_path, POSITIVES_ONLY, listed))
+    assert "`unlisted: negative` under data.labels" in str(error.value)
+    for labels, validation in ((listed, "{labels: observed}"), ("positives_column: tags, unlisted: negative", "{}")):
+        lines = "\n".join(preview(own_study(tmp_path, POSITIVES_ONLY, labels, validation)).lines())
+        assert "2 of 2 in validation" in lines.replace("\n     ", "")
+        assert ("test mAP will be empty" in lines) == ("unobserved" in labels)
+
+
+def test_labels_that_nobody_gave_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no label is annotated"):
+        preview(own_study(tmp_path, rows(lambda _: "", "image,cat")))
+
+
+def test_validation_images_that_happen_to_judge_nothing_are_told(tmp_path: Path) -> None:
+    text = rows(lambda number: str(int(number == 0)), "image,cat")
+    shown = [preview(own_study(tmp_path, text, "", f"{{seed: {seed}}}")) for seed in range(6)]
+    told = ["`run` refuses the study" in "\n".join(one.lines()) for one in shown]
+    assert told == [not one.judged["validation"][0] for one in shown]
+    assert any(told)
+
+
+def test_classes_that_no_image_shows_are_told_by_name(tmp_path: Path) -> None:
+    text = rows(lambda number: f"{number % 2},0", "image,cat,cow")
+    lines = preview(own_study(tmp_path, text)).lines()
+    assert "  classes: cat, cow" in lines
+    assert "  no image of any split shows 'cow'; a class without positives counts 0 in mAP" in lines

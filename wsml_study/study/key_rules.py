@@ -71,7 +71,7 @@ def _dataset_rules() -> Iterator[KeyRule]:
         ("root", readers_of(Reads.FOLDER, Reads.LABEL_FILES, Reads.FEATURE_FILES), True),
         ("labels", readers_of(Reads.LABEL_FILES), True),
         *((f"labels.{name}", ("table",), False) for name in tables),
-        ("labels.classes", ("table", "list"), False),
+        ("labels.classes", ("table", "list", "voc_xml"), False),
         ("labels.encoding", ("table", "list"), False),
         ("features", readers_of(Reads.FEATURE_FILES), True),
         ("feature_scaling", readers_of(Reads.FEATURE_FILES), False),

@@ -82,7 +82,7 @@ def test_the_test_images_depend_on_the_seed_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "keys", "message"),
     [
-        ("image,cat\na.jpg,yes\nb.jpg,1\nc.jpg,2\n", {}, r"(?s)2 problems.*csv:2: cat: .*'yes'.*csv:4: cat: .*'2'"),
+        ("image,cat\na.jpg,perhaps\nb.jpg,1\nc.jpg,2\n", {}, r"(?s)2 problems.*csv:2: .*'perhaps'.*csv:4: cat: .*'2'"),
         ("image,cat,cat\na.jpg,1,0\n", {}, r"csv:1: expected each column once, got 'cat'"),
         ("image,cat\na.jpg,1,0\n", {}, r"csv:2: expected 2 cells, got 3"),
         ("image,cat\n", {}, r"expected a row per image"),

@@ -44,6 +44,7 @@ PLACES: dict[str, Callable[[Path, Callable[..., Path]], Place]] = {
     "openimages_v3": lambda folder, make_voc: (trees.openimages(folder / "openimages"), None),
     "table": lambda folder, make_voc: trees.table(folder / "photos"),
     "list": lambda folder, make_voc: trees.lists(folder / "photos"),
+    "voc_xml": lambda folder, make_voc: trees.voc_xml(folder / "photos"),
     "coco_json": lambda folder, make_voc: trees.own_coco(folder / "photos"),
     "features": lambda folder, make_voc: trees.mulan(folder / "mulan"),
 }

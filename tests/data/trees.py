@@ -178,3 +178,18 @@ def mulan(root: Path) -> tuple[Path, FeatureFiles]:
         '<label name="beach"></label><label name="fall foliage"></label></labels>'
     )
     return root, FeatureFiles(file="train.arff", test_file="test.arff", classes="scene.xml")
+
+
+def voc_xml(root: Path) -> tuple[Path, LabelFiles]:
+    """Five photos; one shows nothing, another a cat twice, and a third a dog that is difficult to see."""
+    objects = {"a.jpg": ["cat", "cat"], "b b.jpg": ["dog", "cat"], "c.jpg": [], "d.jpg": ["dog"], "e.jpg": ["cat"]}
+    photos(root, objects)
+    (root / "Annotations").mkdir()
+    for name, labels in objects.items():
+        difficult = int(name == "d.jpg")
+        things = "".join(
+            f"<object><name>{label}</name><difficult>{difficult}</difficult><bndbox/></object>" for label in labels
+        )
+        text = f"<annotation><filename>{name}</filename>{things}</annotation>"
+        (root / "Annotations" / name.replace(".jpg", ".xml")).write_text(text)
+    return root, LabelFiles(file=str(root / "Annotations"))

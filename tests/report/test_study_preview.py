@@ -71,6 +71,15 @@ data: voc2007 in {photos}, 20 classes
   validation       2                 3.00                   2                   0
   test             4                 3.00                  12                  68
   false negatives among the unobserved training labels: 10.53% as counted, 10.53% by (m-1)/(C-1)
+  classes: aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog,
+      horse, motorbike, person, pottedplant, sheep, sofa, train, tvmonitor
+  classes that can be judged (some images show them, others are known not to): 6 of 20 in
+      validation, 6 of 20 in test
+  validation cannot judge 'aeroplane', 'bicycle', 'bird', 'car', 'diningtable', 'dog', 'horse',
+      'motorbike' and 6 more
+  test cannot judge 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat' and 6 more
+  no image of any split shows 'sheep', 'sofa', 'train', 'tvmonitor'; a class without positives
+      counts 0 in mAP
   seen of the training labels: 1 positive and 0 negative per image, drawn with seed 1200
 
 search: 12 trials proposed by tpe, seed 0
@@ -246,3 +255,60 @@ def test_levels_are_shown_with_their_trials_epochs_and_early_stopping(preview_of
         "    comparing trials after epoch 3",
         "level 3 of 3: full size: 1 trial, as follows",
     ]
+
+
+def own_study(folder: Path, text: str, labels: str = "", validation: str = "{}") -> Study:
+    (folder / "labels.csv").write_text(text)
+    for number in range(20):
+        (folder / f"{number}.png").touch()
+    study = f"""
+name: own
+data:
+  dataset: table
+  root: {folder}
+  labels: {{file: {folder}/labels.csv, {labels}}}
+  validation: {validation}
+method: {{name: AN}}
+"""
+    (folder / "study.yaml").write_text(study)
+    return read_study(folder / "study.yaml")
+
+
+def rows(cells: Callable[[int], str], heading: str) -> str:
+    return "\n".join([heading, *(f"{number}.png,{cells(number)}" for number in range(20))]) + "\n"
+
+
+POSITIVES_ONLY = rows(lambda number: ("cat", "dog", "cat;dog")[number % 3], "image,tags")
+
+
+def test_a_study_whose_objective_could_only_be_100_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    listed = "positives_column: tags, unlisted: unobserved"
+    with pytest.raises(
+        DataError, match=r"(?s)none of 2 classes can be judged.*AP would be 100.*labels: observed"
+    ) as error:
+        preview(own_study(tmp_path, POSITIVES_ONLY, listed))
+    assert "`unlisted: negative` under data.labels" in str(error.value)
+    for labels, validation in ((listed, "{labels: observed}"), ("positives_column: tags, unlisted: negative", "{}")):
+        lines = "\n".join(preview(own_study(tmp_path, POSITIVES_ONLY, labels, validation)).lines())
+        assert "2 of 2 in validation" in lines.replace("\n     ", "")
+        assert ("test mAP will be empty" in lines) == ("unobserved" in labels)
+
+
+def test_labels_that_nobody_gave_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no label is annotated"):
+        preview(own_study(tmp_path, rows(lambda _: "", "image,cat")))
+
+
+def test_validation_images_that_happen_to_judge_nothing_are_told(tmp_path: Path) -> None:
+    text = rows(lambda number: str(int(number == 0)), "image,cat")
+    shown = [preview(own_study(tmp_path, text, "", f"{{seed: {seed}}}")) for seed in range(6)]
+    told = ["`run` refuses the study" in "\n".join(one.lines()) for one in shown]
+    assert told == [not one.judged["validation"][0] for one in shown]
+    assert any(told)
+
+
+def test_classes_that_no_image_shows_are_told_by_name(tmp_path: Path) -> None:
+    text = rows(lambda number: f"{number % 2},0", "image,cat,cow")
+    lines = preview(own_study(tmp_path, text)).lines()
+    assert "  classes: cat, cow" in lines
+    assert "  no image of any split shows 'cow'; a class without positives counts 0 in mAP" in lines

@@ -18,12 +18,12 @@ from wsml_study.training.average_precision import average_precision_C, mean_aver
 
 
 def oracle(scores_NC: Tensor, labels_NC: Tensor) -> list[float]:
-    """Scikit-learn's AP of each class over its annotated images; 0 without positives, NaN without annotations."""
+    """Scikit-learn's AP of each class over its annotated images; 0 without positives, NaN without negatives."""
     values = []
     for scores_N, labels_N in zip(scores_NC.T.double().numpy(), labels_NC.T.numpy(), strict=True):
         annotated_N = np.abs(labels_N) == 1
         positive_N = labels_N[annotated_N] == 1
-        if not annotated_N.any():
+        if positive_N.all():
             values.append(math.nan)
         elif not positive_N.any():
             values.append(0.0)
@@ -105,6 +105,24 @@ def test_a_class_without_positives_has_zero_and_one_without_annotations_has_none
 def test_without_any_annotation_there_is_no_mean() -> None:
     assert math.isnan(mean_average_precision(average_precision_C(torch.zeros(2, 3), torch.zeros(2, 3))))
     assert math.isnan(mean_average_precision(average_precision_C(torch.zeros(0, 3), torch.zeros(0, 3))))
+
+
+@either_way
+def test_a_class_without_negatives_has_no_ap_whatever_the_scores(rank: Callable[[Tensor, Tensor], Tensor]) -> None:
+    labels_NC = torch.tensor([[1, 1], [1, 0], [1, 0]])
+    assert rank(torch.randn(3, 2, generator=torch.Generator().manual_seed(0)), labels_NC).isnan().all()
+
+
+def test_several_trials_ranked_at_once_equal_one_by_one() -> None:
+    generator = torch.Generator().manual_seed(4)
+    scores_TNC = torch.randn(3, 9, 5, generator=generator)
+    labels_NC = torch.randint(-1, 2, (9, 5), generator=generator)
+    labels_NC[:, 0], labels_NC[:, 1], labels_NC[:, 2] = 1, -1, 0
+    together_TC = average_precision.RankedScores(scores_TNC).average_precision_TC(labels_NC)
+    one_by_one_TC = torch.stack([average_precision_C(scores_NC, labels_NC) for scores_NC in scores_TNC])
+    assert torch.equal(together_TC.isnan(), one_by_one_TC.isnan())
+    assert together_TC.isnan().any(0).tolist()[:3] == [True, False, True]
+    assert torch.equal(together_TC.nan_to_num(), one_by_one_TC.nan_to_num())
 
 
 def test_scores_may_carry_gradients_and_are_left_as_they_were() -> None:

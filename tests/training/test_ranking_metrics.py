@@ -186,3 +186,10 @@ def test_a_group_without_any_ap_has_no_mean() -> None:
     first, second = group_means(torch.tensor([math.nan, 1.0]), torch.tensor([1, 2]), 2)
     assert math.isnan(first)
     assert second == 1.0
+
+
+def test_without_a_known_negative_there_is_no_metric() -> None:
+    logits, labels = torch.tensor([[2.0, -1.0], [0.5, 3.0]]), torch.tensor([[1, 0], [1, 1]])
+    assert set(metrics_beside_map(logits, labels).values()) == {None}
+    labels[0, 1] = -1
+    assert metrics_beside_map(logits, labels)["overall_precision"] == 1.0

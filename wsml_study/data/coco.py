@@ -8,17 +8,25 @@ comes before 9. Shapes: N images, C = 80 classes, in the order of their ids.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from wsml_study.data.dataset import Dataset, ImageFiles, Split
-from wsml_study.data.label_states import NEGATIVE, POSITIVE, Labels
-from wsml_study.data.problem_list import data_error
+from wsml_study.data.foreign_exports import json_advice
+from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
+from wsml_study.data.problem_list import Problems, data_error
 from wsml_study.data.text_lines import absent
 from wsml_study.errors import DataError
 
 SOURCE = "http://images.cocodataset.org"
+MOST_PLACES = 4
+Id: TypeAlias = Any
+"""A number, or text in files that programs write."""
 
 
 def read_coco2014(root: Path) -> Dataset:
@@ -38,47 +46,118 @@ def read_coco2017(root: Path) -> Dataset:
     return _read("2017", root)
 
 
-def read_instances(file: Path, *, only_annotated: bool, remedy: str) -> tuple[list[str], tuple[str, ...], Labels]:
-    """Image file names, class names, and labels (N, C) int8 of a file of annotated objects.
+@dataclass(frozen=True, kw_only=True)
+class Instances:
+    """A file of annotated objects.
+
+    Attributes:
+        file: where it was read from.
+        images: id -> file name, in the order of the file.
+        categories: id -> name, in the order of the file.
+        placeholders: categories that only stand above others, as exports of Roboflow have one.
+        present: (image, category) of which there is an object.
+        missing: (image, category) that somebody has looked for in vain, as LVIS has them; None where every image was
+            searched for every category.
+    """
+
+    file: Path
+    images: dict[Id, str]
+    categories: dict[Id, str]
+    placeholders: frozenset[Id]
+    present: frozenset[tuple[Id, Id]]
+    missing: frozenset[tuple[Id, Id]] | None
+
+    def labels(self, images: Sequence[Id], categories: Sequence[Id]) -> Labels:
+        """Labels (N, C) int8 of some images and categories."""
+        row_by_id = {image: row for row, image in enumerate(images)}
+        column_by_id = {category: column for column, category in enumerate(categories)}
+        shape = len(images), len(categories)
+        labels_NC = np.full(shape, NEGATIVE if self.missing is None else UNOBSERVED, dtype=np.int8)
+        for state, pairs in ((NEGATIVE, self.missing or ()), (POSITIVE, self.present)):
+            for image, category in pairs:
+                if image in row_by_id and category in column_by_id:
+                    labels_NC[row_by_id[image], column_by_id[category]] = state
+        return labels_NC
+
+
+def read_instances(file: Path, *, remedy: str) -> Instances:
+    """Read a file of annotated objects.
 
     Args:
-        file: JSON with `images` (id, file_name), `categories` (id, name) and `annotations` (image_id, category_id).
-        only_annotated: leave out images without any annotation, and order the others by the text of their ids.
+        file: JSON with `images` (id, file_name), `categories` (id, name) and `annotations` (image_id, category_id);
+            images may list `neg_category_ids`, as in LVIS.
         remedy: where the file comes from, for errors.
 
     Raises:
-        DataError: the file is missing or malformed, or an annotation is of an unknown image or category.
+        DataError: the file is missing or malformed, an id or name is there twice, or an annotation is of an unknown
+            image or category.
     """
+    content: Any = None
     try:
         content = json.loads(file.read_bytes())
-        name_by_id = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        class_by_id = {category["id"]: str(category["name"]) for category in content["categories"]}
-        present = {(annotation["image_id"], annotation["category_id"]) for annotation in content["annotations"]}
+        images = [(image["id"], _file_name(image)) for image in content["images"]]
+        categories = [(category["id"], str(category["name"])) for category in content["categories"]]
+        above = {str(category.get("supercategory")) for category in content["categories"]}
+        present = frozenset((one["image_id"], one["category_id"]) for one in content["annotations"])
+        federated = any("neg_category_ids" in image for image in content["images"])
+        missing = frozenset(
+            (image["id"], category) for image in content["images"] for category in image.get("neg_category_ids") or ()
+        )
+        known_images, known_categories = dict(images), dict(categories)
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}; {remedy}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{file}: expected JSON with `images`, `categories` and `annotations` as COCO has them, got "
-            f"{_explained(error)}; {remedy}"
+            f"{_explained(error)}; {json_advice(content) or remedy}"
         ) from error
-    problems = [
-        f"an annotation of image {image}, which `images` lacks"
-        for image in {image for image, _ in present if image not in name_by_id}
-    ]
-    problems += [
-        f"an annotation of category {category}, which `categories` lacks"
-        for category in sorted({category for _, category in present if category not in class_by_id}, key=str)
-    ]
+    problems = Problems()
+    _check_ids("image", images, problems)
+    _check_ids("category", categories, problems)
+    named = present | missing
+    for image in sorted({image for image, _ in named if image not in known_images}, key=str):
+        problems.add("unknown images", f"an annotation of image {image!r}, which `images` lacks")
+    for category in sorted({category for _, category in named if category not in known_categories}, key=str):
+        problems.add("unknown categories", f"an annotation of category {category!r}, which `categories` lacks")
+    for image, category in sorted(present & missing, key=str):
+        problems.add("present and absent", f"image {image!r}: {category!r} is annotated and in neg_category_ids")
     if problems:
-        raise data_error(file, sorted(problems), remedy=remedy)
+        raise problems.error(file, remedy=remedy)
+    used = {category for _, category in named}
+    return Instances(
+        file=file,
+        images=known_images,
+        categories=known_categories,
+        placeholders=frozenset(one for one, name in categories if one not in used and name in above),
+        present=present,
+        missing=missing if federated else None,
+    )
 
-    images = sorted({image for image, _ in present}, key=str) if only_annotated else list(name_by_id)
-    row_by_id = {image: row for row, image in enumerate(images)}
-    column_by_id = {category: column for column, category in enumerate(sorted(class_by_id))}
-    labels_NC = np.full((len(images), len(class_by_id)), NEGATIVE, dtype=np.int8)
-    for image, category in present:
-        labels_NC[row_by_id[image], column_by_id[category]] = POSITIVE
-    return [name_by_id[image] for image in images], tuple(class_by_id[one] for one in sorted(class_by_id)), labels_NC
+
+def _file_name(image: dict[str, Any]) -> str:
+    """LVIS has no names, but addresses that end in a folder and a name."""
+    if "file_name" not in image and "coco_url" in image:
+        return "/".join(str(image["coco_url"]).split("/")[-2:])
+    return str(image["file_name"])
+
+
+def _check_ids(kind: str, entries: Sequence[tuple[Id, str]], problems: Problems) -> None:
+    """Ids and names that are there twice, with both places."""
+    kinds = {type(one) for one, _ in entries}
+    if len(kinds) > 1:
+        problems.add("kinds of ids", f"some ids of {kind} entries are text and others are numbers")
+    for called, of in (("id", 0), ("name" if kind == "category" else "file_name", 1)):
+        places: dict[object, list[int]] = defaultdict(list)
+        for place, entry in enumerate(entries):
+            places[entry[of]].append(place)
+        for value, found in places.items():
+            if len(found) > 1:
+                those = " and ".join(f"entry {place} ({entries[place][1 - of]!r})" for place in found[:MOST_PLACES])
+                problems.add(
+                    f"the same {kind} {called}",
+                    f"{kind} {called} {value!r} is there {len(found)} times: {those}",
+                    remedy="number and name all entries anew, each once; put together, two files need ids of their own",
+                )
 
 
 def _read(year: str, root: Path) -> Dataset:
@@ -102,12 +181,15 @@ def _read(year: str, root: Path) -> Dataset:
 def _read_split(root: Path, part: str, year: str) -> tuple[Split, tuple[str, ...]]:
     remedy = f"unpack {SOURCE}/annotations/annotations_trainval{year}.zip in {root}"
     file = root / "annotations" / f"instances_{part}{year}.json"
-    names, classes, labels_NC = read_instances(file, only_annotated=True, remedy=remedy)
+    read = read_instances(file, remedy=remedy)
+    images, categories = sorted({image for image, _ in read.present}, key=str), sorted(read.categories)
+    names, classes = [read.images[image] for image in images], tuple(read.categories[one] for one in categories)
     folder = root / f"{part}{year}"
     if missing := absent(folder, names):
         raise data_error(
             folder, [f"no image {name}" for name in missing], remedy=f"unpack {SOURCE}/zips/{part}{year}.zip in {root}"
         )
+    labels_NC = read.labels(images, categories)
     split = Split(names=tuple(names), labels_NC=labels_NC, images=ImageFiles(folder=folder, names=tuple(names)))
     return split, classes
 

@@ -148,6 +148,7 @@ class Dataset:
         horizontal_flip: whether that protocol mirrors training images.
         channels: 1 for gray images, 3 for RGB; None for given features.
         validation_rows: rows of `train` to validate on, where the labels say which; None to draw them.
+        groups: which images of `train` belong together, so that no group is split by validation.
         notices: what the user should know of the data.
     """
 
@@ -159,6 +160,7 @@ class Dataset:
     horizontal_flip: bool
     channels: int | None
     validation_rows: tuple[int, ...] | None = None
+    groups: tuple[str, ...] | None = None
     notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.problem_list import data_error
+from wsml_study.data.problem_list import data_error, shown
 from wsml_study.errors import DataError
 
 MEKA_LABELS = re.compile(r"-C\s+(-?\d+)")
+ESCAPED = re.compile(r"""\\(['"\\%])""")
+TRUE, FALSE = frozenset({"yes", "true", "y", "t"}), frozenset({"no", "false", "n", "f"})
 MOST_COLUMNS_SHOWN = 20
 
 
@@ -32,6 +34,7 @@ class FeatureTable:
         values_NK: float32, NaN where the file says nothing.
         texts: of the columns that were asked for as text, a cell per row.
         label_columns: names of the columns that the file itself calls labels; None if it does not say.
+        no_label_columns: why what the file says of its labels cannot be trusted; None if nothing is wrong with it.
         notices: what the user should know of the file.
     """
 
@@ -41,6 +44,7 @@ class FeatureTable:
     values_NK: npt.NDArray[np.float32]
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     label_columns: tuple[str, ...] | None = None
+    no_label_columns: str | None = None
     notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -162,7 +166,13 @@ def _read_arff(file: Path, text_columns: Collection[str]) -> FeatureTable:
             content = arff.load(lines, return_type=arff.DENSE_GEN)
         except (arff.ArffException, UnicodeDecodeError) as error:
             raise DataError(f"{file}: cannot be read as ARFF: {error}") from error
-        attributes = [str(name) for name, _ in content["attributes"]]
+        # The library keeps what was quoted as it was written: Swainson\'s.
+        attributes = [ESCAPED.sub(r"\1", str(name)) for name, _ in content["attributes"]]
+        if repeated := sorted({name for name in attributes if attributes.count(name) > 1}):
+            raise DataError(
+                f"{file}: expected each attribute once, got {', '.join(map(shown, repeated))} more than once"
+            )
+        words = [_truths(values) for _, values in content["attributes"]]
         of_text = [attributes.index(name) for name in text_columns if name in attributes]
         of_numbers = [column for column in range(len(attributes)) if column not in of_text]
         names = tuple(attributes[column] for column in of_numbers)
@@ -170,18 +180,22 @@ def _read_arff(file: Path, text_columns: Collection[str]) -> FeatureTable:
         texts: dict[str, list[str]] = {attributes[column]: [] for column in of_text}
         problems: list[str] = []
         for number, cells in enumerate(_arff_rows(file, content["data"])):
-            rows.append(_numbers_in([cells[column] for column in of_numbers], names, number, problems))
+            rows.append(
+                _numbers_in([_by_word(cells[column], words[column]) for column in of_numbers], names, number, problems)
+            )
             for column in of_text:
                 texts[attributes[column]].append(_text(cells[column]))
     if problems:
         raise data_error(file, problems, remedy="attributes must be numbers, or nominal with numbers for values")
+    label_columns, mistrust = _labels_by_relation(str(content["relation"]), attributes)
     return FeatureTable(
         file=file,
         columns=names,
         named=True,
         values_NK=np.array(rows, dtype=np.float32).reshape(len(rows), len(names)),
         texts={name: tuple(cells) for name, cells in texts.items()},
-        label_columns=_labels_by_relation(str(content["relation"]), attributes),
+        label_columns=label_columns,
+        no_label_columns=mistrust,
     )
 
 
@@ -211,13 +225,39 @@ def _numbers_in(cells: list[Any], names: tuple[str, ...], number: int, problems:
         return np.full(len(cells), np.nan, dtype=np.float32)
 
 
-def _labels_by_relation(relation: str, attributes: list[str]) -> tuple[str, ...] | None:
-    """The labels that a relation name tells as MEKA has it: `-C 6` are the first six attributes, `-C -6` the last."""
-    found = MEKA_LABELS.search(relation)
-    if found is None:
+def _truths(values: object) -> dict[str, str] | None:
+    """What the words of a nominal attribute with values such as YES and NO stand for; None for another attribute."""
+    if not isinstance(values, list) or len(values) != 2:
         return None
-    number = int(found[1])
-    return tuple(attributes[:number] if number >= 0 else attributes[number:])
+    words = {str(value).casefold(): str(value) for value in values}
+    present, missing = words.keys() & TRUE, words.keys() & FALSE
+    if len(present) != 1 or len(missing) != 1:
+        return None
+    return {words[present.pop()]: "1", words[missing.pop()]: "0"}
+
+
+def _by_word(cell: Any, words: dict[str, str] | None) -> Any:
+    return cell if words is None else words.get(cell, cell)
+
+
+def _labels_by_relation(relation: str, attributes: list[str]) -> tuple[tuple[str, ...] | None, str | None]:
+    """The labels that a relation name tells as MEKA has it: `-C 6` are the first six attributes, `-C -6` the last.
+
+    Returns:
+        Their names, or None; and why what it tells cannot be trusted, or None.
+    """
+    numbers = {int(number) for number in MEKA_LABELS.findall(relation)}
+    if not numbers:
+        return None, None
+    told = f"its relation name counts labels (-C {', '.join(map(str, sorted(numbers)))})"
+    if "weka.filters" in relation:
+        return None, f"{told}, but has passed through Weka's filters since, which may have moved or removed them"
+    if len(numbers) > 1:
+        return None, f"{told} in two ways"
+    (number,) = numbers
+    if not 0 < abs(number) < len(attributes):
+        return None, f"{told}, but it has {len(attributes)} attributes"
+    return tuple(attributes[:number] if number > 0 else attributes[number:]), None
 
 
 def _has_header(file: Path) -> bool:

@@ -18,13 +18,15 @@ from wsml_study.data.feature_table import FeatureTable, read_feature_table, read
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
 from wsml_study.data.lists import read_class_names
-from wsml_study.data.own_labels import PARTS, Labelled, check_names, split_parts
-from wsml_study.data.problem_list import data_error
-from wsml_study.data.table import DELIMITERS, read_table
+from wsml_study.data.own_labels import PARTS, Labelled, check_listed_once, split_parts
+from wsml_study.data.problem_list import Problems, data_error, shown
+from wsml_study.data.table import read_table
+from wsml_study.data.table_file import DELIMITERS
 from wsml_study.errors import DataError
 
 SECTION = "data.features"
 ROWS_PER_BLOCK = 10_000
+MOST_WRONG = 10_000
 
 
 def read_given_features(root: Path, files: FeatureFiles) -> Dataset:
@@ -49,9 +51,7 @@ def read_given_features(root: Path, files: FeatureFiles) -> Dataset:
                 + ("" if len(columns) != len(test_columns) else " of other names")
             )
         features[second.file] = second_ND
-    for labelled in (first, second):
-        if labelled is not None:
-            check_names(labelled)
+    check_listed_once([first] if second is None else [first, second])
 
     def features_of(labelled: Labelled, rows_M: npt.NDArray[np.int64]) -> GivenFeatures:
         values_ND = features[labelled.file]
@@ -125,8 +125,9 @@ def _label_columns(table: FeatureTable, files: FeatureFiles, classes: tuple[str,
         return list(range(len(table.columns) - number, len(table.columns)))
     if table.label_columns is not None:
         return [table.columns.index(name) for name in table.label_columns]
+    reason = table.no_label_columns or "it does not say which columns are labels"
     raise DataError(
-        f"{table.file}: it does not say which columns are labels; give `num_labels` (the last so many), `classes` (a "
+        f"{table.file}: {reason}; give `num_labels` (the last so many), `classes` (a "
         f"file that names them) or `labels_file` under {SECTION}"
     )
 
@@ -157,12 +158,15 @@ def _states(file: Path, values_NC: npt.NDArray[np.float32], columns: list[str]) 
     unknown_NC = np.isnan(values_NC)
     wrong = np.argwhere(~(unknown_NC | (values_NC == 0) | (values_NC == 1)))
     if len(wrong):
-        problems = [
-            f"row {row}: {columns[column]}: expected 1, 0 or nothing, got {values_NC[row, column]:g}"
-            for row, column in wrong
-        ]
-        raise data_error(
-            file, problems, remedy=f"say under {SECTION} which columns are labels: `num_labels` or `classes`"
+        problems = Problems()
+        for row, column in wrong[:MOST_WRONG]:
+            name = columns[column]
+            problems.add(
+                f"cells of {shown(name)}",
+                f"row {row}: {name}: expected 1, 0 or nothing, got {values_NC[row, column]:g}",
+            )
+        raise problems.error(
+            file, remedy=f"say under {SECTION} which columns are labels: `num_labels` or `classes`; theirs are 1 and 0"
         )
     return np.where(unknown_NC, UNOBSERVED, np.where(values_NC == 1, POSITIVE, NEGATIVE)).astype(np.int8)
 

@@ -111,7 +111,7 @@ def look_at_images(dataset: Dataset, progress: Progress) -> Soundness:
         if len(alike) > 1:
             both = len({part for part, _ in alike}) > 1
             (problems if both else notes).append(f"the same {content}: {', '.join(' '.join(one) for one in alike)}")
-    notes += [*_unlisted(dataset), *_classes_without_positives(dataset)]
+    notes += [*_unlisted(dataset), *_without_labels(dataset), *_classes_without_positives(dataset)]
     return Soundness(num_images=total, thing=thing, problems=tuple(problems), notes=tuple(notes))
 
 
@@ -224,6 +224,21 @@ def _unlisted(dataset: Dataset) -> Iterator[str]:
         if extra := sorted(there - names):
             shown = ", ".join(extra[:3]) + (", ..." if len(extra) > 3 else "")
             yield f"{len(extra):,} images in {folder} have no labels: {shown}"
+
+
+def _without_labels(dataset: Dataset) -> Iterator[str]:
+    """Listed images of which nothing is annotated: rows without a word, or with `?` in every cell."""
+    for part, split in (("train", dataset.train), ("test", dataset.test)):
+        blank = [
+            split.names[start + row]
+            for start in range(0, len(split), ROWS_PER_BLOCK)
+            for row in np.flatnonzero(
+                ~dense_rows(split.labels_NC, np.arange(start, min(start + ROWS_PER_BLOCK, len(split)))).any(axis=1)
+            )
+        ]
+        if blank:
+            shown = ", ".join(blank[:3]) + (", ..." if len(blank) > 3 else "")
+            yield f"{part}: {len(blank):,} of {len(split):,} rows have no label at all: {shown}"
 
 
 def _classes_without_positives(dataset: Dataset) -> Iterator[str]:

@@ -25,6 +25,24 @@ class LabelFiles(Description):
     negatives_column: str | None = Field(
         default=None, description="table: the column that lists the classes that an image does not show."
     )
+    group_column: str | None = Field(
+        default=None,
+        description="table: a column that says which images belong together, such as those of a patient; no group is "
+        "on both sides of a split.",
+    )
+    test_list: str | None = Field(
+        default=None, description="table: a file with the names of the images to test on, one a line."
+    )
+    absent: Literal[-1] | None = Field(
+        default=None, description="table: -1 in the column of a class stands for absent, as CelebA has it."
+    )
+    uncertain: Literal["unobserved", "positive", "negative"] | None = Field(
+        default=None,
+        description="table: what -1 in the column of a class is, as CheXpert has it; beside `absent: -1`, what 0 is.",
+    )
+    encoding: str | None = Field(
+        default=None, description="table and list: how text is encoded that is not in UTF-8 or UTF-16, such as cp1252."
+    )
     separator: Annotated[str, Field(min_length=1)] = Field(
         default=";", description="table: between the classes of such a column."
     )
@@ -44,6 +62,11 @@ class LabelFiles(Description):
             raise ValueError(
                 "`positives_column` needs `unlisted`: is a class that is not listed `negative`, or `unobserved`?"
             )
+        if self.positives_column is not None and (self.absent is not None or self.uncertain is not None):
+            raise ValueError("`absent` and `uncertain` are of a column per class, and go without `positives_column`")
+        ways = [key for key in ("test_file", "split_column", "test_list") if getattr(self, key) is not None]
+        if "test_list" in ways and len(ways) > 1:
+            raise ValueError(f"`test_list` goes without `{ways[0]}`")
         return self
 
 

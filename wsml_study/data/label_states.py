@@ -6,6 +6,7 @@ labels that a method sees, it means unobserved.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
 
@@ -108,6 +109,57 @@ def split_validation(num_images: int, fraction: float, seed: int) -> tuple[Rows,
         )
     order = np.random.RandomState(seed).permutation(num_images)
     return np.sort(order[:num_train]), np.sort(order[num_train:])
+
+
+def assume_negative(labels_MC: Labels) -> Labels:
+    """int8 +1 and -1: everything unobserved taken as negative."""
+    return np.where(labels_MC > 0, POSITIVE, NEGATIVE).astype(np.int8)
+
+
+def draw_groups(groups_N: Sequence[str], fraction: float, seed: int) -> Rows:
+    """Rows of whole groups, drawn at random, ascending: about a fraction of all rows, and not all of them.
+
+    >>> draw_groups(["a", "a", "b", "b", "c"], 0.4, seed=0)
+    array([2, 3, 4])
+
+    Raises:
+        DataError: there are fewer than two groups.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, group in enumerate(groups_N):
+        rows.setdefault(group, []).append(row)
+    if len(rows) < 2:
+        raise DataError(f"expected two groups of images at least, to hold one of them out, got {len(rows)}")
+    wanted, drawn = round(fraction * len(groups_N)), list[int]()
+    order = np.random.RandomState(seed).permutation(len(rows))
+    groups = list(rows.values())
+    for place in order[:-1]:
+        if drawn and len(drawn) + len(groups[place]) / 2 > wanted:
+            break
+        drawn += groups[place]
+    return np.sort(np.array(drawn, dtype=np.int64))
+
+
+def judged_classes(labels_NC: AnyLabels) -> npt.NDArray[np.bool_]:
+    """(C,) whether some image is known to show a class, and another one not to: only then it has an AP that can differ.
+
+    >>> judged_classes(np.array([[1, 1, 0], [-1, 1, -1]], dtype=np.int8))
+    array([ True, False, False])
+    """
+    return shown_classes(labels_NC) & _any_entry(labels_NC, NEGATIVE)
+
+
+def shown_classes(labels_NC: AnyLabels) -> npt.NDArray[np.bool_]:
+    """(C,) whether some image is known to show a class."""
+    return _any_entry(labels_NC, POSITIVE)
+
+
+def _any_entry(labels_NC: AnyLabels, state: int) -> npt.NDArray[np.bool_]:
+    if not is_sparse(labels_NC):
+        return np.asarray((labels_NC == state).any(axis=0))
+    found_C = np.zeros(labels_NC.shape[1], dtype=bool)
+    found_C[labels_NC.indices[labels_NC.data == state]] = True
+    return found_C
 
 
 def class_priors(labels_NC: Labels) -> npt.NDArray[np.float64]:

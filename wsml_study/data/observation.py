@@ -16,6 +16,7 @@ from wsml_study.data.label_states import (
     Kept,
     Labels,
     Rows,
+    draw_groups,
     hide_labels,
     is_sparse,
     limit_of,
@@ -67,7 +68,7 @@ def observed_labels(
 def train_and_validation_rows(
     dataset: Dataset, fraction: float, seed: int, *, hold_out: bool = True
 ) -> tuple[Rows, Rows]:
-    """Rows of the training split to train on, and to validate on: as the labels say, or drawn.
+    """Rows of the training split to train on, and to validate on: as the labels say, or drawn, groups as a whole.
 
     Args:
         dataset: whose training split it is.
@@ -81,6 +82,9 @@ def train_and_validation_rows(
     num_images = len(dataset.train)
     if not hold_out:
         return np.arange(num_images), np.arange(0)
+    if dataset.validation_rows is None and dataset.groups is not None:
+        validation = draw_groups(dataset.groups, fraction, seed)
+        return np.setdiff1d(np.arange(num_images), validation), validation
     if dataset.validation_rows is None:
         return split_validation(num_images, fraction, seed)
     validation = np.array(dataset.validation_rows, dtype=np.int64)

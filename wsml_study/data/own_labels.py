@@ -6,9 +6,12 @@ fraction of the images drawn at random. Shapes: N images, C classes.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+import posixpath
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +19,18 @@ import numpy.typing as npt
 
 from wsml_study.data.dataset import Dataset, GivenFeatures, ImageFiles, ImageSource, Split
 from wsml_study.data.label_files import LabelFiles
-from wsml_study.data.label_states import Labels
-from wsml_study.data.problem_list import data_error
+from wsml_study.data.label_states import Labels, draw_groups
+from wsml_study.data.name_hints import explained
+from wsml_study.data.problem_list import Problems, shown
 from wsml_study.data.text_lines import absent
 from wsml_study.errors import DataError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
 """What a split may be called, and what it is."""
+
+MOST_PLACES = 4
+"""Of an image that is listed more than once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +43,8 @@ class Labelled:
         names: N image files, relative to the folder of the images.
         labels_NC: int8 states.
         parts_N: which split each image belongs to, where the file says so.
+        groups_N: which images belong together, such as those of a patient, where the file says so.
+        places_N: where in the file each image is listed, for messages.
         notices: what the user should know of the file.
     """
 
@@ -44,7 +53,33 @@ class Labelled:
     names: tuple[str, ...]
     labels_NC: Labels
     parts_N: tuple[str, ...] | None = None
+    groups_N: tuple[str, ...] | None = None
+    places_N: tuple[str, ...] | None = None
     notices: tuple[str, ...] = ()
+
+    @classmethod
+    def joined(cls, where: Path, by_part: Mapping[str, Labelled]) -> Labelled:
+        """Files of several splits as one.
+
+        Raises:
+            DataError: they have other classes.
+        """
+        first, *others = by_part.values()
+        for other in others:
+            _check_classes(first, other)
+        return cls(
+            file=where,
+            classes=first.classes,
+            names=tuple(name for one in by_part.values() for name in one.names),
+            labels_NC=np.concatenate([one.labels_NC for one in by_part.values()]),
+            parts_N=tuple(part for part, one in by_part.items() for _ in one.names),
+            places_N=tuple(one.place(row) for one in by_part.values() for row in range(len(one.names))),
+            notices=tuple(dict.fromkeys(notice for one in by_part.values() for notice in one.notices)),
+        )
+
+    def place(self, row: int) -> str:
+        """Where an image is listed."""
+        return self.file.name if self.places_N is None else self.places_N[row]
 
 
 SourceOf = Callable[[Labelled, npt.NDArray[np.int64]], ImageSource | GivenFeatures]
@@ -59,11 +94,13 @@ class Parts:
         train: to train on, and to draw validation images from.
         test: to test on.
         validation_rows: positions within `train` to validate on, where the labels say which.
+        groups: which images of `train` belong together, where the labels say so.
     """
 
     train: Split
     test: Split
     validation_rows: tuple[int, ...] | None
+    groups: tuple[str, ...] | None = None
 
 
 def own_dataset(name: str, root: Path, files: LabelFiles, first: Labelled, second: Labelled | None) -> Dataset:
@@ -79,10 +116,9 @@ def own_dataset(name: str, root: Path, files: LabelFiles, first: Labelled, secon
     Raises:
         DataError: images are missing, listed twice or in both files, or a split is empty.
     """
-    for labelled in (first, second):
-        if labelled is not None:
-            check_names(labelled)
-            check_images(labelled, root)
+    first = located(first, root)
+    second = None if second is None else located(second, root)
+    check_listed_once([first] if second is None else [first, second], root)
 
     def images_of(labelled: Labelled, rows_M: npt.NDArray[np.int64]) -> ImageSource:
         return ImageFiles(folder=root, names=tuple(labelled.names[row] for row in rows_M))
@@ -99,6 +135,8 @@ def own_dataset(name: str, root: Path, files: LabelFiles, first: Labelled, secon
         image_size=448,
         horizontal_flip=True,
         channels=3,
+        groups=parts.groups,
+        notices=(*first.notices, *(second.notices if second else ())),
     )
 
 
@@ -121,8 +159,9 @@ def split_parts(
     if second is not None:
         _check_two_files(first, second)
         everything = [_split(labelled, np.arange(len(labelled.names)), source_of) for labelled in (first, second)]
-        return Parts(train=everything[0], test=everything[1], validation_rows=None)
-    parts_N = first.parts_N or _draw_parts(len(first.names), test_fraction, seed)
+        return Parts(train=everything[0], test=everything[1], validation_rows=None, groups=first.groups_N)
+    parts_N = first.parts_N or _draw_parts(len(first.names), test_fraction, seed, first.groups_N)
+    _check_groups(first, parts_N)
     rows = {part: np.flatnonzero(np.array(parts_N) == part) for part in (TRAIN, VALIDATION, TEST)}
     if not len(rows[TRAIN]) or not len(rows[TEST]):
         raise DataError(
@@ -135,20 +174,58 @@ def split_parts(
         train=_split(first, to_train_with, source_of),
         test=_split(first, rows[TEST], source_of),
         validation_rows=None if validation is None else tuple(map(int, validation)),
+        groups=None if first.groups_N is None else tuple(first.groups_N[row] for row in to_train_with),
     )
 
 
-def _check_two_files(first: Labelled, second: Labelled) -> None:
+def _check_classes(first: Labelled, second: Labelled) -> None:
     if first.classes != second.classes:
         lacking = sorted(set(first.classes) ^ set(second.classes))
         raise DataError(
             f"{second.file}: expected the classes of {first.file} in the same order; "
-            + (f"only one of the two has {', '.join(lacking[:5])}" if lacking else "the order differs")
+            + (f"only one of the two has {', '.join(map(shown, lacking[:5]))}" if lacking else "the order differs")
         )
-    if both := sorted(set(first.names) & set(second.names)):
-        raise data_error(
-            second.file, [f"{image} is in {first.file.name} as well" for image in both], remedy="test on other images"
+
+
+def _check_two_files(first: Labelled, second: Labelled) -> None:
+    _check_classes(first, second)
+    if both := set(first.names) & set(second.names):
+        problems = Problems()
+        for row, name in enumerate(second.names):
+            if name in both:
+                other = first.place(first.names.index(name)) if len(problems) < MOST_PLACES else first.file.name
+                problems.add(
+                    "images in both files", f"{second.place(row)}: {name} is in {first.file.name} as well ({other})"
+                )
+        raise problems.error(second.file, remedy="test on other images")
+    if first.groups_N is not None and second.groups_N is not None:
+        both_groups = set(first.groups_N) & set(second.groups_N)
+        _refuse_groups(second, [row for row, group in enumerate(second.groups_N) if group in both_groups])
+
+
+def _check_groups(labelled: Labelled, parts_N: Sequence[str]) -> None:
+    """No group is on both sides of a split that the labels say."""
+    if labelled.groups_N is None:
+        return
+    first_part: dict[str, str] = {}
+    rows = []
+    for row, (group, part) in enumerate(zip(labelled.groups_N, parts_N, strict=True)):
+        if first_part.setdefault(group, part) != part:
+            rows.append(row)
+    _refuse_groups(labelled, rows)
+
+
+def _refuse_groups(labelled: Labelled, rows: Sequence[int]) -> None:
+    if not rows:
+        return
+    assert labelled.groups_N is not None
+    problems = Problems()
+    for row in rows:
+        group, name = labelled.groups_N[row], labelled.names[row]
+        problems.add(
+            "groups in two splits", f"{labelled.place(row)}: {name}: its group {shown(group)} is in another split too"
         )
+    raise problems.error(labelled.file, remedy="split by group, or leave out `group_column`")
 
 
 def _split(labelled: Labelled, rows_M: npt.NDArray[np.int64], source_of: SourceOf) -> Split:
@@ -156,29 +233,106 @@ def _split(labelled: Labelled, rows_M: npt.NDArray[np.int64], source_of: SourceO
     return Split(names=names, labels_NC=labelled.labels_NC[rows_M], images=source_of(labelled, rows_M))
 
 
-def _draw_parts(num_images: int, test_fraction: float, seed: int) -> tuple[str, ...]:
-    """A random fraction of the images to test on; the same seed draws the same."""
-    order = np.random.RandomState(seed).permutation(num_images)
+def _draw_parts(num_images: int, test_fraction: float, seed: int, groups_N: tuple[str, ...] | None) -> tuple[str, ...]:
+    """A random fraction of the images to test on; the same seed draws the same. Groups stay together."""
     parts_N = np.full(num_images, TRAIN, dtype=object)
+    if groups_N is not None:
+        parts_N[draw_groups(groups_N, test_fraction, seed)] = TEST
+        return tuple(parts_N)
+    order = np.random.RandomState(seed).permutation(num_images)
     parts_N[order[: round(test_fraction * num_images)]] = TEST
     return tuple(parts_N)
 
 
-def check_names(labelled: Labelled) -> None:
-    """Raise DataError if a name is listed twice."""
-    if repeated := [name for name, count in Counter(labelled.names).items() if count > 1]:
-        raise data_error(
-            labelled.file, [f"{name} is listed more than once" for name in repeated], remedy="list each image once"
-        )
+def check_listed_once(lists: Sequence[Labelled], root: Path | None = None) -> None:
+    """Raise DataError, with both places, if an image is listed twice, be it under two spellings of its path.
+
+    Args:
+        lists: what was read, of files that are used together.
+        root: folder of the images; None for names that are not of files.
+    """
+    spelled = cache(lambda folder: os.path.realpath(root / folder) if root is not None else folder)
+    problems = Problems()
+    for labelled in lists:
+        rows: dict[object, list[int]] = defaultdict(list)
+        for row, name in enumerate(labelled.names):
+            rows[_key(name, spelled)].append(row)
+        for repeated in rows.values():
+            if len(repeated) > 1:
+                _tell_repeated(labelled, repeated, problems)
+    if problems:
+        raise problems.error(lists[0].file, remedy="list each image once")
+    if len(lists) > 1 and root is not None:
+        _check_two_spellings(lists[0], lists[1], spelled)
 
 
-def check_images(labelled: Labelled, root: Path) -> None:
-    """Raise DataError if an image is not there."""
+def _key(name: str, spelled: Callable[[str], str]) -> object:
+    """The same for two names of one file, as far as folders decide it."""
+    folder, _, last = name.rpartition("/")
+    return spelled(folder), last
+
+
+def _tell_repeated(labelled: Labelled, rows: Sequence[int], problems: Problems) -> None:
+    names = [labelled.names[row] for row in rows]
+    places = " and ".join(labelled.place(row) for row in rows[:MOST_PLACES])
+    if len(set(names)) == 1:
+        problems.add("images listed more than once", f"{names[0]} is listed more than once: {places}")
+    else:
+        told = " and ".join(dict.fromkeys(map(shown, names)))
+        problems.add("images under two names", f"{told} are one image, listed more than once: {places}")
+
+
+def _check_two_spellings(first: Labelled, second: Labelled, spelled: Callable[[str], str]) -> None:
+    """The same name in both files is told by `_check_two_files`; this looks for two spellings."""
+    places = {_key(name, spelled): row for row, name in enumerate(first.names)}
+    problems = Problems()
+    for row, name in enumerate(second.names):
+        other = places.get(_key(name, spelled))
+        if other is not None and first.names[other] != name:
+            problems.add(
+                "images in both files",
+                f"{second.place(row)}: {shown(name)} is {shown(first.names[other])}, which {first.place(other)} lists",
+            )
+    if problems:
+        raise problems.error(second.file, remedy="test on other images")
+
+
+def located(labelled: Labelled, root: Path) -> Labelled:
+    """The same with names relative to the folder of the images, all of which are there.
+
+    Raises:
+        DataError: images are not there; the message says what the folder has instead.
+    """
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder with the images; give it as data.root")
-    if missing := absent(root, list(labelled.names)):
-        raise data_error(
-            root,
-            [f"no image {name}, which {labelled.file.name} lists" for name in missing],
-            remedy="put the images there, take them off the list, or give another data.root",
-        )
+    names = tuple(_relative(name, root) if name.startswith("/") else name for name in labelled.names)
+    labelled = replace(labelled, names=names)
+    missing = set(absent(root, list(names)))
+    if not missing:
+        return labelled
+    problems = Problems()
+    places = dict[str, int]()
+    for row, name in enumerate(names):
+        if name in missing:
+            places.setdefault(name, row)
+    remedy = (
+        "write names as the folder has them, put the images there, take them off the list, or give another data.root"
+    )
+    for name, instead, cause in explained(places, root):
+        place = labelled.place(places[name])
+        if instead is None:
+            at = "" if labelled.places_N is None else f" ({place})"
+            problems.add("no such image", f"no image {name}, which {labelled.file.name} lists{at}", remedy=remedy)
+        else:
+            assert cause is not None
+            problems.add(cause, f"the folder has {shown(instead)}; {place} says {shown(name)} ({cause})", remedy=remedy)
+    raise problems.error(root, notices=labelled.notices)
+
+
+def _relative(name: str, root: Path) -> str:
+    """An absolute name relative to the root, if it lies within."""
+    path = posixpath.normpath(name)
+    for folder in (str(root.absolute()), os.path.realpath(root)):
+        if path.startswith(folder.rstrip("/") + "/"):
+            return path[len(folder.rstrip("/")) + 1 :]
+    return name

@@ -1,43 +1,55 @@
 """A table of the user's own: CSV, TSV or Parquet, an image a row.
 
 Either each class has a column with 1, 0 or nothing (present, absent, not annotated), or one column lists the classes
-that are present and perhaps another one those that are absent.
+that are present and perhaps another one those that are absent. What looks like something else than it is taken for is
+refused with the likely cause.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
+from wsml_study.data.cell_lists import NOTHING, STRONG, likely_separator, listed, looks_like_states
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.label_files import LabelFiles
-from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED
+from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
 from wsml_study.data.lists import read_class_names
-from wsml_study.data.own_labels import PARTS, Labelled, own_dataset
-from wsml_study.data.problem_list import data_error
+from wsml_study.data.own_labels import PARTS, TEST, TRAIN, Labelled, own_dataset
+from wsml_study.data.problem_list import Problems, shown
+from wsml_study.data.table_file import BINARY, Table, open_table
+from wsml_study.data.text_lines import own_lines
 from wsml_study.errors import DataError
 
-STATES = {"1": POSITIVE, "1.0": POSITIVE, "0": NEGATIVE, "0.0": NEGATIVE, "": UNOBSERVED}
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table.
-
-    Attributes:
-        where: for messages.
-        cells: by column, as text; nothing is "".
-    """
-
-    where: str
-    cells: dict[str, str]
+YES = frozenset({"true", "yes", "y", "t", "wahr", "ja", "vrai", "oui"})
+NO = frozenset({"false", "no", "n", "f", "falsch", "nein", "faux", "non"})
+BLANK = frozenset({"", "?", "na", "nan", "null", "n/a", "<na>"})
+UNCERTAIN = {"unobserved": UNOBSERVED, "positive": POSITIVE, "negative": NEGATIVE}
+IMAGE_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        "jpg",
+        "jpeg",
+        "png",
+        "bmp",
+        "gif",
+        "tif",
+        "tiff",
+        "webp",
+        "jp2",
+        "ppm",
+        "pgm",
+        "heic",
+        "heif",
+        "avif",
+    )
+)
+OPEN_IMAGES = ("ImageID", "LabelName", "Confidence")
+MEND = "mend these cells; nothing was read"
+FEW = 3
 
 
 def read_table_dataset(root: Path, files: LabelFiles) -> Dataset:
@@ -46,56 +58,73 @@ def read_table_dataset(root: Path, files: LabelFiles) -> Dataset:
     Raises:
         DataError: a file or image is missing or malformed.
     """
-    classes = None if files.classes is None else read_class_names(Path(files.classes))
-    first = read_table(Path(files.file), files, classes)
-    second = None if files.test_file is None else read_table(Path(files.test_file), files, classes or first.classes)
+    classes = None if files.classes is None else read_class_names(Path(files.classes), encoding=files.encoding)
+    first = read_table(Path(files.file), files, classes, root=root)
+    second = None
+    if files.test_file is not None:
+        second = read_table(Path(files.test_file), files, classes or first.classes, root=root)
     return own_dataset("table", root, files, first, second)
 
 
-def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None) -> Labelled:
+def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *, root: Path | None = None) -> Labelled:
     """Labels of a table.
 
     Args:
         file: .csv, .tsv, .txt (tabs) or .parquet.
         files: which column is what.
         classes: C names in the order wanted; None for those of the table, in its order, or sorted if listed.
+        root: folder of the images, which helps to tell a heading from an image.
 
     Raises:
         DataError: all cells that cannot be understood, or the lack of a column.
     """
-    columns, rows = _open(file)
-    image_column = files.image_column or (columns[0] if columns else "")
-    named = [image_column, *filter(None, (files.split_column, files.positives_column, files.negatives_column))]
-    if lacking := [column for column in named if column not in columns]:
-        raise DataError(f"{file}: no column {', '.join(lacking)}; it has {', '.join(columns[:20]) or 'none'}")
-    problems: list[str] = []
-    table = list(rows)
-    if not table:
-        raise DataError(f"{file}: expected a row per image below the heading, got none")
-    names = tuple(row.cells[image_column].strip() for row in table)
-    problems += [
-        f"{row.where}: {image_column}: expected an image file"
-        for row, name in zip(table, names, strict=True)
-        if not name
+    table = open_table(file, encoding=files.encoding)
+    if set(OPEN_IMAGES) <= set(table.columns) and files.positives_column is None:
+        return _open_images(file, table, classes)
+    image_column = files.image_column or (table.columns[0] if table.columns else "")
+    named = [
+        image_column,
+        *filter(None, (files.split_column, files.group_column, files.positives_column, files.negatives_column)),
     ]
+    _check_heading(file, table, root)
+    if lacking := [column for column in named if column not in table.columns]:
+        known = ", ".join(table.columns[:20]) or "none"
+        raise DataError(f"{file}: no column {', '.join(lacking)}; it has {known}")
+    if not table.rows and not table.problems:
+        raise DataError(f"{file}: expected a row per image below the heading, got none")
+    problems = table.problems
+    names = _image_names(table, image_column, files, problems)
+    notices = [*table.notices]
     if files.positives_column is None:
-        classes = classes or tuple(column for column in columns if column not in named)
-        if lacking := [name for name in classes if name not in columns]:
+        wanted = classes or tuple(column for column in table.columns if column not in named)
+        if lacking := [name for name in wanted if name not in table.columns]:
             raise DataError(f"{file}: no column for the classes {', '.join(lacking[:10])}")
-        labels = [[_state(row, name, problems) for name in classes] for row in table]
+        if not wanted:
+            raise DataError(
+                f"{file}: expected a column per class beside {image_column}, or `positives_column`; found none"
+            )
+        if classes is None:
+            _check_unnamed(table, wanted, problems)
+        labels_NC = _labels_by_column(table, wanted, files, problems, notices)
     else:
-        classes, labels = _listed_labels(table, files, classes, problems)
-    if not classes:
-        raise DataError(f"{file}: expected a column per class beside {image_column}, or `positives_column`; found none")
-    parts = None if files.split_column is None else tuple(_part(row, files.split_column, problems) for row in table)
+        wanted, labels_NC = _listed_labels(table, files, classes, problems)
+    parts = _parts(table, names, files, problems)
+    groups = None if files.group_column is None else _groups(table, files.group_column, problems)
     if problems:
-        raise data_error(file, problems, remedy="mend these cells; nothing was read")
+        if slashed := [name for name in names if "\\" in name]:
+            notices.append(f"{len(slashed):,} names of images have \\ in them, as {shown(slashed[0])}; write / instead")
+        raise problems.error(file, notices=notices, remedy=MEND)
+    if not wanted:
+        raise DataError(f"{file}: no cell of {files.positives_column} lists a class")
     return Labelled(
         file=file,
-        classes=classes,
+        classes=wanted,
         names=names,
-        labels_NC=np.array(labels, dtype=np.int8).reshape(len(table), len(classes)),
+        labels_NC=labels_NC,
         parts_N=parts,
+        groups_N=groups,
+        places_N=tuple(row.where for row in table.rows),
+        notices=tuple(notices),
     )
 
 
@@ -105,99 +134,345 @@ def image_column(file: Path) -> list[str]:
     Raises:
         DataError: the table cannot be read.
     """
-    columns, rows = _open(file)
-    return [row.cells[columns[0]].strip() for row in rows]
+    table = open_table(file, encoding=None)
+    if table.problems:
+        raise table.problems.error(file, notices=table.notices, remedy=MEND)
+    return [row.text(table.columns[0]) for row in table.rows]
 
 
-def _listed_labels(
-    table: list[Row], files: LabelFiles, classes: tuple[str, ...] | None, problems: list[str]
-) -> tuple[tuple[str, ...], list[list[int]]]:
-    """Labels of columns that list the names of classes."""
-    assert files.positives_column is not None
-    positives = [_names(row, files.positives_column, files.separator) for row in table]
-    negatives = [_names(row, files.negatives_column, files.separator) for row in table]
-    known = classes or tuple(sorted(set().union(*positives, *negatives)))
-    unlisted = NEGATIVE if files.unlisted == "negative" else UNOBSERVED
-    labels = []
-    for row, present, absent in zip(table, positives, negatives, strict=True):
-        problems += [f"{row.where}: {name} is no class of the list" for name in sorted((present | absent) - set(known))]
-        problems += [f"{row.where}: {name} is listed as present and as absent" for name in sorted(present & absent)]
-        labels.append([POSITIVE if name in present else NEGATIVE if name in absent else unlisted for name in known])
-    return known, labels
+def is_image_name(text: str) -> bool:
+    """Whether a name ends as those of images do."""
+    return Path(text.strip()).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _names(row: Row, column: str | None, separator: str) -> set[str]:
-    return set() if column is None else {name.strip() for name in row.cells[column].split(separator)} - {""}
+def _check_heading(file: Path, table: Table, root: Path | None) -> None:
+    """Refuse a table whose first line is an image already."""
+    first = table.columns[0] if table.columns else ""
+    is_file = root is not None and first not in ("", ".") and "\0" not in first and (root / first).is_file()
+    if is_image_name(first) or is_file or any(map(is_image_name, table.columns[1:])):
+        raise DataError(
+            f"{file}:1: expected a heading with the names of the columns, got the labels of an image: "
+            f"{', '.join(map(shown, table.columns[:6]))}; write a line such as image,cat,dog above it"
+        )
+    if table.repeated:
+        without = all(_state(column, LabelFiles(file="")) is not None for column in table.repeated)
+        raise DataError(
+            f"{file}:1: expected each column once, got {', '.join(map(shown, table.repeated[:10]))} more than once"
+            + ("; if these are labels, write a heading such as image,cat,dog above them" if without else "")
+        )
 
 
-def _state(row: Row, column: str, problems: list[str]) -> int:
-    text = row.cells[column].strip()
-    if text not in STATES:
-        problems.append(f"{row.where}: {column}: expected 1, 0 or nothing, got {text!r}")
-    return STATES.get(text, UNOBSERVED)
+def _image_names(table: Table, column: str, files: LabelFiles, problems: Problems) -> tuple[str, ...]:
+    if column in table.binary:
+        problems.add(
+            "bytes",
+            f"{column}: expected names of image files, got the images' own bytes",
+            remedy="write these images into files, and their names into the table (`image_column`)",
+        )
+        return tuple(row.where for row in table.rows)
+    names = tuple(row.text(column) for row in table.rows)
+    for row, name in zip(table.rows, names, strict=True):
+        if not name:
+            problems.add("no image", f"{row.where}: {column}: expected an image file")
+    if files.image_column is None and not any(map(is_image_name, names)):
+        others = [other for other in table.columns[1:] if all(is_image_name(row.text(other)) for row in table.rows)]
+        if others:
+            counted = ", which counts the rows as pandas' index does" if _counts(table, column) else ""
+            problems.add(
+                "image column",
+                f"the first column, {shown(column)}{counted}, holds no image files, and {shown(others[0])} does",
+                remedy=f"say `image_column: {others[0]}` under data.labels",
+            )
+    return names
 
 
-def _part(row: Row, column: str, problems: list[str]) -> str:
-    text = row.cells[column].strip().lower()
-    if text not in PARTS:
-        problems.append(f"{row.where}: {column}: expected train, validation or test, got {text!r}")
-    return PARTS.get(text, "")
+def _check_unnamed(table: Table, classes: tuple[str, ...], problems: Problems) -> None:
+    """Columns without a name of their own are no classes."""
+    for column in classes:
+        if column == "" or column.startswith("Unnamed: "):
+            counts = "; it counts the rows, as pandas' index does: write the table with index=False"
+            problems.add(
+                "unnamed columns",
+                f"column {table.columns.index(column) + 1} has no name{counts if _counts(table, column) else ''}",
+                remedy="name this column or take it out, or name the columns that are labels in a file, as `classes`",
+            )
 
 
-def _open(file: Path) -> tuple[list[str], Iterator[Row]]:
-    if file.suffix == ".parquet":
-        return _open_parquet(file)
-    if file.suffix not in DELIMITERS:
-        raise DataError(f"{file}: expected a .csv, .tsv, .txt (tabs) or .parquet file")
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}; give the table as `file` under data.labels") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: expected text in UTF-8: {error}; save it as UTF-8") from error
-    # Not splitlines(): cells may hold any character but a line end.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[file.suffix], strict=True)
-    columns = [column.strip() for column in next(reader, [])]
-    if repeated := sorted({column for column in columns if columns.count(column) > 1}):
-        raise DataError(f"{file}:1: expected each column once, got {', '.join(map(repr, repeated))} more than once")
-    return columns, _csv_rows(file, reader, columns)
+def _counts(table: Table, column: str) -> bool:
+    texts = [row.text(column) for row in table.rows]
+    return texts in ([str(number + start) for number in range(len(texts))] for start in (0, 1))
 
 
-def _csv_rows(file: Path, reader: Iterator[list[str]], columns: list[str]) -> Iterator[Row]:
-    problems = []
-    line = 1
-    try:
-        for cells in reader:
-            line = reader.line_num  # type: ignore[attr-defined]
-            if not cells:
-                continue
-            if len(cells) != len(columns):
-                problems.append(f"{file.name}:{line}: expected {len(columns)} cells, got {len(cells)}")
-                continue
-            yield Row(where=f"{file.name}:{line}", cells=dict(zip(columns, cells, strict=True)))
-    except csv.Error as error:
-        problems.append(f"{file.name}:{line + 1}: {error}")
-    if problems:
-        raise data_error(file, problems, remedy="mend these lines; nothing was read")
+def _labels_by_column(
+    table: Table, classes: tuple[str, ...], files: LabelFiles, problems: Problems, notices: list[str]
+) -> Labels:
+    labels_NC = np.zeros((len(table.rows), len(classes)), dtype=np.int8)
+    with_comma: set[str] = set()
+    for column, name in enumerate(classes):
+        if name in table.binary:
+            problems.add("not labels", f"{name}: expected 1, 0 or nothing, got bytes", remedy=_metadata_remedy())
+            continue
+        states: dict[str, int | None] = {}
+        wrong: dict[str, list[int]] = defaultdict(list)
+        has_lists = False
+        for number, row in enumerate(table.rows):
+            has_lists = has_lists or not isinstance(row.cells[name], str)
+            text = row.text(name)
+            if text not in states:
+                states[text] = _state(text, files)
+            state = states[text]
+            if state is None:
+                wrong[text].append(number)
+            else:
+                labels_NC[number, column] = state
+        if has_lists:
+            problems.add(
+                "lists",
+                f"{name}: expected 1, 0 or nothing, got lists",
+                remedy=f"say `positives_column: {name}` and `unlisted` under data.labels",
+            )
+        elif wrong:
+            _tell_wrong(table, name, wrong, files, problems)
+        with_comma |= {text for text, state in states.items() if "," in text and state is not None}
+    if with_comma:
+        notices.append(
+            f"labels have a decimal comma: {', '.join(map(shown, sorted(with_comma)))} are taken for numbers"
+        )
+    return labels_NC
 
 
-def _open_parquet(file: Path) -> tuple[list[str], Iterator[Row]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _tell_wrong(table: Table, column: str, wrong: dict[str, list[int]], files: LabelFiles, problems: Problems) -> None:
+    """Say which cells of a column are no labels: each of a few, or in one line how many there are."""
+    rows = sorted((number, text) for text, numbers in wrong.items() for number in numbers)
+    if {_number(text) for text in wrong} <= {-1.0, 0.0}:
+        problems.add(
+            "what -1 or 0 means",
+            f"{table.rows[rows[0][0]].where}: {column}: {len(rows):,} of {len(table.rows):,} cells are "
+            f"{' or '.join(sorted(wrong))}",
+            remedy="say under data.labels what -1 is: `absent: -1` (CelebA), or `uncertain: unobserved`, `positive` or "
+            "`negative` (CheXpert)"
+            if files.absent is None
+            else "say under data.labels what 0 is beside `absent: -1`: `uncertain: unobserved` or another state",
+        )
+    elif len(rows) <= FEW and len(rows) * 2 <= max(len(table.rows), 2 * FEW - 1):
+        for number, text in rows:
+            where = table.rows[number].where
+            problems.add("not labels", f"{where}: {column}: expected 1, 0 or nothing, got {shown(text)}")
+    else:
+        some = ", ".join(map(shown, list(wrong)[:FEW])) + (", ..." if len(wrong) > FEW else "")
+        problems.add(
+            "columns that are no labels",
+            f"{table.rows[rows[0][0]].where}: {column}: {len(rows):,} of {len(table.rows):,} cells are not 1, 0 or "
+            f"nothing: {some}",
+            remedy=_metadata_remedy(),
+        )
 
-    try:
-        content = pq.read_table(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
-    columns = content.column_names
-    rows = zip(*(column.to_pylist() for column in content.columns), strict=True)
-    return columns, (
-        Row(where=f"row {number}", cells={name: _text(cell) for name, cell in zip(columns, cells, strict=True)})
-        for number, cells in enumerate(rows)
+
+def _metadata_remedy() -> str:
+    return (
+        "name the columns that are labels, one a line in a file, as `classes` under data.labels; the others are left "
+        "out then"
     )
 
 
-def _text(cell: object) -> str:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):  # how pandas keeps a blank cell
-        return ""
-    return str(int(cell)) if isinstance(cell, bool) else str(cell)
+def _state(text: str, files: LabelFiles) -> int | None:
+    """The state that a cell says; None if it says none."""
+    word = text.casefold()
+    if word in BLANK:
+        return UNOBSERVED
+    if word in YES:
+        return POSITIVE
+    if word in NO:
+        return NEGATIVE
+    third = None if files.uncertain is None else UNCERTAIN[files.uncertain]
+    known: dict[float | None, int | None]
+    if files.absent is None:
+        known = {1.0: POSITIVE, 0.0: NEGATIVE, -1.0: third}
+    else:
+        known = {1.0: POSITIVE, -1.0: NEGATIVE, 0.0: third}
+    return known.get(_number(word))
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return None
+
+
+def _listed_labels(
+    table: Table, files: LabelFiles, classes: tuple[str, ...] | None, problems: Problems
+) -> tuple[tuple[str, ...], Labels]:
+    """Labels of columns that list the names of classes."""
+    assert files.positives_column is not None
+    positives = _names(table, files.positives_column, files.separator, problems)
+    negatives = _names(table, files.negatives_column, files.separator, problems)
+    found = set().union(*positives, *negatives)
+    if classes is None:
+        _check_listed(table, files, found, problems)
+    known = classes or tuple(sorted(found))
+    unlisted = NEGATIVE if files.unlisted == "negative" else UNOBSERVED
+    columns = {name: column for column, name in enumerate(known)}
+    labels_NC = np.full((len(table.rows), len(known)), unlisted, dtype=np.int8)
+    for row, labels_C, present, absent in zip(table.rows, labels_NC, positives, negatives, strict=True):
+        for name in sorted((present | absent) - columns.keys()):
+            problems.add("names that `classes` lacks", f"{row.where}: {shown(name)} is no class of the list")
+        for name in sorted(present & absent):
+            problems.add("present and absent", f"{row.where}: {name} is listed as present and as absent")
+        labels_C[[columns[name] for name in absent if name in columns]] = NEGATIVE
+        labels_C[[columns[name] for name in present if name in columns]] = POSITIVE
+    return known, labels_NC
+
+
+def _names(table: Table, column: str | None, separator: str, problems: Problems) -> list[set[str]]:
+    """The classes that each cell of a column lists."""
+    if column is None:
+        return [set() for _ in table.rows]
+    lists: list[list[str]] = []
+    plain: list[str] = []
+    for row in table.rows:
+        cell = row.cells[column]
+        names = []
+        try:
+            if cell is BINARY:
+                raise ValueError("bytes")
+            names = listed(cell, separator)
+        except ValueError as error:
+            told = shown(cell) if isinstance(cell, str) else "it"
+            problems.add(
+                "cells that are no lists",
+                f"{row.where}: {column}: expected names of classes, got {error}{'' if told == 'it' else f': {told}'}",
+                remedy=f"write names of classes with {separator!r} between them, or a list of them as JSON",
+            )
+        lists.append(names)
+        if isinstance(cell, str) and cell.strip()[:1] not in "[{(":
+            plain.append(cell)
+    if len(lists) > 1 and looks_like_states(lists):
+        problems.add(
+            "states for names",
+            f"{column}: expected names of classes, got lists of {len(lists[0])} numbers that are 0 or 1",
+            remedy="write a column of 1 and 0 for each class, with its name for a heading, or the names of the classes",
+        )
+    elif found := likely_separator(plain, separator):
+        mark, holding, number = found
+        problems.add(
+            "separator",
+            f"{column}: no cell holds {separator!r}, {holding:,} of {number:,} hold {mark!r}: "
+            f"`separator: {_quoted(mark)}`?",
+            remedy="say what separates classes, as `separator` under data.labels; if nothing does, name the classes, "
+            "one a line in a file, as `classes`",
+        )
+    return [set(names) for names in lists]
+
+
+def _quoted(mark: str) -> str:
+    return repr(mark).replace("'", '"')
+
+
+def _check_listed(table: Table, files: LabelFiles, found: set[str], problems: Problems) -> None:
+    """Refuse what cannot be names of classes, if nothing says that it is."""
+    remedy = "name the classes, one a line in a file, as `classes` under data.labels, if these are some"
+    for name in sorted(found):
+        if name.casefold() in NOTHING:
+            problems.add(
+                "empty cells", f"a class is called {shown(name)}, as programs write an empty cell", remedy=remedy
+            )
+        elif "separator" in problems:
+            continue
+        elif held := [mark for mark in STRONG if mark in name and mark != files.separator]:
+            problems.add(
+                "separators in names", f"a class is called {shown(name)}, with {held[0]!r} in it", remedy=remedy
+            )
+    texts = [row.text(str(files.positives_column)) for row in table.rows]
+    numbers = [text for text in texts if text and _number(text) is not None and not text.lstrip("-").isdecimal()]
+    if numbers and len(numbers) == sum(map(bool, texts)):
+        problems.add(
+            "numbers", f"{files.positives_column}: expected names of classes, got {', '.join(map(shown, numbers[:3]))}"
+        )
+    folded = defaultdict(list)
+    for name in sorted(found):
+        folded[normalize("NFC", name).casefold()].append(name)
+    for names in folded.values():
+        if len(names) > 1:
+            told = " and ".join(map(shown, names))
+            problems.add(
+                "spellings",
+                f"classes differ in upper and lower case, or in Unicode form, and in nothing else: {told}",
+                remedy=remedy,
+            )
+
+
+def _parts(table: Table, names: tuple[str, ...], files: LabelFiles, problems: Problems) -> tuple[str, ...] | None:
+    if files.test_list is not None:
+        return _parts_by_list(names, Path(files.test_list), files, problems)
+    if files.split_column is None:
+        return None
+    parts = []
+    for row in table.rows:
+        text = row.text(files.split_column)
+        if text.lower() not in PARTS:
+            problems.add(
+                "splits",
+                f"{row.where}: {files.split_column}: expected train, validation or test, got {shown(text)}",
+            )
+        parts.append(PARTS.get(text.lower(), ""))
+    return tuple(parts)
+
+
+def _parts_by_list(names: tuple[str, ...], file: Path, files: LabelFiles, problems: Problems) -> tuple[str, ...]:
+    remedy = "give the file as `test_list` under data.labels"
+    known, chosen = set(names), set()
+    for number, line in own_lines(file, encoding=files.encoding, remedy=remedy):
+        if line not in known:
+            problems.add(
+                "names of the test list",
+                f"{file.name}:{number}: {shown(line)} has no row",
+                remedy="compare the two files",
+            )
+        chosen.add(line)
+    return tuple(TEST if name in chosen else TRAIN for name in names)
+
+
+def _groups(table: Table, column: str, problems: Problems) -> tuple[str, ...]:
+    for row in table.rows:
+        if not row.text(column):
+            problems.add("no group", f"{row.where}: {column}: expected what the image belongs to, got nothing")
+    return tuple(row.text(column) for row in table.rows)
+
+
+def _open_images(file: Path, table: Table, classes: tuple[str, ...] | None) -> Labelled:
+    """A row per image and class, as Open Images has it: ImageID, LabelName, Confidence 1 (present) or 0 (absent)."""
+    problems = table.problems
+    known = classes or tuple(sorted({row.text("LabelName") for row in table.rows}))
+    columns = {name: column for column, name in enumerate(known)}
+    rows: dict[str, int] = {}
+    places: list[str] = []
+    for row in table.rows:
+        if row.text("ImageID") not in rows:
+            rows[row.text("ImageID")] = len(rows)
+            places.append(row.where)
+    labels_NC = np.full((len(rows), len(known)), UNOBSERVED, dtype=np.int8)
+    for row in table.rows:
+        confidence = _number(row.text("Confidence"))
+        if confidence not in (0.0, 1.0):
+            problems.add(
+                "confidences",
+                f"{row.where}: Confidence: expected 1 or 0, got {shown(row.text('Confidence'))}",
+                remedy="take the labels that people have verified; machine-generated ones have other confidences",
+            )
+            continue
+        column = columns.get(row.text("LabelName"))
+        if column is not None:
+            entry = rows[row.text("ImageID")], column
+            # As `openimages_v3`: one who has seen the class outweighs one who has not.
+            labels_NC[entry] = max(labels_NC[entry] or NEGATIVE, POSITIVE if confidence else NEGATIVE)
+    if problems:
+        raise problems.error(file, notices=table.notices, remedy=MEND)
+    return Labelled(
+        file=file,
+        classes=known,
+        names=tuple(name if is_image_name(name) else f"{name}.jpg" for name in rows),
+        labels_NC=labels_NC,
+        places_N=tuple(places),
+        notices=(*table.notices, f"{file.name} has a row per image and class, as Open Images has it"),
+    )

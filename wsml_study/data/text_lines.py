@@ -2,11 +2,76 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from wsml_study.errors import DataError
+
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # begins as the mark of UTF-16 does
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+GUESS = "cp1252"
+"""What Excel and old Windows programs write in western Europe and America."""
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """A text file.
+
+    Attributes:
+        text: its content, without a byte order mark.
+        guessed: the encoding that `text` was read in although nothing says that it is this one; None if it is certain.
+    """
+
+    text: str
+    guessed: str | None = None
+
+
+def read_text(file: Path, *, encoding: str | None, remedy: str) -> ReadText:
+    """A text file of the user's own, in UTF-8, in UTF-16 or 32 with its mark, or in the encoding given.
+
+    Raises:
+        DataError: the file cannot be read, or holds something else than text; the message ends in the remedy.
+    """
+    try:
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise DataError(f"{file}: {getattr(error, 'strerror', None) or error}; {remedy}") from error
+    found = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
+    if found is None and encoding is None and b"\0" in content:
+        raise DataError(f"{file}: expected text, got zero bytes; save it as text in UTF-8, or name its `encoding`")
+    try:
+        return ReadText(content.decode(found or encoding or "utf-8"))
+    except LookupError as error:
+        raise DataError(f"{file}: {encoding!r} is no encoding that Python knows; try utf-8 or cp1252") from error
+    except UnicodeDecodeError as error:
+        if found or encoding:
+            raise DataError(f"{file}: expected text in {found or encoding}: {error.reason}; {remedy}") from error
+        return ReadText(content.decode(GUESS, errors="replace"), guessed=GUESS)
+
+
+def not_utf8(guessed: str) -> str:
+    """What to say of a file whose encoding could only be guessed."""
+    return f"it is not UTF-8; save it as `CSV UTF-8`, or say `encoding: {guessed}` under data.labels if it is that one"
+
+
+def own_lines(file: Path, *, encoding: str | None = None, remedy: str) -> Iterator[tuple[int, str]]:
+    """As `numbered_lines`, of a file of the user's own, whose encoding has to be certain.
+
+    Raises:
+        DataError: as `read_text`, or the encoding can only be guessed.
+    """
+    read = read_text(file, encoding=encoding, remedy=remedy)
+    if read.guessed is not None:
+        raise DataError(f"{file}: {not_utf8(read.guessed)}")
+    yield from _numbered(read.text)
 
 
 def numbered_lines(file: Path, *, remedy: str) -> Iterator[tuple[int, str]]:
@@ -19,6 +84,10 @@ def numbered_lines(file: Path, *, remedy: str) -> Iterator[tuple[int, str]]:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise DataError(f"{file}: {getattr(error, 'strerror', None) or error}; {remedy}") from error
+    yield from _numbered(text)
+
+
+def _numbered(text: str) -> Iterator[tuple[int, str]]:
     # Not splitlines(): names may hold any character but a line end.
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if line.strip():

@@ -159,6 +159,8 @@ def _find_folder(edition: Edition, root: Path) -> Path:
             _check_edition(edition, folder)
             return folder
     archives = " and ".join(dict.fromkeys(edition.archives.values()))
+    if (root / "Annotations").is_dir():
+        archives += "; for the files in Annotations without it, say `dataset: voc_xml`,"
     raise DataError(
         f"{root}: expected ImageSets/Main in it, or in {edition.folder} or VOCdevkit/{edition.folder} below it; "
         f"download and unpack {archives}, and give the folder as data.root"

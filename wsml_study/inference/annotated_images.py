@@ -19,7 +19,7 @@ from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import Labels, dense_rows
 from wsml_study.data.lists import read_list
 from wsml_study.data.observation import train_and_validation_rows
-from wsml_study.data.own_labels import check_images, check_names
+from wsml_study.data.own_labels import check_listed_once, located
 from wsml_study.data.table import read_table
 from wsml_study.errors import DataError
 from wsml_study.inference.datasets import dataset_of, images_of
@@ -76,8 +76,8 @@ def annotated_images(
     read = read_table(source, LabelFiles(file=str(source)), model.classes) if source.suffix in TABLES else None
     labelled = read or read_list(source, model.classes)
     root = data_root or source.parent
-    check_names(labelled)
-    check_images(labelled, root)
+    labelled = located(labelled, root)
+    check_listed_once([labelled], root)
     return AnnotatedImages(
         described=str(source),
         source=ImageFiles(folder=root, names=labelled.names),

@@ -35,7 +35,7 @@ class Evaluation:
         model: its name.
         data: what images these were.
         num_images: how many.
-        map: mean AP; None where no image is annotated.
+        map: mean AP; None if no class has a known negative.
         classes: what is known of each.
         metrics: as `metrics_beside_map` names them.
     """
@@ -79,7 +79,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassResult:
-    """One class: its AP in percent, None without annotations, and how many images are annotated."""
+    """One class: its AP in percent, None without a known negative, and how many images are annotated."""
 
     name: str
     ap: float | None

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import filelock
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.events import read_history
 from wsml_study.record.lease import Lease, leased, read_lease
 from wsml_study.record.storage import StudyStorage
+from wsml_study.record.tables import read_table
 from wsml_study.study.identity import differences, fingerprint
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
@@ -63,6 +65,8 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
 def claim(storage: StudyStorage, study: Study) -> None:
     """Write down whose results the folder holds, or refuse a study that differs from what it holds.
 
+    A folder without any trial holds no results, and takes the study that comes.
+
     Raises:
         ResultsError: the folder holds the results of a different study; the message shows the difference.
     """
@@ -71,9 +75,22 @@ def claim(storage: StudyStorage, study: Study) -> None:
         storage.write(path.name, dump_config(study).encode())
         return
     before = read_study(path)
-    if fingerprint(before) != fingerprint(study):
+    if fingerprint(before) == fingerprint(study):
+        return
+    if not _holds_trials(storage):  # an earlier run was refused, over broken photos for example
+        storage.write(path.name, dump_config(study).encode())
+    else:
         changes = "\n".join(f"  {line}" for line in differences(before, study))
         raise ResultsError(
             f"{storage.described} holds the results of a different study:\n{changes}\n"
             f"give the changed study another `name`, or set the old results aside with --restart"
         )
+
+
+def _holds_trials(storage: StudyStorage) -> bool:
+    """Whether a study, or a level of it, has begun any trial, by its events or, if these are gone, by its tables."""
+    folder = storage.fetch()
+    if read_history(folder).trials or any(_holds_trials(level) for level in storage.levels()):
+        return True
+    table = folder / "trials.parquet"
+    return table.exists() and len(read_table(folder, "trials")) > 0

@@ -114,7 +114,7 @@ CLASSES = _schema(
         _column("split", pa.string(), "validation, or test where the trial was tested"),
         _column("epoch", pa.int32(), "the epoch that is judged: that of the best validation mAP"),
         _column("class", pa.string(), "name of the class"),
-        _maybe("average_precision", pa.float64(), "AP of the class", unit="percent; null without annotations"),
+        _maybe("average_precision", pa.float64(), "AP of the class", unit="percent; null without negative annotations"),
     ],
 )
 """One row per class of each trial, at its best epoch."""

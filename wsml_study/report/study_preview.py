@@ -8,7 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wsml_study.data.dataset import Dataset
-from wsml_study.data.label_states import LabelCounts, count_labels
+from wsml_study.data.judged_classes import some_names, unjudged
+from wsml_study.data.label_states import (
+    LabelCounts,
+    assume_negative,
+    count_labels,
+    dense_rows,
+    judged_classes,
+    shown_classes,
+)
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
 from wsml_study.description import Scalar
@@ -28,6 +36,15 @@ from wsml_study.study.writing import flow
 WIDEST = 100
 MOST_BRANCHES = 200
 """Combinations of method, variant and shape, and of what they depend on, that are counted."""
+
+MOST_NAMES = 40
+"""Classes whose names are shown."""
+
+EMPTY = {
+    "validation": ": no trial can be judged, so `run` refuses the study; give data.validation another fraction or seed",
+    "test": ": test mAP will be empty",
+}
+"""What it means if a split can judge no class."""
 
 MOST_ROWS = 16
 """Rows of counts that are shown; a search over more shapes and methods than that is cut."""
@@ -61,6 +78,9 @@ class Preview:
         study: as read.
         classes: names, in the order of the label columns.
         notices: what the reader had to say of the data.
+        judged: whether each class has an AP that depends on the scores, by the split's name: some images
+            are known to show it, and others not to.
+        never_shown: classes that no image of any split is known to show.
         splits: what is known and what can be seen of the labels of each split, by the split's name.
         distrusted: at both ends of the searched rates.
         num_combinations: of searched values; None for endlessly many.
@@ -72,6 +92,8 @@ class Preview:
     classes: tuple[str, ...]
     notices: tuple[str, ...]
     splits: dict[str, LabelCounts]
+    judged: dict[str, tuple[bool, ...]]
+    never_shown: tuple[str, ...]
     distrusted: tuple[DistrustedLabels, ...]
     num_combinations: int | None
     failing: tuple[str, ...]
@@ -122,6 +144,8 @@ def preview(study: Study) -> Preview:
         classes=dataset.classes,
         notices=dataset.notices,
         splits=splits,
+        judged=_judged(dataset, study),
+        never_shown=_never_shown(dataset),
         distrusted=_distrusted_labels(study, splits["train"]),
         num_combinations=SearchSpace.from_study(study).size(),
         failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"]))),
@@ -142,6 +166,40 @@ def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
         "validation": count_labels(truth_NC[validation], observed_NC[validation]),
         "test": count_labels(dataset.test.labels_NC, dataset.test.labels_NC),
     }
+
+
+def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
+    """Whether each class can be judged by the validation images, and by the test images.
+
+    Raises:
+        DataError: no class can be judged, whichever of the training images are held out to validate on.
+    """
+    data = study.data
+    judged = {"test": tuple(judged_classes(dataset.test.labels_NC).tolist())}
+    _, validation = train_and_validation_rows(
+        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+    )
+    if not len(validation):
+        return judged
+    labels_NC = dataset.train.labels_NC
+    if data.validation.labels == "observed":
+        labels_NC = observed_labels(labels_NC, **data.observe.model_dump())
+    labels_MC = dense_rows(labels_NC, validation)
+    if data.validation.labels == "observed":
+        labels_MC = assume_negative(labels_MC)
+        can_ever_C = shown_classes(labels_NC)
+    else:
+        can_ever_C = judged_classes(labels_NC)
+    if not can_ever_C.any() and "data.validation.labels" not in study.search:
+        error = unjudged(dataset.classes, labels_NC, notices=dataset.notices)
+        assert error is not None
+        raise error
+    return {"validation": tuple(judged_classes(labels_MC).tolist()), **judged}
+
+
+def _never_shown(dataset: Dataset) -> tuple[str, ...]:
+    shown_C = shown_classes(dataset.train.labels_NC) | shown_classes(dataset.test.labels_NC)
+    return tuple(name for name, found in zip(dataset.classes, shown_C, strict=True) if not found)
 
 
 def _distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabels, ...]:
@@ -243,10 +301,30 @@ def _data_lines(shown: Preview) -> list[str]:
         f"data: {data.dataset}{source}, {len(shown.classes)} classes",
         *_table([heading, *rows]),
         *_share_lines(shown),
+        *_class_lines(shown),
         *(f"  {notice}" for notice in shown.notices),
         *_scaling_lines(shown.study),
         f"  {observation(data.observe)}",
     ]
+
+
+def _class_lines(shown: Preview) -> list[str]:
+    """What the classes are called, and which of them can be judged."""
+    names = ", ".join(shown.classes[:MOST_NAMES])
+    more = f" and {len(shown.classes) - MOST_NAMES:,} more" if len(shown.classes) > MOST_NAMES else ""
+    told = [f"  classes: {names}{more}"]
+    counts = [f"{sum(judged):,} of {len(judged):,} in {split}" for split, judged in shown.judged.items()]
+    told.append(f"  classes that can be judged (some images show them, others are known not to): {', '.join(counts)}")
+    for split, judged in shown.judged.items():
+        lacking = [name for name, found in zip(shown.classes, judged, strict=True) if not found]
+        if lacking:
+            empty = EMPTY[split] if len(lacking) == len(judged) else ""
+            told.append(f"  {split} cannot judge {some_names(lacking)}{empty}")
+    if shown.never_shown:
+        told.append(
+            f"  no image of any split shows {some_names(shown.never_shown)}; a class without positives counts 0 in mAP"
+        )
+    return [line for text in told for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
 
 
 def _scaling_lines(study: Study) -> list[str]:
@@ -267,7 +345,10 @@ def _split_cells(counts: LabelCounts) -> list[str]:
 def _share_lines(shown: Preview) -> list[str]:
     counted, expected = shown.splits["train"].false_negative_share, shown.expected_false_negatives
     if counted is None:
-        return ["  no training label is unobserved"]
+        train = shown.splits["train"]
+        if train.observed_positives + train.observed_negatives == train.num_images * train.num_classes:
+            return ["  no training label is unobserved"]
+        return ["  nobody knows what the unobserved training labels are: no share of false negatives can be counted"]
     by_formula = "" if expected is None else f", {expected:.2%} by (m-1)/(C-1)"
     return [f"  false negatives among the unobserved training labels: {counted:.2%} as counted{by_formula}"]
 

@@ -78,7 +78,7 @@ class Data(Description):
         "for digit_scenes.",
     )
     labels: LabelFiles | None = Field(
-        default=None, description="table, list and coco_json: the files with the labels of your own images."
+        default=None, description="table, list, coco_json and voc_xml: the files with the labels of your own images."
     )
     features: FeatureFiles | None = Field(
         default=None, description="features: the files with your own features and labels."

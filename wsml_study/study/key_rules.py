@@ -55,13 +55,24 @@ def _schedule_rules() -> Iterator[KeyRule]:
 
 
 def _dataset_rules() -> Iterator[KeyRule]:
-    tables = ("image_column", "split_column", "positives_column", "negatives_column", "unlisted")
+    tables = (
+        "image_column",
+        "split_column",
+        "positives_column",
+        "negatives_column",
+        "unlisted",
+        "group_column",
+        "test_list",
+        "absent",
+        "uncertain",
+    )
     images = readers_of(Reads.NOTHING, Reads.FOLDER, Reads.LABEL_FILES)
     for key, allowed, needed in (
         ("root", readers_of(Reads.FOLDER, Reads.LABEL_FILES, Reads.FEATURE_FILES), True),
         ("labels", readers_of(Reads.LABEL_FILES), True),
         *((f"labels.{name}", ("table",), False) for name in tables),
-        ("labels.classes", ("table", "list"), False),
+        ("labels.classes", ("table", "list", "voc_xml"), False),
+        ("labels.encoding", ("table", "list"), False),
         ("features", readers_of(Reads.FEATURE_FILES), True),
         ("feature_scaling", readers_of(Reads.FEATURE_FILES), False),
         *((name, images, False) for name in ("image_size", "horizontal_flip", "store", "pixel_range")),

@@ -46,8 +46,8 @@ def average_precision_C(scores_NC: Tensor, labels_NC: Tensor) -> Tensor:  # noqa
         labels_NC: +1 positive, -1 negative; entries of any other state are not annotated and left out.
 
     Returns:
-        float64 (C,) on the device of the scores, fractions in [0, 1]; 0 for a class without positives, NaN for a class
-        without any annotation.
+        float64 (C,) on the device of the scores, fractions in [0, 1]; 0 for a class without positives. NaN for a class
+        without negatives, whose AP would be 1 whatever the scores, and so for one without any annotation.
 
     Raises:
         ValueError: the shapes differ or are not (N, C), or a score is NaN.
@@ -106,12 +106,13 @@ class RankedScores:
     def _of_class(self, index: int, labels_N: Tensor) -> Tensor:
         """AP (T,) by counting, as `_by_counting` does, of all trials at once: they have the same positives."""
         scores_TN, ranked_TN = self._scores_CTN[index], self._ranked_CTN[index]
-        positive_N = labels_N == POSITIVE
-        unknown_N = ~positive_N & (labels_N != NEGATIVE)
+        positive_N, negative_N = labels_N == POSITIVE, labels_N == NEGATIVE
+        unknown_N = ~positive_N & ~negative_N
         positives_TP = scores_TN[:, positive_N].sort(dim=1).values
+        if not bool(negative_N.any()):
+            return torch.full((len(scores_TN),), float("nan"), dtype=torch.float64)
         if positives_TP.shape[1] == 0:
-            value = float("nan") if bool(unknown_N.all()) else 0.0
-            return torch.full((len(scores_TN),), value, dtype=torch.float64)
+            return torch.zeros(len(scores_TN), dtype=torch.float64)
         hits_TP = _reaching(positives_TP, positives_TP)
         seen_TP = _reaching(ranked_TN, positives_TP)
         if bool(unknown_N.any()):  # not annotated: take those that score no less out of the count
@@ -168,8 +169,10 @@ def _average_precision(
     positives_P: npt.NDArray[np.floating], ranked_N: npt.NDArray[np.floating], num_annotated: int
 ) -> float:
     """AP of a class from the scores of its positives and of all images, both ascending."""
+    if len(positives_P) == num_annotated:  # no negative: every ranking would have AP 1
+        return float("nan")
     if len(positives_P) == 0:
-        return 0.0 if num_annotated else float("nan")
+        return 0.0
     hits_P = len(positives_P) - np.searchsorted(positives_P, positives_P)
     # The minimum: a positive that scores -inf itself must not count the unannotated images, which stand at -inf.
     seen_P = np.minimum(len(ranked_N) - np.searchsorted(ranked_N, positives_P), num_annotated)
@@ -194,5 +197,4 @@ def _by_order(scores_NK: Tensor, labels_NK: Tensor) -> Tensor:
     precision_KN = hits_KN.double() / seen_KN.clamp(min=1)
     num_positive_K = positive_KN.sum(1)
     ap_K = (gained_KN * precision_KN).sum(1) / num_positive_K.clamp(min=1)
-    annotated_K = (labels_KN == NEGATIVE).any(1) | (num_positive_K > 0)
-    return ap_K.masked_fill(~annotated_K, float("nan"))
+    return ap_K.masked_fill(~(labels_KN == NEGATIVE).any(1), float("nan"))

@@ -145,7 +145,8 @@ def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float 
         labels_NC: +1 positive, -1 negative, anything else not annotated.
 
     Returns:
-        By name; all but the coverage are fractions. None where no label is annotated.
+        By name; all but the coverage are fractions. All are None where no label is known to be negative: choosing every
+        label would be perfect there.
     """
     metrics = {
         "ranking_loss": ranking_loss(logits_NC, labels_NC),
@@ -154,7 +155,8 @@ def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float 
     }
     for suffix, chosen_NC in (("", logits_NC > 0), ("_top3", top_labels(logits_NC, 3))):
         metrics |= {f"{name}{suffix}": value for name, value in vars(label_choice(chosen_NC, labels_NC)).items()}
-    return {name: None if math.isnan(value) else value for name, value in metrics.items()}
+    no_negative = not bool((labels_NC == NEGATIVE).any())
+    return {name: None if no_negative or math.isnan(value) else value for name, value in metrics.items()}
 
 
 def group_means(ap_C: Tensor, num_annotations_C: Tensor, num_groups: int = 5) -> tuple[float, ...]:

@@ -41,7 +41,7 @@ def logits_of(network: nn.Module, batches: Iterable[Tensor], *, bf16: bool) -> T
 
 
 def map_and_ap(scores_MC: Tensor, labels_MC: npt.NDArray[np.int8]) -> tuple[float | None, tuple[float | None, ...]]:
-    """mAP and AP per class, in percent; None where no image is annotated."""
+    """mAP and AP per class, in percent; None for a class without a known negative, or if all are so."""
     return percentages(average_precision_C(scores_MC, torch.tensor(labels_MC, device=scores_MC.device)))
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from wsml_study.data.dataset import Dataset, GivenFeatures, PixelRange, Split
 from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
-from wsml_study.data.label_states import dense_rows
+from wsml_study.data.label_states import assume_negative, dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
@@ -60,7 +60,7 @@ class LabelledImages:
     @property
     def assumed_MC(self) -> Labels:  # noqa: N802 - the suffix is the shape
         """int8 +1 and -1: the observed states with everything unobserved taken as negative."""
-        return np.where(self.observed_MC > 0, 1, -1).astype(np.int8)
+        return assume_negative(self.observed_MC)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ class EpochResult:
             AP here, without validation images.
         val_map_true: mAP on the true validation labels.
         val_map_observed: mAP on the observed ones, everything unobserved taken as negative.
-        val_ap_C: AP per class behind `val_map`; None for a class without annotations.
+        val_ap_C: AP per class behind `val_map`; None for a class without a known negative.
         best_epoch: the epoch with the best value of the objective's metric so far.
         best_val_map: `val_map` of that epoch.
         objective: the metric that the study compares trials by, after this epoch; `val_map` by default.

@@ -16,6 +16,7 @@ from wsml_study.cluster.autoscaling import CapacityRequest, wait_for_capacity
 from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
+from wsml_study.data.judged_classes import unjudged
 from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
@@ -30,7 +31,7 @@ from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.resources_section import MOST_FUSED
 from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study
-from wsml_study.training.trial_data import dataset_of, open_trial_data
+from wsml_study.training.trial_data import TrialData, dataset_of, open_trial_data
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
@@ -251,6 +252,7 @@ def _begin(
     """Open the data, start or join Ray, and run the trials that are left."""
     listener.on_phase("reading data")
     data = open_trial_data(study.data, progress=listener.on_images)
+    _refuse_unjudged(study, data)
     dataset = dataset_of(study.data)
     check_models(task.whole or study, image_size=dataset.image_size, num_channels=dataset.channels)
     joined = joined_batches(
@@ -281,6 +283,16 @@ def _begin(
         task=task,
         capacity=None if session.address is None else CapacityRequest(study.resources),
     ).trials()
+
+
+def _refuse_unjudged(study: Study, data: TrialData) -> None:
+    """Raise DataError if no class can be judged by the validation images."""
+    if "data.validation.labels" in study.search:
+        return
+    validation = data.validation
+    labels_MC = validation.truth_MC if study.data.validation.labels == "clean" else validation.assumed_MC
+    if (error := unjudged(data.classes, labels_MC)) is not None:
+        raise error
 
 
 def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:

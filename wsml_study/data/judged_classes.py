@@ -1,0 +1,57 @@
+"""Which classes the images of a split can judge: an AP that depends on the scores needs images of both kinds.
+
+Shapes: M images of a split, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsml_study.data.label_states import UNOBSERVED, AnyLabels, is_sparse, judged_classes, shown_classes
+from wsml_study.data.problem_list import shown
+from wsml_study.errors import DataError
+
+MOST_NAMES = 8
+
+
+def some_names(names: Sequence[str]) -> str:
+    """A few of these names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(map(shown, names[:MOST_NAMES])) + more
+
+
+def unjudged(classes: Sequence[str], labels_MC: AnyLabels, *, notices: Sequence[str] = ()) -> DataError | None:
+    """The error of validation images that can judge no class, so that no trial beats another; None if they can.
+
+    Args:
+        classes: C names.
+        labels_MC: int8 states that trials are judged by.
+        notices: of the data, which may explain it.
+    """
+    if not labels_MC.shape[0] or judged_classes(labels_MC).any():
+        return None
+    shown_C = shown_classes(labels_MC)
+    only_positives = [name for name, found in zip(classes, shown_C, strict=True) if found]
+    unseen = [name for name, found in zip(classes, shown_C, strict=True) if not found]
+    states = labels_MC.data if is_sparse(labels_MC) else labels_MC
+    partial = is_sparse(labels_MC) or bool((states == UNOBSERVED).any())
+    lines = [
+        f"validation: none of {len(classes):,} classes can be judged by {labels_MC.shape[0]:,} images; AP needs "
+        f"some that are known to show a class, and others that are known not to"
+    ]
+    if not states.any():
+        lines.append("  no label is annotated: all of them are empty")
+    else:
+        if only_positives:
+            lines.append(f"  none is known not to show {some_names(only_positives)}: AP would be 100 with any network")
+        if unseen:
+            lines.append(f"  none is known to show {some_names(unseen)}")
+    lines += [f"read so: {notice}" for notice in notices]
+    if only_positives and partial:
+        lines.append(
+            "say `validation: {labels: observed}` under data, which takes unobserved labels as negative in validation "
+            "alone;\nor, where what is not listed is known to be absent, `unlisted: negative` under data.labels"
+        )
+    else:
+        lines.append("annotate images of both kinds, or hold out others: `fraction` and `seed` under data.validation")
+    return DataError("\n".join(lines))

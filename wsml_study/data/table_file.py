@@ -1,0 +1,279 @@
+"""Rows and columns of a table in a file, whatever program has written it: CSV, TSV, CelebA's list, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from wsml_study.data.foreign_exports import export_advice
+from wsml_study.data.problem_list import Problems, shown
+from wsml_study.data.text_lines import not_utf8, read_text
+from wsml_study.errors import DataError
+
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+ROWS_COMPARED = 200
+GIVE_TABLE = "give the table as `file` under data.labels"
+
+
+class _Binary:
+    """Stands for a cell of bytes, which nothing here needs and no message may show."""
+
+
+BINARY = _Binary()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        where: for messages.
+        cells: by column: text, nothing being ""; or what Parquet has instead, such as a list, or BINARY.
+    """
+
+    where: str
+    cells: dict[str, object]
+
+    def text(self, column: str) -> str:
+        """A cell as text, without blanks around it."""
+        cell = self.cells[column]
+        return cell.strip() if isinstance(cell, str) else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table.
+
+    Attributes:
+        columns: names, in order.
+        rows: as far as they could be read.
+        problems: of lines that could not; the reader adds its own and raises them.
+        notices: how the file was understood where it is not the usual way.
+        repeated: names that several columns have; their cells are not told apart.
+        binary: columns that hold bytes.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[Row]
+    problems: Problems
+    notices: list[str] = field(default_factory=list)
+    repeated: tuple[str, ...] = ()
+    binary: frozenset[str] = frozenset()
+
+
+def open_table(file: Path, *, encoding: str | None) -> Table:
+    """Read a table.
+
+    Args:
+        file: .csv, .tsv, .txt (tabs) or .parquet.
+        encoding: of text that is neither UTF-8 nor UTF-16.
+
+    Raises:
+        DataError: the file is missing, or is no table.
+    """
+    suffix = file.suffix.lower()
+    if suffix == ".parquet":
+        return _open_parquet(file)
+    if suffix not in DELIMITERS:
+        advice = export_advice(file) or (
+            "save it as `CSV UTF-8`" if suffix in (".xlsx", ".xls", ".ods") else "expected text or Parquet"
+        )
+        raise DataError(f"{file}: expected a .csv, .tsv, .txt (tabs) or .parquet file; {advice}")
+    read = read_text(file, encoding=encoding, remedy=GIVE_TABLE)
+    problems, notices = Problems(), list[str]()
+    if read.guessed is not None:
+        problems.add("encoding", not_utf8(read.guessed))
+    celeba = _celeba(file, read.text, problems)
+    if celeba is not None:
+        return celeba
+    text, skipped = read.text, 0
+    if found := EXCEL_SEPARATOR.match(text):
+        delimiter, text, skipped = found[1], text[found.end() :], 1
+    else:
+        delimiter = _delimiter(file, text, DELIMITERS[suffix])
+    if delimiter != DELIMITERS[suffix]:
+        notices.append(f"{file.name} is separated by {delimiter!r}")
+    return _read_csv(file, text, delimiter, skipped, problems, notices)
+
+
+def _delimiter(file: Path, text: str, usual: str) -> str:
+    """The usual delimiter, or another one if that alone makes all lines equally long."""
+
+    def widths(mark: str) -> list[int]:
+        try:
+            rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=mark), ROWS_COMPARED))
+        except csv.Error:
+            return []
+        return [len(row) for row in rows if row]
+
+    def fits(mark: str) -> bool:
+        found = widths(mark)
+        return len(set(found)) == 1 and found[0] > 1
+
+    others = [mark for mark in (";", "\t", ",", "|") if mark != usual and fits(mark)]
+    if not others:
+        return usual
+    first_cell = next(csv.reader(io.StringIO(text, newline=""), delimiter=usual), [""])[0]
+    if not fits(usual):
+        return max(others, key=lambda mark: widths(mark)[0])
+    if doubtful := [mark for mark in others if mark in first_cell]:
+        raise DataError(
+            f"{file}: it may be separated by {usual!r} or by {doubtful[0]!r}; say which in a first line such as "
+            f"sep={doubtful[0]}"
+        )
+    return usual
+
+
+def _read_csv(file: Path, text: str, delimiter: str, skipped: int, problems: Problems, notices: list[str]) -> Table:
+    # Not splitlines(): cells may hold any character but a line end.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    line = blank = 0
+    columns: list[str] = []
+    try:
+        columns = [column.strip() for column in next(reader, [])]
+        line = reader.line_num
+        for cells in reader:
+            line = reader.line_num
+            if not any(cell.strip() for cell in cells):
+                blank += len(cells) > 0
+            elif len(cells) == len(columns):
+                rows.append((line + skipped, cells))
+            else:
+                problems.add(
+                    "lines that are too short or too long",
+                    f"{file.name}:{line + skipped}: expected {len(columns)} cells, got {len(cells)}",
+                    remedy=f"mend these lines; nothing was read (cells are separated by {delimiter!r})",
+                )
+    except csv.Error as error:
+        problems.add("CSV", f"{file.name}:{line + skipped + 1}: {error}", remedy="mend this line; nothing was read")
+    if blank:
+        notices.append(f"{blank:,} blank rows of {file.name} are left out")
+    kept = [
+        place
+        for place, name in enumerate(columns)
+        if name or not rows or any(cells[place].strip() for _, cells in rows)
+    ]
+    if len(kept) < len(columns):
+        notices.append(
+            f"{len(columns) - len(kept)} columns of {file.name} without a name and without content are left out"
+        )
+    columns = [columns[place] for place in kept]
+    return Table(
+        columns=tuple(columns),
+        rows=[
+            Row(f"{file.name}:{number}", dict(zip(columns, (cells[place] for place in kept), strict=True)))
+            for number, cells in rows
+        ],
+        problems=problems,
+        notices=notices,
+        repeated=tuple(sorted(name for name, count in Counter(columns).items() if count > 1)),
+    )
+
+
+def _celeba(file: Path, text: str, problems: Problems) -> Table | None:
+    """CelebA's own form: a count, a heading without the image, and blanks between cells."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    if len(lines) < 3 or not lines[0].strip().isdecimal():
+        return None
+    classes = lines[1].split()
+    if len(lines[2].split()) != len(classes) + 1:
+        return None
+    columns = ("image", *classes)
+    rows = []
+    for number, line in enumerate(lines[2:], start=3):
+        cells = line.split()
+        if len(cells) == len(columns):
+            rows.append(Row(f"{file.name}:{number}", dict(zip(columns, cells, strict=True))))
+        elif cells:
+            problems.add("lines", f"{file.name}:{number}: expected {len(columns)} cells, got {len(cells)}")
+    if len(rows) != int(lines[0]):
+        problems.add("count", f"{file.name}:1: expected {int(lines[0]):,} images, as this line says, got {len(rows):,}")
+    return Table(
+        columns=columns,
+        rows=rows,
+        problems=problems,
+        notices=[f"{file.name} has CelebA's form: a count, a heading, and blanks between cells"],
+        repeated=tuple(sorted(name for name, count in Counter(columns).items() if count > 1)),
+    )
+
+
+def _open_parquet(file: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        content = pq.read_table(file)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
+    columns = tuple(content.column_names)
+    binary = frozenset(name for name in columns if _holds_bytes(content.schema.field(name).type))
+    names = _class_names(content.schema.metadata or {})
+    cells = [
+        [BINARY] * len(content) if name in binary else [_cell(one, names.get(name)) for one in column.to_pylist()]
+        for name, column in zip(columns, content.columns, strict=True)
+    ]
+    rows = [
+        Row(f"row {number}", dict(zip(columns, row, strict=True)))
+        for number, row in enumerate(zip(*cells, strict=True) if cells else ())
+    ]
+    return Table(
+        columns=columns,
+        rows=rows,
+        problems=Problems(),
+        notices=[f"classes of {shown(name)} are called as its Hugging Face features say" for name in names],
+        repeated=tuple(sorted(name for name, count in Counter(columns).items() if count > 1)),
+        binary=binary,
+    )
+
+
+def _holds_bytes(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return True
+    return any(_holds_bytes(kind.field(number).type) for number in range(kind.num_fields))
+
+
+def _cell(cell: object, names: list[str] | None) -> object:
+    """Text, or a list; numbers of classes by their names."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):  # how pandas keeps a blank cell
+        return ""
+    if isinstance(cell, list):
+        return [_cell(one, names) if names is not None else one for one in cell]
+    if isinstance(cell, dict):
+        return cell
+    if isinstance(cell, bool):
+        return str(int(cell))
+    if names is not None and isinstance(cell, int) and 0 <= cell < len(names):
+        return names[cell]
+    return str(cell)
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Names of classes by column, which Hugging Face's `datasets` writes beside columns of their numbers."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {column: names for column, feature in features.items() for names in _labels_in(feature)}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _labels_in(feature: Any) -> Iterator[list[str]]:
+    if isinstance(feature, list):
+        feature = {"feature": feature[0]} if feature else {}
+    if isinstance(feature, dict):
+        if feature.get("_type") == "ClassLabel":
+            yield [str(name) for name in feature["names"]]
+        elif "feature" in feature:
+            yield from _labels_in(feature["feature"])

@@ -1,4 +1,4 @@
-"""A stack of methods keeps to the device of its batches. The meta device stands for a GPU: it has shapes and no values."""
+"""A stack of methods keeps to the device of its batches. The meta device stands for a GPU: shapes without values."""
 
 from __future__ import annotations
 

@@ -35,12 +35,13 @@ duckdb.sql("SELECT method, max(value) FROM 'results/rejection_rate/trials.parque
 its own in `results/<study>/confirm/`; there they are `confirm_trials`, `confirm_epochs` and `confirm_classes`.
 So has each level of fidelity, in `results/<study>/fidelity/level_1/`: `level_1_trials` and so on.
 
-A query is one statement that reads (SELECT, DESCRIBE, SUMMARIZE, PIVOT, EXPLAIN). DuckDB runs in memory, with no access to
-files, network or extensions, so that SQL from elsewhere can only read the study's tables; `-o` writes the answer into a file.
+A query is one statement that reads (SELECT, DESCRIBE, SUMMARIZE, PIVOT, EXPLAIN). DuckDB runs in memory, with no access
+to files, network or extensions, so that SQL from elsewhere can only read the study's tables; `-o` writes the answer
+into a file.
 
-CSV, here and elsewhere, has `'` in front of text that a spreadsheet would compute as a formula: text that begins with `=`,
-`+`, `-`, `@`, a tab or a carriage return, and is not a number. JSON and Parquet keep it as it is. What is printed has control
-characters escaped.
+CSV, here and elsewhere, has `'` in front of text that a spreadsheet would compute as a formula: text that begins with
+`=`, `+`, `-`, `@`, a tab or a carriage return, and is not a number. JSON and Parquet keep it as it is. What is printed
+has control characters escaped.
 
 Tables grow by nullable columns. Any other change raises `wsml_study.version` in a table's metadata and comes with a
 reader for the old one; columns that an earlier release did not write are read as null.

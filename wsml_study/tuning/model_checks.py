@@ -66,7 +66,7 @@ def joined_batches(study: Study, *, num_images: int, image_size: int | None, num
     from wsml_study.training.model_check import NUM_CLASSES, trains_on_one_image
 
     for (backbone, weights, head), image_sizes in reachable_models(study, image_size).items():
-        if backbone in OWN:
+        if backbone in BACKBONES and BACKBONES.distribution(backbone) is None:  # ours normalize no batch
             continue
         classifier = Classifier(
             backbone,

@@ -23,13 +23,14 @@ def tpe(request: SamplerRequest) -> BaseSampler:
     """The tree-structured Parzen estimator."""
     from optuna.samplers import TPESampler
 
+    multivariate = request.options["multivariate"]
     return TPESampler(
         seed=request.seed,
         constant_liar=request.several_at_once,
         n_startup_trials=int(request.options["n_startup_trials"] or 0),
         n_ei_candidates=int(request.options["n_ei_candidates"] or 1),
-        multivariate=bool(request.options["multivariate"]),
-        group=bool(request.options["multivariate"]),  # conditions of `search` leave keys out of some trials
+        multivariate=None if multivariate is None else bool(multivariate),
+        group=bool(request.options["group"]),
     )
 
 
@@ -79,8 +80,15 @@ RECORDS = (
             Option(
                 key="multivariate",
                 limits=FLAG,
-                default=False,
+                computed="as Optuna chooses for the search",
                 meaning="models searched keys jointly, instead of each independently",
+            ),
+            Option(
+                key="group",
+                limits=FLAG,
+                default=False,
+                meaning="with multivariate: models the keys that trials of the same conditions share, and not only those "
+                "that all trials have",
             ),
         ),
     ),

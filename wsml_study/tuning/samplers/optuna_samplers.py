@@ -87,7 +87,7 @@ RECORDS = (
                 key="group",
                 limits=FLAG,
                 default=False,
-                meaning="with multivariate: models the keys that trials of the same conditions share, and not only those "
+                meaning="with multivariate: models the keys that trials of the same conditions share, not only those "
                 "that all trials have",
             ),
         ),

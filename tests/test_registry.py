@@ -80,3 +80,14 @@ def test_an_option_of_a_plugin_is_a_key_of_the_study_file(with_plugin) -> None:
 def test_what_is_wrong_with_a_plugin_is_said(with_plugin, entry_point, words) -> None:
     program = "import wsml_study.study.spec"
     assert words in with_plugin(entry_point, program)
+
+
+def test_a_submitted_study_says_which_plugins_are_absent(with_plugin) -> None:
+    program = (
+        'import os; os.environ[\'WSML_STUDY_PLUGINS\'] = \'{"quiet": "1.2", "loud": "3"}\'\n'
+        "from wsml_study.registry import check_expected_plugins; check_expected_plugins()"
+    )
+    assert (
+        "plug-ins that this machine lacks: loud==3; install them there, or submit with --requirements"
+        in with_plugin("quiet:ONE", program)
+    )

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
+import os
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -59,6 +61,9 @@ class Requirement:
 
 
 R = TypeVar("R", bound=Record)
+
+EXPECTED_PLUGINS = "WSML_STUDY_PLUGINS"
+"""Environment variable of a submitted job: JSON, distribution -> version of the plug-ins that its study uses."""
 
 LAST = 1000
 """Position of a record that does not say one."""
@@ -160,6 +165,22 @@ def plugin_distributions() -> dict[str, str]:
     groups = (group for group in _all_entry_points().groups if group.startswith("wsml_study."))
     found = [_distribution(one) for group in groups for one in _all_entry_points().select(group=group)]
     return {one.name: one.version for one in sorted(found, key=lambda one: one.name)}
+
+
+def check_expected_plugins() -> None:
+    """See that the plug-ins are here that a study was submitted with; nothing to see elsewhere.
+
+    Raises:
+        PluginError: some are not installed, or in another version.
+    """
+    expected: dict[str, str] = json.loads(os.environ.get(EXPECTED_PLUGINS, "{}"))
+    installed = plugin_distributions()
+    absent = [f"{name}=={version}" for name, version in expected.items() if installed.get(name) != version]
+    if absent:
+        raise PluginError(
+            f"the study was submitted with plug-ins that this machine lacks: {', '.join(absent)}; install them there, "
+            f"or submit with --requirements FILE, a pip requirements file that lists them"
+        )
 
 
 def _distribution(entry_point: EntryPoint) -> Distribution:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from wsml_study.cluster.preflight import Inspection, _authentication, _resource_problems, _version_problems
+from wsml_study.cluster.preflight import (
+    Inspection,
+    _authentication,
+    _plugin_problems,
+    _resource_problems,
+    _version_problems,
+)
 from wsml_study.cluster.session import count_slots, worker_resources
 from wsml_study.study.resources_section import Resources
 
@@ -75,4 +81,16 @@ def test_machines_with_different_versions_are_named() -> None:
     }
     assert list(_version_problems(inspections)) == [
         "torch differs: 2.11.0 on a; 2.10.0 on b; none on c; install the same version everywhere"
+    ]
+
+
+def test_a_plugin_that_a_machine_lacks_or_has_otherwise_is_named() -> None:
+    inspections = {
+        "a": inspection(versions={"quiet": "1.2"}),
+        "b": inspection(versions={"quiet": "1.1"}),
+        "c": inspection(versions={"quiet": None}),
+    }
+    assert list(_plugin_problems(inspections, {"quiet": "1.2"})) == [
+        "b has version 1.1 of the plug-in quiet, the driver has 1.2; install quiet==1.2 on every machine",
+        "c has no version of the plug-in quiet, the driver has 1.2; install quiet==1.2 on every machine",
     ]

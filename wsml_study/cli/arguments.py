@@ -37,9 +37,11 @@ DataRoot = Annotated[str | None, typer.Option(help="Where the dataset lies, inst
 def read(path: Path, storage: str | None, data_root: str | None) -> Study:
     """The study of a file, with what the command line says of where."""
     from wsml_study.errors import StudyFileError
+    from wsml_study.registry import check_expected_plugins
     from wsml_study.study.credentials import without_secret
     from wsml_study.study.reading import read_study
 
+    check_expected_plugins()
     study = read_study(path)
     if storage is not None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import logging
 import os
 import shlex
@@ -23,8 +24,10 @@ from typing import Any
 
 from wsml_study.errors import ResourcesError, StudyFileError
 from wsml_study.record.wording import duration
+from wsml_study.registry import EXPECTED_PLUGINS
 from wsml_study.study.paths import named_files
 from wsml_study.study.spec import Study
+from wsml_study.study.used_plugins import used_plugins
 from wsml_study.study.writing import dump_config
 
 MAX_BYTES = 200 * 2**20
@@ -115,6 +118,8 @@ class JobServer:
         """
         with _working_directory(study) as folder:
             environment: dict[str, Any] = {"working_dir": str(folder)}
+            if plugins := used_plugins(study):
+                environment["env_vars"] = {EXPECTED_PLUGINS: json.dumps(plugins)}
             if requirements is not None:
                 environment["pip"] = str(requirements)
             return self._start(study.name, RUN, [f"{study.name}.yaml", *arguments], environment)

@@ -24,6 +24,7 @@ from wsml_study.record.storage import StudyStorage
 from wsml_study.study.paths import named_files
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.spec import Study
+from wsml_study.study.used_plugins import used_plugins
 
 PACKAGES = ("wsml-study", "ray", "torch", "torchvision", "optuna", "numpy")
 INSPECTION_TIMEOUT_S = 120.0
@@ -36,7 +37,7 @@ class Inspection:
     """What was found on one machine.
 
     Attributes:
-        versions: of Python and `PACKAGES`; None for a package that is not installed.
+        versions: of Python, `PACKAGES` and the plug-ins that the study uses; None for a package that is not installed.
         sees_marker: whether it can read a file that the driver wrote into the storage.
         can_write: whether it can write into the storage.
         missing_paths: paths that the study names and the machine does not have.
@@ -72,6 +73,7 @@ def preflight(study: Study, storage: StudyStorage, notify: Callable[[str], None]
         problem for name, inspection in inspections.items() for problem in _problems_there(name, inspection, storage)
     ]
     problems += _version_problems(inspections)
+    problems += _plugin_problems(inspections, used_plugins(study))
     if problems:
         raise ResourcesError("\n".join(["this cluster cannot run the study:", *(f"  {one}" for one in problems)]))
     if inspections:
@@ -116,7 +118,7 @@ def _inspect_all(study: Study, storage: StudyStorage, nodes: list[dict[str, Any]
     pending = {
         f"{node['NodeManagerAddress']} ({node['NodeID'][:6]})": inspect.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(filesystem, scratch, marker, node["NodeID"], paths)
+        ).remote(filesystem, scratch, marker, node["NodeID"], paths, tuple(used_plugins(study)))
         for node in nodes
     }
     try:
@@ -139,9 +141,11 @@ def _answer(name: str, reference: ray.ObjectRef[Inspection]) -> Inspection | Non
     return inspection
 
 
-def _inspect(filesystem: fs.FileSystem, scratch: str, marker: str, node: str, paths: tuple[str, ...]) -> Inspection:
+def _inspect(
+    filesystem: fs.FileSystem, scratch: str, marker: str, node: str, paths: tuple[str, ...], plugins: tuple[str, ...]
+) -> Inspection:
     return Inspection(
-        versions={"python": python_version(), **{package: _version(package) for package in PACKAGES}},
+        versions={"python": python_version(), **{package: _version(package) for package in (*PACKAGES, *plugins)}},
         sees_marker=_succeeds(lambda: _read(filesystem, f"{scratch}/{marker}") == marker),
         can_write=_succeeds(lambda: _write(filesystem, f"{scratch}/{marker}-{node}", marker)),
         missing_paths=tuple(path for path in paths if not Path(path).exists()),
@@ -169,6 +173,18 @@ def _version_problems(inspections: Mapping[str, Inspection]) -> Iterator[str]:
         if len(machines) > 1:
             found = "; ".join(f"{version or 'none'} on {', '.join(names)}" for version, names in machines.items())
             yield f"{package} differs: {found}; install the same version everywhere"
+
+
+def _plugin_problems(inspections: Mapping[str, Inspection], plugins: Mapping[str, str]) -> Iterator[str]:
+    """Plug-ins that a machine lacks, or has in another version than the driver, which checked the study."""
+    for name, inspection in inspections.items():
+        for plugin, version in plugins.items():
+            there = inspection.versions.get(plugin)
+            if there != version:
+                yield (
+                    f"{name} has {f'version {there}' if there else 'no version'} of the plug-in {plugin}, the driver "
+                    f"has {version}; install {plugin}=={version} on every machine"
+                )
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A dataset as every reader gives it: classes, true labels and images that nobody has opened yet, or given features.
+"""A dataset as every reader gives it: classes, true labels and images that are not opened yet, or given features.
 
 Shapes: N images of a split, C classes, H = W pixels, D features.
 """
@@ -75,7 +75,7 @@ def with_pixel_range(source: ImageSource, pixel_range: PixelRange | None) -> Ima
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GivenFeatures:
-    """Features that somebody else has computed, in place of images.
+    """Features that were computed elsewhere, in place of images.
 
     Attributes:
         values_ND: float32, finite. Read-only.

@@ -59,7 +59,7 @@ def stored_features(
         num_features: says D, asked only where they are computed.
         compute: gives the features (B, D) of a block of rows.
         cache_dir: folder of the cache; `default_cache_dir()` if None.
-        progress: told how far the work has got.
+        progress: called with the images done and all images.
 
     Raises:
         DataError: the cache cannot be written, is damaged, or can be written by others and holds other features; or a

@@ -93,7 +93,7 @@ def open_images(
         kind: `raw` memory-mapped pixels, `jpeg`, or `none` to decode the files themselves for each batch; by default
             as `kind_of_store` says.
         cache_dir: folder of the store; `default_cache_dir()` if None.
-        progress: told how far the work has got, in the calling thread.
+        progress: called with the rows done and all rows, in the calling thread.
 
     Raises:
         ValueError: there are no images, or size or channels are impossible.

@@ -177,7 +177,7 @@ def make_array(
         fill: writes the rows of these blocks into the array and yields each block when it is done, in any order.
         check: raises DataError if what was written is not worth keeping.
         what: the content in words, for errors.
-        progress: told how far the work has got, in the calling thread.
+        progress: called with the rows done and all rows, in the calling thread.
 
     Raises:
         DataError: by `fill` or `check`, or because the disk is full; nothing is left behind. After any other end the

@@ -41,7 +41,7 @@ class AnnotatedImages:
         source: N images, not yet opened.
         store: how they are kept once they are decoded; None for the default.
         rows_M: those that are meant.
-        labels_MC: their states, +1, -1, or 0 where nobody annotated.
+        labels_MC: their states, +1, -1, or 0 where there is no annotation.
     """
 
     described: str

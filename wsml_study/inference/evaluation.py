@@ -106,7 +106,7 @@ def evaluate_model(
         output: a .json or .csv file for the evaluation.
         overwrite: replace an earlier file.
         device: as `load_model`.
-        progress: told how many images are decoded.
+        progress: called with the images decoded and all images.
 
     Raises:
         ResultsError: there is no model, or the file is of another kind, exists, or cannot be written.

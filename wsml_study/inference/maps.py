@@ -44,7 +44,7 @@ class Subject:
         name: for the caption.
         open_picture: opens it, with its row.
         row: of the picture; of a file any.
-        true_classes: what it shows; None where nobody says.
+        true_classes: what it shows; None where they are not known.
     """
 
     name: str

@@ -38,7 +38,7 @@ MOST_SHOWN = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a prediction left behind.
+    """Result of `predict_images`.
 
     Attributes:
         path: the table, a row per readable image: `image`, and a column per class.
@@ -55,7 +55,7 @@ class Predictions:
     unreadable_path: Path | None
 
     def lines(self) -> list[str]:
-        """The same for people."""
+        """The same as text."""
         lines = [f"{self.path}: {self.num_images:,} images"]
         if self.num_others:
             lines.append(f"{self.num_others:,} other files of the folder have no suffix of an image and were left out")
@@ -89,7 +89,7 @@ def predict_images(
         batch_size: images at once; the model's own by default.
         overwrite: replace an earlier table.
         device: as `load_model`.
-        progress: told how far the work has got.
+        progress: called with the images done and all images.
 
     Raises:
         ResultsError: there is no model, or the file is of another kind, exists, or cannot be written.

@@ -62,12 +62,12 @@ def joined_batches(study: Study, *, num_images: int, image_size: int | None, num
     )
     if not left or num_channels is None or study.training.mode == "linear":
         return None
-    from wsml_study.training.classifier import Classifier  # imports torch
-    from wsml_study.training.model_check import NUM_CLASSES, trains_on_one_image
-
     for (backbone, weights, head), image_sizes in reachable_models(study, image_size).items():
         if backbone in BACKBONES and BACKBONES.distribution(backbone) is None:  # ours normalize no batch
             continue
+        from wsml_study.training.classifier import Classifier  # imports torch
+        from wsml_study.training.model_check import NUM_CLASSES, trains_on_one_image
+
         classifier = Classifier(
             backbone,
             num_classes=NUM_CLASSES,

@@ -19,6 +19,7 @@ from wsml_study.data.inspection import look_at_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.observation import train_and_validation_rows
 from wsml_study.data.readers import read_dataset
+from wsml_study.data.table import image_column
 from wsml_study.errors import DataError
 
 NAMES = tuple(f"{number:02}.png" for number in range(10))
@@ -196,6 +197,14 @@ def test_bytes_are_never_shown(tmp_path: Path) -> None:
 def test_a_table_without_a_heading_is_refused(rows: list[str], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"labels.csv:1: expected a heading(?s:.*)such as image,cat,dog above it"):
         read_table(tmp_path, "\n".join(rows) + "\n")
+
+
+def test_a_list_of_images_to_predict_needs_a_heading_too(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("00.png\n01.png\n")
+    with pytest.raises(DataError, match="expected a heading"):
+        image_column(tmp_path / "list.csv")
+    (tmp_path / "list.csv").write_text("image\n00.png\n01.png\n")
+    assert image_column(tmp_path / "list.csv") == ["00.png", "01.png"]
 
 
 def test_images_without_a_suffix_are_known_by_the_folder(tmp_path: Path) -> None:
@@ -442,6 +451,8 @@ def test_coco_ids_and_names_are_there_once(tmp_path: Path) -> None:
         read_coco(
             tmp_path, coco(categories=[{"id": n, "name": name} for n, name in ((1, "cat"), (2, "dog"), (3, "cat"))])
         )
+    with pytest.raises(DataError, match=r"category name 'cat' is there 2 times"):
+        read_coco(tmp_path, coco(categories=[{"id": 1, "name": "cat "}, {"id": 2, "name": "cat"}]))
     with pytest.raises(DataError, match=r"category id 1 is there 2 times: entry 0 \('cat'\) and entry 1 \('dog'\)"):
         read_coco(tmp_path, coco(categories=[{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}]))
     with pytest.raises(DataError, match=r"some ids of category entries are text and others are numbers"):
@@ -526,6 +537,7 @@ def test_a_count_in_a_relation_that_was_filtered_is_not_trusted(tmp_path: Path) 
         (filtered, "has passed through Weka's filters"),
         ("'M: -C 2: -C -1'", "in two ways"),
         ("'M: -C 7'", "but it has 3 attributes"),
+        ("'M: -C -2'", "but 'f' among them is numeric"),
     ):
         with pytest.raises(DataError, match=rf"{reason}.*give `num_labels`"):
             read_arff(tmp_path, arff(relation, attributes, ROWS))
@@ -538,7 +550,9 @@ def test_labels_that_are_not_0_and_1_are_refused(tmp_path: Path) -> None:
         read_arff(tmp_path, arff("m", ["a {0,1}", "b {0,1}", "f numeric"], ROWS), num_labels=2)
 
 
-@pytest.mark.parametrize(("yes", "no"), [("YES", "NO"), ("true", "false"), ("t", "f"), ("Y", "N")])
+@pytest.mark.parametrize(
+    ("yes", "no"), [("YES", "NO"), ("present", "absent"), ("true", "false"), ("t", "f"), ("Y", "N")]
+)
 @pytest.mark.parametrize("yes_first", [True, False])
 def test_nominal_words_are_labels(yes: str, no: str, yes_first: bool, tmp_path: Path) -> None:
     values = f"{{{yes},{no}}}" if yes_first else f"{{{no},{yes}}}"

@@ -1,5 +1,7 @@
 """Final trainings laid out like the paper's table, with the paper's figures beside ours."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -36,7 +38,15 @@ def trained(folder, name, method, test_maps, *, data=None, best_epoch=2, **secti
         config = space.resolve(study, values).model_dump(mode="json")
         history.apply({"event": "created", "trial": number, "values": values, "config": config, "sampler_state": {}})
         result = epoch_result(best_epoch, 60.0 + number, (best_epoch, 60.0 + number), None)
-        test = None if test_map is None else {"test_map": test_map, "best_epoch": best_epoch, "test_ap_C": [1.0, None]}
+        test = (
+            None
+            if test_map is None
+            else {
+                "test_map": None if math.isnan(test_map) else test_map,
+                "best_epoch": best_epoch,
+                "test_ap_C": [1.0, None],
+            }
+        )
         told = {"event": "epoch", "trial": number, "attempt": 1, "time": 1.0, "result": result, "test": test}
         history.apply(told | {"state": "running" if test is None else "complete"})
     path = folder / name
@@ -60,6 +70,12 @@ def test_seeds_their_mean_and_their_spread(tmp_path):
         "digits: test mAP 87.00 % (standard deviation 1.41 over 2 seeds), of the epoch with the best validation mAP"
     )
     assert not any("paper" in line for line in lines), "digit_scenes is no dataset of the paper's"
+
+
+def test_seeds_whose_test_images_judge_no_class_are_done_all_the_same(tmp_path):
+    lines = training_summary(trained(tmp_path / "models", "digits", "AN", [math.nan, math.nan]))
+    assert lines[1].split()[:4] == ["0", "2", "60.00", "-"]
+    assert lines[4] == "digits: test mAP - %, of the epoch with the best validation mAP"
 
 
 def test_methods_down_datasets_across_and_the_paper_s_figures_beside_ours(tmp_path):

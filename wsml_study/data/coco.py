@@ -96,7 +96,7 @@ def read_instances(file: Path, *, remedy: str) -> Instances:
     try:
         content = json.loads(file.read_bytes())
         images = [(image["id"], _file_name(image)) for image in content["images"]]
-        categories = [(category["id"], str(category["name"])) for category in content["categories"]]
+        categories = [(category["id"], str(category["name"]).strip()) for category in content["categories"]]
         above = {str(category.get("supercategory")) for category in content["categories"]}
         present = frozenset((one["image_id"], one["category_id"]) for one in content["annotations"])
         federated = any("neg_category_ids" in image for image in content["images"])

@@ -19,7 +19,7 @@ from wsml_study.errors import DataError
 
 MEKA_LABELS = re.compile(r"-C\s+(-?\d+)")
 ESCAPED = re.compile(r"""\\(['"\\%])""")
-TRUE, FALSE = frozenset({"yes", "true", "y", "t"}), frozenset({"no", "false", "n", "f"})
+TRUE, FALSE = frozenset({"yes", "true", "y", "t", "present"}), frozenset({"no", "false", "n", "f", "absent"})
 MOST_COLUMNS_SHOWN = 20
 
 
@@ -172,6 +172,7 @@ def _read_arff(file: Path, text_columns: Collection[str]) -> FeatureTable:
             raise DataError(
                 f"{file}: expected each attribute once, got {', '.join(map(shown, repeated))} more than once"
             )
+        numeric = [not isinstance(kind, list) for _, kind in content["attributes"]]
         words = [_truths(values) for _, values in content["attributes"]]
         of_text = [attributes.index(name) for name in text_columns if name in attributes]
         of_numbers = [column for column in range(len(attributes)) if column not in of_text]
@@ -187,7 +188,7 @@ def _read_arff(file: Path, text_columns: Collection[str]) -> FeatureTable:
                 texts[attributes[column]].append(_text(cells[column]))
     if problems:
         raise data_error(file, problems, remedy="attributes must be numbers, or nominal with numbers for values")
-    label_columns, mistrust = _labels_by_relation(str(content["relation"]), attributes)
+    label_columns, mistrust = _labels_by_relation(str(content["relation"]), attributes, numeric)
     return FeatureTable(
         file=file,
         columns=names,
@@ -240,7 +241,9 @@ def _by_word(cell: Any, words: dict[str, str] | None) -> Any:
     return cell if words is None else words.get(cell, cell)
 
 
-def _labels_by_relation(relation: str, attributes: list[str]) -> tuple[tuple[str, ...] | None, str | None]:
+def _labels_by_relation(
+    relation: str, attributes: list[str], numeric: list[bool]
+) -> tuple[tuple[str, ...] | None, str | None]:
     """The labels that a relation name tells as MEKA has it: `-C 6` are the first six attributes, `-C -6` the last.
 
     Returns:
@@ -257,7 +260,11 @@ def _labels_by_relation(relation: str, attributes: list[str]) -> tuple[tuple[str
     (number,) = numbers
     if not 0 < abs(number) < len(attributes):
         return None, f"{told}, but it has {len(attributes)} attributes"
-    return tuple(attributes[:number] if number > 0 else attributes[number:]), None
+    place = slice(number) if number > 0 else slice(number, None)
+    if len(set(numeric[place])) > 1:
+        odd = [name for name, is_numeric in zip(attributes[place], numeric[place], strict=True) if is_numeric]
+        return None, f"{told}, but {shown(odd[0])} among them is numeric, and others have values to choose from"
+    return tuple(attributes[place]), None
 
 
 def _has_header(file: Path) -> bool:

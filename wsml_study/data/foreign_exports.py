@@ -22,9 +22,12 @@ def export_advice(file: Path) -> str | None:
     if file.suffix.lower() != ".json":
         return None
     try:
-        return json_advice(json.loads(file.read_bytes()))
+        content = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
+    if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
+        return "this is COCO's JSON; say `dataset: coco_json`"
+    return json_advice(content)
 
 
 def json_advice(content: object) -> str | None:
@@ -38,8 +41,6 @@ def json_advice(content: object) -> str | None:
         return None
     if "samples" in content or ("labels" in content and "images" not in content):
         return FIFTYONE
-    if {"images", "annotations", "categories"} <= content.keys():
-        return "this is COCO's JSON; say `dataset: coco_json`"
     if "shapes" in content or any(key.startswith("_via_") for key in content):
         return "this is an export of LabelMe or VIA; export as COCO (dataset: coco_json)"
     return None

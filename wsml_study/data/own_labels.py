@@ -261,7 +261,7 @@ def check_listed_once(lists: Sequence[Labelled], root: Path | None = None) -> No
             if len(repeated) > 1:
                 _tell_repeated(labelled, repeated, problems)
     if problems:
-        raise problems.error(lists[0].file, remedy="list each image once")
+        raise problems.error(lists[0].file, remedy="list each image once, with all its labels")
     if len(lists) > 1 and root is not None:
         _check_two_spellings(lists[0], lists[1], spelled)
 

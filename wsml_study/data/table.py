@@ -93,6 +93,8 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
     if not table.rows and not table.problems:
         raise DataError(f"{file}: expected a row per image below the heading, got none")
     problems = table.problems
+    if not table.rows:
+        raise problems.error(file, notices=table.notices, remedy=MEND)
     names = _image_names(table, image_column, files, problems)
     notices = [*table.notices]
     if files.positives_column is None:
@@ -135,6 +137,7 @@ def image_column(file: Path) -> list[str]:
         DataError: the table cannot be read.
     """
     table = open_table(file, encoding=None)
+    _check_heading(file, table, None)
     if table.problems:
         raise table.problems.error(file, notices=table.notices, remedy=MEND)
     return [row.text(table.columns[0]) for row in table.rows]
@@ -189,7 +192,7 @@ def _image_names(table: Table, column: str, files: LabelFiles, problems: Problem
 def _check_unnamed(table: Table, classes: tuple[str, ...], problems: Problems) -> None:
     """Columns without a name of their own are no classes."""
     for column in classes:
-        if column == "" or column.startswith("Unnamed: "):
+        if column == "" or column.startswith(("Unnamed: ", "__index_level_")):
             counts = "; it counts the rows, as pandas' index does: write the table with index=False"
             problems.add(
                 "unnamed columns",

@@ -39,13 +39,13 @@ class TrainedConfig:
 
     @property
     def mean(self) -> float:
-        """Test mAP in percent, mean over the seeds."""
+        """Test mAP in percent, mean over the seeds; NaN if the test images can judge no class."""
         return float(self.seeds["test_map"].mean())
 
     @property
     def deviation(self) -> float | None:
         """Standard deviation over the seeds; None for one seed."""
-        return float(self.seeds["test_map"].std()) if len(self.seeds) > 1 else None
+        return float(self.seeds["test_map"].std()) if self.seeds["test_map"].count() > 1 else None
 
     @property
     def published(self) -> tuple[float, float | None] | None:
@@ -89,7 +89,8 @@ def trained_config(folder: Path) -> TrainedConfig:
     Raises:
         ResultsError, StudyFileError: it holds no training.
     """
-    trials = ranked_trials(folder).dropna(subset=["test_map"]).sort_values("trial")
+    # Not those with a test mAP: test images that can judge no class give none.
+    trials = ranked_trials(folder).query("state == 'complete'").sort_values("trial")
     seeds = trials[["best_epoch", "value", "test_map"]].copy()
     seeds.insert(0, "seed", [json.loads(values)["training.seed"] for values in trials["values"]])
     return TrainedConfig(folder=folder, study=read_study(folder / "study.yaml"), seeds=seeds)
@@ -122,7 +123,7 @@ def _seed_lines(trained: TrainedConfig) -> list[str]:
     )
     deviation = trained.deviation
     spread = "" if deviation is None else f" (standard deviation {deviation:.2f} over {len(seeds)} seeds)"
-    return [*table, "", f"{study.name}: test mAP {trained.mean:.2f} %{spread}, {_which_epoch(study)}"]
+    return [*table, "", f"{study.name}: test mAP {percent(trained.mean)} %{spread}, {_which_epoch(study)}"]
 
 
 def _which_epoch(study: Study) -> str:
@@ -176,7 +177,7 @@ def _ours(trained: TrainedConfig | None) -> str:
     if trained is None:
         return "-"
     spread = "" if trained.deviation is None else f" ± {trained.deviation:.2f}"
-    return f"{trained.mean:.2f}{spread} ({len(trained.seeds)})"
+    return f"{percent(trained.mean)}{spread} ({len(trained.seeds)})"
 
 
 def _papers(trained: TrainedConfig | None) -> str:

@@ -68,3 +68,17 @@ def test_the_best_epoch_is_that_of_the_objective() -> None:
     assert results[-1].best_objective == min(losses)
     assert results[-1].best_epoch == 1 + losses.index(min(losses))
     assert results[-1].best_val_map == results[results[-1].best_epoch - 1].val_map
+
+
+def test_a_trial_ends_once_its_objective_has_fallen_too_far_below_its_best() -> None:
+    config = config_of(MethodName.AN)
+    free = TrialTraining(config, small_data())
+    values = [free.run_epoch().objective for _ in range(8)]
+    falls = [max(values[: n + 1]) - value for n, value in enumerate(values)]
+    limit = max(falls) / 2
+    assert limit > 0
+    training = config.training.model_copy(update={"stop_below_best": limit})
+    trial = TrialTraining(config.model_copy(update={"training": training}), small_data())
+    ends = [trial.run_epoch().ends_trial for _ in range(8)]
+    assert ends == [fall > limit for fall in falls]
+    assert any(ends)

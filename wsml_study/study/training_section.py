@@ -40,6 +40,11 @@ class Training(Description):
         default=None,
         description="Final training: end after this epoch, while schedules and methods still count on all `epochs`.",
     )
+    stop_below_best: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="End the trial after an epoch whose objective is worse than the best one so far by more than this: "
+        "percentage points of mAP, 3 in the published protocol. With linear_init only end-to-end epochs end it.",
+    )
     batch_size: PositiveInt = Field(default=16, description="Images of the global batch, shared by a trial's workers.")
     optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Who turns gradients into steps.")
     learning_rate: Annotated[float, Field(gt=0)] = Field(default=1e-5, description="Step size of the backbone.")

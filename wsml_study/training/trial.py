@@ -158,7 +158,15 @@ class TrialTraining:
             **vars(memorization),
             train_seconds=train_seconds,
             validation_seconds=0.0,
+            ends_trial=self._has_fallen(epoch, value),
         )
+
+    def _has_fallen(self, epoch: int, value: float | None) -> bool:
+        """Whether the objective is too far below its best, in an epoch of the last phase."""
+        training, best = self.config.training, self.progress.best_objective
+        if training.stop_below_best is None or value is None or best is None or epoch <= training.num_linear_epochs:
+            return False
+        return self.config.objective.sign * (best - value) > training.stop_below_best
 
     def test(self) -> TestResult:
         """Evaluate the best epoch's weights on the test images, then put the last epoch's weights back.

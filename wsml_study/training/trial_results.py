@@ -25,6 +25,7 @@ class EpochResult:
         best_objective: the same of the best epoch so far.
         rejection_rate: the schedule's fraction, None for methods without one.
         num_distrusted, ..., loss_false_negative: as in `Memorization`.
+        ends_trial: no epoch is to follow, since the objective has fallen too far (`training.stop_below_best`).
     """
 
     epoch: int
@@ -47,6 +48,7 @@ class EpochResult:
     loss_false_negative: float | None
     train_seconds: float
     validation_seconds: float
+    ends_trial: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

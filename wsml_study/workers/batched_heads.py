@@ -100,6 +100,9 @@ class _Batch:
         """Train an epoch of all trials that have not left."""
         for training, result in self._fused.run_epoch():
             self.trials[training].add(result)
+            # Its weights are to stay those of its last epoch, and its best epoch is to be none that follows.
+            if not isinstance(result, TrainingError) and result.ends_trial:
+                self.leave(training)
 
     def leave(self, training: TrialTraining) -> None:
         """Go on without a trial."""

@@ -147,7 +147,7 @@ class Slot:
         result = self._results.popleft()
         self._epoch = result["epoch"]
         config = self._assignment.config
-        complete = self._epoch >= config.training.last_epoch
+        complete = self._epoch >= config.training.last_epoch or result.get("ends_trial", False)
         return StepReport(
             result=result,
             value=best_metric_of(result) if config.objective.of_best_epoch else metric_of(result),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.events import read_events
+from wsml_study.record.events import read_log
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import EventMirror
 
@@ -35,10 +35,13 @@ class EventLog:
         self._mirror = mirror
         self.dropped: str | None = None
         self.failure: ResultsError | None = None
+        self._num_events = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._cut_torn_line()
-            self.history = StudyHistory.replay(read_events(path)) if path.exists() else StudyHistory()
+            self.history = read_log(path)[1] if path.exists() else StudyHistory()
+            if path.exists():
+                self._num_events = path.read_bytes().count(b"\n")
             # Without a buffer: what does not fit on the disk must not come back when the file is closed.
             self._file = path.open("ab", buffering=0)
         except OSError as error:
@@ -48,14 +51,16 @@ class EventLog:
         """Write an event with the current time, on disk when this returns, and add it to the history.
 
         Raises:
-            ResultsError: the disk is full or gone.
+            ResultsError: the disk is full or gone, or the file is no longer where it was.
         """
-        entry = {"event": event, "time": time.time(), **details}
+        # The number lets a reader notice a line that was removed.
+        entry = {"event": event, "number": self._num_events + 1, "time": time.time(), **details}
         try:
             line = (json.dumps(entry, allow_nan=False) + "\n").encode()
             if self._file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
+            self._check_place()
             if self._mirror is not None:
                 self._mirror.append(line)
         except OSError as error:
@@ -64,7 +69,20 @@ class EventLog:
         except ResultsError as error:
             self.failure = error
             raise
+        self._num_events += 1
         self.history.apply(entry)
+
+    def _check_place(self) -> None:
+        """See that the open file is still the one at the path: writing to a deleted file raises no error."""
+        try:
+            is_there = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            raise ResultsError(
+                f"{self.path} was deleted, moved or replaced while the study ran; move the study's folder back and run "
+                f"again: only what happened since is lost"
+            )
 
     def close(self) -> None:
         """Close the file; `append` is over."""

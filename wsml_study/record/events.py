@@ -3,39 +3,89 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import EVENTS
+from wsml_study.record.tables import refuse_lost_events
+
+Located = tuple[int, dict[str, Any]]
+"""An event and the line of the log that it stands in, from 1."""
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
     """All whole events of a log, oldest first. A last line without a line end is still being written: left out.
 
     Raises:
-        ResultsError: a line is not an event.
+        ResultsError: the file cannot be read, a line is not an event, or a line is missing.
     """
-    text = path.read_text(encoding="utf-8")
-    events = []
-    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+    return [event for _, event in _located(path)]
+
+
+def read_log(path: Path) -> tuple[list[dict[str, Any]], StudyHistory]:
+    """The events of a log, and what they add up to.
+
+    Raises:
+        ResultsError: as `read_events`, or an event does not fit those before it.
+    """
+    events, history = [], StudyHistory()
+    for number, event in _located(path):
         try:
-            event = json.loads(line)
-            events.append(event | {"event": event["event"]})
-        except (ValueError, KeyError, TypeError) as error:
-            raise ResultsError(
-                f"{path}:{number}: expected an event as one JSON object, got {line[:60]!r}; the log is damaged: "
-                f"restore it from a copy, or set the study aside with --restart"
-            ) from error
-    return events
+            history.apply(event)
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+            expected = f"an event that fits those before it, got {event['event']!r} ({error!r})"
+            raise _damaged(path, number, expected) from error
+        events.append(event)
+    return events, history
 
 
 def read_history(folder: Path) -> StudyHistory:
     """What the events in a study's folder add up to; nothing has happened where there are none.
 
     Raises:
-        ResultsError: a line is not an event, or the file cannot be read.
+        ResultsError: as `read_log`, or the log is empty and the tables are not.
     """
     path = folder / EVENTS
-    return StudyHistory.replay(read_events(path)) if path.exists() else StudyHistory()
+    if not path.exists():
+        return StudyHistory()
+    history = read_log(path)[1]
+    refuse_lost_events(folder, history)
+    return history
+
+
+def _located(path: Path) -> Iterator[Located]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ResultsError(f"{path}: expected the event log, a file: {error.strerror}") from error
+    before = None
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+        event = _event(path, number, line)
+        # Logs of earlier versions do not number their events.
+        if before is not None and event.get("number", before + 1) != before + 1:
+            raise _damaged(path, number, f"event {before + 1}, got event {event['number']}")
+        before = event.get("number")
+        yield number, event
+
+
+def _event(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(line.decode("utf-8"), parse_constant=_no_number)
+        return dict(event) | {"event": event["event"]}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        shown = line[:60].decode("utf-8", errors="backslashreplace")
+        raise _damaged(path, number, f"an event as one JSON object, got {shown!r}") from error
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _damaged(path: Path, number: int, expected: str) -> ResultsError:
+    return ResultsError(
+        f"{path}:{number}: expected {expected}; the log is damaged: restore it from a copy, or set the study aside "
+        f"with --restart"
+    )

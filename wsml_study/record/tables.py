@@ -234,6 +234,23 @@ def _tables_of(study: Study, trials: Sequence[TrialHistory], classes: Sequence[s
     }
 
 
+def refuse_lost_events(folder: Path, history: StudyHistory) -> None:
+    """See that a log without trials has no tables with trials beside it.
+
+    Raises:
+        ResultsError: the tables know trials of which the log has no event.
+    """
+    path = folder / "trials.parquet"
+    if history.trials or not path.exists() or path.name in damaged_tables(folder):
+        return
+    num_trials = pq.read_metadata(path).num_rows
+    if num_trials > 0:
+        raise ResultsError(
+            f"{folder}: the event log has no trials, and {path.name} has {num_trials}: events are lost; restore "
+            f"events.jsonl from a copy, or set the study aside with --restart"
+        )
+
+
 def _by_trial(table: pa.Table) -> pa.Table:
     """The same rows in the order of the trials; Arrow's sort keeps the order within each."""
     return table.take(pc.sort_indices(table["trial"]))

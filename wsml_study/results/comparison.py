@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.events import read_events
+from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
-from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import EVENTS
 from wsml_study.results.confirmation import Confirmation, ConfirmedConfig, read_confirmation
 from wsml_study.results.ranking import best_per_method, ranked_trials
@@ -90,7 +89,7 @@ def compare_studies(folders: Sequence[Path]) -> Comparison:
 
 def _compared(name: str, folder: Path) -> ComparedStudy:
     best = best_per_method(ranked_trials(folder))
-    history = StudyHistory.replay(read_events(folder / EVENTS))
+    history = read_log(folder / EVENTS)[1]
     return ComparedStudy(
         name=name,
         study=read_study(folder / "study.yaml"),

@@ -17,9 +17,9 @@ from typing import Any
 import pandas as pd
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.events import read_events
+from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
-from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import ENDED, TrialHistory, TrialState
 from wsml_study.record.storage import CONFIRMATION, EVENTS
 from wsml_study.record.tables import read_table
 from wsml_study.record.wording import describe
@@ -218,7 +218,7 @@ def read_confirmation(folder: Path) -> Confirmation | None:
     events = folder / CONFIRMATION / EVENTS
     if not events.exists():
         return None
-    history = StudyHistory.replay(read_events(events))
+    history = read_log(events)[1]
     values_of = {row["trial"]: json.loads(row["values"]) for row in read_table(folder, "trials").to_pylist()}
     by_config: dict[str, list[Run]] = {}
     for trial in history.with_state(TrialState.COMPLETE):

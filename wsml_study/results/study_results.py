@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.events import read_events
+from wsml_study.record.events import read_log
 from wsml_study.record.history import Event, StudyHistory, TrialState
 from wsml_study.record.storage import EVENTS
-from wsml_study.record.tables import SCHEMAS, read_table, tables_of
+from wsml_study.record.tables import SCHEMAS, read_table, refuse_lost_events, tables_of
 from wsml_study.record.wording import describe, short_names, spaced
 from wsml_study.results.confirmation import BASELINE, Confirmation, read_confirmation
 from wsml_study.results.level_results import Levels, read_levels
@@ -104,8 +104,12 @@ def read_record(folder: Path) -> StudyRecord:
         raise ResultsError(f"{folder}: no study's results; `wsml-study run` makes them, or name the study's folder")
     study = read_study(folder / "study.yaml")
     log = folder / EVENTS
-    events: list[Event] = list(read_events(log)) if log.exists() else []
-    history = StudyHistory.replay(events)
+    events: list[Event] = []
+    history = StudyHistory()
+    if log.exists():
+        found, history = read_log(log)
+        refuse_lost_events(folder, history)
+        events += found
     # While a study runs, its tables are a moment behind its events.
     tables = tables_of(study, history) if events else {name: read_table(folder, name) for name in SCHEMAS}
     trials = ranked(tables["trials"])

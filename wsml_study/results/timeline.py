@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from wsml_study.record.history import Event, TrialState
@@ -44,7 +45,7 @@ def attempts(events: Iterable[Event]) -> list[Attempt]:
     open_: dict[int, Attempt] = {}
     done: list[Attempt] = []
     now = 0.0
-    for event in events:
+    for event in _in_order(events):
         if event["event"] == "run":
             done += [replace(attempt, ended=now, outcome=CUT_SHORT) for attempt in open_.values()]
             open_.clear()
@@ -88,11 +89,19 @@ def slots(tries: Sequence[Attempt]) -> list[int]:
 def spans(events: Iterable[Event]) -> list[Span]:
     """The runs of a study, oldest first."""
     found: list[Span] = []
-    for event in events:
+    for event in _in_order(events):
         if event["event"] == "run" or not found:
             found.append(Span(started=event["time"], ended=event["time"]))
         found[-1] = replace(found[-1], ended=event["time"])
     return found
+
+
+def _in_order(events: Iterable[Event]) -> Iterator[Event]:
+    """The events with times that never go back: after a clock was set back, time stands still until it has caught up."""
+    latest = -math.inf
+    for event in events:
+        latest = max(latest, event["time"])
+        yield {**event, "time": latest}
 
 
 def working_time(runs: Sequence[Span], time: float) -> float:

@@ -24,7 +24,7 @@ from wsml_study.record.history import ENDED, StudyHistory, TrialState
 from wsml_study.record.lease import Lease
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, set_aside
-from wsml_study.record.tables import damaged_tables, write_tables
+from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
 from wsml_study.report.model_card import model_card
 from wsml_study.study.early_stopping_record import Rule
 from wsml_study.study.fidelity import at_level, heading, num_levels
@@ -303,6 +303,7 @@ def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:
             f"{log.path}: the last line was cut short and is dropped ({len(log.dropped)} characters, "
             f"{log.dropped[:60]!r}); whatever it was about is done again"
         )
+    refuse_lost_events(storage.folder, log.history)
     for name in damaged_tables(storage.folder):
         notify(f"{storage.folder / name}: not a whole table; it is written anew from the event log")
     return log

@@ -199,7 +199,7 @@ def _look(place: StudyStorage) -> Status:
     return Status(
         study=read_study(folder / "study.yaml"),
         place=place.described,
-        history=StudyHistory.replay(_events(place)),
+        history=read_history(folder),
         driver=read_lease(place),
         confirmation=read_history(confirmation.folder) if confirmation.folder.exists() else None,
         levels={number: read_history(level.folder) for number, level in enumerate(place.levels(), start=1)},

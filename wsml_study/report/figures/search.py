@@ -123,7 +123,8 @@ def slots_over_time(record: StudyRecord) -> Figure | LeftOut:
         for attempt, slot in zip(tries, slots(tries), strict=True)
     ]
     num_slots = max(block["slot"] for block in blocks)
-    busy = busy_seconds(tries, runs[-1].ended) / (num_slots * working_time(runs, runs[-1].ended))
+    working = num_slots * working_time(runs, runs[-1].ended)
+    busy = busy_seconds(tries, runs[-1].ended) / working if working else 0.0
     caption = (
         f"A row per slot, a block per start of a trial: {len(tries)} starts of "
         f"{len({attempt.trial for attempt in tries})} trials, {_counted(len(runs), 'run')}. Trials took {busy:.0%} of "

@@ -28,7 +28,7 @@ FOLDERS = {path.name for folder in (PROJECT, PACKAGE) for path in folder.iterdir
 }
 """A path that begins with one of these is one of ours; others are files of a user or of an example."""
 
-LINK = re.compile(r"\]\(([^)#:]+)(?:#[\w-]+)?\)")
+LINK = re.compile(r"\]\(([^)#:]*)(?:#([\w-]+))?\)")
 
 
 def first_sentence(module: Path) -> str:
@@ -77,6 +77,12 @@ def _names(body: list[ast.stmt], prefix: str) -> Iterator[str]:
             yield prefix + node.target.id
 
 
+def anchors(page: Path) -> set[str]:
+    """What links to a page's headings have after the #, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_the_tree_is_current() -> None:
     page = ARCHITECTURE.read_text()
     if os.environ.get("WSML_WRITE_DOCS"):
@@ -97,9 +103,10 @@ def test_every_name_that_a_page_refers_to_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_a_page_refers_to_exists(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    linked = [path for path in LINK.findall(text) if not (page.parent / path).exists()]
+    linked = [(page.parent / path if path else page, heading) for path, heading in LINK.findall(text)]
     named = [path for path in FILE.findall(text) if path.split("/")[0] in FOLDERS and not source_of(path).exists()]
-    assert linked == []
+    assert [path for path, _ in linked if not path.exists()] == []
+    assert [f"{path.name}#{heading}" for path, heading in linked if heading and heading not in anchors(path)] == []
     assert [path for path in named if "skip_likely" not in path] == []  # the example that docs/adding_a_method.md adds
 
 

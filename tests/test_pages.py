@@ -1,0 +1,71 @@
+"""README and docs: their studies are accepted, and their commands and options exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from ruamel.yaml import YAML
+
+from wsml_study.cli.entry import app
+from wsml_study.study.reading import parse_study
+from wsml_study.study.tracker_record import TRACKERS
+
+PROJECT = Path(__file__).parents[1]
+PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+OF_EXAMPLES = ("plugins.md", "adding_a_method.md")
+"""Pages whose studies need what the page adds first; tests of their own run them."""
+
+BASE = {
+    "name": "page",
+    "data": {"dataset": "digit_scenes"},
+    "model": {"backbone": "resnet18", "weights": "IMAGENET1K_V1"},
+    "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.002}},
+}
+"""What stands around a part of a study file."""
+
+
+def blocks(language: str) -> Iterator[tuple[Path, str]]:
+    """Fenced blocks of a language; of none where it is empty."""
+    for page in PAGES:
+        for found, block in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE):
+            if found == language:
+                yield page, block
+
+
+def studies() -> list[Any]:
+    found = [(page, block) for page, block in blocks("yaml") if page.name not in OF_EXAMPLES]
+    return [pytest.param(block, id=f"{page.name}: {block.splitlines()[0][:30]}") for page, block in found]
+
+
+def commands() -> list[str]:
+    pages = [page.read_text() for page in PAGES if page.name != "architecture.md"]
+    shown = [line for _, block in blocks("") for line in block.splitlines()]
+    shown += [code for page in pages for code in re.findall(r"`([^`\n]+)`", page)]
+    return sorted({line for line in shown if line.startswith("wsml-study ")})
+
+
+@pytest.mark.parametrize("block", studies())
+def test_a_study_is_accepted(block: str) -> None:
+    content = BASE | YAML(typ="safe").load(block)
+    if content.get("trials", 1) > 1:
+        content = {"search": {"method.name": {"choice": ["AN", "LL-R"]}}} | content
+    needs = {name for name in content.get("tracking", {}) if TRACKERS[name].requires}  # packages that may be absent
+    parse_study(
+        content | {"tracking": {k: v for k, v in content.get("tracking", {}).items() if k not in needs}}, "page"
+    )
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_exists_with_its_options(command: str) -> None:
+    words = shlex.split(command.replace("[", " ").replace("]", " "), comments=True)[1:]
+    found = typer.main.get_command(app)
+    while hasattr(found, "commands"):
+        found = found.commands[words.pop(0)]
+    known = {option for parameter in found.params for option in parameter.opts}
+    assert {word for word in words if re.match(r"--?[a-z]", word)} - known == set()

@@ -295,7 +295,7 @@ def _check_judged(study: Study, data: TrialData, task: Task, listener: Listener)
         return
     validation = data.validation
     labels_MC = validation.truth_MC if study.data.validation.labels == "clean" else validation.assumed_MC
-    error = unjudged(data.classes, labels_MC)
+    error = unjudged(data.classes, labels_MC, metric=study.objective.record.name)
     if error is not None and task.model_folder is None:
         raise error
     if error is not None:

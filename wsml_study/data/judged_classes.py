@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wsml_study.data.label_states import UNOBSERVED, AnyLabels, is_sparse, judged_classes, shown_classes
+from wsml_study.data.label_states import NEGATIVE, UNOBSERVED, AnyLabels, is_sparse, judged_classes, shown_classes
 from wsml_study.data.problem_list import shown
 from wsml_study.errors import DataError
 
@@ -20,20 +20,24 @@ def some_names(names: Sequence[str]) -> str:
     return ", ".join(map(shown, names[:MOST_NAMES])) + more
 
 
-def unjudged(classes: Sequence[str], labels_MC: AnyLabels, *, notices: Sequence[str] = ()) -> DataError | None:
+def unjudged(
+    classes: Sequence[str], labels_MC: AnyLabels, *, metric: str, notices: Sequence[str] = ()
+) -> DataError | None:
     """The error of validation images that can judge no class, so that no trial beats another; None if they can.
 
     Args:
         classes: C names.
         labels_MC: int8 states that trials are judged by.
+        metric: of the objective; mAP needs a class of both kinds, others, which compare labels of several classes, a
+            positive and a negative of any class.
         notices: of the data, which may explain it.
     """
-    if not labels_MC.shape[0] or judged_classes(labels_MC).any():
+    shown_C, states = shown_classes(labels_MC), labels_MC.data if is_sparse(labels_MC) else labels_MC
+    of_both_kinds = shown_C.any() and (states == NEGATIVE).any() if metric != "map" else judged_classes(labels_MC).any()
+    if not labels_MC.shape[0] or of_both_kinds:
         return None
-    shown_C = shown_classes(labels_MC)
     only_positives = [name for name, found in zip(classes, shown_C, strict=True) if found]
     unseen = [name for name, found in zip(classes, shown_C, strict=True) if not found]
-    states = labels_MC.data if is_sparse(labels_MC) else labels_MC
     partial = is_sparse(labels_MC) or bool((states == UNOBSERVED).any())
     lines = [
         f"validation: none of {len(classes):,} classes can be judged by {labels_MC.shape[0]:,} images; AP needs "

@@ -191,9 +191,9 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     else:
         can_ever_C = judged_classes(labels_NC)
     if not can_ever_C.any() and "data.validation.labels" not in study.search:
-        error = unjudged(dataset.classes, labels_NC, notices=dataset.notices)
-        assert error is not None
-        raise error
+        error = unjudged(dataset.classes, labels_NC, metric=study.objective.record.name, notices=dataset.notices)
+        if error is not None:
+            raise error
     return {"validation": tuple(judged_classes(labels_MC).tolist()), **judged}
 
 
@@ -319,6 +319,8 @@ def _class_lines(shown: Preview) -> list[str]:
         lacking = [name for name, found in zip(shown.classes, judged, strict=True) if not found]
         if lacking:
             empty = EMPTY[split] if len(lacking) == len(judged) else ""
+            if split == "validation" and shown.study.objective.record.name != "map":
+                empty = ""
             told.append(f"  {split} cannot judge {some_names(lacking)}{empty}")
     if shown.never_shown:
         told.append(

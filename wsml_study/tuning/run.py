@@ -252,7 +252,7 @@ def _begin(
     """Open the data, start or join Ray, and run the trials that are left."""
     listener.on_phase("reading data")
     data = open_trial_data(study.data, progress=listener.on_images)
-    _refuse_unjudged(study, data)
+    _check_judged(study, data, task, listener)
     dataset = dataset_of(study.data)
     check_models(task.whole or study, image_size=dataset.image_size, num_channels=dataset.channels)
     joined = joined_batches(
@@ -285,14 +285,21 @@ def _begin(
     ).trials()
 
 
-def _refuse_unjudged(study: Study, data: TrialData) -> None:
-    """Raise DataError if no class can be judged by the validation images."""
+def _check_judged(study: Study, data: TrialData, task: Task, listener: Listener) -> None:
+    """Refuse a search whose validation images can judge no class; a final training keeps its last epoch then.
+
+    Raises:
+        DataError: as said.
+    """
     if "data.validation.labels" in study.search:
         return
     validation = data.validation
     labels_MC = validation.truth_MC if study.data.validation.labels == "clean" else validation.assumed_MC
-    if (error := unjudged(data.classes, labels_MC)) is not None:
+    error = unjudged(data.classes, labels_MC, metric=study.objective.record.name)
+    if error is not None and task.model_folder is None:
         raise error
+    if error is not None:
+        listener.on_notice(f"{str(error).splitlines()[0]}; the last epoch is kept")
 
 
 def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:

@@ -97,7 +97,7 @@ def spans(events: Iterable[Event]) -> list[Span]:
 
 
 def _in_order(events: Iterable[Event]) -> Iterator[Event]:
-    """The events with times that never go back: after a clock was set back, time stands still until it has caught up."""
+    """The events with times that never go back: after a clock was set back, time stands still until it catches up."""
     latest = -math.inf
     for event in events:
         latest = max(latest, event["time"])

@@ -14,22 +14,24 @@ VOC_CLASSES = [*CLASSES.split(), "sofa", "train", "tvmonitor"]
 
 STUDY = """\
 name: bad
-data: {dataset: voc2007, root: VOC2007, image_size: 32}
+data: {dataset: voc2007, root: VOC2007, image_size: 32, validation: {fraction: 0.6}}
 method: {name: AN}
 training: {epochs: 1}
 """
 
 
 def voc_tree(folder):
-    """Five photos for training and five to test on, every one an aeroplane and a bicycle."""
+    """Five photos for training and five to test on, every other one an aeroplane, the others a bicycle."""
     main, photos = folder / "VOC2007" / "ImageSets" / "Main", folder / "VOC2007" / "JPEGImages"
     main.mkdir(parents=True)
     photos.mkdir(parents=True)
     names = {"trainval": [f"{n:06d}" for n in range(5)], "test": [f"{n:06d}" for n in range(5, 10)]}
     for split, images in names.items():
         for name in VOC_CLASSES:
-            state = 1 if name in ("aeroplane", "bicycle") else -1
-            (main / f"{name}_{split}.txt").write_text("".join(f"{image} {state:2d}\n" for image in images))
+            shown = {"aeroplane": 0, "bicycle": 1}.get(name)
+            states = (1 if int(image) % 2 == shown else -1 for image in images)
+            lines = (f"{image} {state:2d}\n" for image, state in zip(images, states, strict=True))
+            (main / f"{name}_{split}.txt").write_text("".join(lines))
         for image in images:
             Image.new("RGB", (40, 30), (10, 20, 30)).save(photos / f"{image}.jpg")
     return folder / "VOC2007"

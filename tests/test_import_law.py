@@ -99,7 +99,7 @@ ONLY_IN = {
     "torchvision": ("data", "training"),
     "altair": ("report.figures",),
     "vl_convert": ("report.figures",),
-    "jinja2": ("report.page",),
+    "jinja2": ("report.page", "report.model_card"),
     "tensorboardX": ("tuning.tracking",),
     "mlflow": ("tuning.tracking",),
     "wandb": ("tuning.tracking",),

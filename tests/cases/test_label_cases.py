@@ -16,7 +16,7 @@ from wsml_study.study.reading import read_study
 
 REFUSED = {
     "celeba_txt": r"(?s)CelebA's form.*`absent: -1`",
-    "coco_roboflow_placeholder": r"(?s)none of 2 classes can be judged.*left out as a class: 'RBC-WBC'",
+    "coco_roboflow_placeholder": r"(?s)none of 2 classes can be evaluated.*left out as a class: 'RBC-WBC'",
     "coco_same_category_name_twice": r"category name 'cat' is there 2 times",
     "coco_same_image_id_twice": r"image id 0 is there 2 times: entry 0 \('a0.png'\) and entry 5 \('b0.png'\)",
     "excel_german": r"(?s)Gr\u00f6\u00dfe \(MB\).*separated by ';'.*decimal comma.*`classes`",

@@ -47,7 +47,7 @@ def test_heads_on_frozen_features_and_everything_after_them(cli):
     striped_photos(cli.folder / "photos")
     small_model(cli.folder)
     cli.write("frozen.yaml", FROZEN)
-    assert "some of the head alone on frozen features at first" in cli("check", "frozen.yaml")
+    assert "the first ones of a linear probe: only the head, on frozen features" in cli("check", "frozen.yaml")
     assert "2 of 2 trials ended" in cli("run", "frozen.yaml")
     epochs = pq.read_table(cli.folder / "results/frozen/epochs.parquet").to_pandas()
     phases = {trial: rows.sort_values("epoch")["phase"].tolist() for trial, rows in epochs.groupby("trial")}

@@ -1,4 +1,4 @@
-"""Whatever ends a study, the same command goes on with it: nothing lost, nothing twice."""
+"""The same command resumes an interrupted study: nothing lost, nothing twice."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def test_ctrl_c_loses_nothing(cli):
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 130, printed
-    assert "Go on with the same command" in printed
+    assert "The same command resumes the study" in printed
     assert "Traceback" not in printed
     before = events_so_far(cli.folder / LOG)
     cli("run", "study.yaml")
@@ -128,11 +128,11 @@ def test_a_study_is_seen_followed_and_stopped_from_elsewhere(cli):
     assert "stopped; nothing is lost" in cli("stop", "study.yaml")
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
-    assert "Go on with the same command" in printed
+    assert "The same command resumes the study" in printed
     followed, _ = follower.communicate(timeout=60)
     assert follower.returncode == 0, followed
     assert "interrupted: interrupted" in followed
-    assert cli("status", "study.yaml").splitlines()[-1] == "Nothing is lost; `wsml-study run` goes on with it."
+    assert cli("status", "study.yaml").splitlines()[-1] == "Nothing is lost; `wsml-study run` resumes it."
     assert "nobody runs this study" in cli("stop", "study.yaml", status=1)
 
 

@@ -47,7 +47,7 @@ def test_a_study_is_sent_followed_looked_at_stopped_and_gone_on_with(cli, tmp_pa
         assert "job sent-run-" in said
         assert f"sent in {tmp_path}/kept/sent: running by process" in said
         assert "stopped; nothing is lost" in cli("stop", *there)
-        assert "Go on with the same command" in cli("logs", *there)
+        assert "The same command resumes the study" in cli("logs", *there)
         assert "there is nothing to stop" in cli("stop", *there, status=1)
 
         cli.write("study.yaml", STUDY.replace("trials: 2", "trials: 1"))

@@ -1,4 +1,4 @@
-"""A trial without enough memory beside others is tried again alone before it counts as failed; a diverged one not."""
+"""A trial without enough memory beside others is retried on its own before it counts as failed; a diverged one not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsml_study.tuning.run import run_study
 
 
 @pytest.mark.timeout(300)
-def test_who_runs_out_of_memory_is_tried_again_alone(tmp_path):
+def test_who_runs_out_of_memory_is_retried_exclusively(tmp_path):
     machine = tmp_path / "machine"
     machine.mkdir()
     progress, written = quiet()
@@ -35,4 +35,4 @@ def test_who_runs_out_of_memory_is_tried_again_alone(tmp_path):
     others_ended = max(n for n, event in enumerate(events) if event["event"] == "ended" and event["trial"] in (0, 3, 4))
     tried_again = [n for n, event in enumerate(events) if event["event"] == "attempt" and event["attempt"] == 2]
     assert min(tried_again) > others_ended
-    assert "2 trials that ran out of memory are tried again, one at a time" in written.getvalue()
+    assert "2 trials that ran out of memory are retried, one at a time" in written.getvalue()

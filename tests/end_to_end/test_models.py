@@ -126,7 +126,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_model(cli, on):
         (("predict", "nowhere", "scenes", "-o", "p.parquet"), "scenes: there is no such folder or list of images"),
         (("predict", "nowhere", ".", "-o", "p.txt"), "p.txt: expected a file that ends in .parquet or .csv"),
         (("maps", "image.jpg", "-o", "m.png"), "expected folders of models and then images"),
-        (("run", "both.yaml"), "no image is left to judge a trial by; train the config with `wsml-study train`"),
+        (("run", "both.yaml"), "no image is left to evaluate a trial on; train the config with `wsml-study train`"),
     ],
 )
 def test_what_a_user_can_get_wrong_costs_nothing(cli, arguments, words):

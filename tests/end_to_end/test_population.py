@@ -39,7 +39,7 @@ def test_the_worse_go_on_from_the_better_with_other_values(cli):
         source = json.loads(at.loc[int(row["exploited_trial"])]["values"])
         ratio = json.loads(after["values"])["training.learning_rate"] / source["training.learning_rate"]
         assert ratio != 1
-        assert f"trial {row['trial']} goes on from trial {int(row['exploited_trial'])}" in printed
+        assert f"trial {row['trial']} continues from the network of trial {int(row['exploited_trial'])}" in printed
     trials = pq.read_table(folder / "trials.parquet").to_pandas()
     assert trials["attempts"].tolist() == [1] * 6, "taking over is no second attempt"
     assert not (folder / "ray").exists()

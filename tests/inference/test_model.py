@@ -170,6 +170,9 @@ def test_a_head_on_frozen_features_is_a_whole_model(tmp_path: Path) -> None:
         }
     )
     folder = train_model(tmp_path, config)
-    assert "the head alone was trained, on features of the frozen backbone" in (folder / "README.md").read_text()
+    assert (
+        "linear probe: only the head was trained, on features of the frozen backbone"
+        in (folder / "README.md").read_text()
+    )
     written = json.loads((folder / "metrics.json").read_text())
     assert evaluate_model(folder, None).map == pytest.approx(written["test_map"], abs=0.05)

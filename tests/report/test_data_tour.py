@@ -58,7 +58,7 @@ def test_every_reader_is_listed(run: Run) -> None:
 def test_info_counts_classes_and_what_is_hidden(run: Run, study: Path) -> None:
     shown = run("info", study)
     assert "table: 3 images to train and validate on, 1 to test on, 2 classes" in shown
-    assert "training labels: 66.7% are known, 66.67% are seen by a method" in shown
+    assert "training labels: 66.7% are known, 66.67% are observed" in shown
     assert [line.split()[:4] for line in shown.splitlines() if line.startswith(("cat", "dog"))] == [
         ["dog", "2", "2", "0"],
         ["cat", "1", "1", "1"],
@@ -88,7 +88,7 @@ def test_a_changed_photo_is_prepared_anew(run: Run, study: Path, tmp_path: Path)
 def test_sound_data_verifies(run: Run, study: Path) -> None:
     assert run("verify", study).splitlines()[-2:] == [
         "test: 1 classes have no positive label: dog",
-        "4 images looked at; problems: 0, notes: 1",
+        "4 images checked; problems: 0, notes: 1",
     ]
 
 
@@ -102,7 +102,7 @@ def test_verify_finds_what_spoils_results(run: Run, study: Path, tmp_path: Path)
     assert "the same picture: train d.jpg, test e.jpg" in found
     assert "1 images in" in found
     assert "have no labels: extra.jpg" in found
-    assert found.splitlines()[-1] == "4 images looked at; problems: 2, notes: 2"
+    assert found.splitlines()[-1] == "4 images checked; problems: 2, notes: 2"
 
 
 FEATURES = """\
@@ -130,11 +130,11 @@ def test_given_features_are_rows_without_pictures(run: Run, features: Path, tmp_
     assert "2 features per row" in shown
     with pytest.raises(DataError, match="no pictures to show; leave out --picture"):
         run("info", features, "--picture", tmp_path / "sheet.png", error=True)
-    assert run("prepare", features).count("features are given, nothing is to be prepared") == 2
+    assert run("prepare", features).count("features are given, so there is nothing to prepare") == 2
 
 
 def test_verify_finds_rows_that_are_trained_on_and_tested_on(run: Run, features: Path, tmp_path: Path) -> None:
-    assert run("verify", features).splitlines()[-1] == "6 rows looked at; problems: 0, notes: 0"
+    assert run("verify", features).splitlines()[-1] == "6 rows checked; problems: 0, notes: 0"
     test = tmp_path / "mulan/test.arff"
     test.write_text(test.read_text(encoding="utf-8-sig") + "4,1,0,0\n")
     found = run("verify", features, status=1)

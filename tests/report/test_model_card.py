@@ -67,7 +67,7 @@ def test_the_card_says_what_the_model_is_and_how_good(tmp_path):
         "| one-error (fraction, lower is better) | - | - |",
         "| cat | 70.00 |",
         "| dog \\| hound | 46.25 |",
-        "Nothing is known of 1 classes that no test image shows, or annotates: sheep.",
+        "Not measured on 1 classes, which no test image shows or annotates: sheep.",
         'model = wsml_study.load_model("vocs/seed_2")',
     ):
         assert words in card
@@ -82,7 +82,7 @@ def test_the_card_of_a_model_trained_on_both_says_so(tmp_path):
     assert "942 images to train on, none held out for validation, 965 to test on" in card
     assert "weights of epoch 4 of 5, the last one, since no image was held out" in card
     assert "| mAP (percent) | - | 58.12 |" in card
-    assert "It trained on the validation images as well" in card
+    assert "It was trained on the validation images as well" in card
 
 
 def test_a_folder_holds_what_programs_need(tmp_path):

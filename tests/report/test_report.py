@@ -48,7 +48,7 @@ def confirmed(tmp_path: Path) -> Path:
 def test_the_best_of_a_search_is_not_the_answer(told):
     text = written(told)
     assert "The search leads with LL-R, rate per epoch 0.01 (trial 1), which is not confirmed yet." in text
-    assert "How sure: not at all; its apparent lead over AN, 10.00 points, is the best of 3 values" in text
+    assert "Significance: unknown; its apparent lead over AN, 10.00 points, is the best of 3 values" in text
     assert "This study is not finished: 3 of 4 trials have ended." in text
     assert "1 of 4 trials failed" in text
     assert "the worker group stopped" in text
@@ -64,8 +64,8 @@ def test_a_confirmed_answer_says_how_much_better_and_how_sure(tmp_path):
     interval = f"{best.test.low:.2f} to {best.test.high:.2f}"
     assert f"reaches {best.test.mean:.2f} % test mAP (95 % interval {interval})" in text
     assert f"{difference.points.mean:.2f} points ({difference.points.low:.2f} to" in text
-    assert f"above {baseline.called}. How sure: p" in text
-    assert "by Holm for 6 pairs. It cannot be told from LL-" in text
+    assert f"above {baseline.called}. Significance: p" in text
+    assert "by Holm for 6 pairs. It does not differ significantly from LL-" in text
 
 
 def test_a_config_under_ten_names_is_said_to_be_one(tmp_path):

@@ -73,11 +73,11 @@ data: voc2007 in {photos}, 20 classes
   false negatives among the unobserved training labels: 10.53% as counted, 10.53% by (m-1)/(C-1)
   classes: aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog,
       horse, motorbike, person, pottedplant, sheep, sofa, train, tvmonitor
-  classes that can be judged (some images show them, others are known not to): 6 of 20 in
+  classes that can be evaluated (some images show them, others are known not to): 6 of 20 in
       validation, 6 of 20 in test
-  validation cannot judge 'aeroplane', 'bicycle', 'bird', 'car', 'diningtable', 'dog', 'horse',
+  validation cannot evaluate 'aeroplane', 'bicycle', 'bird', 'car', 'diningtable', 'dog', 'horse',
       'motorbike' and 6 more
-  test cannot judge 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat' and 6 more
+  test cannot evaluate 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat' and 6 more
   no image of any split shows 'sheep', 'sofa', 'train', 'tvmonitor'; a class without positives
       counts 0 in mAP
   seen of the training labels: 1 positive and 0 negative per image, drawn with seed 1200
@@ -100,18 +100,18 @@ k, the labels distrusted in a batch of 16 images (20 classes), by epoch
 early stopping: asha, comparing trials after epoch 1, 3, 9
 objective: best_val_map (max), on clean labels
 each trial: 10 epochs, 2 workers of 1 CPU and 0 GPUs
-a trial that fails is tried again 2 times
+a trial that fails is retried 2 times
 results: out/photos"""
     )
 
 
 def test_a_config_with_nothing_to_search(preview_of: Callable[..., Preview]) -> None:
     lines = preview_of(method={"name": "AN"}, training={"epochs": 1}, retries=1).lines()
-    assert "search: nothing; the config is one trial" in lines
+    assert "search: nothing; the study is one trial" in lines
     assert not any(line.startswith("k,") for line in lines)
     assert "early stopping: none" in lines
     assert "each trial: 1 epoch, 1 worker of 1 CPU and a GPU where there is any" in lines
-    assert "a trial that fails is tried again 1 time" in lines
+    assert "a trial that fails is retried 1 time" in lines
 
 
 def test_a_confirmation_to_come_is_announced(preview_of: Callable[..., Preview]) -> None:
@@ -217,7 +217,9 @@ def test_modes_are_told_and_each_phase_distrusts_from_its_first_epoch(preview_of
     )
     assert shown.distrusted[0].count_by_epoch == (0, 2, 4, 0, 2)
     assert any(
-        line.startswith("each trial: 5 epochs (3 of the head alone on frozen features at first), 1 worker")
+        line.startswith(
+            "each trial: 5 epochs (the first 3 of a linear probe: only the head, on frozen features), 1 worker"
+        )
         for line in shown.lines()
     )
 
@@ -236,7 +238,7 @@ def test_given_features_are_rows(tmp_path: Path) -> None:
     assert "  2 features per row" in lines
     assert "  features get mean 0 and deviation 1 over the training rows" in lines
     content["data"]["feature_scaling"] = "none"
-    assert "  features are taken as they are" in preview(parse_study(content, "test")).lines()
+    assert "  features are used unscaled" in preview(parse_study(content, "test")).lines()
 
 
 def test_levels_are_shown_with_their_trials_epochs_and_early_stopping(preview_of: Callable[..., Preview]) -> None:
@@ -284,7 +286,7 @@ POSITIVES_ONLY = rows(lambda number: ("cat", "dog", "cat;dog")[number % 3], "ima
 def test_a_study_whose_objective_could_only_be_100_is_refused_with_the_way_out(tmp_path: Path) -> None:
     listed = "positives_column: tags, unlisted: unobserved"
     with pytest.raises(
-        DataError, match=r"(?s)none of 2 classes can be judged.*AP would be 100.*labels: observed"
+        DataError, match=r"(?s)none of 2 classes can be evaluated.*AP would be 100.*labels: observed"
     ) as error:
         preview(own_study(tmp_path, POSITIVES_ONLY, listed))
     assert "`unlisted: negative` under data.labels" in str(error.value)

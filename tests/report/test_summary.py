@@ -28,12 +28,12 @@ def test_the_best_of_a_search_is_not_presented_as_the_result(folder):
     assert "told: 3 of 4 trials ended (1 complete, 1 stopped early, 1 failed)" in summary
     said = answer(folder, study_argument="told.yaml")
     assert said == [
-        "The search leads with LL-R, rate_per_epoch 0.01 (trial 1). Not confirmed yet, and the best of a search "
-        "flatters itself:",
+        "The search leads with LL-R, rate_per_epoch 0.01 (trial 1). Not confirmed yet, and the best value of a search "
+        "is optimistic:",
         "  wsml-study confirm told.yaml",
     ]
     assert set(said) <= set(summary)
-    assert summary[-1] == "Not finished; nothing is lost. Go on with the same command."
+    assert summary[-1] == "Not finished; nothing is lost. The same command resumes the study."
     outside_the_table = summary[:1] + summary[summary.index("", 2) :]
     assert not any("70.00" in line for line in outside_the_table)
 
@@ -55,7 +55,7 @@ def test_full_labels_are_an_upper_bound_and_no_contender(tmp_path):
     write_tables(folder, study, history)
     summary = study_summary(folder, place=str(folder), num_trials=3, study_argument="told.yaml")
     assert any(line.startswith("The search leads with AN (trial 0). Not confirmed yet") for line in summary)
-    assert "With all labels (full), which is no contender, the search reached 70.00 %." in summary
+    assert "With all labels (full), an upper bound, the search reached 70.00 %." in summary
     assert summary[-1] == "  wsml-study train configs/told-AN-trial0.yaml --seeds 3"
 
 
@@ -71,12 +71,12 @@ def test_trials_of_one_config_are_said_to_be_what_seeds_make_of_it(tmp_path):
     folder.mkdir()
     write_tables(folder, study, history)
     assert answer(folder, study_argument="told.yaml") == [
-        "These 3 trials are one config with other seeds: 60.67 % validation mAP on average (52.00 to 70.00); what they "
-        "differ by is what seeds do."
+        "These 3 trials are one config with other seeds: 60.67 % validation mAP on average (52.00 to 70.00); their "
+        "differences are the effect of the seed."
     ]
 
 
 def test_a_study_without_an_epoch_says_so(tmp_path):
     study, history = small_study(), StudyHistory()
     write_tables(tmp_path, study, history)
-    assert answer(tmp_path, study_argument="told.yaml") == ["No trial ended an epoch."]
+    assert answer(tmp_path, study_argument="told.yaml") == ["No trial has finished an epoch yet."]

@@ -92,7 +92,7 @@ def test_methods_down_datasets_across_and_the_paper_s_figures_beside_ours(tmp_pa
         "IU      -             70.00 (1)         -",
         "LL-R    -             88.50 ± 0.71 (2)  89.2 / 89.4",
     ]
-    assert "voc-an departs from the paper's protocol: image_size 224" in lines
+    assert "voc-an differs from the paper's protocol: image_size 224" in lines
     assert not any(line.startswith("voc-llr departs") for line in lines)
     markdown = (models / "summary.md").read_text()
     assert "| AN | 85.50 (1) | 84.00 (1) | 85.1 / 86.9 |" in markdown
@@ -128,7 +128,7 @@ def test_trainings_that_differ_otherwise_have_rows_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("training", "provenance", "words"),
     [
-        ({"epochs": 14}, None, "all 14 epochs, since the config does not know the search's best one"),
+        ({"epochs": 14}, None, "all 14 epochs, since the config does not record the search's best one"),
         (
             {"epochs": 14, "stop_after_epoch": 11},
             Provenance(study="s", trial=7, value=88.5, best_epoch=11, fingerprint="f"),

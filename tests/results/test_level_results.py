@@ -62,7 +62,7 @@ def test_a_study_at_its_first_level_has_results_without_trials(tmp_path):
     assert (levels.agreements, levels.have_ended) == ((), False)
     printed = study_summary(folder, place=str(folder), num_trials=4, study_argument="s.yaml")
     assert "level 1 of 2: training.epochs 1: 2 of 3 trials ended" in printed
-    assert printed[-1] == "Not finished; nothing is lost. Go on with the same command."
+    assert printed[-1] == "Not finished; nothing is lost. The same command resumes the study."
     assert remarks(read_record(folder))[0].startswith("This study is not finished: level 1 of 2: training.epochs 1")
     write_report(folder, tmp_path / "report.html", address="s.yaml")
 
@@ -71,7 +71,7 @@ def test_a_study_that_was_extended_is_not_finished_while_its_first_level_has_tri
     folder = told(tmp_path, below=[*BELOW, (0.7, 5.0, "running")])
     printed = study_summary(folder, place=str(folder), num_trials=4, study_argument="s.yaml")
     assert printed[0].endswith("4 of 4 trials ended (4 complete, 0 stopped early, 0 failed)")
-    assert printed[-1] == "Not finished; nothing is lost. Go on with the same command."
+    assert printed[-1] == "Not finished; nothing is lost. The same command resumes the study."
 
 
 def test_trials_at_full_size_say_where_their_configs_come_from(tmp_path):

@@ -10,7 +10,7 @@ from tests.sample_studies.searches import study_with
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
 from wsml_study.record.history import TrialState
-from wsml_study.tuning.searcher import OptunaSearcher, as_told
+from wsml_study.tuning.searcher import OptunaSearcher, optuna_outcome
 from wsml_study.workers.protocol import Assignment, StepReport
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes", "nsgaii"]
@@ -136,9 +136,9 @@ def test_no_trial_is_left_running_in_optuna(tmp_path):
 
 
 def test_a_trial_without_a_value_is_not_told_as_complete():
-    assert as_told(TrialState.COMPLETE, 70.0) == (OptunaState.COMPLETE, 70.0)
-    assert as_told(TrialState.COMPLETE, None) == (OptunaState.FAIL, None)
-    assert as_told(TrialState.STOPPED, 70.0) == (OptunaState.PRUNED, None)
+    assert optuna_outcome(TrialState.COMPLETE, 70.0) == (OptunaState.COMPLETE, 70.0)
+    assert optuna_outcome(TrialState.COMPLETE, None) == (OptunaState.FAIL, None)
+    assert optuna_outcome(TrialState.STOPPED, 70.0) == (OptunaState.PRUNED, None)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsgaii"])
@@ -169,7 +169,7 @@ def test_what_comes_next_is_known_without_being_created(sampler, tmp_path):
     features = {"data": {"dataset": "features", "root": ".", "features": {"file": "x.npy", "labels_file": "y.npy"}}}
     study = study_with(sampler, model={"backbone": "linear"}, **features)
     log = EventLog(tmp_path / "events.jsonl")
-    searcher = OptunaSearcher(study, log, num_trials=8, slots=lambda: 1, most_fused=64)
+    searcher = OptunaSearcher(study, log, num_trials=8, slots=lambda: 1, max_together=64)
     companions = Assignment.of(searcher.suggest("tune-1")).companions
     assert list(log.history.trials) == [0]
     assert len(companions) == 7
@@ -185,7 +185,7 @@ def searcher_config(searcher, tune_id, log):
 
 def test_a_backbone_that_learns_has_no_companions(tmp_path):
     searcher = OptunaSearcher(
-        study_with("random"), EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 1, most_fused=64
+        study_with("random"), EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 1, max_together=64
     )
     assert Assignment.of(searcher.suggest("tune-1")).companions == ()
 
@@ -193,6 +193,6 @@ def test_a_backbone_that_learns_has_no_companions(tmp_path):
 def test_two_slots_share_what_comes_next(tmp_path):
     features = {"data": {"dataset": "features", "root": ".", "features": {"file": "x.npy", "labels_file": "y.npy"}}}
     study = study_with("random", model={"backbone": "linear"}, **features)
-    searcher = OptunaSearcher(study, EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 2, most_fused=64)
+    searcher = OptunaSearcher(study, EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 2, max_together=64)
     first, second = (set(Assignment.of(searcher.suggest(f"tune-{number}")).companions) for number in (1, 2))
     assert (len(first), len(second), first & second) == (3, 3, set())

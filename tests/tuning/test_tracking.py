@@ -197,7 +197,7 @@ def test_a_tracker_that_fails_is_told_once_and_the_others_go_on(study, events, t
     notices = follow(events, lambda: [TensorBoardRuns(study, tmp_path), OptunaJournal(study, tmp_path)])
     assert len(notices) == 1
     assert notices[0].startswith("TensorBoard: ")
-    assert notices[0].endswith("the study goes on without it, the next run of it catches up")
+    assert notices[0].endswith("the study continues without it, and its next run brings it up to date")
     assert_journal_tells(tmp_path, events)
 
 

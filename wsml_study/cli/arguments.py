@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and what becomes of them."""
+"""Arguments and options that several commands share, and how they are resolved."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ StudyOrFolder = Annotated[
     Path, typer.Argument(metavar="STUDY", help="A study file, or the folder of its results.", show_default=False)
 ]
 Address = Annotated[
-    str | None, typer.Option(envvar="RAY_ADDRESS", help="A running Ray cluster; by default Ray starts on this machine.")
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS", help="Address of a running Ray cluster. By default Ray is started on this machine."
+    ),
 ]
 Dashboard = Annotated[
-    str, typer.Option("--address", help="Dashboard of a running Ray cluster, http://HEAD:8265.", show_default=False)
+    str, typer.Option("--address", help="Dashboard of the Ray cluster, http://HEAD:8265.", show_default=False)
 ]
 Storage = Annotated[
-    str | None, typer.Option(help="Folder that receives a folder per study, instead of the study's own.")
+    str | None, typer.Option(help="Where results are kept, a folder per study. Overrides `storage` of the study file.")
 ]
-DataRoot = Annotated[str | None, typer.Option(help="Where the dataset lies, instead of the study's `data.root`.")]
+DataRoot = Annotated[str | None, typer.Option(help="Folder of the dataset. Overrides `data.root` of the study file.")]
 
 
 def read(path: Path, storage: str | None, data_root: str | None) -> Study:
-    """The study of a file, with what the command line says of where."""
+    """The study of a file, with the storage and the data root that the command line names."""
     from wsml_study.errors import StudyFileError
     from wsml_study.registry import check_expected_plugins
     from wsml_study.study.credentials import without_secret
@@ -64,7 +67,7 @@ def read_or_recall(study: Path, storage: str | None, data_root: str | None) -> S
 
 
 def argument(study: Path, storage: str | None) -> str:
-    """How the user names the study to a further command."""
+    """The study as the user types it in the next command."""
     named = shlex.quote(str(study))
     return named if storage is None else f"{named} --storage {shlex.quote(storage)}"
 
@@ -80,13 +83,13 @@ def folder_of(study: Path, storage: str | None) -> Path:
 
 
 def screen() -> Console:
-    """Standard output, for progress and for what follows it."""
+    """Standard output, for the progress of a run and for the results printed after it."""
     return Console(file=sys.stdout)
 
 
 @contextmanager
 def progress_of(console: Console, study: Study) -> Iterator[Progress]:
-    """Progress of a run of a study, shown for the duration of a block."""
+    """The progress display of a run, shown for the duration of a block."""
     from wsml_study.cli.progress import Progress
 
     progress = Progress(console, objective=study.objective)

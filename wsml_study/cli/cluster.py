@@ -1,4 +1,4 @@
-"""Commands that send a study to a cluster and keep an eye on it there."""
+"""Commands that run a study as a job on a Ray cluster and show its output."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from wsml_study.errors import ResourcesError
 if TYPE_CHECKING:
     from wsml_study.cluster.jobs import Job, JobServer
 
-PANEL = "On a cluster"
+PANEL = "Cluster"
 
 app = typer.Typer()
 
 SubmittedTo = Annotated[
     str | None,
-    typer.Option("--address", help="Dashboard of the cluster that the study was submitted to, http://HEAD:8265."),
+    typer.Option("--address", help="For a submitted study: dashboard of the Ray cluster, http://HEAD:8265."),
 ]
 
 
@@ -29,18 +29,22 @@ def submit(
     study: StudyFile,
     address: Dashboard,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Total number of trials; more than before extends it.")
+        int | None, typer.Option(min=1, help="Total number of trials. A larger number than before extends the study.")
     ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Set earlier results aside and start anew.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Move earlier results aside and start over.")] = False,
     storage: Storage = None,
     data_root: DataRoot = None,
     requirements: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="What pip installs on the machines, for this job alone."),
+        typer.Option(
+            exists=True, dir_okay=False, help="A requirements file that pip installs on the machines for this job only."
+        ),
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return at once, without following the job.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return after the job is submitted, without following its output.")
+    ] = False,
 ) -> None:
-    """Run a study as a job on a running cluster, and follow it; Ctrl-C leaves it running there."""
+    """Run a study as a job on a Ray cluster and follow its output; Ctrl-C detaches and leaves the job running."""
     from wsml_study.cluster.jobs import JobServer
 
     description = read(study, storage, data_root)
@@ -49,7 +53,7 @@ def submit(
     job = server.submit(description, arguments, requirements=requirements)
     print(f"submitted {job.id}", flush=True)
     if detach:
-        _say_how_to_go_on(study, address)
+        _print_next_commands(study, address)
     else:
         _follow(server, job, study)
 
@@ -58,9 +62,9 @@ def submit(
 def logs(
     study: StudyFile,
     address: Dashboard,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends or Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing until the job ends or Ctrl-C.")] = False,
 ) -> None:
-    """Print what a submitted study has printed on its cluster."""
+    """Print the output of a submitted study."""
     from wsml_study.cluster.jobs import JobServer
 
     server = JobServer(address)
@@ -72,7 +76,7 @@ def logs(
 
 
 def job_status(study: Path, address: str, *, as_json: bool) -> None:
-    """Print how the newest job of a study fares, and where the study stands if it runs."""
+    """Print the state of a study's newest job, and the study's progress while the job runs."""
     from wsml_study.cluster.jobs import JobServer
 
     server = JobServer(address)
@@ -90,7 +94,7 @@ def job_status(study: Path, address: str, *, as_json: bool) -> None:
 
 
 def stop_job(study: Path, address: str, *, now: bool) -> None:
-    """End the newest job of a study: after the epochs at hand, or at once."""
+    """Stop the newest job of a study: after the current epochs, or immediately."""
     from wsml_study.cluster.jobs import JobServer
 
     server = JobServer(address)
@@ -98,7 +102,7 @@ def stop_job(study: Path, address: str, *, now: bool) -> None:
     if job.is_over:
         raise ResourcesError(f"{job.described}; there is nothing to stop")
     if now or job.state == "pending":
-        print(f"{server.end(job).described}; nothing is lost, `wsml-study submit` goes on with the study")
+        print(f"{server.end(job).described}; nothing is lost, `wsml-study submit` resumes the study")
     else:
         print(server.ask(job, "stop"))
 
@@ -107,14 +111,14 @@ def _follow(server: JobServer, job: Job, study: Path) -> None:
     try:
         ended = server.follow(job, lambda text: print(text, end="", flush=True))
     except KeyboardInterrupt:
-        print(f"\ndetached; {job.id} goes on")
-        _say_how_to_go_on(study, server.address)
+        print(f"\ndetached; {job.id} keeps running")
+        _print_next_commands(study, server.address)
         return
     if ended.state != "succeeded":
         raise ResourcesError(f"{ended.described}; what it printed is above, and in `wsml-study logs`")
 
 
-def _say_how_to_go_on(study: Path, address: str) -> None:
+def _print_next_commands(study: Path, address: str) -> None:
     for command in ("logs --follow", "status", "stop"):
         verb, _, option = command.partition(" ")
         print(f"  wsml-study {verb} {study} --address {address}{' ' * bool(option)}{option}")

@@ -1,4 +1,4 @@
-"""Commands that look at data: `wsml-study data ...`."""
+"""Commands that inspect and prepare data: `wsml-study data ...`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import typer
 from wsml_study.cli.arguments import DataRoot, StudyFile, read
 from wsml_study.cli.output import say
 
-app = typer.Typer(help="Look at data, decode it ahead of a study, check that it is sound.", no_args_is_help=True)
+app = typer.Typer(
+    help="Inspect a dataset, decode its images ahead of a study, or check its files for problems.", no_args_is_help=True
+)
 
 
 @app.command("list")
 def data_list() -> None:
-    """List the datasets that can be read, and what folder each wants."""
+    """List the supported datasets and the folder layout that each expects."""
     from wsml_study.report.data_tour import overview
 
     for line in overview():
@@ -26,9 +28,11 @@ def data_list() -> None:
 def data_info(
     study: StudyFile,
     data_root: DataRoot = None,
-    picture: Annotated[Path | None, typer.Option(help="Write sample images with their labels into this .png.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write sample images with their labels to this .png file.")
+    ] = None,
 ) -> None:
-    """Show what the labels of a study's data say: counts, class frequencies, classes seen together, what is hidden."""
+    """Show label statistics of a study's data: counts, class frequencies, co-occurring classes, hidden labels."""
     from wsml_study.report.data_tour import data_info as info
 
     for line in info(read(study, None, data_root).data, picture=picture):
@@ -37,7 +41,7 @@ def data_info(
 
 @app.command("prepare")
 def data_prepare(study: StudyFile, data_root: DataRoot = None) -> None:
-    """Decode and resize all images of a study's data into the store, which `run` would do else."""
+    """Decode and resize all images of a study's data into the image store now, instead of at the start of `run`."""
     from wsml_study.cli.progress import counting
     from wsml_study.report.data_tour import prepare
 
@@ -47,14 +51,14 @@ def data_prepare(study: StudyFile, data_root: DataRoot = None) -> None:
 
 @app.command("verify")
 def data_verify(study: StudyFile, data_root: DataRoot = None) -> None:
-    """Decode every image and compare all: unreadable ones, the same in training and test, images without labels."""
+    """Decode every image and report unreadable ones, duplicates in training and test, and images without labels."""
     from wsml_study.cli.progress import counting
     from wsml_study.report.data_tour import verify
 
-    with counting("images looked at") as progress:
+    with counting("images checked") as progress:
         found = verify(read(study, None, data_root).data, progress=progress)
     for line in (*found.notes, *found.problems):
         say(line)
-    print(f"{found.num_images:,} {found.thing} looked at; problems: {len(found.problems)}, notes: {len(found.notes)}")
+    print(f"{found.num_images:,} {found.thing} checked; problems: {len(found.problems)}, notes: {len(found.notes)}")
     if found.problems:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""All commands in one program, and how it ends."""
+"""The program `wsml-study`: all commands, and the exit status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 
 
 def main() -> None:
-    """Entry point: what a user can mend is told without a traceback, with exit status 1."""
+    """Entry point: an error that the user can correct is printed without a traceback, with exit status 1."""
     try:
         app()
     except WsmlStudyError as error:

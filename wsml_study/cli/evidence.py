@@ -1,4 +1,4 @@
-"""Commands that make a study's findings sure, and compare and question them."""
+"""Commands that confirm a study's findings, compare studies, query tables and reproduce trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wsml_study.cli.arguments import (
 )
 from wsml_study.cli.output import FormatOption, OutputFile, deliver, say
 
-PANEL = "What it found"
+PANEL = "Results"
 
 app = typer.Typer()
 
@@ -30,16 +30,18 @@ app = typer.Typer()
 def confirm(
     study: StudyOrFolder,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Configs beside the baseline; by default as the study says, else 3.")
+        int | None,
+        typer.Option(min=1, help="Number of configs besides the baseline. Default: `confirm.top` of the study, or 3."),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=2, max=1000, help="Seeds of each; by default as the study says, else 5.")
+        int | None,
+        typer.Option(min=2, max=1000, help="Number of seeds per config. Default: `confirm.seeds` of the study, or 5."),
     ] = None,
     address: Address = None,
     storage: Storage = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Run the best configs and the best baseline again over fresh seeds and draws of the hidden labels, and compare."""
+    """Train the best configs and the best baseline again with fresh seeds and test the differences."""
     from wsml_study.report.summary import answer
     from wsml_study.tuning.confirmation_run import confirm_study
 
@@ -55,12 +57,12 @@ def confirm(
 @app.command(rich_help_panel=PANEL)
 def query(
     study: StudyOrFolder,
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="Asks the tables trials, epochs and classes.")],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="A query over the tables trials, epochs and classes.")],
     form: FormatOption = None,
     output: OutputFile = None,
     storage: Storage = None,
 ) -> None:
-    """Ask a study's tables in SQL, through DuckDB."""
+    """Query a study's tables in SQL, through DuckDB."""
     from wsml_study.results.queries import query_study
 
     deliver(query_study(folder_of(study, storage), sql), form, output)
@@ -73,7 +75,7 @@ def compare(
     ],
     storage: Storage = None,
 ) -> None:
-    """Show the best of each method of several studies side by side, and whether they can be compared at all."""
+    """Show the best trials of several studies side by side, by method, and whether the studies are comparable."""
     from wsml_study.results.comparison import compare_studies
 
     for line in compare_studies([folder_of(study, storage) for study in studies]).lines():

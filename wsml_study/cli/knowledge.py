@@ -1,4 +1,4 @@
-"""Commands that say what a study found."""
+"""Commands that show and export a study's results."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of
 from wsml_study.cli.output import FormatOption, OutputFile, deliver, say
 from wsml_study.record.formats import Format
 
-PANEL = "What it found"
+PANEL = "Results"
 
 app = typer.Typer()
 
 
 class By(StrEnum):
-    """What to rank by."""
+    """The value to rank trials by."""
 
     VALUE = "value"
     CONFIRMED = "confirmed"
 
 
 class Per(StrEnum):
-    """What to rank within."""
+    """The group to rank trials within."""
 
     STUDY = "study"
     METHOD = "method"
@@ -35,17 +35,22 @@ class Per(StrEnum):
 def results(
     study: StudyOrFolder,
     where: Annotated[
-        str | None, typer.Option(help="Only trials of which this holds, such as \"method == 'LL-R' and value > 80\".")
+        str | None,
+        typer.Option(help="Only trials that meet this condition, such as \"method == 'LL-R' and value > 80\"."),
     ] = None,
-    per: Annotated[str | None, typer.Option(help="Only the best of each value of this column, such as method.")] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Only the best so many trials, of each with --per.")] = None,
-    sort: Annotated[str | None, typer.Option(help="Show them by this column, instead of best first.")] = None,
-    descending: Annotated[bool, typer.Option("--descending", help="... from the largest value on.")] = False,
+    per: Annotated[
+        str | None, typer.Option(help="Only the best trial for each value of this column, such as method.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Only the best N trials; with --per the best N of each value.")
+    ] = None,
+    sort: Annotated[str | None, typer.Option(help="Sort by this column instead of by rank.")] = None,
+    descending: Annotated[bool, typer.Option("--descending", help="With --sort: largest values first.")] = False,
     form: FormatOption = None,
     output: OutputFile = None,
     storage: Storage = None,
 ) -> None:
-    """Show a study's trials, best first, also while it runs, and what is sure of them."""
+    """Show a study's trials, best first, and which differences are confirmed. Works while the study runs."""
     from wsml_study.report.summary import answer, trials_table
     from wsml_study.results.level_results import read_levels
     from wsml_study.results.trial_filter import select_trials
@@ -62,7 +67,7 @@ def results(
 
 
 class FigureFormat(StrEnum):
-    """What figures are drawn as."""
+    """File format of figures."""
 
     SVG = "svg"
     PNG = "png"
@@ -73,13 +78,15 @@ def report(
     study: StudyOrFolder,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The file to write; report.html in the study's folder if absent."),
+        typer.Option("-o", "--output", help="The file to write. Default: report.html in the study's folder."),
     ] = None,
-    figures: Annotated[Path | None, typer.Option(help="Also write each figure into this folder.")] = None,
-    figure_format: Annotated[FigureFormat, typer.Option("--format", help="What to draw them as.")] = FigureFormat.SVG,
+    figures: Annotated[Path | None, typer.Option(help="Also write each figure to a file in this folder.")] = None,
+    figure_format: Annotated[
+        FigureFormat, typer.Option("--format", help="File format of --figures.")
+    ] = FigureFormat.SVG,
     storage: Storage = None,
 ) -> None:
-    """Write a report that a colleague can open: one HTML file that needs nothing else, also while the study runs."""
+    """Write the report: one self-contained HTML file with figures and tables. Works while the study runs."""
     from wsml_study.report.html_report import write_report
 
     folder = folder_of(study, storage)
@@ -96,16 +103,21 @@ def report(
 @app.command(rich_help_panel=PANEL)
 def export(
     study: StudyOrFolder,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the configs.")],
-    top: Annotated[int, typer.Option(min=1, help="How many of the best trials, of each method with --per method.")] = 1,
-    per: Annotated[Per, typer.Option(help="Rank over the whole study or within each method.")] = Per.STUDY,
-    by: Annotated[By, typer.Option(help="Rank all trials by their value, or the confirmed ones by mean.")] = By.VALUE,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the config files to.")],
+    top: Annotated[
+        int, typer.Option(min=1, help="Number of best trials to export; with --per method, of each method.")
+    ] = 1,
+    per: Annotated[Per, typer.Option(help="Rank trials over the whole study or within each method.")] = Per.STUDY,
+    by: Annotated[
+        By, typer.Option(help="Rank all trials by their value, or confirmed configs by their mean.")
+    ] = By.VALUE,
     trial: Annotated[
-        int | None, typer.Option(min=0, help="Export this trial, whatever its rank.", show_default=False)
+        int | None,
+        typer.Option(min=0, help="Export the trial with this number instead of the best.", show_default=False),
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the best trials, or a certain one, as configs that `check` accepts and `train` trains."""
+    """Export the best trials, or one chosen trial, as config files that `check` and `train` accept."""
     from wsml_study.results.export import export_configs
 
     if trial is not None and (top, per, by) != (1, Per.STUDY, By.VALUE):

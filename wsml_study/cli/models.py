@@ -1,4 +1,4 @@
-"""Commands that make models and use them."""
+"""Commands that train models and use them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PANEL = "Models"
 app = typer.Typer()
 
 ModelFolder = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model's folder, models/CONFIG/seed_N.", show_default=False)
+    Path, typer.Argument(metavar="MODEL", help="Folder of a trained model, models/CONFIG/seed_N.", show_default=False)
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output file.")]
 
 
 class TrainOn(StrEnum):
-    """Images that final training learns from."""
+    """Images that final training uses."""
 
     TRAIN = "train"
     BOTH = "train+validation"
@@ -38,37 +38,39 @@ class Split(StrEnum):
 
 
 class Device(StrEnum):
-    """Where a model computes."""
+    """Device that a model runs on."""
 
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
 
 
-OnDevice = Annotated[Device, typer.Option("--device", help="auto: a GPU where there is one.")]
+OnDevice = Annotated[Device, typer.Option("--device", help="Device to run on. auto: a GPU if there is one.")]
 
 
 @app.command(rich_help_panel=PANEL)
 def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="An exported config.", show_default=False)],
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Train with so many seeds, one model each.")] = 1,
-    output: Annotated[str, typer.Option("-o", "--output", help="Folder that receives a folder per config.")] = "models",
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="A config file written by `export`.", show_default=False)
+    ],
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of seeds to train with, one model each.")] = 1,
+    output: Annotated[str, typer.Option("-o", "--output", help="Folder to write to, a folder per config.")] = "models",
     on: Annotated[
         TrainOn | None,
         typer.Option(
-            help="train: the best epoch by the validation images. train+validation: these are trained on as well, up "
-            "to the best epoch of the search.",
+            help="Images to train on. train: keeps the epoch of the best validation score. train+validation: uses the "
+            "validation images too, and stops after the best epoch of the search.",
             show_default="train",
         ),
     ] = None,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Write each model as model.onnx too, compared with torch.")
+        bool, typer.Option("--onnx", help="Also export each model as model.onnx, checked against torch.")
     ] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Set earlier models aside and start anew.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Move earlier models aside and start over.")] = False,
     address: Address = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Train a config for good: a model folder per seed, and a table like the paper's over all models of the folder."""
+    """Final training of a config: a model folder per seed, and a summary table in the layout of the paper."""
     from wsml_study.report.training_summary import training_summary
     from wsml_study.tuning.final_training import final_training, over_seeds
 
@@ -96,21 +98,24 @@ def evaluate(
         Path | None,
         typer.Argument(
             metavar="[DATA]",
-            help="A study file or config, a table (.csv, .tsv, .parquet) or a list of labelled images; by default the "
-            "model's own data.",
+            help="A study file or config, a table (.csv, .tsv, .parquet) or a list of labelled images. Default: the "
+            "data that the model was trained with.",
             show_default=False,
         ),
     ] = None,
-    split: Annotated[Split, typer.Option(help="Which images of a dataset.")] = Split.TEST,
+    split: Annotated[Split, typer.Option(help="Split of the dataset to evaluate on.")] = Split.TEST,
     data_root: DataRoot = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write it into this .json, or the classes into this .csv.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Also write the evaluation to this .json file, or the classes to this .csv file."
+        ),
     ] = None,
     overwrite: Overwrite = False,
     device: OnDevice = Device.AUTO,
 ) -> None:
-    """Judge a model by labelled images: mAP, AP per class, ranking loss, OF1 and CF1."""
+    """Evaluate a model on labelled images: mAP, AP per class, ranking loss, OF1 and CF1."""
     from wsml_study.cli.progress import counting
     from wsml_study.inference.evaluation import evaluate_model
 
@@ -139,7 +144,7 @@ def predict(
         Path,
         typer.Argument(
             metavar="IMAGES",
-            help="An image, a folder, a list of images, one a line, or a table whose first column names them.",
+            help="An image, a folder, a text file with an image per line, or a table whose first column names images.",
             show_default=False,
         ),
     ],
@@ -148,21 +153,21 @@ def predict(
         typer.Option(
             "-o",
             "--output",
-            help="A .parquet or .csv file: a row per image, a column per class. One image may be printed instead.",
+            help="A .parquet or .csv file to write: a row per image, a column per class. Optional for a single image.",
         ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="What the names of a list are relative to, instead of the list's own folder."),
+        typer.Option(help="Folder that the names of a list are relative to. Default: the folder of the list."),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Images at once; by default as in the test after training.", show_default=False),
+        typer.Option(min=1, help="Images per batch. Default: as in training.", show_default=False),
     ] = None,
     overwrite: Overwrite = False,
     device: OnDevice = Device.AUTO,
 ) -> None:
-    """Write how likely each image shows each class. Images that cannot be read are listed; the others are predicted."""
+    """Predict the probability of each class for images. Unreadable images are listed and the others predicted."""
     from wsml_study.cli.progress import counting
     from wsml_study.inference.prediction import predict_images, predict_one
 
@@ -191,20 +196,21 @@ def maps(
         list[str],
         typer.Argument(
             metavar="MODEL... IMAGE...",
-            help="Folders of models, then images: files, or names of images of the first model's own data, whose true "
-            "classes are then known.",
+            help="Folders of models, then images: files, or names of images in the first model's dataset, which has "
+            "their true classes.",
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write, a .png.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .png file to write.")],
     classes: Annotated[
-        str | None, typer.Option(help="Show these classes, separated by commas, instead of the true or likeliest ones.")
+        str | None,
+        typer.Option(help="Classes to show, separated by commas. Default: the true classes, or the most likely."),
     ] = None,
     data_root: DataRoot = None,
     overwrite: Overwrite = False,
     device: OnDevice = Device.AUTO,
 ) -> None:
-    """Draw where models see the classes of images: class activation maps, a column per model."""
+    """Draw class activation maps (CAM): where in an image a model sees a class, a column per model."""
     from wsml_study.inference.maps import draw_maps
 
     path = draw_maps(

@@ -1,4 +1,4 @@
-"""How commands hand tables on: on the screen or to other programs, in a format of choice."""
+"""How commands print tables or write them to files, in the format that the user chooses."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FormatOption = Annotated[
-    Format | None, typer.Option("--format", help="By default what the output file's name ends in, else a table.")
+    Format | None,
+    typer.Option("--format", help="Output format. Default: by the suffix of the output file, else a table."),
 ]
-OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="Write into this file instead.")]
+OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of printing.")]
 
 
 def say(line: object) -> None:
-    """Print a line, with what a terminal would obey escaped."""
+    """Print a line with terminal control characters escaped."""
     print(printable(str(line)))
 
 
 def deliver(table: pa.Table, form: Format | None, output: Path | None) -> None:
-    """Print a table, or write it into a file.
+    """Print a table, or write it to a file.
 
     Raises:
-        ResultsError: Parquet is to go to a terminal, or the file is there already.
+        ResultsError: the format is Parquet and standard output is a terminal, or the file exists.
     """
     form = form or format_of(output)
     if output is not None:
@@ -37,7 +38,9 @@ def deliver(table: pa.Table, form: Format | None, output: Path | None) -> None:
         say(output)
         return
     if form is Format.PARQUET and sys.stdout.isatty():
-        raise ResultsError("Parquet is nothing to read on a terminal; name a file with -o, or send it on with | or >")
+        raise ResultsError(
+            "Parquet is a binary format and cannot be shown on a terminal; name a file with -o, or redirect with | or >"
+        )
     content = rendered(table, form)
     if sys.stdout.isatty():
         content = printable(content.decode()).encode()

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live table on a terminal, plain lines elsewhere."""
+"""Progress of a running study: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORDS = {
 
 
 class Progress:
-    """Follows a run; a `Listener` of `run_study`."""
+    """A `Listener` of `run_study` that prints progress."""
 
     def __init__(self, console: Console, *, objective: Objective) -> None:
         self._console, self._objective = console, objective
@@ -42,7 +42,7 @@ class Progress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the table for the duration of a block; on what is no terminal only lines are printed."""
+        """Show the table for the duration of a block; if the output is no terminal, only lines are printed."""
         if not self._console.is_terminal:
             yield
             return
@@ -58,13 +58,13 @@ class Progress:
             yield
 
     def on_phase(self, message: str) -> None:
-        """Something that takes a while begins."""
+        """A step that takes a while begins."""
         self._phase = message
         if self._live is None:
             self._console.print(f"{message} ...")
 
     def on_notice(self, message: str) -> None:
-        """Something that the user should know."""
+        """A message for the user."""
         self._console.print(printable(message), soft_wrap=True, highlight=False, markup=False)
 
     def on_images(self, done: int, total: int) -> None:
@@ -88,11 +88,14 @@ class Progress:
             since = trial.checkpoint[0] if trial.checkpoint else 0
             self._console.print(f"trial {number} starts again (attempt {trial.attempt}) after epoch {since}")
         if event == "out_of_memory":
-            self.on_notice(f"trial {number}: {trial.out_of_memory}; it is tried again alone when the others have ended")
+            self.on_notice(
+                f"trial {number}: {trial.out_of_memory}; it is retried after the others, one trial at a time"
+            )
         if event == "exploited":
             source = trial.exploits[-1].source
             self.on_notice(
-                f"trial {number} goes on from trial {source} after epoch {trial.last_epoch}: {describe(trial.values)}"
+                f"trial {number} continues from the network of trial {source} after epoch {trial.last_epoch}: "
+                f"{describe(trial.values)}"
             )
         if event == "ended" and (self._live is None or trial.state is TrialState.FAILED):
             self._console.print(self._line(trial), soft_wrap=True, highlight=False)
@@ -144,7 +147,7 @@ class Progress:
         return "-" if value is None else self._objective.text(value).removesuffix(" %")
 
     def _left(self) -> str:
-        """Time left, guessed from the pace of this run so far."""
+        """Time left, estimated from the pace of this run so far."""
         ended_now = len(self._history.with_state(*ENDED)) - self._ended_before
         remaining = self._num_trials - self._ended_before - ended_now
         if ended_now <= 0 or remaining <= 0:
@@ -154,7 +157,7 @@ class Progress:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for work that is counted, on a terminal; nothing elsewhere. The block is given what moves it."""
+    """A progress bar on a terminal, nothing elsewhere; the block receives the function that updates it."""
     with Bar(TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

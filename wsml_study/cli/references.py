@@ -1,4 +1,4 @@
-"""Commands to look things up and to start from."""
+"""Commands that write a first study file, explain methods and print the schema."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer()
 def init(
     path: Annotated[Path, typer.Argument(help="The study file to write.")] = Path("study.yaml"),
 ) -> None:
-    """Write a commented study file to start from."""
+    """Write a commented study file as a starting point."""
     from wsml_study.record.files import write_whole
     from wsml_study.study.schema import template
 
@@ -31,9 +31,9 @@ def init(
 
 @app.command(rich_help_panel=PANEL)
 def methods(
-    name: Annotated[str | None, typer.Argument(help="Explain this method or head.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(help="Method or head to explain.", show_default=False)] = None,
 ) -> None:
-    """List the ways to treat unobserved labels, or explain one: formula, source, defaults, published mAP, curves."""
+    """List the methods for unobserved labels, or explain one: formula, source, defaults, published mAP, curves."""
     from wsml_study.methods.explanation import explain, overview
 
     for line in overview() if name is None else explain(name):

@@ -1,4 +1,4 @@
-"""Commands of a study's life: check, run, status, stop."""
+"""Commands that check, run, watch and stop a study."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from wsml_study.cli.output import say
 if TYPE_CHECKING:
     from wsml_study.study.spec import Study
 
-PANEL = "A study"
+PANEL = "Study"
 
 app = typer.Typer()
 
 
 @app.command(rich_help_panel=PANEL)
 def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None) -> None:
-    """Say what a study will run, without running it."""
+    """Validate a study file and describe what it will run: data, search, multi-fidelity levels, early stopping."""
     from wsml_study.report.study_preview import preview
     from wsml_study.tuning.model_checks import check_models, joined_batches
 
@@ -44,17 +44,17 @@ def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None)
 def run(
     study: StudyFile,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Total number of trials; more than before extends it.")
+        int | None, typer.Option(min=1, help="Total number of trials. A larger number than before extends the study.")
     ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Set earlier results aside and start anew.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Move earlier results aside and start over.")] = False,
     address: Address = None,
     storage: Storage = None,
     data_root: DataRoot = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Follow the study where it runs already, on whichever machine.")
+        bool, typer.Option("--watch", help="Follow a study that is already running, on this or another machine.")
     ] = False,
 ) -> None:
-    """Run a study, or go on with it from wherever it stopped."""
+    """Run a study, or resume it where it stopped."""
     description = read(study, storage, data_root)
     if watch:
         _watch(description)
@@ -84,11 +84,11 @@ def run(
 @app.command(rich_help_panel=PANEL)
 def status(
     study: StudyFile,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     storage: Storage = None,
     address: SubmittedTo = None,
 ) -> None:
-    """Say where a study stands and who runs it, from any machine that sees its storage, or of a submitted one."""
+    """Show the progress of a study and the process that runs it, from any machine with access to its storage."""
     if address is not None:
         job_status(study, address, as_json=as_json)
         return
@@ -108,9 +108,11 @@ def stop(
     study: StudyFile,
     storage: Storage = None,
     address: SubmittedTo = None,
-    now: Annotated[bool, typer.Option("--now", help="A submitted study: end it at once, as a crash would.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="For a submitted study: end the job immediately, as a crash would.")
+    ] = False,
 ) -> None:
-    """End a running study after the epochs at hand, from any machine that sees its storage; `run` goes on with it."""
+    """Stop a study after the current epochs, from any machine with access to its storage; `run` resumes it."""
     if address is not None:
         stop_job(study, address, now=now)
         return

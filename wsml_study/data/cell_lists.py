@@ -1,4 +1,4 @@
-"""Lists of classes in one cell: separated, or written as JSON, Python or NumPy print them; what looks wrong is told."""
+"""Lists of classes in one cell: separated, or written as JSON, Python or NumPy print them; errors are reported."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _bracketed(text: str) -> list[str]:
         raise ValueError("a list that cannot be understood")
     if not inside:
         return []
-    # Numbers as NumPy prints them have no commas; words without quotes cannot be told apart without them.
+    # Numbers as NumPy prints them have no commas; words without quotes cannot be separated without them.
     numbers = inside.split()
     parts = numbers if all(_is_number(part) for part in numbers) else inside.split(",")
     return [part.strip() for part in parts if part.strip()]

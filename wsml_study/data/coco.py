@@ -56,7 +56,7 @@ class Instances:
         categories: id -> name, in the order of the file.
         placeholders: categories that only stand above others, as exports of Roboflow have one.
         present: (image, category) of which there is an object.
-        missing: (image, category) that somebody has looked for in vain, as LVIS has them; None where every image was
+        missing: (image, category) that were verified as absent, as in LVIS; None if every image was
             searched for every category.
     """
 

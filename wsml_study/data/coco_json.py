@@ -71,7 +71,7 @@ def _placeholders(read: Sequence[Instances]) -> frozenset[str]:
 
 
 def _read_export(folder: Path, root: Path, files: LabelFiles) -> Labelled:
-    """The three folders of Roboflow as one file with a column of splits."""
+    """The three folders of Roboflow, joined into one table with a column of splits."""
     found = {part: folder / part / EXPORTED for part in FOLDERS if (folder / part / EXPORTED).is_file()}
     if "train" not in found or files.test_file is not None:
         raise DataError(

@@ -84,7 +84,7 @@ class GivenFeatures:
     values_ND: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        # Trials share them.
+        # Trials of a process share the array, so none may write to it.
         read_only_ND = self.values_ND.view()
         read_only_ND.flags.writeable = False
         object.__setattr__(self, "values_ND", read_only_ND)

@@ -99,7 +99,7 @@ def read_matrix(file: Path, *, key: str) -> npt.NDArray[Any]:
 
 
 def _read_npy(file: Path, text_columns: Collection[str]) -> FeatureTable:
-    del text_columns  # there are none, and whoever asks for some is told
+    del text_columns  # a matrix has none; the caller reports columns that it does not find
     values_NK = read_matrix(file, key="`file`").astype(np.float32, copy=False)
     return FeatureTable(file=file, columns=_numbers(values_NK.shape[1]), named=False, values_NK=values_NK)
 
@@ -201,7 +201,7 @@ def _read_arff(file: Path, text_columns: Collection[str]) -> FeatureTable:
 
 
 def _arff_rows(file: Path, rows: Iterator[list[Any]]) -> Iterator[list[Any]]:
-    """The rows of the data section; the library counts lines of the header alone, so this counts rows."""
+    """The rows of the data section; the library counts only lines of the header, so this counts rows."""
     import arff
 
     number = 0
@@ -277,7 +277,7 @@ def _has_header(file: Path) -> bool:
 
 
 def _read_arff_body(file: Path) -> FeatureTable:
-    """The data section alone, as some benchmarks are passed on."""
+    """A file with only the data section, as some benchmarks are distributed."""
     try:
         values_NK = _loaded_text(file)
     except (ValueError, UnicodeDecodeError) as error:

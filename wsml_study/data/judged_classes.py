@@ -1,4 +1,4 @@
-"""Which classes the images of a split can judge: an AP that depends on the scores needs images of both kinds.
+"""Which classes can be evaluated on the images of a split: an AP that depends on the scores needs images of both kinds.
 
 Shapes: M images of a split, C classes.
 """
@@ -23,11 +23,11 @@ def some_names(names: Sequence[str]) -> str:
 def unjudged(
     classes: Sequence[str], labels_MC: AnyLabels, *, metric: str, notices: Sequence[str] = ()
 ) -> DataError | None:
-    """The error of validation images that can judge no class, so that no trial beats another; None if they can.
+    """The error if no class can be evaluated on the validation images, so that trials cannot be compared; else None.
 
     Args:
         classes: C names.
-        labels_MC: int8 states that trials are judged by.
+        labels_MC: int8 states that trials are evaluated on.
         metric: of the objective; mAP needs a class of both kinds, others, which compare labels of several classes, a
             positive and a negative of any class.
         notices: of the data, which may explain it.
@@ -40,7 +40,7 @@ def unjudged(
     unseen = [name for name, found in zip(classes, shown_C, strict=True) if not found]
     partial = is_sparse(labels_MC) or bool((states == UNOBSERVED).any())
     lines = [
-        f"validation: none of {len(classes):,} classes can be judged by {labels_MC.shape[0]:,} images; AP needs "
+        f"validation: none of {len(classes):,} classes can be evaluated on {labels_MC.shape[0]:,} images; AP needs "
         f"some that are known to show a class, and others that are known not to"
     ]
     if not states.any():
@@ -54,7 +54,7 @@ def unjudged(
     if only_positives and partial:
         lines.append(
             "say `validation: {labels: observed}` under data, which takes unobserved labels as negative in validation "
-            "alone;\nor, where what is not listed is known to be absent, `unlisted: negative` under data.labels"
+            "only;\nor, where what is not listed is known to be absent, `unlisted: negative` under data.labels"
         )
     else:
         lines.append("annotate images of both kinds, or hold out others: `fraction` and `seed` under data.validation")

@@ -80,7 +80,7 @@ class FeatureFiles(Description):
     test_file: str | None = Field(default=None, description="Features of the rows to test on.")
     labels_file: str | None = Field(
         default=None,
-        description="Labels of the rows, where `file` holds features alone: an .npy matrix of 1, 0 and NaN, or a table "
+        description="Labels of the rows, where `file` holds only features: an .npy matrix of 1, 0 and NaN, or a table "
         "as of `dataset: table`, row by row.",
     )
     test_labels_file: str | None = Field(default=None, description="Labels of the rows to test on.")

@@ -1,6 +1,6 @@
 """Label states +1, -1 and 0: hiding labels, splitting off validation images, and counting what is left to see.
 
-Shapes: N images, C classes. In a dataset's own labels a state of 0 means that nobody annotated that entry; in the
+Shapes: N images, C classes. In a dataset's own labels a state of 0 means that the entry is not annotated; in the
 labels that a method sees, it means unobserved.
 """
 
@@ -61,7 +61,7 @@ def hide_labels(truth_NC: Labels, *, positives: Kept, negatives: Kept, seed: int
         truth_NC: int8 true states.
         positives: how many positives to keep per image; an image that has fewer keeps those it has.
         negatives: the same for negatives.
-        seed: the same seed gives the same draw, whatever the platform.
+        seed: the same seed gives the same draw on every platform.
 
     Raises:
         ValueError: a count is negative or neither a number nor "all".

@@ -1,6 +1,6 @@
 """Labels of the user's own: a table, the list format that public code shares, a COCO-style file, given features.
 
-Whoever gives labels of their own says where images to test on come from: a second file, a column of the table, or a
+With labels of their own, users name the source of the test images: a second file, a column of the table, or a
 fraction of the images drawn at random. Shapes: N images, C classes.
 """
 
@@ -59,7 +59,7 @@ class Labelled:
 
     @classmethod
     def joined(cls, where: Path, by_part: Mapping[str, Labelled]) -> Labelled:
-        """Files of several splits as one.
+        """Files of several splits joined together.
 
         Raises:
             DataError: they have other classes.
@@ -283,7 +283,7 @@ def _tell_repeated(labelled: Labelled, rows: Sequence[int], problems: Problems) 
 
 
 def _check_two_spellings(first: Labelled, second: Labelled, spelled: Callable[[str], str]) -> None:
-    """The same name in both files is told by `_check_two_files`; this looks for two spellings."""
+    """The same name in both files is reported by `_check_two_files`; this looks for two spellings."""
     places = {_key(name, spelled): row for row, name in enumerate(first.names)}
     problems = Problems()
     for row, name in enumerate(second.names):

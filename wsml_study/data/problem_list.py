@@ -1,4 +1,4 @@
-"""Many problems with one dataset, told in one message."""
+"""Many problems with one dataset, reported in one message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and columns of a table in a file, whatever program has written it: CSV, TSV, CelebA's list, Parquet."""
+"""Rows and columns of a table in a file of any origin: CSV, TSV, CelebA's list, Parquet."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Table:
         rows: as far as they could be read.
         problems: of lines that could not; the reader adds its own and raises them.
         notices: how the file was understood where it is not the usual way.
-        repeated: names that several columns have; their cells are not told apart.
+        repeated: names that several columns have; their cells cannot be distinguished.
         binary: columns that hold bytes.
     """
 
@@ -107,7 +107,7 @@ def open_table(file: Path, *, encoding: str | None) -> Table:
 
 
 def _delimiter(file: Path, text: str, usual: str) -> str:
-    """The usual delimiter, or another one if that alone makes all lines equally long."""
+    """The usual delimiter, or another one if it is the only one that makes all lines equally long."""
 
     def widths(mark: str) -> list[int]:
         try:

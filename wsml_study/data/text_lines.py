@@ -1,4 +1,4 @@
-"""Lines of the text files that datasets come with, whatever wrote them."""
+"""Lines of the text files of datasets, with any encoding and line ends that occur."""
 
 from __future__ import annotations
 
@@ -114,6 +114,6 @@ def absent(folder: Path, names: list[str]) -> list[str]:
 
 def _list(folder: Path) -> set[str]:
     try:
-        return set(os.listdir(folder))  # noqa: PTH208  names alone: one call for all images
+        return set(os.listdir(folder))  # noqa: PTH208  only names: one call for all images
     except OSError:
         return set()

@@ -179,7 +179,7 @@ def _check_edition(edition: Edition, folder: Path) -> None:
 
 def _list_photos(edition: Edition, folder: Path) -> frozenset[str]:
     try:
-        return frozenset(os.listdir(folder / "JPEGImages"))  # noqa: PTH208  names alone: one call for all images
+        return frozenset(os.listdir(folder / "JPEGImages"))  # noqa: PTH208  only names: one call for all images
     except OSError as error:
         archives = " and ".join(dict.fromkeys(edition.archives.values()))
         raise DataError(f"{folder / 'JPEGImages'}: {error.strerror}; unpack {archives}") from error

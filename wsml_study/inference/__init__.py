@@ -1,1 +1,1 @@
-"""Trained models at work: predictions, evaluation, activation maps."""
+"""Use of trained models: prediction, evaluation, activation maps, ONNX export."""

@@ -1,4 +1,4 @@
-"""Images to judge a model by: of the dataset that a config names, or of a table or list of one's own.
+"""Images to evaluate a model on: of the dataset that a config names, or of the user's own table or list.
 
 Shapes: N images, M of a split, C classes.
 """
@@ -37,11 +37,11 @@ class AnnotatedImages:
     """Images with true labels, the columns in the order of a model's classes.
 
     Attributes:
-        described: what they are, for people.
+        described: for messages.
         source: N images, not yet opened.
-        store: how they are kept once they are decoded; None for the default.
-        rows_M: those that are meant.
-        labels_MC: their states, +1, -1, or 0 where there is no annotation.
+        store: kind of store for the decoded images; None for the default.
+        rows_M: the images of the split.
+        labels_MC: their states: +1, -1, or 0 if not annotated.
     """
 
     described: str
@@ -54,18 +54,18 @@ class AnnotatedImages:
 def annotated_images(
     model: TrainedModel, source: Path | None, *, split: SplitName = "test", data_root: Path | None = None
 ) -> AnnotatedImages:
-    """Images to judge a model by.
+    """Images to evaluate a model on.
 
     Args:
         model: whose classes they are labelled with.
         source: a study file or config, whose dataset it is; a .csv, .tsv or .parquet table of images with a column per
             class; another text file as a list of `name,index index ...`; None for the model's own data.
         split: of a dataset; tables and lists are taken whole.
-        data_root: where the dataset or the images lie, instead of what the study says or the folder of the list.
+        data_root: folder of the dataset or the images; by default as the study says, or the folder of the list.
 
     Raises:
         DataError: files are missing or malformed, or label other classes.
-        StudyFileError: the study file is none.
+        StudyFileError: the study file is not valid.
     """
     if source is None:
         return _of_dataset(model, model.study.data, split, data_root)
@@ -110,7 +110,7 @@ def _rows_of(dataset: Dataset, data: Data, split: SplitName) -> tuple[Split, npt
 
 
 def _columns(classes: Sequence[str], dataset: Dataset) -> list[int]:
-    """Where a model's classes stand among a dataset's."""
+    """Column of each of a model's classes in a dataset's labels."""
     if sorted(classes) != sorted(dataset.classes):
         unknown = [name for name in dataset.classes if name not in classes]
         lacking = [name for name in classes if name not in dataset.classes]

@@ -15,7 +15,7 @@ def dataset_of(data: Data, root: str | Path | None) -> Dataset:
 
     Args:
         data: of a config.
-        root: where the data lies, instead of what the config says.
+        root: folder of the data; None for that of the config.
 
     Raises:
         DataError: a file is missing or malformed, or there are features in place of images.

@@ -1,6 +1,6 @@
-"""How good a model is on labelled images: mAP, AP per class and the metrics beside them.
+"""Evaluation of a model on labelled images: mAP, AP per class and further metrics.
 
-Shapes: N images, M of them to judge by, C classes.
+Shapes: N images, M of them evaluated, C classes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from wsml_study.training.scoring import map_and_ap
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What labelled images say of a model; mAP and AP in percent.
+    """Result of an evaluation; mAP and AP in percent.
 
     Attributes:
         model: its name.
-        data: what images these were.
-        num_images: how many.
+        data: description of the images.
+        num_images: number of images.
         map: mean AP; None if no class has a known negative.
-        classes: what is known of each.
+        classes: AP and counts of each.
         metrics: as `metrics_beside_map` names them.
     """
 
@@ -48,12 +48,12 @@ class Evaluation:
     metrics: dict[str, float | None]
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The evaluation as plain data for JSON."""
         per_class = [vars(one) for one in self.classes]
         return {**vars(self), "classes": per_class}
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The evaluation as lines of text."""
         table = aligned(
             {
                 "class": [one.name for one in self.classes],
@@ -98,7 +98,7 @@ def evaluate_model(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Load a model, judge it by labelled images, and write down what they say if asked.
+    """Load a model, evaluate it on labelled images, and optionally write the result to a file.
 
     Args:
         model_folder: of the model.
@@ -106,7 +106,7 @@ def evaluate_model(
         output: a .json or .csv file for the evaluation.
         overwrite: replace an earlier file.
         device: as `load_model`.
-        progress: called with the images decoded and all images.
+        progress: called with the images decoded and their total.
 
     Raises:
         ResultsError: there is no model, or the file is of another kind, exists, or cannot be written.
@@ -123,10 +123,10 @@ def evaluate_model(
 
 
 def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress | None = None) -> Evaluation:
-    """Judge a model by labelled images.
+    """Evaluate a model on labelled images.
 
-    On the device that trained it, with as many workers and threads, its own test images give the figures of its
-    `metrics.json` to the last digit; where only the head was trained, up to last digits.
+    On the device that trained it, with as many workers and threads, its own test images reproduce its `metrics.json`
+    exactly; after a linear probe, up to rounding.
 
     Raises:
         DataError: images are missing or unreadable.

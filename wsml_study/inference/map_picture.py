@@ -1,4 +1,4 @@
-"""How a sheet of activation maps is drawn: tiles with photos, colors over them, captions below.
+"""Drawing of a sheet of activation maps: tiles with photos, overlaid colors, and captions.
 
 Shapes: h x w places of a feature map, H x W pixels of a photo.
 """
@@ -16,14 +16,14 @@ TITLE_SIZE, TEXT_SIZE = 16, 13
 TEXT, FAINT = (30, 30, 30), (110, 110, 110)
 
 HEAT = np.array([[40, 60, 200], [0, 170, 220], [60, 200, 90], [250, 210, 40], [220, 30, 30]], dtype=np.float64)
-"""Colors from the least to the largest activation; the least is hardly seen."""
+"""Colors from the least to the largest activation; the least is nearly transparent."""
 
 STRONGEST = 0.7
-"""How much of the photo the color of the largest activation covers."""
+"""Opacity of the color of the largest activation."""
 
 
 def photo_of(picture: Image.Image) -> Image.Image:
-    """A picture as large as a tile allows, and closed; enlarged pixels stay pixels."""
+    """A picture scaled to fit a tile, and closed; strongly enlarged pictures keep sharp pixels."""
     with picture:
         scale = TILE / max(picture.size)
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))

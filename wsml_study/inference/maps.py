@@ -1,4 +1,4 @@
-"""A picture of where models see the classes of images: a row per image and class, a column per model.
+"""Class activation maps of models in one picture: a row per image and class, a column per model.
 
 Shapes: C classes, h x w places of a feature map.
 """
@@ -33,7 +33,7 @@ from wsml_study.training.activation_maps import ActivationMaps
 MOST_CLASSES = 3
 """Classes of an image that are shown unless others are asked for."""
 
-LEGEND = "Each map goes from its own least activation (clear) to its own largest (red): it says where, not how much."
+LEGEND = "Each map goes from its own least activation (clear) to its own largest (red): it shows where, not how much."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,9 @@ class Subject:
 
     Attributes:
         name: for the caption.
-        open_picture: opens it, with its row.
-        row: of the picture; of a file any.
-        true_classes: what it shows; None where they are not known.
+        open_picture: opens the image, given its row.
+        row: argument of `open_picture`; ignored for files.
+        true_classes: None if unknown.
     """
 
     name: str
@@ -54,8 +54,8 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Seen:
-    """What a model makes of an image.
+class ModelOutput:
+    """Output of a model for an image.
 
     Attributes:
         probabilities_C: of the model's classes.
@@ -67,7 +67,7 @@ class Seen:
 
 
 class Viewer:
-    """A model that says where it sees a class."""
+    """A model together with its activation maps."""
 
     def __init__(self, model: TrainedModel) -> None:
         """Find the model's feature map.
@@ -78,7 +78,7 @@ class Viewer:
         self.model = model
         self.activations = ActivationMaps(model.classifier)
 
-    def see(self, subject: Subject) -> Seen:
+    def output(self, subject: Subject) -> ModelOutput:
         """Probabilities and maps of a picture that can be read."""
         pixels = read_pixels(
             subject.open_picture, subject.row, size=self.model.image_size, channels=self.model.channels
@@ -86,7 +86,7 @@ class Viewer:
         assert not isinstance(pixels, str), "unreadable pictures are refused before"
         image_1cHW = np.stack([pixels])
         maps_1Chw = self.activations(torch.from_numpy(image_1cHW).to(self.model.device))
-        return Seen(
+        return ModelOutput(
             probabilities_C=self.model.probabilities(image_1cHW)[0], maps_Chw=maps_1Chw[0].float().cpu().numpy()
         )
 
@@ -105,8 +105,8 @@ def draw_maps(
     Args:
         models_and_images: folders of models, and images: files, or names of images of the first model's own data.
         output: the file.
-        classes: shown of every image; by default its true classes, or the likeliest ones where these are not known.
-        data_root: where the first model's data lies, instead of what its config says.
+        classes: shown of every image; by default its true classes, or the most likely ones if these are unknown.
+        data_root: folder of the first model's data; None for that of its config.
         overwrite: replace an earlier file.
         device: as `load_model`.
 
@@ -170,7 +170,7 @@ def _open(file: Path, pixel_range: PixelRange, row: int) -> Image.Image:
 
 
 class _OwnData:
-    """The data of a model's config, read if an image is no file."""
+    """The dataset of a model's config, read when the first image that is no file is looked up."""
 
     def __init__(self, model: TrainedModel, data_root: str | None) -> None:
         self._data, self._root = model.study.data, data_root
@@ -208,7 +208,7 @@ def _sheet(viewers: Sequence[Viewer], subjects: Sequence[Subject], classes: Sequ
     rows = [
         (subject, seen, name, number == 0)
         for subject in subjects
-        for seen in [[viewer.see(subject) for viewer in viewers]]
+        for seen in [[viewer.output(subject) for viewer in viewers]]
         for number, name in enumerate(classes or _classes_of(subject, viewers[0], seen[0]))
     ]
     head, height = MARGIN + 2 * LINE + MARGIN, TILE + 2 * LINE + MARGIN
@@ -232,7 +232,9 @@ def _sheet(viewers: Sequence[Viewer], subjects: Sequence[Subject], classes: Sequ
     return sheet
 
 
-def _draw_cell(page: Page, photo: Image.Image, viewer: Viewer, seen: Seen, name: str, left: int, top: int) -> None:
+def _draw_cell(
+    page: Page, photo: Image.Image, viewer: Viewer, seen: ModelOutput, name: str, left: int, top: int
+) -> None:
     if name not in viewer.model.classes:
         page.write(left, top + TILE + 2, f"{name}: not one of its classes", color=FAINT)
         return
@@ -245,8 +247,8 @@ def _left(column: int) -> int:
     return MARGIN + column * (TILE + MARGIN)
 
 
-def _classes_of(subject: Subject, viewer: Viewer, seen: Seen) -> list[str]:
-    """The true classes, or what the first model says: all of p > 0.5, or the likeliest one."""
+def _classes_of(subject: Subject, viewer: Viewer, seen: ModelOutput) -> list[str]:
+    """The true classes if known; otherwise the first model's classes with p > 0.5, or the most likely one."""
     if subject.true_classes:
         return list(subject.true_classes[:MOST_CLASSES])
     likeliest = np.argsort(-seen.probabilities_C, kind="stable")[:MOST_CLASSES]
@@ -256,5 +258,5 @@ def _classes_of(subject: Subject, viewer: Viewer, seen: Seen) -> list[str]:
 
 def _truth(subject: Subject) -> str:
     if subject.true_classes is None:
-        return "true classes not known"
+        return "true classes unknown"
     return f"shows {', '.join(subject.true_classes) or 'none of the classes'}"

@@ -1,4 +1,4 @@
-"""A trained model, loaded from its folder and asked about images.
+"""A trained model, loaded from its folder for prediction.
 
 Shapes: N images, B of a batch, C classes, c channels, H = W pixels.
 """
@@ -32,7 +32,7 @@ from wsml_study.training.classifier import Classifier
 from wsml_study.training.scoring import SMALLEST_BATCH, logits_of, uses_bf16
 
 MOST_REASON = 300
-"""Characters of torch's list of what does not fit."""
+"""Characters shown of torch's error about weights that do not match."""
 
 
 class TrainedModel:
@@ -45,7 +45,7 @@ class TrainedModel:
         image_size: pixels of a side that images are resized to.
         channels: 1 for gray images, 3 for RGB.
         classifier: from images as stored to logits, in evaluation mode.
-        device: where it computes.
+        device: that it runs on.
     """
 
     def __init__(self, folder: Path, *, device: torch.device) -> None:
@@ -80,17 +80,17 @@ class TrainedModel:
 
     @property
     def name(self) -> str:
-        """The training and the seed."""
+        """Name of the training, and the seed."""
         return f"{self.study.name}, seed {self.study.training.seed}"
 
     @property
     def pixel_range(self) -> PixelRange:
-        """How pixels of more than 8 bits are scaled, as in its training."""
+        """How pixels of more than 8 bits are scaled: as in training."""
         return self.study.data.pixel_range or "full"
 
     @property
     def batch_size(self) -> int:
-        """Images at once, as the test at the end of its training had them."""
+        """Images per batch, as in the test after training, so that results are reproduced exactly."""
         return max(SMALLEST_BATCH, self.study.training.batch_size)
 
     def predict(self, images: Sequence[Picture], *, batch_size: int | None = None) -> npt.NDArray[np.float64]:
@@ -98,7 +98,7 @@ class TrainedModel:
 
         Args:
             images: files, Pillow images, or arrays of pixels, uint8 (H, W) or (H, W, 3), of any size.
-            batch_size: images at once; `self.batch_size` by default.
+            batch_size: images per batch; `self.batch_size` by default.
 
         Raises:
             DataError: images cannot be read; the message lists them.
@@ -145,10 +145,10 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
 
     Args:
         path: a model's folder, `models/<config>/seed_<n>`.
-        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+        device: `cpu`, `cuda`, or `auto` for a GPU if there is one.
 
     Raises:
-        ResultsError: there is no whole model in the folder.
+        ResultsError: the folder holds no complete model.
         ResourcesError: there is no such device.
     """
     folder = Path(path)

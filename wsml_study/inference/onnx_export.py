@@ -24,7 +24,7 @@ from wsml_study.record.model_folder import WEIGHTS_FILE
 ONNX_FILE = "model.onnx"
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 LARGEST_DIFFERENCE = 1e-4
-"""Of a probability. Runtimes add in another order; a wrong operator is off by much more."""
+"""Tolerance for a probability. Runtimes add in another order; a wrong operator differs by much more."""
 
 CHECKED_IMAGES, TRACED_IMAGES = 5, 2
 
@@ -43,10 +43,10 @@ class Probabilities(nn.Module):
 
 
 def check_onnx() -> None:
-    """See that what an export needs is installed, before anything is trained.
+    """Check that the packages for an export are installed, before anything is trained.
 
     Raises:
-        ResourcesError: it is not.
+        ResourcesError: one is missing.
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -65,7 +65,7 @@ def export_models(training: Path) -> list[str]:
 
 
 def export_onnx(model: TrainedModel) -> str:
-    """Write a model as ONNX beside its weights, once it computes what torch does; a line that says how closely.
+    """Write a model as ONNX beside its weights, if its output matches torch; returns a line with the difference.
 
     Args:
         model: on the CPU.
@@ -107,7 +107,7 @@ def _exported(network: nn.Module, images: Tensor, model: TrainedModel) -> bytes:
                 dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
                 verbose=False,
             )
-    except Exception as error:  # whatever a network that cannot be exported raises
+    except Exception as error:  # a network that cannot be exported may raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ResultsError(
             f"{model.folder}: {model.study.model.backbone} cannot be exported to ONNX: {reason}"

@@ -13,10 +13,10 @@ from wsml_study.errors import DataError
 
 TABLES = (".csv", ".tsv", ".parquet")
 HEAD = 512
-"""Bytes of a file that tell an image from text."""
+"""Bytes read to distinguish an image from text."""
 
 PIPES = (Path("/dev/fd"), Path("/proc/self/fd"))
-"""Where a shell puts the list of `<(command)`."""
+"""Where a shell provides the output of `<(command)`, which is a pipe and no regular file."""
 
 CLASS_NUMBERS = re.compile(r",[\s\d]*$")
 """Class numbers, which a list has for `evaluate`; `predict` ignores them."""
@@ -29,7 +29,7 @@ class PictureList:
     Attributes:
         root: what the names are relative to.
         names: of the files, as the list has them.
-        num_others: files of a folder that are left out, since their suffix is none of an image.
+        num_others: files of a folder that are left out, since their suffix is not that of an image.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""Pictures from files, from Pillow or from arrays, as a network takes them: decoded in threads while it computes.
+"""Batches of pictures from files, Pillow or arrays, decoded in threads while the network computes.
 
 Shapes: B pictures of a batch, c channels, H = W pixels.
 """
@@ -30,9 +30,9 @@ class PixelBatch:
     """Some pictures, in their order.
 
     Attributes:
-        rows: which ones could be read.
-        images_BcHW: these, uint8.
-        unreadable: which ones could not, and why.
+        rows: that could be read.
+        images_BcHW: their pixels, uint8.
+        unreadable: rows that could not, and why.
     """
 
     rows: tuple[int, ...]
@@ -81,7 +81,7 @@ def read_pixels(open_picture: OpenPicture, row: int, *, size: int, channels: int
 
 
 def open_any(picture: Picture, pixel_range: PixelRange) -> Image.Image:
-    """Decode a picture, however it is given, as `pixels.decoded`; the caller closes what it returns.
+    """Decode a picture of any supported type, as `pixels.decoded`; the caller closes the result.
 
     Raises:
         ValueError: an array is not uint8 (H, W) or (H, W, 3).
@@ -103,7 +103,7 @@ def check_pixels(picture: Images) -> None:
 
 
 def _in_order(read: Callable[[int], Images | str], num_pictures: int, *, ahead: int) -> Iterator[Images | str]:
-    """What `read` returns, in order; it runs at most `ahead` pictures before they are taken."""
+    """Results of `read` in order. At most `ahead` are decoded before they are consumed, which bounds memory."""
     executor = ThreadPoolExecutor(max_workers=num_cpus())
     waiting: deque[Future[Images | str]] = deque()
     try:

@@ -1,4 +1,4 @@
-"""Probabilities of a model for many images, into a table.
+"""Prediction of many images, written to a table.
 
 Shapes: B images of a batch, C classes.
 """
@@ -31,21 +31,21 @@ from wsml_study.record.files import write_whole
 from wsml_study.record.formats import aligned, csv_text
 
 ENTRIES_PER_GROUP = 2**20
-"""Probabilities of a row group of Parquet, at least."""
+"""Least number of probabilities in a row group of Parquet."""
 
 MOST_SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """Result of `predict_images`.
+    """Result of a prediction.
 
     Attributes:
         path: the table, a row per readable image: `image`, and a column per class.
         num_images: rows.
-        num_others: files of the folder that are no images by their suffix.
-        unreadable: images without a row, and why.
-        unreadable_path: a table of these; None where there are none.
+        num_others: files of the folder without the suffix of an image.
+        unreadable: images that could not be read, and why.
+        unreadable_path: a table of these; None if there are none.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Predictions:
     unreadable_path: Path | None
 
     def lines(self) -> list[str]:
-        """The same as text."""
+        """The result as lines of text."""
         lines = [f"{self.path}: {self.num_images:,} images"]
         if self.num_others:
             lines.append(f"{self.num_others:,} other files of the folder have no suffix of an image and were left out")
@@ -80,16 +80,16 @@ def predict_images(
     device: str = "auto",
     progress: Progress,
 ) -> Predictions:
-    """Write the probabilities of every readable image into a table, whole or not at all.
+    """Write the probabilities of every readable image to a table; on an error no partial table is left.
 
     Args:
-        model_folder: of the model to ask.
+        model_folder: of the model.
         images, root: as `list_pictures`.
         output: a .parquet or .csv file.
-        batch_size: images at once; the model's own by default.
+        batch_size: images per batch; by default as in training.
         overwrite: replace an earlier table.
         device: as `load_model`.
-        progress: called with the images done and all images.
+        progress: called with the images done and their total.
 
     Raises:
         ResultsError: there is no model, or the file is of another kind, exists, or cannot be written.
@@ -130,7 +130,7 @@ def predict_images(
 
 
 def predict_one(model_folder: Path, image: Path, *, device: str = "auto") -> list[str]:
-    """The probabilities of one image as lines for people, the likeliest class first.
+    """The probabilities of one image as lines for people, the most likely class first.
 
     Raises:
         ResultsError: there is no model.
@@ -138,7 +138,7 @@ def predict_one(model_folder: Path, image: Path, *, device: str = "auto") -> lis
     """
     pictures = list_pictures(image, None)
     if pictures.names != (image.name,) or not is_image(image):
-        raise DataError(f"{image}: many images need a table to be written into: give -o with a .parquet or .csv file")
+        raise DataError(f"{image}: several images need an output file: give -o with a .parquet or .csv file")
     model = load_model(model_folder, device=device)
     probabilities_C = model.predict([image])[0]
     order = np.argsort(-probabilities_C, kind="stable")
@@ -171,7 +171,7 @@ WriteRows: TypeAlias = Callable[[list[str], npt.NDArray[np.float64]], None]
 
 @contextmanager
 def _table_writer(output: Path, classes: tuple[str, ...]) -> Iterator[WriteRows]:
-    """A function that adds rows; the file appears once the block has ended well."""
+    """A function that adds rows; the file appears only if the block ends without an error."""
     image = "image"
     while image in classes:
         image += "_file"

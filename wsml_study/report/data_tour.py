@@ -1,4 +1,4 @@
-"""What `wsml-study data` shows: the datasets there are, and one study's data looked at closely."""
+"""Output of the commands `wsml-study data`: the supported datasets, and statistics of one study's data."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def overview() -> list[str]:
     return [
         *lines,
         "",
-        "`data.root` names the folder with what the last column says; a study file per dataset is in studies/.",
+        "`data.root` is the folder whose content the last column describes; a study file per dataset is in studies/.",
     ]
 
 
 def data_info(data: Data, *, picture: Path | None = None) -> list[str]:
-    """Counts, class frequencies, pairs seen together, and what is hidden; with a contact sheet in a file if asked.
+    """Counts, class frequencies, co-occurring classes and hidden labels; optionally a contact sheet in a file.
 
     Raises:
         DataError: a file is missing or malformed, or the picture cannot be written.
@@ -63,7 +63,7 @@ def data_info(data: Data, *, picture: Path | None = None) -> list[str]:
         f"{len(dataset.classes):,} classes",
         f"positives per {thing}: {train.positives_C.sum() / len(dataset.train):.2f} train, "
         f"{test.positives_C.sum() / len(dataset.test):.2f} test",
-        f"training labels: {known / num_entries:.1%} are known, {visible / num_entries:.2%} are seen by a method",
+        f"training labels: {known / num_entries:.1%} are known, {visible / num_entries:.2%} are observed",
         *_format_lines(dataset),
         *dataset.notices,
     ]
@@ -79,17 +79,20 @@ def data_info(data: Data, *, picture: Path | None = None) -> list[str]:
             contact_sheet(dataset, observed_NC, num_images=PICTURES, seed=PICTURE_SEED).save(picture)
         except (OSError, ValueError) as error:
             raise DataError(f"{picture}: cannot write the picture: {error}; name a .png in a folder") from error
-        lines += ["", f"picture of {min(PICTURES, len(dataset.train))} training images: {picture} (+ seen, ? hidden)"]
+        lines += [
+            "",
+            f"picture of {min(PICTURES, len(dataset.train))} training images: {picture} (+ observed, ? hidden)",
+        ]
     return lines
 
 
 def prepare(data: Data, *, notify: Callable[[str], None], progress: Progress) -> None:
-    """Decode and resize all images of a study's data into the store; what an earlier call got done stays done.
+    """Decode and resize all images of a study's data into the store; continues where an earlier call stopped.
 
     Args:
         data: of the study.
-        notify: told how large it gets before it starts, and where it lies.
-        progress: told how far the work has got.
+        notify: receives the size before the work starts, and the path afterwards.
+        progress: called with the images done and their total.
 
     Raises:
         DataError: images are missing or unreadable, or the disk is too small.
@@ -97,9 +100,9 @@ def prepare(data: Data, *, notify: Callable[[str], None], progress: Progress) ->
     dataset = _read(data)
     for part, split in (("train", dataset.train), ("test", dataset.test)):
         if isinstance(split.images, GivenFeatures):
-            notify(f"{part}: features are given, nothing is to be prepared")
+            notify(f"{part}: features are given, so there is nothing to prepare")
         elif data.store == "none":
-            notify(f"{part}: data.store is `none`, so that images are decoded for each batch")
+            notify(f"{part}: data.store is `none`, so images are decoded for each batch")
         else:
             _prepare(data, dataset, part, split.images, notify, progress)
 
@@ -138,7 +141,7 @@ def _prepare(
 
 
 def verify(data: Data, *, progress: Progress) -> Soundness:
-    """Look at every image of a study's data.
+    """Check every image of a study's data.
 
     Raises:
         DataError: a file is missing or malformed.
@@ -184,4 +187,4 @@ def _pair_lines(dataset: Dataset, train: ClassCounts) -> list[str]:
         for one, other in pairs
         if together_CC[one, other]
     ]
-    return ["", "seen together most often", *lines] if lines else []
+    return ["", "most frequent pairs of classes", *lines] if lines else []

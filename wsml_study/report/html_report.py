@@ -1,4 +1,4 @@
-"""A study's report: one HTML file that needs nothing else."""
+"""A study's report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wsml_study.results.study_results import StudyRecord, read_record
 from wsml_study.study.data_section import Observe
 
 READ_AHEAD = 2000
-"""Bytes of a file that show whether it is a report."""
+"""Bytes read from the start of an existing file to see whether it is a report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,20 +46,20 @@ class Report:
 def write_report(
     folder: Path, output: Path, *, address: str, figures: Path | None = None, file_format: Format = "svg"
 ) -> Report:
-    """Write the report of a study, which may still run.
+    """Write the report of a study, which may still be running.
 
     Args:
         folder: of the study's results.
-        output: the page; an earlier report is replaced, nothing else.
+        output: the page; an earlier report is replaced, any other file is refused.
         address: the study as the reader would type it.
-        figures: folder that receives each figure as a file of its own; None for none.
+        figures: folder to write each figure to as a file; None for none.
         file_format: of these.
 
     Raises:
-        ResultsError: the folder holds no study's tables, or the output is something else than a report, or cannot be
+        ResultsError: the folder holds no study's tables, or the output exists and is no report, or cannot be
             written.
     """
-    _refuse_anything_else(output)
+    _check_output_is_report(output)
     record = read_record(folder)
     sections = tuple(
         PageSection(
@@ -91,7 +91,7 @@ def _page(record: StudyRecord, sections: tuple[PageSection, ...], address: str) 
         notes=remarks(record),
         sections=(*sections, trials_section(record), reproduction_section(record, address=address)),
         footer=f"Made by wsml-study {metadata.version('wsml-study')} on {time.strftime('%Y-%m-%d %H:%M')}. "
-        "The page loads nothing: it can be kept, sent and printed as it is. Point at a mark to see its trial.",
+        "The page is self-contained and works offline. Point at a mark to see its trial.",
     )
 
 
@@ -114,8 +114,8 @@ def _observed(observe: Observe) -> str:
     return f"observed per image: {' and '.join(f'{number} {kind}' for number, kind in kinds if number)} label"
 
 
-def _refuse_anything_else(output: Path) -> None:
-    """A report may replace a report."""
+def _check_output_is_report(output: Path) -> None:
+    """Raise ResultsError if the output exists and is not an earlier report."""
     if not output.exists():
         return
     if output.is_dir():

@@ -55,7 +55,7 @@ class StudyFigure:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study's tables, each read when it is first asked for.
+    """A study's tables, each read when it is first used.
 
     Attributes:
         folder: of the results, or the local copy of it.
@@ -90,7 +90,7 @@ class StudyResults:
 
     @cached_property
     def confirmation(self) -> Confirmation | None:
-        """What the confirmation found, None if nothing was confirmed yet."""
+        """Results of the confirmation; None if there is none yet."""
         return read_confirmation(self.folder)
 
     @cached_property
@@ -100,7 +100,7 @@ class StudyResults:
 
     @cached_property
     def figures(self) -> dict[str, StudyFigure]:
-        """The figures of the report by name, as far as the study has data for them."""
+        """The figures of the report by name; those without data are left out."""
         record = read_record(self.folder)
         made = (make(record) for section in SECTIONS for make in section.figures)
         return {figure.name: StudyFigure(figure) for figure in made if isinstance(figure, Figure)}
@@ -109,7 +109,7 @@ class StudyResults:
         return "\n".join([*trials_table(self.ranked), "", *answer(self.folder, study_argument=str(self.folder))])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: what is sure so far, and the ranked trials."""
+        """What a notebook shows: the findings so far, and the ranked trials."""
         said = "<br>".join(html.escape(line) for line in answer(self.folder, study_argument=str(self.folder)))
         columns = [name for name in SHOWN if name in self.ranked.columns]
         searched = searched_keys(self.ranked.columns)
@@ -118,7 +118,7 @@ class StudyResults:
 
     @cached_property
     def levels(self) -> Levels | None:
-        """The levels of fidelity and how far neighbours agree, None if the study has none."""
+        """The levels of a multi-fidelity study and how well neighbouring levels agree; None without levels."""
         return read_levels(self.folder)
 
     def arrow(self, table: str) -> pa.Table:
@@ -147,7 +147,7 @@ def load(place: str | Path) -> StudyResults:
         place: the folder of its results, or a URI of `pyarrow.fs` such as `s3://bucket/results/x`.
 
     Raises:
-        ResultsError: no results are there.
+        ResultsError: there are no results.
     """
     parent, _, name = str(place).rstrip("/").rpartition("/")
     folder = study_folder(name, parent or ".")

@@ -1,8 +1,9 @@
-"""What a model's folder says of the model to people: a page of Markdown."""
+"""The model card: the README.md in a model's folder, rendered from model_card.md.jinja."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,9 @@ METRIC_NAMES = {
 
 
 MODES = {
-    "end_to_end": "everything was trained",
-    "linear": "the head alone was trained, on features of the frozen backbone",
-    "linear_init": "first the head alone was trained, then everything",
+    "end_to_end": "end to end: backbone and head were trained",
+    "linear": "linear probe: only the head was trained, on features of the frozen backbone",
+    "linear_init": "a linear probe first (only the head was trained), then everything end to end",
 }
 
 
@@ -42,52 +43,26 @@ def model_card(folder: Path, study: Study, metrics: Mapping[str, Any]) -> str:
         study: what trained it: one config, and where that comes from.
         metrics: what `TestResult` says, as plain data.
     """
-    lines = [
-        f"# {study.name}, seed {study.training.seed}",
-        "",
-        f"Says of an image how likely it shows each of {len(metrics['classes']):,} classes; several may be shown at "
-        f"once. Trained with wsml-study on labels of which {_observed(study)}.",
-        "",
-        *_table(("", ""), _facts(study, metrics)),
-        "",
-        "## How good it is",
-        "",
-        *_quality(study, metrics),
-        "",
-        "## Limits",
-        "",
-        *(f"- {limit}" for limit in _limits(study, metrics)),
-        "",
-        "## Use",
-        "",
-        *_use(folder, metrics["preprocessing"]),
-        "",
-        "`config.yaml` trains it again: `wsml-study train config.yaml`.",
-        "",
-    ]
-    return "\n".join(lines)
+    # Imported when a card is written: Tune actors import this module, and none of them writes a card.
+    import jinja2
 
-
-def _use(folder: Path, taken: Mapping[str, Any]) -> list[str]:
-    if "features" in taken:
-        return [
-            f"The weights hold one linear layer over {taken['features']:,} features (`head.weight`, `head.bias`), and "
-            f"what scales them before: (features - `mean_D`) / `deviation_D`."
-        ]
-    name = f"{folder.parent.name}/{folder.name}"
-    return [
-        "```python",
-        "import wsml_study",
-        "",
-        f'model = wsml_study.load_model("{name}")',
-        'probabilities = model.predict(["photo.jpg"])  # an array with a row per image and a column per class',
-        "```",
-        "",
-        "```",
-        f"wsml-study predict {name} photos/ -o predictions.parquet",
-        f"wsml-study evaluate {name}",
-        "```",
-    ]
+    environment = jinja2.Environment(  # no autoescape: this is Markdown
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["cell"] = _cell
+    template = environment.from_string((resources.files(__package__) / "model_card.md.jinja").read_text())
+    num_features = metrics["preprocessing"].get("features")
+    return template.render(
+        study=study,
+        num_classes=len(metrics["classes"]),
+        observed=_observed(study),
+        facts=_facts(study, metrics),
+        metric_rows=_metric_rows(metrics),
+        class_rows=[(name, _percent(ap)) for name, ap in zip(metrics["classes"], metrics["test_ap_C"], strict=True)],
+        limits=_limits(study, metrics),
+        num_features=num_features,
+        model=f"{folder.parent.name}/{folder.name}",
+    )
 
 
 def _observed(study: Study) -> str:
@@ -95,7 +70,7 @@ def _observed(study: Study) -> str:
         return "none was hidden from it"
     observe = study.data.observe
     if (observe.positives, observe.negatives, observe.share, observe.share_per_class) == ("all", "all", None, None):
-        return "it saw all that there are"
+        return "none was hidden from it"
     return "most were hidden from it" if observe.share is None else f"{1 - observe.share:.1%} were hidden from it"
 
 
@@ -158,23 +133,6 @@ def _provenance(provenance: Provenance, objective: Objective) -> str:
     )
 
 
-def _quality(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
-    yield from _table(("metric", "validation", "test"), _metric_rows(metrics))
-    yield ""
-    if study.data.holds_out:
-        yield (
-            "The validation images chose the epoch, and the config if a search did: their figure flatters. Nothing was "
-            "chosen by the test images."
-        )
-    else:
-        yield "It trained on the validation images as well; nothing was chosen by the test images."
-    yield ""
-    yield from _table(
-        ("class", "AP on the test images, percent"),
-        ((name, _percent(ap)) for name, ap in zip(metrics["classes"], metrics["test_ap_C"], strict=True)),
-    )
-
-
 def _metric_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     yield "mAP (percent)", _percent(metrics["best_val_map"]), _percent(metrics["test_map"])
     for name, words in METRIC_NAMES.items():
@@ -187,19 +145,19 @@ def _limits(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
         "Its probabilities are not calibrated: training with unobserved labels moves them. Rank images by them, or "
         "choose a threshold per class on labelled images of your own."
     )
-    yield f"Measured on the test images of {study.data.dataset.value} alone; other photos are another question."
-    yield "One seed; `wsml-study train --seeds` shows how much seeds differ."
+    yield f"Measured only on the test images of {study.data.dataset.value}; other photos may give other results."
+    yield "Trained with one seed; `wsml-study train --seeds` shows how much results vary between seeds."
     without = [name for name, ap in zip(metrics["classes"], metrics["test_ap_C"], strict=True) if not ap]
     if without:
         shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
-        yield f"Nothing is known of {len(without):,} classes that no test image shows, or annotates: {shown}."
+        yield f"Not measured on {len(without):,} classes, which no test image shows or annotates: {shown}."
     if study.data.record.reads is not Reads.NOTHING:
-        yield "The photos that it was trained on keep their owners' terms."
+        yield "The licences of the photos that it was trained on still apply."
 
 
-def _table(heading: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> list[str]:
-    cells = [heading, tuple("---" for _ in heading), *rows]
-    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells]
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table, which a | would end."""
+    return text.replace("|", "\\|")
 
 
 def _percent(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Parts of a study in words."""
+"""Describes the section `data.observe` of a study in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from wsml_study.study.data_section import Observe
 
 
 def observation(observe: Observe) -> str:
-    """What is hidden of the training labels, in words."""
+    """Which training labels are observed, in words."""
     drawn = f"drawn with seed {observe.seed}"
     if observe.share is not None:
         return f"seen of the training labels: {observe.share:.1%}, {drawn}"

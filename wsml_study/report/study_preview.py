@@ -1,4 +1,4 @@
-"""What a study will run, found out without running it: data, search space, distrusted labels, trials, resources."""
+"""What a study will run, determined without running it: data, search space, distrusted labels, trials, resources."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ MOST_NAMES = 40
 """Classes whose names are shown."""
 
 EMPTY = {
-    "validation": ": no trial can be judged, so `run` refuses the study; give data.validation another fraction or seed",
+    "validation": ": no trial can be evaluated, so `run` refuses the study; change fraction or seed of data.validation",
     "test": ": test mAP will be empty",
 }
-"""What it means if a split can judge no class."""
+"""The consequence if a split determines the AP of no class."""
 
 MOST_ROWS = 16
 """Rows of counts that are shown; a search over more shapes and methods than that is cut."""
@@ -77,13 +77,13 @@ class Preview:
     Attributes:
         study: as read.
         classes: names, in the order of the label columns.
-        notices: what the reader had to say of the data.
+        notices: the reader's remarks about the data.
         judged: whether each class has an AP that depends on the scores, by the split's name: some images
             are known to show it, and others not to.
         never_shown: classes that no image of any split is known to show.
         splits: what is known and what can be seen of the labels of each split, by the split's name.
         distrusted: at both ends of the searched rates.
-        num_combinations: of searched values; None for endlessly many.
+        num_combinations: of searched values; None for infinitely many.
         failing: why trials of some methods cannot start on these labels, a sentence each.
         image_size, num_channels: of the dataset's images by default, pixels of a side; None for given features.
     """
@@ -125,7 +125,7 @@ class Preview:
 
 
 def preview(study: Study) -> Preview:
-    """Look at the data and the search space of a study.
+    """Read the data and the search space of a study.
 
     Raises:
         DataError: images or labels are missing or malformed.
@@ -169,10 +169,10 @@ def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
 
 
 def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
-    """Whether each class can be judged by the validation images, and by the test images.
+    """Whether the validation images, and the test images, determine the AP of each class.
 
     Raises:
-        DataError: no class can be judged, whichever of the training images are held out to validate on.
+        DataError: no choice of validation images determines the AP of any class.
     """
     data = study.data
     judged = {"test": tuple(judged_classes(dataset.test.labels_NC).tolist())}
@@ -187,10 +187,10 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     labels_MC = dense_rows(labels_NC, validation)
     if data.validation.labels == "observed":
         labels_MC = assume_negative(labels_MC)
-        can_ever_C = shown_classes(labels_NC)
+        possible_C = shown_classes(labels_NC)
     else:
-        can_ever_C = judged_classes(labels_NC)
-    if not can_ever_C.any() and "data.validation.labels" not in study.search:
+        possible_C = judged_classes(labels_NC)
+    if not possible_C.any() and "data.validation.labels" not in study.search:
         error = unjudged(dataset.classes, labels_NC, metric=study.objective.record.name, notices=dataset.notices)
         if error is not None:
             raise error
@@ -220,7 +220,7 @@ def _distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabe
 
 
 def _failing_methods(study: Study, train: LabelCounts) -> Iterator[str]:
-    """What these labels lack for a method that a trial may get."""
+    """Why a method that a trial may get cannot be trained on these labels, or without an option."""
     space = SearchSpace.from_study(study)
     for values in _extreme_values(study):
         config = space.resolve(study, values)
@@ -258,7 +258,7 @@ def _end(key: SearchedKey, *, most: bool) -> Scalar:
 
 
 def _num_distrusted(config: TrialConfig, train: LabelCounts, epoch: int) -> int:
-    """k of a full batch; where the variant counts unobserved labels, of a batch with as many as the average one."""
+    """k of a full batch; if the variant counts unobserved labels, of a batch with the average number of them."""
     assert config.method.schedule is not None
     epoch = config.training.epoch_of_phase(epoch)
     rate = schedule(**config.method.schedule.model_dump(mode="json"))
@@ -309,32 +309,34 @@ def _data_lines(shown: Preview) -> list[str]:
 
 
 def _class_lines(shown: Preview) -> list[str]:
-    """What the classes are called, and which of them can be judged."""
+    """Names of the classes, and which of them each split can evaluate."""
     names = ", ".join(shown.classes[:MOST_NAMES])
     more = f" and {len(shown.classes) - MOST_NAMES:,} more" if len(shown.classes) > MOST_NAMES else ""
-    told = [f"  classes: {names}{more}"]
+    lines = [f"  classes: {names}{more}"]
     counts = [f"{sum(judged):,} of {len(judged):,} in {split}" for split, judged in shown.judged.items()]
-    told.append(f"  classes that can be judged (some images show them, others are known not to): {', '.join(counts)}")
+    lines.append(
+        f"  classes that can be evaluated (some images show them, others are known not to): {', '.join(counts)}"
+    )
     for split, judged in shown.judged.items():
         lacking = [name for name, found in zip(shown.classes, judged, strict=True) if not found]
         if lacking:
             empty = EMPTY[split] if len(lacking) == len(judged) else ""
             if split == "validation" and shown.study.objective.record.name != "map":
                 empty = ""
-            told.append(f"  {split} cannot judge {some_names(lacking)}{empty}")
+            lines.append(f"  {split} cannot evaluate {some_names(lacking)}{empty}")
     if shown.never_shown:
-        told.append(
+        lines.append(
             f"  no image of any split shows {some_names(shown.never_shown)}; a class without positives counts 0 in mAP"
         )
-    return [line for text in told for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
+    return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
 
 
 def _scaling_lines(study: Study) -> list[str]:
-    """What becomes of given features."""
+    """How given features are scaled."""
     if study.data.features is None or "data.feature_scaling" in study.search:
         return []
     if study.data.feature_scaling == "none":
-        return ["  features are taken as they are"]
+        return ["  features are used unscaled"]
     return ["  features get mean 0 and deviation 1 over the training rows"]
 
 
@@ -350,7 +352,7 @@ def _share_lines(shown: Preview) -> list[str]:
         train = shown.splits["train"]
         if train.observed_positives + train.observed_negatives == train.num_images * train.num_classes:
             return ["  no training label is unobserved"]
-        return ["  nobody knows what the unobserved training labels are: no share of false negatives can be counted"]
+        return ["  the true values of the unobserved training labels are unknown, so false negatives cannot be counted"]
     by_formula = "" if expected is None else f", {expected:.2%} by (m-1)/(C-1)"
     return [f"  false negatives among the unobserved training labels: {counted:.2%} as counted{by_formula}"]
 
@@ -358,7 +360,7 @@ def _share_lines(shown: Preview) -> list[str]:
 def _search_lines(shown: Preview) -> list[str]:
     study = shown.study
     if not study.search:
-        return ["search: nothing; the config is one trial"]
+        return ["search: nothing; the study is one trial"]
     number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
     trials = _trials(study.trials)
     width = max(map(len, study.search))
@@ -426,7 +428,7 @@ def _run_lines(study: Study) -> list[str]:
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         _objective(study),
         f"each trial: {_length(study)}, {_workers(study.resources)}",
-        f"a trial that fails is tried again {study.retries} time{'s' if study.retries != 1 else ''}",
+        f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
@@ -470,7 +472,7 @@ def _confirmation_lines(study: Study) -> list[str]:
 
 
 def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
-    """Who ends trials, and when."""
+    """Name of the early-stopping rule, and the epochs after which it compares trials."""
     if early_stopping.record.describe is not None:
         return early_stopping.record.describe(early_stopping.options)
     rungs = early_stopping.rungs(epochs)
@@ -483,16 +485,17 @@ def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
 
 
 def _phases(study: Study) -> str:
-    """Which part of the classifier learns when; nothing where everything learns all the time."""
+    """Phases of training in which only the head is trained; empty if all of it is trained throughout."""
     modes = study.search["training.mode"].choice or () if "training.mode" in study.search else (study.training.mode,)
     words = {
-        "linear": "of the head alone on frozen features",
-        "linear_init": f"{study.training.linear_epochs or LINEAR_EPOCHS} of the head alone on frozen features at first",
+        "linear": "of a linear probe: only the head, on frozen features",
+        "linear_init": f"the first {study.training.linear_epochs or LINEAR_EPOCHS} of a linear probe: only the head, "
+        "on frozen features",
     }
     if "training.linear_epochs" in study.search:
-        words["linear_init"] = "some of the head alone on frozen features at first"
-    told = " or ".join(words[str(mode)] for mode in modes if mode in words)
-    return f" ({told})" if told else ""
+        words["linear_init"] = "the first ones of a linear probe: only the head, on frozen features"
+    phases = " or ".join(words[str(mode)] for mode in modes if mode in words)
+    return f" ({phases})" if phases else ""
 
 
 def _failing_lines(shown: Preview) -> list[str]:

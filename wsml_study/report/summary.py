@@ -19,12 +19,13 @@ from wsml_study.results.statistics import estimate
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.spec import TrialConfig
 
-WHAT_DECIDES = {"method.name"}
+SHOWN_AS_METHOD = {"method.name"}
+"""Searched keys that the column `method` shows already."""
 
 
 def trials_table(trials: pd.DataFrame) -> list[str]:
     """Ranked trials as aligned columns."""
-    searched = short_names(key for key in searched_keys(trials.columns) if key not in WHAT_DECIDES)
+    searched = short_names(key for key in searched_keys(trials.columns) if key not in SHOWN_AS_METHOD)
     columns = {
         "rank": trials["rank"].astype(str),
         "trial": trials["trial"].astype(str),
@@ -40,7 +41,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
 
 
 def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: str) -> list[str]:
-    """What the screen shows after a run: the ranking, the answer, where the tables are, what to type next."""
+    """The summary printed after a run: the ranking, the answer, where the tables are, the next commands."""
     ranked, levels = ranked_trials(folder), read_levels(folder)
     counts = ranked["state"].value_counts()
     ended = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed")))
@@ -55,25 +56,25 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         f"Tables: {short_path(place)}/trials.parquet, epochs.parquet, classes.parquet",
     ]
     if ended < num_trials or (levels is not None and not levels.have_ended):
-        return [*lines, "Not finished; nothing is lost. Go on with the same command."]
+        return [*lines, "Not finished; nothing is lost. The same command resumes the study."]
     if ranked["value"].notna().any():
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines
 
 
 def answer(folder: Path, *, study_argument: str) -> list[str]:
-    """What a study says so far. The best value of a search is not an answer, and never stands here as one.
+    """The findings of a study so far. The best value of a search is optimistic, so it is never reported as a result.
 
     Args:
         folder: of the study's results.
-        study_argument: how the user names the study to commands.
+        study_argument: the study as the user types it in commands.
     """
     ranked = ranked_trials(folder)
     if not ranked["value"].notna().any():
         ended = (ranked["last_epoch"] > 0).any()
-        return ["No image is held out, so no trial has a value." if ended else "No trial ended an epoch."]
+        return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
     if ranked["confirms"].notna().any():
-        return []  # the runs of a confirmation: their study has the answer
+        return []  # these are runs of a confirmation, whose study has the answer
     confirmation = read_confirmation(folder)
     if confirmation is not None:
         return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *_upper_bound(ranked)]
@@ -94,22 +95,22 @@ def study_folder(name: str, storage: str) -> Path:
 
 def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:
     some = contenders(ranked.dropna(subset=["value"]))
-    if some["config"].nunique() > 1 and _differ_in_seeds_alone(some["config"].tolist()):
+    if some["config"].nunique() > 1 and _differ_only_in_seeds(some["config"].tolist()):
         mean = estimate(some["value"].tolist())
         return [
             f"These {len(some)} trials are one config with other seeds: {mean.mean:.2f} % validation mAP on average "
-            f"({mean.low:.2f} to {mean.high:.2f}); what they differ by is what seeds do."
+            f"({mean.low:.2f} to {mean.high:.2f}); their differences are the effect of the seed."
         ]
     best = some.iloc[0]
     return [
         f"The search leads with {describe(json.loads(best['values']))} (trial {best['trial']}). Not confirmed yet, and "
-        f"the best of a search flatters itself:",
+        f"the best value of a search is optimistic:",
         f"  wsml-study confirm {study_argument}",
     ]
 
 
 def _overtaken(ranked: pd.DataFrame, confirmation: Confirmation, study_argument: str) -> list[str]:
-    """A word about a search that went on after its confirmation, if it leads with another config now."""
+    """A note if the search was extended after its confirmation and now leads with another config."""
     best = contenders(ranked.dropna(subset=["value"])).iloc[0]
     if not confirmation.configs or _identity(best["config"]) in {config.identity for config in confirmation.configs}:
         return []
@@ -118,12 +119,12 @@ def _overtaken(ranked: pd.DataFrame, confirmation: Confirmation, study_argument:
 
 
 def _upper_bound(ranked: pd.DataFrame) -> list[str]:
-    """What the search reached with all labels, where it tried that beside others."""
+    """The best value with all labels, if the search has trials of `full` beside others."""
     some = ranked.dropna(subset=["value"])
     full = some[some["method"] == UPPER_BOUND]
     if full.empty or len(full) == len(some):
         return []
-    return [f"With all labels ({UPPER_BOUND}), which is no contender, the search reached {full['value'].max():.2f} %."]
+    return [f"With all labels ({UPPER_BOUND}), an upper bound, the search reached {full['value'].max():.2f} %."]
 
 
 def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> list[str]:
@@ -136,7 +137,7 @@ def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> l
     return [f"  wsml-study export {study_argument} {by} -o configs/", f"  wsml-study train {config} --seeds 3"]
 
 
-def _differ_in_seeds_alone(configs: list[str]) -> bool:
+def _differ_only_in_seeds(configs: list[str]) -> bool:
     one = _identity(configs[0])
     return all(_identity(config) == one for config in configs[1:])  # the first that differs is enough
 

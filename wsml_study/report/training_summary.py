@@ -1,4 +1,4 @@
-"""What final training reached: a training's seeds, and all trainings of a folder laid out like the paper's table."""
+"""Results of final training: the seeds of a training, and all trainings of a folder laid out like the paper's table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MARKDOWN_FILE, CSV_FILE = "summary.md", "summary.csv"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedConfig:
-    """A config that was trained with some seeds.
+    """A config and its trained seeds.
 
     Attributes:
         folder: holds a folder per seed.
@@ -64,7 +64,7 @@ def training_summary(folder: Path) -> list[str]:
     """
     trained = trained_config(folder)
     if trained.seeds.empty:
-        return ["No seed has been trained to its end yet; the same command goes on."]
+        return ["No seed has been trained to its end yet; the same command resumes the training."]
     trainings, left_out = _trainings_in(folder.parent)
     write_whole(folder.parent / MARKDOWN_FILE, _markdown(trainings).encode())
     write_whole(folder.parent / CSV_FILE, _csv(trainings))
@@ -84,7 +84,7 @@ CAPTION = "test mAP in percent, mean ± standard deviation (number of seeds)"
 
 
 def trained_config(folder: Path) -> TrainedConfig:
-    """What a training's folder holds.
+    """Read a training's folder.
 
     Raises:
         ResultsError, StudyFileError: it holds no training.
@@ -97,7 +97,7 @@ def trained_config(folder: Path) -> TrainedConfig:
 
 
 def _trainings_in(folder: Path) -> tuple[list[TrainedConfig], list[str]]:
-    """All trainings with a seed that is done, by method in the paper's order; and a line for each that is damaged."""
+    """All trainings with a finished seed, by method in the paper's order; and a line for each that cannot be read."""
     trainings, left_out = [], []
     for path in sorted(folder.glob("*/trials.parquet")):
         try:
@@ -132,7 +132,7 @@ def _which_epoch(study: Study) -> str:
     training, provenance = study.training, study.provenance
     count = f"{training.last_epoch} of {training.total_epochs} epochs"
     if training.stop_after_epoch is None:
-        why = f"all {training.total_epochs} epochs, since the config does not know the search's best one"
+        why = f"all {training.total_epochs} epochs, since the config does not record the search's best one"
     elif provenance is not None and provenance.best_epoch == training.last_epoch:
         why = f"{count}, as trial {provenance.trial} was best in the search"
     else:
@@ -158,7 +158,7 @@ def _table(trainings: Sequence[TrainedConfig]) -> dict[str, list[str]]:
 
 
 def _labels(trainings: Sequence[TrainedConfig]) -> list[str]:
-    """A row's name for each training: its method, and whatever else tells it from others on the same dataset."""
+    """A row's name for each training: its method, and what distinguishes it from others on the same dataset."""
     short = [_label(one.study) for one in trainings]
     places = [(label, one.study.data.dataset) for label, one in zip(short, trainings, strict=True)]
     return [
@@ -192,14 +192,14 @@ def _notes(trainings: Sequence[TrainedConfig]) -> Iterator[str]:
     yield f"paper: {PUBLISHED_BY}, end to end / LinearInit; re-runs by others differ from it by more than a point"
     for one in trainings:
         if one.published and (different := differences_from_paper(one.study)):
-            yield f"{one.study.name} departs from the paper's protocol: {', '.join(different)}"
+            yield f"{one.study.name} differs from the paper's protocol: {', '.join(different)}"
 
 
 def differences_from_paper(study: Study) -> list[str]:
     """What of the paper's protocol for its four benchmarks a config changes, methods and learning rates aside.
 
     ResNet-50, linear head, 448 x 448 pixels, one positive per training image drawn with seed 1200, a fifth of them held
-    out with the same seed, 10 epochs (in LinearInit after 25 of the head alone), batches of 16. OpenImages has
+    out with the same seed, 10 epochs (in LinearInit after a linear probe of 25), batches of 16. OpenImages has
     labels of its own.
     """
     model, data, training = study.model, study.data, study.training

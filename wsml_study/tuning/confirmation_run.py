@@ -1,7 +1,7 @@
-"""Confirming a search: its best configs and its best baseline again, over fresh seeds and draws of the hidden labels.
+"""Confirmation of a search: its best configs and its best baseline, trained again with fresh seeds and hidden labels.
 
-A study of its own in the folder of the search, whose trials are known beforehand; it is interrupted, resumed, extended
-and tabulated as any study is.
+It is a study with a fixed list of trials, in a folder inside the search's, and is interrupted, resumed, extended and
+tabulated like any other study.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def run_and_confirm(
         study, listener, num_trials, restart, address: as `run_study`.
 
     Returns:
-        How the search ended, and how the confirmation did, None if it was not its turn.
+        The outcome of the search, and of the confirmation; None if the search has not finished or asks for none.
 
     Raises:
         As `run_study`.
@@ -68,29 +68,29 @@ def confirm_study(
     address: str | None = None,
     open_trial: OpenTrial = open_trial,
 ) -> Outcome:
-    """Run the best configs of a study again, from wherever an earlier confirmation left off.
+    """Train the best configs of a study again, or resume an earlier confirmation.
 
     Args:
         study: whose search has results.
         listener: follows the runs.
-        top: how many configs beside the baseline; by default what the study says.
-        seeds: how many seeds and draws of the hidden labels; by default what the study says.
+        top: number of configs besides the baseline; by default that of the study.
+        seeds: number of pairs of training seed and seed of the hidden labels; by default that of the study.
         address: of a Ray cluster; None starts a local one.
         open_trial: makes a trial in a worker process.
 
     Raises:
-        ResultsError: the study has no results yet, or not these; otherwise as `run_study`.
+        ResultsError: the study has no results yet, or the folder belongs to another study; otherwise as `run_study`.
     """
-    asked = study.confirm or Confirm()
+    defaults = study.confirm or Confirm()
     storage = open_storage(study.storage, study.name)
     if not storage.exists():
         raise ResultsError(f"{storage.described}: no results of study {study.name} yet; `wsml-study run` makes them")
     with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
         claim(storage, study)
-        _tell_if_unfinished(storage, study, listener.on_notice)
+        _warn_if_unfinished(storage, study, listener.on_notice)
         place = storage.inside(CONFIRMATION)
         history = read_history(place.fetch())
-        plan = planned_confirmation(storage.folder, history, top=top or asked.top, num_seeds=seeds or asked.seeds)
+        plan = planned_confirmation(storage.folder, history, top=top or defaults.top, num_seeds=seeds or defaults.seeds)
         if not_begun(plan, history):
             trials = sorted({planned.confirms for planned in plan if planned.confirms is not None})
             listener.on_notice(
@@ -101,11 +101,11 @@ def confirm_study(
 
 
 def planned_confirmation(folder: Path, history: StudyHistory, *, top: int, num_seeds: int) -> tuple[PlannedTrial, ...]:
-    """Which configs are to run with which seeds, all configs with the first pair of seeds first.
+    """The trials of a confirmation: all configs with the first pair of seeds, then all with the second, and so on.
 
     Args:
         folder: of the search's results.
-        history: of the confirmation so far, whose seeds are used again.
+        history: of the confirmation so far, whose seeds are reused.
         top, num_seeds: as in `Confirm`.
 
     Raises:
@@ -114,7 +114,7 @@ def planned_confirmation(folder: Path, history: StudyHistory, *, top: int, num_s
     trials = {row["trial"]: row for row in read_table(folder, "trials").to_pylist()}
     chosen = worth_confirming(ranked_trials(folder), top=top)
     if not chosen:
-        raise ResultsError(f"{folder}: no trial has ended an epoch yet; `wsml-study run` goes on with the study")
+        raise ResultsError(f"{folder}: no trial has finished an epoch yet; `wsml-study run` resumes the study")
     searched = [TrialConfig.model_validate_json(row["config"]) for row in trials.values()]
     confirmed = [TrialConfig.model_validate(trial.config) for _, trial in sorted(history.trials.items())]
     training_seeds = _fresh(num_seeds, (c.training.seed for c in searched), (c.training.seed for c in confirmed))
@@ -127,9 +127,9 @@ def planned_confirmation(folder: Path, history: StudyHistory, *, top: int, num_s
 
 
 def confirming(study: Study) -> Study:
-    """The study that a confirmation's folder says it is: the search with seeds beside what it searches."""
+    """The study that is recorded in a confirmation's folder: the search, with the seeds as further searched keys."""
     seeds = {TRAINING_SEED: ANY_SEED}
-    if study.data.validation.labels == "clean":  # else the draw decides what trials are judged by, and is not searched
+    if study.data.validation.labels == "clean":  # else the seed changes the validation labels, and may not vary
         seeds[OBSERVE_SEED] = ANY_SEED
     return study.model_copy(
         update={
@@ -158,13 +158,13 @@ def _planned(row: dict[str, Any], training_seed: int, observe_seed: int) -> Plan
 
 
 def _fresh(count: int, searched: Iterable[int], confirmed: Iterable[int]) -> list[int]:
-    """Seeds that the search has not seen: those of the confirmation so far, then the smallest others."""
+    """Seeds that the search has not used: those of the confirmation so far, then the smallest unused ones."""
     known = list(dict.fromkeys(confirmed))
     seen = {*searched, *known}
     return [*known, *itertools.islice((seed for seed in itertools.count(1) if seed not in seen), count)][:count]
 
 
-def _tell_if_unfinished(storage: StudyStorage, study: Study, notify: Callable[[str], None]) -> None:
+def _warn_if_unfinished(storage: StudyStorage, study: Study, notify: Callable[[str], None]) -> None:
     history = read_history(storage.folder)
     ended, wanted = len(history.with_state(*ENDED)), history.num_trials or study.full_size_trials
     if ended < wanted:

@@ -15,7 +15,7 @@ from wsml_study.workers.protocol import Assignment, StepReport
 
 
 def rule_of(early_stopping: EarlyStopping, *, epochs: int) -> Rule | None:
-    """The study's rule, which knows of no trial yet; None where every trial runs to its end."""
+    """A new instance of the study's rule, without any trial recorded; None if every trial runs to its last epoch."""
     create = early_stopping.record.create
     if create is None:
         return None
@@ -24,15 +24,15 @@ def rule_of(early_stopping: EarlyStopping, *, epochs: int) -> Rule | None:
 
 
 class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Lets Tune run trials in order and ends those that the rule ends."""
+    """Lets Tune run trials in order, and stops a trial when the rule says so."""
 
     def __init__(self, rule: Rule | None, history: StudyHistory, objective: Objective) -> None:
-        """Tell the rule of the trials that ran before.
+        """Record the epochs of earlier runs in the rule.
 
         Args:
-            rule: the study's rule, which knows nothing yet, or None.
+            rule: a new instance of the study's rule, or None.
             history: what happened so far.
-            objective: of the study; the rule is told values of which a larger one is always better.
+            objective: of the study. The rule always receives values to be maximized; a minimized metric is negated.
         """
         super().__init__()
         self.rule, self._sign = rule, objective.sign

@@ -1,4 +1,4 @@
-"""What a run works with: versions, machine and sources of the program, and the data that its trials see."""
+"""Environment of a run: versions, machine, git revision and command, and a fingerprint of the data."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ PACKAGES = (
     "torch",
     "torchvision",
 )
-"""What computes results, or keeps them."""
+"""Packages that compute or store results."""
 
-LOOK_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 10.0
 
 
 def environment() -> dict[str, Any]:
-    """What the machine of the driver is and has, as plain data for the event log.
+    """The driver's machine and software, as plain data for the event log.
 
     Returns:
         python (version), packages (name -> version, plug-ins among them), platform, cpu (model), num_cpus (that this
@@ -59,7 +59,7 @@ def environment() -> dict[str, Any]:
 def data_fingerprint(data: TrialData) -> str:
     """Sixteen hexadecimal digits of the SHA-256 of classes, image names, image sizes, true and observed labels.
 
-    Equal for equal data wherever it lies. The pixels do not count: to read them all costs as much as an epoch.
+    Equal for equal data in different folders. Pixels are left out: reading them all costs as much as an epoch.
     """
     digest = hashlib.sha256(_json(data.classes))
     for split in (data.train, data.validation, data.test):
@@ -87,7 +87,7 @@ def _version(package: str) -> str | None:
 
 
 def _cpu() -> str:
-    """The processor's model; where the system does not tell, its architecture."""
+    """The processor's model, or its architecture if the system does not report the model."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -97,11 +97,11 @@ def _cpu() -> str:
 
 
 def _output(*command: str) -> str | None:
-    """What a command prints, None if there is no such command or it fails."""
+    """The output of a command; None if it does not exist or fails."""
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LOOK_TIMEOUT_S, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=True)
     except (subprocess.SubprocessError, OSError):
         return None
     return done.stdout.strip() or None

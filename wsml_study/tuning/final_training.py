@@ -16,7 +16,7 @@ from wsml_study.tuning.run import Outcome, run_study
 MOST_SEEDS = 1000
 LONGEST_NAME = 100
 ON_BOTH = "-trainval"
-"""What is added to the name of a training that holds no image out."""
+"""Suffix of the name of a training that uses the validation images too."""
 
 TrainOn = Literal["train", "train+validation"]
 
@@ -24,13 +24,12 @@ TrainOn = Literal["train", "train+validation"]
 def final_training(study: Study, listener: Listener, *, restart: bool = False, address: str | None = None) -> Outcome:
     """Train a config with several seeds.
 
-    A training that was interrupted goes on; more seeds than before add to those that are done.
+    An interrupted training is resumed; a larger number of seeds than before adds to those that are done.
 
     Args:
-        study: what `over_seeds` made of the config; its `storage` receives the folder `name`, and that one a folder
-            `seed_<n>` per model.
+        study: what `over_seeds` returns; models are written to `storage`/`name`/seed_<n>.
         listener: follows the training.
-        restart: set earlier models aside.
+        restart: move earlier models aside.
         address: of a Ray cluster; None starts a local one.
 
     Raises:
@@ -46,12 +45,12 @@ def over_seeds(config: Study, *, num_seeds: int, on: TrainOn | None = None) -> S
     Args:
         config: with nothing left to search.
         num_seeds: how many.
-        on: `train` chooses the best epoch by the images held out; `train+validation` trains on these as well, and ends
-            after the epoch that was best in the search, or after all epochs where the config does not know it. Its name
-            ends in `-trainval`. None is what the config says.
+        on: `train` keeps the epoch with the best validation score. `train+validation` trains on the validation images
+            too and stops after the best epoch of the search, or after all epochs if the config does not record it; the
+            name gets the suffix `-trainval`. None: as the config says.
 
     Raises:
-        ResultsError: the config has something to search, its name leaves no room, or its storage is no folder.
+        ResultsError: the config has searched keys, its name is too long for the suffix, or its storage is no folder.
     """
     if config.search:
         raise ResultsError(
@@ -59,7 +58,9 @@ def over_seeds(config: Study, *, num_seeds: int, on: TrainOn | None = None) -> S
             f"`wsml-study run` and export its best trials with `wsml-study export`"
         )
     if "://" in config.storage:
-        raise ResultsError(f"{config.storage}: models go into a folder, which all machines see; name one with -o")
+        raise ResultsError(
+            f"{config.storage}: models are written to a folder that all machines can access; name one with -o"
+        )
     first = config.training.seed
     changes: dict[str, Any] = {
         "search": {"training.seed": Parameter(int=IntRange(low=first, high=first + MOST_SEEDS - 1))},

@@ -1,4 +1,8 @@
-"""What Tune reports, written into the event log before anything acts on it."""
+"""Tune's reports, written to the event log.
+
+Tune runs callbacks before the scheduler's decision takes effect, so an event is on disk before anything acts on it,
+and a restart that replays the log sees every decision that was made.
+"""
 
 from __future__ import annotations
 
@@ -23,33 +27,33 @@ from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.workers.protocol import Assignment, StepReport
 
 TABLES_INTERVAL_S = 2.0
-LEAST_WAIT = 20
-"""The tables are left alone for so many times as long as the last writing took."""
+TABLES_PAUSE_FACTOR = 20
+"""Pause between two writings of the tables, as a multiple of the time that the last writing took."""
 
 LONGEST_ERROR = 500
 
 
 class Listener(Protocol):
-    """Whoever wants to follow a study as it runs."""
+    """Receives the progress of a running study, such as the command line's display."""
 
     def on_phase(self, message: str) -> None:
-        """Something that takes a while begins."""
+        """A step that takes a while begins."""
 
     def on_notice(self, message: str) -> None:
-        """Something that the user should know."""
+        """A message for the user."""
 
     def on_images(self, done: int, total: int) -> None:
-        """So many images of a split were decoded into the store."""
+        """`done` of `total` images of a split are decoded into the store."""
 
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
-        """Trials begin, so many at once, so many in all; the history holds those of earlier runs."""
+        """Trials begin: `slots` at a time, `num_trials` in total; the history holds those of earlier runs."""
 
     def on_event(self, history: StudyHistory, event: str, number: int) -> None:
         """An event of a trial was written to the log and added to the history."""
 
 
 class Ledger(tune.Callback):  # type: ignore[misc]
-    """Writes what Tune reports into the event log, and keeps the tables close behind."""
+    """Writes Tune's reports to the event log, and updates the tables from it at intervals."""
 
     def __init__(
         self,
@@ -67,7 +71,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        # Tune pickles its callbacks into a snapshot that nobody reads; an open log cannot follow.
+        # Tune pickles its callbacks into an experiment snapshot that is never restored; an open log cannot be pickled.
         return tune.Callback, ()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -95,16 +99,16 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self._append("epoch", number, attempt=history.attempt, result=report.result, state=state, **details)
         if takeover is not None:
             self._append("exploited", number, **asdict(takeover))
-            result[SHOULD_CHECKPOINT] = False  # nobody goes on from the network that was given up
+            result[SHOULD_CHECKPOINT] = False  # no trial resumes from the network that was replaced
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
-        """A checkpoint is whole and in its place."""
+        """A checkpoint is complete in storage."""
         number = Assignment.of(trial.config).trial
         history = self._log.history.trials[number]
         before = history.checkpoint
         self._append("saved", number, epoch=history.last_epoch, checkpoint=checkpoint.path)
         if self._population is not None and before is not None and not self._population.compares_after(before[0]):
-            # Tune keeps all checkpoints of a population, of which only these are of use to others.
+            # Tune keeps all checkpoints of a population; other trials only use those of epochs with a comparison.
             _delete(trial, before[1])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -127,12 +131,13 @@ class Ledger(tune.Callback):  # type: ignore[misc]
             self._write_tables()
 
     def _write_tables(self) -> None:
-        """Keep the tables close behind, at a small share of the time: large ones take long to write."""
+        """Write the tables, and schedule the next writing."""
         started = time.monotonic()
         self._tables.write(self._log.history)
         self._storage.upload(*TABLE_FILES)
         ended = time.monotonic()
-        self._tables_due = ended + max(TABLES_INTERVAL_S, LEAST_WAIT * (ended - started))
+        # Tables of large studies take long to write: the pause bounds their share of the driver's time at 1 in 21.
+        self._tables_due = ended + max(TABLES_INTERVAL_S, TABLES_PAUSE_FACTOR * (ended - started))
 
     def _append(self, event: str, number: int, **details: Any) -> None:
         self._lease.check()
@@ -141,7 +146,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
 
 
 class StopOnRequest(tune.Stopper):  # type: ignore[misc]
-    """Ends the run, and no trial of its own accord, once somebody has asked for it."""
+    """Ends the whole run once `wsml-study stop` has requested it; never ends a single trial."""
 
     def __init__(self, lease: Lease | None = None) -> None:
         self._lease = lease
@@ -155,7 +160,7 @@ class StopOnRequest(tune.Stopper):  # type: ignore[misc]
         return self._lease is not None and self._lease.stop_requested.is_set()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        # As the ledger: a lease cannot follow into a snapshot.
+        # As in Ledger: a lease cannot be pickled.
         return StopOnRequest, ()
 
 
@@ -165,6 +170,6 @@ def _delete(trial: Any, folder: str) -> None:
 
 
 def _last_line(error_file: Path) -> str:
-    """What a traceback ends with: the error's own words."""
+    """The last line of a traceback: type and message of the error."""
     lines = [line.strip() for line in error_file.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1][:LONGEST_ERROR]

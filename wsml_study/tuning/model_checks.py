@@ -9,14 +9,14 @@ from wsml_study.study.fidelity import at_level, num_levels
 from wsml_study.study.search_space import SearchSpace, trial_content
 from wsml_study.study.spec import Study
 
-DECISIVE = {"model.backbone", "model.weights", "model.head", "data.image_size"}
+MODEL_KEYS = {"model.backbone", "model.weights", "model.head", "data.image_size"}
 
 Model = tuple[str, str | None, str | None]
 """Backbone, weights and head, as in the `model` section of a study file."""
 
 
 def check_models(study: Study, *, image_size: int | None, num_channels: int | None, download: bool = True) -> None:
-    """Build each model that a trial can get, at any level of fidelity, and pass images of each of its sizes through it.
+    """Build each model that a trial can get, at any level of fidelity, and run a forward pass at each image size.
 
     Imports torch only for models other than those that take images of every size.
 
@@ -27,7 +27,7 @@ def check_models(study: Study, *, image_size: int | None, num_channels: int | No
         download: fetch published weights; False only checks that weights of this name are published.
 
     Raises:
-        TrainingError: a line for each model that cannot be had or does not take the study's images.
+        TrainingError: a line for each model that cannot be built or does not accept the study's images.
     """
     problems = []
     for (backbone, weights, head), sizes in reachable_models(study, image_size).items():
@@ -63,7 +63,9 @@ def joined_batches(study: Study, *, num_images: int, image_size: int | None, num
     if not left or num_channels is None or study.training.mode == "linear":
         return None
     for (backbone, weights, head), image_sizes in reachable_models(study, image_size).items():
-        if backbone in BACKBONES and BACKBONES.distribution(backbone) is None:  # ours normalize no batch
+        if (
+            backbone in BACKBONES and BACKBONES.distribution(backbone) is None
+        ):  # built-in backbones have no batch normalization
             continue
         from wsml_study.training.classifier import Classifier  # imports torch
         from wsml_study.training.model_check import NUM_CLASSES, trains_on_one_image
@@ -94,7 +96,7 @@ def reachable_models(study: Study, image_size: int | None) -> dict[Model, list[i
     sizes: dict[Model, set[int]] = {}
     for number in range(1, num_levels(study) + 1):
         level = at_level(study, number)
-        for values in SearchSpace.from_study(level).branches(DECISIVE & level.search.keys()):
+        for values in SearchSpace.from_study(level).branches(MODEL_KEYS & level.search.keys()):
             content = trial_content(level, values)
             model = content["model"]
             found = sizes.setdefault((model["backbone"], model.get("weights"), model.get("head")), set())

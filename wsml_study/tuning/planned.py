@@ -1,4 +1,4 @@
-"""Trials that are known beforehand, instead of proposed one after another."""
+"""Trials from a fixed list, instead of proposals of a sampler."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PlannedTrial:
 
     Attributes:
         config: what it computes; the same config is not run twice.
-        values: what tells it from the others, by dotted path.
+        values: the values in which the planned trials differ, by dotted path.
         confirms: the trial of the search whose config this is.
         promoted: the trial of a cheaper level whose config this is.
     """
@@ -33,7 +33,7 @@ class PlannedTrial:
 
 
 def not_begun(plan: Sequence[PlannedTrial], history: StudyHistory) -> list[PlannedTrial]:
-    """What a plan has beyond the trials that a study has already."""
+    """The trials of a plan that the study does not have yet."""
     begun = {fingerprint(TrialConfig.model_validate(trial.config)) for trial in history.trials.values()}
     return [planned for planned in plan if fingerprint(planned.config) not in begun]
 
@@ -48,13 +48,13 @@ class PlannedTrials(TrialSource):
         *,
         plan: Sequence[PlannedTrial],
         slots: Callable[[], int],
-        alone: bool = False,
-        most_fused: int = 1,
+        exclusive: bool = False,
+        max_together: int = 1,
     ) -> None:
-        """Queue what the plan has beyond the study's trials."""
+        """Queue the trials of the plan that the study does not have yet; other arguments as `TrialSource`."""
         self._ahead = deque(not_begun(plan, log.history))
         num_trials = len(log.history.trials) + len(self._ahead)
-        super().__init__(study, log, num_trials=num_trials, slots=slots, alone=alone, most_fused=most_fused)
+        super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
 
     def _upcoming(self, count: int) -> list[TrialConfig]:
         if self._num_trials == 0:

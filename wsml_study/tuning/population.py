@@ -1,9 +1,9 @@
-"""Population based training: the worse trials take over networks of the better ones, and go on with other values.
+"""Population based training: worse trials take over the networks of better ones, and continue with changed values.
 
-Source: Jaderberg et al., "Population Based Training of Neural Networks", 2017, with truncation selection. Like `Asha`
-here it decides at once and waits for nobody: a trial is compared, after the same epoch, with all trials that have come
-as far, so it works with fewer slots than trials. All that it knows is in the study's history, from which a restart
-goes on with the same population.
+Source: Jaderberg et al., "Population Based Training of Neural Networks", 2017, with truncation selection. Unlike Ray's
+scheduler it never pauses a trial to wait for others: after an epoch a trial is compared with all trials that have
+finished the same epoch, so fewer slots than trials suffice. Its only state is the study's history, so a restart
+continues with the same population.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wsml_study.workers.protocol import Assignment, StepReport
 
 @dataclass(frozen=True, kw_only=True)
 class Takeover:
-    """A trial's next step is to go on from another one's network.
+    """A trial's next step is to continue from another trial's network.
 
     Attributes:
         epoch: after which it happens.
@@ -42,15 +42,15 @@ class Takeover:
 
 
 class Population:
-    """Says which trials take over which, from what is in the history."""
+    """Decides from the history which trials take over which networks."""
 
     def __init__(self, study: Study, history: StudyHistory, is_whole: Callable[[str], bool]) -> None:
-        """Go on with a population.
+        """A population with the trials of the history.
 
         Args:
             study: with early stopping `pbt`.
             history: grows as the study runs.
-            is_whole: whether a checkpoint's folder is still there.
+            is_whole: whether a checkpoint is complete.
         """
         options = study.early_stopping.options
         self._study, self._history, self._is_whole = study, history, is_whole
@@ -73,7 +73,7 @@ class Population:
         return takeover is not None
 
     def pop(self, number: int) -> Takeover | None:
-        """What was decided for a trial after its newest epoch, once."""
+        """The takeover decided for a trial after its newest epoch, which is then forgotten."""
         return self._decided.pop(number, None)
 
     def _takeover(self, number: int, epoch: int, value: float) -> Takeover | None:
@@ -93,6 +93,7 @@ class Population:
         return self._from_one_of(best, number, epoch) if best else None
 
     def _from_one_of(self, best: list[int], number: int, epoch: int) -> Takeover:
+        # Seeded per decision, so that a resumed study decides as it would have without the interruption.
         draw = random.Random(f"{self._study.sampler.seed} {number} {epoch}")
         source = self._history.trials[draw.choice(best)]
         keys = {key.path: key for key in self._space.keys}
@@ -112,14 +113,18 @@ class Population:
 
 
 class PopulationScheduler(FIFOScheduler):  # type: ignore[misc]
-    """Lets Tune run trials in order, and takes one out of its slot that is to go on from another's network."""
+    """Lets Tune run trials in order, and stops one that is to continue from another trial's network.
+
+    Tune cannot give a running trial another checkpoint, so the trial is stopped here and handed out again by its source
+    (`TrialSource.on_trial_complete`) with the checkpoint that it takes over.
+    """
 
     def __init__(self, population: Population) -> None:
         super().__init__()
         self._population = population
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Tune's question after every epoch: continue, or stop to be proposed again."""
+        """Tune's question after every epoch: continue, or stop to be handed out again."""
         del tune_controller
         report = StepReport.of(result)
         assert report.result is not None, "Tune asks after epochs only"
@@ -129,5 +134,5 @@ class PopulationScheduler(FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.STOP if moves else TrialScheduler.CONTINUE)
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        # Tune pickles what it is given into a snapshot that nobody reads; a history that grows need not follow.
+        # Tune pickles its scheduler into an experiment snapshot that is never restored; the history stays out of it.
         return FIFOScheduler, ()

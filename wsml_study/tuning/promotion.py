@@ -1,4 +1,4 @@
-"""What goes on from a level of fidelity to the next: its best configs, each once."""
+"""Promotion from a level of fidelity to the next: the best configs of a level, each once."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from wsml_study.tuning.planned import PlannedTrial
 def survivors(study: Study, number: int, history: StudyHistory) -> tuple[PlannedTrial, ...]:
     """The best configs of a level, best first, as trials of the next.
 
-    Trials that failed do not count, nor, beside others, trials of `full`: they see every label, so they would always
-    be among the best.
+    Failed trials are left out, and trials of `full` unless there are no others: they see every label, so they would
+    always be among the best.
 
     Args:
         study: the study with the levels.
@@ -35,8 +35,8 @@ def survivors(study: Study, number: int, history: StudyHistory) -> tuple[Planned
         distinct.setdefault(fingerprint(planned.config), planned)
     if not distinct:
         raise ResultsError(
-            f"level {number} of {study.name}: no trial has a value, so that none can go on; "
-            f"`wsml-study results {study.storage}/{study.name}/fidelity/level_{number}` says why they failed"
+            f"level {number} of {study.name}: no trial has a value, so none can be promoted; "
+            f"`wsml-study results {study.storage}/{study.name}/fidelity/level_{number}` shows why they failed"
         )
     return tuple(distinct.values())[: study.fidelity[number - 1].survivors]
 

@@ -1,4 +1,4 @@
-"""A trial that ran in a study, once more."""
+"""Reproduction: a trial of a study is run again and compared."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ REPRODUCTIONS = "reproduced"
 
 @dataclass(frozen=True)
 class EndAfter:
-    """An early-stopping rule: a trial ends after an epoch that is known beforehand."""
+    """An early-stopping rule that ends a trial after a fixed epoch."""
 
     last_epoch: int
 
     def record(self, trial: int, epoch: int, value: float) -> None:
-        """Nothing: what trials show does not matter."""
+        """No-op: the rule does not depend on values."""
 
     def goes_on(self, trial: int, epoch: int) -> bool:
         """Whether the epoch is still to come."""
@@ -35,7 +35,7 @@ class EndAfter:
 
 
 def reproduce_trial(study: Study, listener: Listener, *, trial: int, address: str | None = None) -> Reproduction:
-    """Run a trial of a study again, as far as it went, and compare all that its epochs showed.
+    """Run a trial of a study again, up to its last epoch, and compare every number of every epoch.
 
     The second run has a folder of its own inside the study's; one of an earlier reproduction is set aside.
 
@@ -65,7 +65,7 @@ def reproduce_trial(study: Study, listener: Listener, *, trial: int, address: st
         task = Task(plan=plan, rule=EndAfter(original.last_epoch))
         outcome = run_leased(again, place, lease, session, listener, task)
     if not outcome.finished:
-        raise ResultsError("the trial was cut short before there was all to compare; the same command goes on")
+        raise ResultsError("the run was stopped before the trial was complete; the same command resumes it")
     warnings = _warnings(history, outcome.history, original, same_data=_same_data(config.data, study.data))
     return compared_trials(original, outcome.history.trials[0], classes=history.classes, warnings=warnings)
 
@@ -92,7 +92,7 @@ def _same_data(one: Data, other: Data) -> bool:
 
 
 def _warnings(before: StudyHistory, now: StudyHistory, original: TrialHistory, *, same_data: bool) -> list[str]:
-    """How the second run's machine, programs and data differ from the first's, as far as the log tells."""
+    """How the second run's machine, programs and data differ from the first's, as far as the event log records them."""
     started = original.started or 0.0
     earlier = [run for run in before.runs if run["time"] <= started] or list(before.runs)
     first, second = earlier[-1], now.runs[-1]

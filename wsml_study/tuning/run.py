@@ -50,7 +50,7 @@ from wsml_study.workers.warm_trial import WarmTrial
 
 CHECKPOINT_INTERVAL_S = 15.0
 SLOT_MEMORY_BYTES = 2**20
-"""What a slot's Tune actor asks for: any share of a CPU would be missing to the workers."""
+"""Resources of a slot's Tune actor. It requests memory, since any share of a CPU would be missing to the workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,8 @@ class Outcome:
 
     Attributes:
         folder: the study's, or the local copy of it.
-        place: where the study is kept, as a user knows it.
-        history: all that happened, in earlier runs as well.
+        place: where the study is kept, for messages.
+        history: of this run and earlier ones.
         num_trials: how many trials the study should have.
         stopped_on_request: `wsml-study stop` ended it.
         cut_short_at: the level of fidelity that it has not ended; None at full size.
@@ -84,13 +84,13 @@ class Task:
     """What the trials of a run are for.
 
     Attributes:
-        plan: the trials that there are to be; None where Optuna proposes them.
-        tested: judge each trial's best epoch on the test images.
-        model_folder: receives a trained model per trial (final training); None elsewhere.
-        rule: ends trials early; None for the study's own.
+        plan: a fixed list of trials; None if Optuna proposes them.
+        tested: evaluate each trial's best epoch on the test images.
+        model_folder: receives a trained model per trial (final training); None otherwise.
+        rule: for early stopping; None for the study's own.
         open_trial: makes a trial in a worker process.
-        whole: the study with the levels of which this run is one, so that the models of all levels are checked before
-            the first trial of the first; None for a run that is no level.
+        whole: the study whose level this run is, so that the models of all levels are checked before the first trial
+            of the first level; None for a run that is no level.
     """
 
     plan: tuple[PlannedTrial, ...] | None = None
@@ -111,29 +111,29 @@ def run_study(
     model_folder: Path | None = None,
     open_trial: OpenTrial = open_trial,
 ) -> Outcome:
-    """Run a study to its end, from wherever an earlier run of it left off.
+    """Run a study, or resume it where an earlier run stopped.
 
     Args:
-        study: what to run; its results land in the folder `study.storage`/`study.name`.
+        study: what to run; its results are written to `study.storage`/`study.name`.
         listener: follows the run.
-        num_trials: how many trials the study should have, with `fidelity` its first level; by default what it says
-            itself or what it has already.
-        restart: set the results of earlier runs aside and start anew.
+        num_trials: total number of trials (with `fidelity`, of the first level); by default that of the study, or
+            the number that it has already.
+        restart: move the results of earlier runs aside and start over.
         address: of a Ray cluster; None starts a local one.
         model_folder: receives a trained model per trial (final training); None for a search.
         open_trial: makes a trial in a worker process.
 
     Raises:
-        ResultsError: the folder belongs to a different study, another run holds it, or it cannot be written; or a
-            search is to go without validation images, or a level of `fidelity` with fewer trials than are to survive
-            it, or without any that has a value.
+        ResultsError: the folder belongs to a different study, another run has locked it, or it cannot be written; or
+            there are no validation images to search with; or a level of `fidelity` has fewer trials than survivors,
+            or none with a value.
         DataError: images or labels are missing or malformed.
-        TrainingError: a backbone or its weights cannot be had, or does not take the study's images.
-        ResourcesError: the cluster is too small for one trial, or not there.
+        TrainingError: a backbone or its weights are not available, or do not accept the study's images.
+        ResourcesError: the cluster is too small for one trial, or cannot be reached.
     """
     if model_folder is None and not study.data.holds_out:
         raise ResultsError(
-            f"{study.name}: data.train_on is train+validation, so no image is left to judge a trial by; train the "
+            f"{study.name}: data.train_on is train+validation, so no image is left to evaluate a trial on; train the "
             f"config with `wsml-study train`"
         )
     _refuse_too_few(study, num_trials)
@@ -148,7 +148,7 @@ def run_study(
 
 
 def session_of(storage: StudyStorage, address: str | None) -> Session:
-    """Ray for the runs of a study and of what belongs to it; its folder receives what Ray has to say."""
+    """The Ray session for the runs of a study, its levels and its confirmation; Ray's output goes to ray.log there."""
     return Session(address, storage.folder / "ray.log")
 
 
@@ -162,10 +162,10 @@ def _run_levels(
     *,
     num_trials: int | None,
 ) -> Outcome:
-    """As `run_study`, of a study with levels: each is a study of its own, whose survivors are the plan of the next."""
+    """As `run_study`, with multi-fidelity: each level is a study whose survivors are the plan of the next."""
     claim(storage, study)
     history = read_history(storage.folder)
-    if not (storage.folder / TABLE_FILES[0]).exists():  # for whoever looks at the results before there are any
+    if not (storage.folder / TABLE_FILES[0]).exists():  # `results` and `report` read the tables before full size begins
         write_tables(storage.folder, study, history)
         storage.upload(*TABLE_FILES)
     task = replace(task, whole=study)
@@ -192,8 +192,8 @@ def _refuse_too_few(study: Study, num_trials: int | None) -> None:
     least = 0 if study.fidelity is None else study.fidelity[0].survivors
     if num_trials is not None and num_trials <= least:
         raise ResultsError(
-            f"--trials {num_trials}: with `fidelity` these are the trials of the first level, of which the best "
-            f"{least} go on; ask for more than {least}"
+            f"--trials {num_trials}: with `fidelity` this is the number of trials of the first level, of which the "
+            f"best {least} are promoted; ask for more than {least}"
         )
 
 
@@ -207,7 +207,7 @@ def run_leased(
     *,
     num_trials: int | None = None,
 ) -> Outcome:
-    """As `run_study`, in a place that is locked already: the study's own, or one inside it.
+    """As `run_study`, in a folder that is locked already: the study's, or one inside it.
 
     Args:
         storage: where the results go.
@@ -249,10 +249,10 @@ def _begin(
     *,
     num_trials: int,
 ) -> None:
-    """Open the data, start or join Ray, and run the trials that are left."""
+    """Open the data, start or connect to Ray, and run the remaining trials."""
     listener.on_phase("reading data")
     data = open_trial_data(study.data, progress=listener.on_images)
-    _check_judged(study, data, task, listener)
+    _check_validation_classes(study, data, task, listener)
     dataset = dataset_of(study.data)
     check_models(task.whole or study, image_size=dataset.image_size, num_channels=dataset.channels)
     joined = joined_batches(
@@ -285,11 +285,13 @@ def _begin(
     ).trials()
 
 
-def _check_judged(study: Study, data: TrialData, task: Task, listener: Listener) -> None:
-    """Refuse a search whose validation images can judge no class; a final training keeps its last epoch then.
+def _check_validation_classes(study: Study, data: TrialData, task: Task, listener: Listener) -> None:
+    """Refuse a search in which no class can be evaluated on the validation images.
+
+    Final training is not refused: it keeps the last epoch.
 
     Raises:
-        DataError: as said.
+        DataError: no class can be evaluated, and this is a search.
     """
     if "data.validation.labels" in study.search:
         return
@@ -303,16 +305,16 @@ def _check_judged(study: Study, data: TrialData, task: Task, listener: Listener)
 
 
 def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:
-    """The study's events, and a word about whatever an earlier crash has damaged."""
+    """The study's event log; notices about what an earlier crash has damaged."""
     log = EventLog(storage.folder / "events.jsonl", mirror=None if storage.remote is None else EventMirror(storage))
     if log.dropped is not None:
         notify(
             f"{log.path}: the last line was cut short and is dropped ({len(log.dropped)} characters, "
-            f"{log.dropped[:60]!r}); whatever it was about is done again"
+            f"{log.dropped[:60]!r}); what it recorded is done again"
         )
     refuse_lost_events(storage.folder, log.history)
     for name in damaged_tables(storage.folder):
-        notify(f"{storage.folder / name}: not a whole table; it is written anew from the event log")
+        notify(f"{storage.folder / name}: damaged table; it is rebuilt from the event log")
     return log
 
 
@@ -321,7 +323,7 @@ def _finished(history: StudyHistory, num_trials: int) -> bool:
 
 
 def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
-    """How many trials the study should have: what is wanted, never less than it has, never more than a grid has."""
+    """Total number of trials: as requested, at least those that exist, at most the size of a grid."""
     if task.plan is not None:
         return len(history.trials) + len(not_begun(task.plan, history))
     total = max(wanted, len(history.trials))
@@ -331,7 +333,7 @@ def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What all trials of a run have in common."""
+    """A run of a study's remaining trials under Ray Tune."""
 
     study: Study
     storage: StudyStorage
@@ -343,30 +345,30 @@ class _Run:
     capacity: CapacityRequest | None
 
     def trials(self) -> None:
-        """Run what is left, and then, one at a time, the trials that ran out of memory beside others."""
+        """Run the remaining trials; then, one at a time, those that ran out of memory while sharing a machine."""
         if self._num_left(out_of_memory=False) > 0:
-            self._fit(alone=False)
-        num_alone = self._num_left(out_of_memory=True)
-        if num_alone > 0 and self._num_left(out_of_memory=False) == 0 and not self.lease.stop_requested.is_set():
-            self.listener.on_notice(f"{num_alone} trials that ran out of memory are tried again, one at a time")
-            self._fit(alone=True)
+            self._fit(exclusive=False)
+        num_exclusive = self._num_left(out_of_memory=True)
+        if num_exclusive > 0 and self._num_left(out_of_memory=False) == 0 and not self.lease.stop_requested.is_set():
+            self.listener.on_notice(f"{num_exclusive} trials that ran out of memory are retried, one at a time")
+            self._fit(exclusive=True)
 
     def _num_left(self, *, out_of_memory: bool) -> int:
         history = self.log.history
-        alone = sum(trial.out_of_memory is not None for trial in history.with_state(TrialState.RUNNING))
-        return alone if out_of_memory else self.num_trials - len(history.with_state(*ENDED)) - alone
+        exclusive = sum(trial.out_of_memory is not None for trial in history.with_state(TrialState.RUNNING))
+        return exclusive if out_of_memory else self.num_trials - len(history.with_state(*ENDED)) - exclusive
 
-    def _fit(self, *, alone: bool) -> None:
+    def _fit(self, *, exclusive: bool) -> None:
         study, log = self.study, self.log
-        slots: Callable[[], int] = _one if alone else Slots(study.resources, self._request_capacity)
+        slots: Callable[[], int] = _one if exclusive else Slots(study.resources, self._request_capacity)
         filesystem, scratch = self.storage.scratch()
-        source = self._source(slots, alone)
+        source = self._source(slots, exclusive)
         population = _population(study, log.history, self.storage)
         ledger = Ledger(study, self.storage, log, self.lease, source, self.listener, population)
-        self.listener.on_slots(min(slots(), self._num_left(out_of_memory=alone)), self.num_trials, log.history)
+        self.listener.on_slots(min(slots(), self._num_left(out_of_memory=exclusive)), self.num_trials, log.history)
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(WarmTrial, settings=self._settings(alone)),
+                tune.with_parameters(WarmTrial, settings=self._settings(exclusive)),
                 tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
             ),
             tune_config=tune.TuneConfig(
@@ -378,11 +380,12 @@ class _Run:
                 trial_name_creator=_trial_folder_name,
             ),
             run_config=tune.RunConfig(
-                name=f"run_{len(log.history.runs):04d}{'_alone' if alone else ''}",
+                name=f"run_{len(log.history.runs):04d}{'_exclusive' if exclusive else ''}",
                 storage_path=scratch,
                 storage_filesystem=filesystem,
                 failure_config=tune.FailureConfig(max_failures=study.retries),
-                # Nobody goes on from a trial that ended, and one that leaves its slot has a worker group no more.
+                # No checkpoint at the end: no trial resumes from it, and a slot may have lost its worker group by then.
+                # A population keeps all checkpoints, since other trials may take over an older one.
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=2 if population is None else None, checkpoint_at_end=False
                 ),
@@ -394,43 +397,43 @@ class _Run:
         try:
             tuner.fit()
         except TuneError:
-            if log.failure is not None:  # which Tune has turned into a text
+            if log.failure is not None:  # the original error, which Tune reports only as text
                 raise log.failure from None
             self.lease.check()
             raise
 
-    def _source(self, slots: Callable[[], int], alone: bool) -> TrialSource:
+    def _source(self, slots: Callable[[], int], exclusive: bool) -> TrialSource:
         study, log, plan = self.study, self.log, self.task.plan
-        most_fused = 1 if alone else self._most_fused()
+        max_together = 1 if exclusive else self._max_together()
         if plan is None:
             return OptunaSearcher(
-                study, log, num_trials=self.num_trials, slots=slots, alone=alone, most_fused=most_fused
+                study, log, num_trials=self.num_trials, slots=slots, exclusive=exclusive, max_together=max_together
             )
-        return PlannedTrials(study, log, plan=plan, slots=slots, alone=alone, most_fused=most_fused)
+        return PlannedTrials(study, log, plan=plan, slots=slots, exclusive=exclusive, max_together=max_together)
 
-    def _most_fused(self) -> int:
-        """How many trials a worker may train as one: several ranks share a trial, and a population swaps networks."""
+    def _max_together(self) -> int:
+        """Trials that a worker may train together: 1 if several ranks share a trial or a population swaps networks."""
         resources = self.study.resources
-        by_itself = resources.workers_per_trial > 1 or self.study.early_stopping.record.is_population
-        return 1 if by_itself or self.task.open_trial is not open_trial else resources.fused_trials or MOST_FUSED
+        one_at_a_time = resources.workers_per_trial > 1 or self.study.early_stopping.record.is_population
+        return 1 if one_at_a_time or self.task.open_trial is not open_trial else resources.fused_trials or MOST_FUSED
 
     def _request_capacity(self, slots: int) -> None:
         if self.capacity is not None:
             self.capacity.update(self._num_left(out_of_memory=False) - slots)
 
-    def _settings(self, alone: bool) -> WorkerSettings:
+    def _settings(self, exclusive: bool) -> WorkerSettings:
         resources, stopping, task = self.study.resources, self.study.early_stopping, self.task
         filesystem, scratch = self.storage.scratch()
         gpus = gpus_per_worker(resources)
         return WorkerSettings(
             num_workers=resources.workers_per_trial,
             cpus_per_worker=resources.cpus_per_worker,
-            gpus_per_worker=math.ceil(gpus) if alone else gpus,
+            gpus_per_worker=math.ceil(gpus) if exclusive else gpus,
             filesystem=filesystem,
             scratch_folder=scratch,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
-            exclusive=alone,
+            exclusive=exclusive,
             tested=task.tested,
             model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
             model_card=model_card,

@@ -1,8 +1,8 @@
-"""Optuna as a Tune searcher: ask, tell, and remember every trial across restarts.
+"""Optuna as a Tune searcher: ask, tell, and replay every trial after a restart.
 
-Differs from Ray's own OptunaSearch: a stopped trial is told as PRUNED with its values per epoch, a failed one as FAIL;
-the sampler's randomness depends on its seed and the trial's number alone, so a study that was interrupted proposes
-what it would have proposed; trials cut short by the interruption come first.
+Differs from Ray's OptunaSearch: a stopped trial is reported as PRUNED with its values per epoch, a failed one as FAIL;
+the sampler is created anew for each proposal with a seed derived from the study's seed and the trial's number, so a
+resumed study proposes what it would have proposed without the interruption; interrupted trials come first.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OPTUNA_STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A trial that Optuna was asked for, and that is not created yet."""
+    """A trial that Optuna has proposed and that is not created yet."""
 
     values: dict[str, Scalar]
     config: TrialConfig
@@ -58,25 +58,26 @@ class OptunaSearcher(TrialSource):
         *,
         num_trials: int,
         slots: Callable[[], int],
-        alone: bool = False,
-        most_fused: int = 1,
+        exclusive: bool = False,
+        max_together: int = 1,
     ) -> None:
-        """Replay what happened into a fresh Optuna study.
+        """Replay the history into a new Optuna study.
 
         Args:
             study: what to search.
             log: the study's events; `suggest` adds one per new trial.
-            num_trials: how many trials the study should have in the end.
-            slots: says how many trials may run at once, which changes as machines come and go.
-            alone: propose nothing but the trials that have run out of memory; otherwise all others.
-            most_fused: trials of a head alone that a worker may train as one, at most.
+            num_trials: total number of trials.
+            slots: returns how many trials may run at a time, which changes as machines join and leave.
+            exclusive: hand out only the trials that have run out of memory; otherwise all others.
+            max_together: linear probes that a worker may train together, at most.
         """
-        super().__init__(study, log, num_trials=num_trials, slots=slots, alone=alone, most_fused=most_fused)
+        super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
         self._space = SearchSpace.from_study(study)
         self._grid = list(itertools.islice(self._space.grid(), num_trials)) if study.sampler.record.exhaustive else None
         if self._grid is not None:
             self._num_trials = min(self._num_trials, len(self._grid))
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # In memory and rebuilt for every run: the event log is the only storage, and proposals never wait for a file.
         self._optuna = optuna.create_study(direction="maximize" if study.objective.sign > 0 else "minimize")
         for _, trial in sorted(log.history.trials.items()):
             self._optuna.add_trial(self._as_optuna(trial))
@@ -85,7 +86,7 @@ class OptunaSearcher(TrialSource):
             self._propose_again(**proposed)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell Optuna how a trial ended; one that ended unasked (interrupted, no memory) is left for the next run."""
+        """Tell Optuna how a trial ended; one that was interrupted or ran out of memory stays open for a later run."""
         number = self._live[trial_id]
         super().on_trial_complete(trial_id, result, error)
         state = ending_of(result, error=error)
@@ -96,14 +97,14 @@ class OptunaSearcher(TrialSource):
         objective = self._study.objective
         for epoch, reported in history.values_by_epoch(objective).items():
             trial.report(reported, epoch)
-        optuna_state, value = as_told(state, history.value(objective))
+        optuna_state, value = optuna_outcome(state, history.value(objective))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._optuna.sampler = self._sampler(number)
             self._optuna.tell(trial, value, state=optuna_state)
 
     def sampler_state(self, number: int) -> dict[str, Any]:
-        """What the sampler has noted about a trial, to be kept in the log."""
+        """The sampler's own attributes of a trial (such as its generation), to be kept in the event log."""
         return dict(self._optuna.get_trials(deepcopy=False)[number].system_attrs)
 
     def _new_trial(self) -> TrialHistory:
@@ -121,7 +122,7 @@ class OptunaSearcher(TrialSource):
         return self._log.history.trials[number]
 
     def _upcoming(self, count: int) -> list[TrialConfig]:
-        """Samplers that do not learn can be asked ahead: what they propose depends on a trial's number alone."""
+        """Proposals ahead of time, of samplers that are not model-based: these depend only on the trial's number."""
         while not self._study.sampler.record.model_based and self._num_proposed < self._num_trials:
             if len(self._proposals) >= count:
                 break
@@ -137,7 +138,10 @@ class OptunaSearcher(TrialSource):
         return int(option_values(self._study.sampler, self._study.sampler.record).get("batch") or 1)
 
     def _propose_batch(self) -> None:
-        """Ask for as many trials as are proposed at once; several are noted, as they cannot be proposed again later."""
+        """Ask for a batch of proposals.
+
+        A batch of several is written to the log: a model-based sampler would propose others after some have ended.
+        """
         first = self._num_proposed
         for _ in range(min(self._batch, self._num_trials - first)):
             self._propose()
@@ -149,7 +153,7 @@ class OptunaSearcher(TrialSource):
             self._log.append("proposed", first=first, proposals=proposals)
 
     def _propose_again(self, values: dict[str, Scalar], sampler_state: dict[str, Any]) -> None:
-        """Take up what an earlier run has proposed."""
+        """Add a proposal of an earlier run to the queue."""
         trial = optuna.trial.create_trial(
             state=OptunaState.RUNNING,
             params=values,
@@ -173,23 +177,25 @@ class OptunaSearcher(TrialSource):
     def _as_optuna(self, trial: TrialHistory) -> optuna.trial.FrozenTrial:
         objective = self._study.objective
         distributions: dict[str, BaseDistribution] = self._space.distributions(trial.values)
-        state, value = as_told(trial.state, trial.value(objective))
+        state, value = optuna_outcome(trial.state, trial.value(objective))
         return optuna.trial.create_trial(
             state=state,
             params=trial.values,
             distributions=distributions,
             value=value,
-            # Optuna is told of epochs when a trial ends: one that was cut short has reported nothing yet.
+            # Epochs are reported when a trial ends, so an interrupted trial must have none here either: a sampler would
+            # otherwise see more of it than without the interruption.
             intermediate_values={} if trial.state is TrialState.RUNNING else trial.values_by_epoch(objective),
             system_attrs=trial.sampler_state,
         )
 
     def _sampler(self, number: int) -> BaseSampler:
+        # With several trials open, TPE needs `constant_liar`: it counts them as bad and so avoids proposing them twice.
         return sampler_of(self._study.sampler, number=number, several_at_once=self._slots() > 1 or self._batch > 1)
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:
-    """How a trial ended, from Tune's last result of it; None if it was only interrupted."""
+    """How a trial ended, from Tune's last result; None if it was interrupted or ran out of memory."""
     report = StepReport.of_last(result)
     if error or (report is not None and report.error is not None):
         return TrialState.FAILED
@@ -198,8 +204,8 @@ def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | Non
     return TrialState.COMPLETE if report.complete else TrialState.STOPPED
 
 
-def as_told(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:
-    """What Optuna is told of a trial. It completes no trial without a value, which final training may not have."""
+def optuna_outcome(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:
+    """State and value to report to Optuna: FAIL for a complete trial without a value, since COMPLETE requires one."""
     if state is not TrialState.COMPLETE:
         return OPTUNA_STATES[state], None
     return (OptunaState.FAIL, None) if value is None else (OptunaState.COMPLETE, value)

@@ -1,4 +1,4 @@
-"""Where a study stands, seen from any machine that sees its storage, and following it from there."""
+"""Progress of a study, read from its storage on any machine, and following a study that runs elsewhere."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from wsml_study.study.spec import Study
 if TYPE_CHECKING:
     from wsml_study.tuning.ledger import Listener
 
-LOOK_INTERVAL_S = 2.0
+POLL_INTERVAL_S = 2.0
 DRIVER_GONE_S = 15.0
-"""A lease that nobody renews for so long makes a follower give up."""
+"""A follower gives up when the lease has not been renewed for this long."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """A study at a glance.
+    """Progress of a study.
 
     Attributes:
-        study: as its folder has it.
+        study: as recorded in its folder.
         place: where it is kept.
-        history: what happened so far.
-        driver: who says that it runs the study, None if nobody does.
-        confirmation: what happened in the study's confirmation, None before that.
-        levels: what happened on the levels below full size that have begun, by number from 1.
+        history: of the full-size trials.
+        driver: the process that holds the lease; None if the study is not running.
+        confirmation: history of the study's confirmation; None before it begins.
+        levels: histories of the levels below full size that have begun, by number from 1.
     """
 
     study: Study
@@ -116,7 +116,7 @@ class Status:
         if (confirmed := self._confirmed()) is not None:
             lines.append(f"confirmation: {confirmed['ended']} of {confirmed['num_trials']} runs ended")
         if self.state == "interrupted":
-            lines.append("Nothing is lost; `wsml-study run` goes on with it.")
+            lines.append("Nothing is lost; `wsml-study run` resumes it.")
         return lines
 
     def _level_lines(self) -> list[str]:
@@ -143,19 +143,19 @@ class Status:
 
 
 def study_status(storage: str, name: str) -> Status:
-    """Look at a study.
+    """Read the progress of a study.
 
     Raises:
-        ResultsError: there is none.
+        ResultsError: there is no such study.
     """
     place = open_storage(storage, name)
     if not place.exists():
         raise ResultsError(f"{place.described}: no results of study {name} yet; `wsml-study run` makes them")
-    return _look(place)
+    return _read(place)
 
 
 def follow(storage: str, name: str, listener: Listener) -> Status:
-    """Tell a listener of everything that a study's driver writes, until the study or its driver ends.
+    """Pass the events that a study's driver writes to a listener, until the study or its driver ends.
 
     Raises:
         ResultsError: there is no such study.
@@ -166,8 +166,8 @@ def follow(storage: str, name: str, listener: Listener) -> Status:
     listener.on_slots(len(history.with_state(TrialState.RUNNING)), status.trials_of(level), history)
     num_events, renewed_at = len(_events(_place_of(level, status, place))), time.monotonic()
     while status.state == "running" and time.monotonic() - renewed_at < DRIVER_GONE_S:
-        time.sleep(LOOK_INTERVAL_S)
-        before, status = status, _look(place)
+        time.sleep(POLL_INTERVAL_S)
+        before, status = status, _read(place)
         if status.driver != before.driver:
             renewed_at = time.monotonic()
         num_events = _pass_on(level, status, place, listener, num_events)
@@ -179,11 +179,11 @@ def follow(storage: str, name: str, listener: Listener) -> Status:
     return status
 
 
-def _pass_on(level: int, status: Status, place: StudyStorage, listener: Listener, num_told: int) -> int:
-    """Tell of the events of a level after the first so many, and say how many there are."""
+def _pass_on(level: int, status: Status, place: StudyStorage, listener: Listener, num_passed: int) -> int:
+    """Pass on the events of a level after the first `num_passed`; returns how many there are now."""
     events = _events(_place_of(level, status, place))
     history = status.levels.get(level, status.history)
-    for event in events[num_told:]:
+    for event in events[num_passed:]:
         if event.get("trial") in history.trials:  # the log may have grown since
             listener.on_event(history, event["event"], event["trial"])
     return len(events)
@@ -193,7 +193,7 @@ def _place_of(level: int, status: Status, place: StudyStorage) -> StudyStorage:
     return place if level == num_levels(status.study) else place.level(level)
 
 
-def _look(place: StudyStorage) -> Status:
+def _read(place: StudyStorage) -> Status:
     folder = place.fetch()
     confirmation = place.inside(CONFIRMATION)
     return Status(

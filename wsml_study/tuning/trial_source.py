@@ -1,4 +1,4 @@
-"""Where Tune gets its trials from: first those that an interruption cut short, then new ones."""
+"""Hands trials out to Tune: first those that were interrupted, then new ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsml_study.workers.protocol import Assignment, BestSoFar
 
 
 class TrialSource(Searcher, ABC):  # type: ignore[misc]
-    """Hands out trials until the study has as many as it should; what they are, subclasses say."""
+    """Hands out trials until the study is complete; subclasses decide what new trials are."""
 
     def __init__(
         self,
@@ -26,29 +26,31 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         *,
         num_trials: int,
         slots: Callable[[], int],
-        alone: bool = False,
-        most_fused: int = 1,
+        exclusive: bool = False,
+        max_together: int = 1,
     ) -> None:
-        """Queue the trials that were cut short.
+        """Queue the interrupted trials.
 
         Args:
             study: whose trials these are.
             log: the study's events; `suggest` adds one per new trial.
-            num_trials: how many trials the study should have in the end.
-            slots: says how many trials may run at once, which changes as machines come and go.
-            alone: hand out nothing but the trials that have run out of memory; otherwise all others.
-            most_fused: linear probes that a worker may train together, at most.
+            num_trials: total number of trials.
+            slots: returns how many trials may run at a time, which changes as machines join and leave.
+            exclusive: hand out only the trials that have run out of memory; otherwise all others.
+            max_together: linear probes that a worker may train together, at most.
         """
         super().__init__()  # without a metric: Tune need not know the objective, which stands in `StepReport`
-        self._most_fused = most_fused
+        self._max_together = max_together
         self._study, self._log, self._slots = study, log, slots
-        self._num_trials = 0 if alone else num_trials
+        self._num_trials = 0 if exclusive else num_trials
         unfinished = log.history.with_state(TrialState.RUNNING)
-        self._unfinished = deque(self._queued(one) for one in unfinished if (one.out_of_memory is not None) == alone)
+        self._unfinished = deque(
+            self._queued(one) for one in unfinished if (one.out_of_memory is not None) == exclusive
+        )
         self._live: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Tune's config of the next trial, FINISHED when there is none, None as long as one may come."""
+        """Tune's config of the next trial, FINISHED if there is none, None while one may follow."""
         if len(self._live) >= self._slots():
             return None
         if self._unfinished:
@@ -56,7 +58,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         elif len(self._log.history.trials) < self._num_trials:
             trial, config = self._queued(self._new_trial())
         else:
-            # After FINISHED Tune asks no more; of a population the last trial may still leave its slot to come back.
+            # Tune never asks again after FINISHED, but a trial of a population may still stop to be handed out again.
             may_come_back = self._live and self._study.early_stopping.record.is_population
             return None if may_come_back else str(Searcher.FINISHED)
         self._live[trial_id] = trial.number
@@ -70,17 +72,17 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         return assignment.as_tune_config()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial left its slot, for whatever reason; one that takes over another trial's network comes next."""
+        """A trial left its slot; one that takes over another trial's network is handed out next."""
         trial = self._log.history.trials[self._live.pop(trial_id)]
         if trial.moving:
             self._unfinished.appendleft(self._queued(trial))
 
     def sampler_state(self, number: int) -> dict[str, Any]:
-        """What is to be kept in the log about a trial, to be found again."""
+        """What a sampler needs to know about a trial after a restart; kept in the event log."""
         return {}
 
     def _queued(self, trial: TrialHistory) -> tuple[TrialHistory, TrialConfig]:
-        """A trial with its config, validated here and nowhere after."""
+        """A trial with its config; the only place where a recorded config is validated."""
         return trial, self._at_its_data(TrialConfig.model_validate(trial.config))
 
     def _at_its_data(self, config: TrialConfig) -> TrialConfig:
@@ -91,35 +93,36 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def _companions(self, first: TrialConfig) -> tuple[TrialConfig, ...]:
         """Configs that a worker may train in one batch with a trial: every n-th of the next trials, for n slots.
 
-        Which trial comes to which slot is not known; a worker that is given another one trains it from its start.
+        With n slots the next n trials go to n workers, so every n-th upcoming trial is a good guess for what this
+        worker gets next. A wrong guess only costs time: a worker that gets another trial trains it from its start.
         """
-        if self._most_fused == 1 or not is_linear_probe(first):
+        if self._max_together == 1 or not is_linear_probe(first):
             return ()
         num_slots = max(1, self._slots())
         upcoming = [
             *(config for trial, config in self._unfinished if trial.checkpoint is None),
-            *map(self._at_its_data, self._upcoming(self._most_fused * num_slots)),
+            *map(self._at_its_data, self._upcoming(self._max_together * num_slots)),
         ]
         companions = [one for one in upcoming[num_slots - 1 :: num_slots] if can_train_together(first, one)]
-        return tuple(companions[: self._most_fused - 1])
+        return tuple(companions[: self._max_together - 1])
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the event log holds all there is to save."""
+        """No-op: the event log is the only state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the constructor replays the event log."""
+        """No-op: the constructor replays the event log."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        # Tune pickles what it is given into a snapshot that nobody reads; an open log cannot follow.
+        # Tune pickles its searcher into an experiment snapshot that is never restored; an open log cannot be pickled.
         return object, ()
 
     @abstractmethod
     def _upcoming(self, count: int) -> list[TrialConfig]:
-        """Configs of the next new trials, as far as they are known before any trial ends; none of them is created."""
+        """Configs of the next new trials, as far as they are known before any trial ends; none is created yet."""
 
     @abstractmethod
     def _new_trial(self) -> TrialHistory:
-        """Write a further trial into the log, and return it."""
+        """Write a new trial to the log and return it."""
 
 
 def _best_so_far(trial: TrialHistory) -> BestSoFar:

@@ -1,4 +1,4 @@
-"""What is sure: the confirmed configs over their seeds, and their differences to the baseline."""
+"""Confirmed configs over their seeds, and their differences to the baseline."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def confirmed(record: StudyRecord) -> Figure | LeftOut:
     name, title = "confirmed", "Confirmed over fresh seeds"
     found = record.confirmation
     if found is None or not found.configs:
-        why = "Nothing is confirmed yet; `wsml-study confirm` repeats the best configs over fresh seeds."
+        why = "Nothing is confirmed yet; `wsml-study confirm` trains the best configs again with fresh seeds."
         return LeftOut(name=name, title=title, why=why)
     panels = [Panel(title="Test mAP, a stroke per seed", chart=_means(found))]
     if found.baseline is not None:
@@ -119,15 +119,15 @@ def _caption(found: Confirmation) -> str:
     unsure = [one for one in found.differences if not one.is_sure]
     caption = (
         "Each config with the same fresh seeds and draws of the hidden labels; the mark is the mean, the line its 95 % "
-        "bootstrap interval. Validation mAP puts them in order, so that the test images choose nothing."
+        "bootstrap interval. Validation mAP puts them in order, so nothing is chosen by the test images."
     )
     if found.differences:
         caption += f" p is of the paired t-test, by Holm for {len(found.differences)} pairs."
     if unsure and len(unsure) == len(found.differences):
-        caption += " None of these configs can be told from another."
+        caption += " None of these configs differs significantly from another."
     elif unsure:
         pairs = ", ".join(f"{one.better.called} and {one.worse.called}" for one in unsure)
-        caption += f" Not to be told apart: {pairs}."
+        caption += f" No significant difference between: {pairs}."
     if found.num_ended < found.num_trials:
         caption += f" {found.num_ended} of {found.num_trials} runs have ended."
     if found.num_failed:

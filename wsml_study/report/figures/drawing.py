@@ -22,18 +22,20 @@ PNG_SCALE = 2.0
 
 
 def page_spec(panel: Panel) -> str:
-    """A panel as Vega-Lite JSON that takes the width of its place on a page, which has a legend of its own."""
+    """A panel as Vega-Lite JSON with the width of its container; the legend is drawn by the page."""
+    # fit-x shrinks the plot until axes and labels fit into the container; the default `pad` would add them to its
+    # width, and they would overflow on a phone.
     chart = panel.chart.properties(width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
     return json.dumps(_spec(chart, legends=False), separators=(",", ":"), allow_nan=False)
 
 
 def javascript() -> str:
-    """Vega, Vega-Lite and Vega-Embed, which put `vegaEmbed` into a page's window; they load nothing."""
+    """Vega, Vega-Lite and Vega-Embed, which define `window.vegaEmbed`; they load nothing."""
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def dark_colors() -> dict[str, str]:
-    """Colour on a light ground -> the same on a dark one."""
+    """Colour on a light background -> its counterpart on a dark one."""
     return dict(ON_DARK)
 
 
@@ -49,7 +51,7 @@ def write_figure(figure: Figure, folder: Path, file_format: Format) -> Path:
 
 
 def drawn(figure: Figure, file_format: Format) -> bytes:
-    """A figure, its panels side by side, on a light ground with a legend."""
+    """A figure, its panels side by side, on a light background with a legend."""
     width = WIDE_WIDTH if figure.wide else PANEL_WIDTH
     panels = [panel.chart.properties(width=width, title=panel.title or figure.title) for panel in figure.panels]
     chart = panels[0] if len(panels) == 1 else alt.concat(*panels, columns=2)

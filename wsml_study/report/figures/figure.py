@@ -1,4 +1,4 @@
-"""What a figure is: one or several charts, what they are called, and what to see in them."""
+"""A figure: one or several charts with title, caption, legend and table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import altair as alt
 import pandas as pd
 
 Drawing = alt.Chart | alt.LayerChart | alt.FacetChart
-"""What Altair makes of marks and of layers of them."""
+"""A chart, layered or not."""
 
 DIGITS = 8
-"""Significant digits that a chart's data keeps: so many that what a label rounds is not rounded twice."""
+"""Significant digits of a chart's data: more than any label shows, so that rounding twice changes no label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Key:
 
     Attributes:
         label: what it stands for.
-        color: `#rrggbb` on a light ground.
+        color: `#rrggbb` on a light background.
         mark: "line" or "point".
         dash: of the line, in pixels on and off.
         shape: of the point, one of Vega's names.
@@ -40,7 +40,7 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One chart of a figure; an empty title where the figure's says it all."""
+    """One chart of a figure; an empty title if the figure's title is enough."""
 
     chart: Drawing
     title: str = ""
@@ -87,7 +87,7 @@ class LeftOut:
 
 
 def rows(values: Iterable[Mapping[str, Any]]) -> alt.InlineData:
-    """Rows as a chart's data: floats rounded to `DIGITS`, what is not finite null."""
+    """Rows as a chart's data: floats rounded to `DIGITS`, values that are not finite as null."""
     return alt.InlineData(values=[{key: _plain(value) for key, value in row.items()} for row in values])
 
 

@@ -1,4 +1,4 @@
-"""Which searched keys decide whether a trial is among the best."""
+"""Importance of the searched keys."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from wsml_study.study.search_space import SearchSpace
 
 FEWEST_TRIALS = 10
 BEST_SHARE, FEWEST_BEST = 0.1, 5
-"""The best trials are a tenth of all, and at least five: fewer do not make a density."""
+"""The best trials are a tenth of all, and at least five: fewer do not suffice for a density estimate."""
 
 
 def importance(record: StudyRecord) -> Figure | LeftOut:
     """PED-ANOVA importance of every searched key."""
-    name, title = "importance", "What decides"
+    name, title = "importance", "Importance of the searched keys"
     num_trials = int(record.trials["value"].notna().sum())
     if num_trials < FEWEST_TRIALS:
         why = f"It takes at least {FEWEST_TRIALS} trials with a value, and there are {num_trials}."
         return LeftOut(name=name, title=title, why=why)
     shares = ped_anova(record)
     if not shares:
-        return LeftOut(name=name, title=title, why="No searched key tells the best trials from the others.")
+        return LeftOut(name=name, title=title, why="No searched key distinguishes the best trials from the others.")
     found = [{"key": record.key_names[key], "share": share} for key, share in shares.items()]
     y = alt.Y("key:N", sort=[record.key_names[key] for key in shares], title=None, axis=alt.Axis(labelLimit=180))
     x = alt.X(
@@ -44,8 +44,8 @@ def importance(record: StudyRecord) -> Figure | LeftOut:
     chart = alt.layer(bars, numbers).properties(height=32 * len(found))
     caption = (
         f"How much the values of a key among the best {_num_best(num_trials)} trials differ from its values among all "
-        f"{num_trials}, as a share of all such differences. A trial that was stopped early counts with what it had "
-        "reached. With few trials this is a hint at best."
+        f"{num_trials}, as a share of all such differences. A trial that was stopped early counts with the value "
+        "it had reached. With few trials the shares are unreliable."
     )
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), wide=True)
 
@@ -65,7 +65,7 @@ def ped_anova(record: StudyRecord) -> dict[str, float]:
         )
     evaluator = PedAnovaImportanceEvaluator(target_quantile=_num_best(len(valued)) / len(valued))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of few trials per branch of the search, which the caption says
+        warnings.simplefilter("ignore")  # about few trials per branch of the search, which the caption says
         found = get_param_importances(study, evaluator=evaluator, normalize=False)
     total = sum(found.values())
     return {key: share / total for key, share in found.items()} if total > 0 else {}

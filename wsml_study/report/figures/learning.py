@@ -1,4 +1,4 @@
-"""What the network learns, epoch by epoch: its mAP, what it memorizes, whom the method distrusts."""
+"""Learning by epoch: validation mAP, memorization of false negatives, precision and recall of distrust."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def learning_curves(record: StudyRecord) -> Figure | LeftOut:
         f"{counts[TrialState.FAILED] or 'none'} failed."
     )
     if curves["val_map"].min() < low:
-        caption += f" The first epochs, below {low:.0f} %, are cut off: what matters is where the curves part."
+        caption += f" The first epochs, below {low:.0f} %, are cut off, to show where the curves separate."
     if len(chosen) < len(begun):
         caption += f" Drawn are {len(chosen)} of {len(begun)}: the best of each method, and the others evenly by rank."
     methods = [method for method in record.methods if method in set(chosen["method"])]
@@ -73,7 +73,7 @@ def memorization(record: StudyRecord) -> Figure | LeftOut:
     """Loss of true positives, true negatives and false negatives by epoch, AN beside the best other methods."""
     name, title = "memorization", "Memorization"
     if record.best_trials.empty or record.epochs["loss_false_negative"].isna().all():
-        why = "Nothing is known to be hidden from the methods: there are no false negatives to memorize."
+        why = "No label is known to be hidden from the methods, so there are no false negatives to memorize."
         return LeftOut(name=name, title=title, why=NO_VALUES if record.best_trials.empty else why)
     best = record.best_trials.set_index("method")
     with_rate = set(record.epochs.dropna(subset=["rejection_rate"])["method"])
@@ -91,8 +91,8 @@ def memorization(record: StudyRecord) -> Figure | LeftOut:
     ]
     caption = (
         "Mean cross-entropy of the training labels by what they truly are. Where the false negatives' loss rises and "
-        "then falls, the network has first learnt to see what they hide, and then to deny it; distrusting them keeps "
-        "the loss up. The best trial of each method, on one logarithmic scale."
+        "then falls, the network first predicts the hidden positives and then memorizes the wrong labels; distrusting "
+        "them keeps the loss high. The best trial of each method, on one logarithmic scale."
     )
     if len(shown) < len(methods):
         caption += (
@@ -104,11 +104,11 @@ def memorization(record: StudyRecord) -> Figure | LeftOut:
 
 def distrust(record: StudyRecord) -> Figure | LeftOut:
     """Precision and recall of distrust by epoch, for the best trial of each method that distrusts labels."""
-    name, title = "distrust", "Whom the methods distrust"
+    name, title = "distrust", "Which labels the methods distrust"
     best = record.best_trials
     of_best = record.epochs[record.epochs["trial"].isin(best["trial"])].dropna(subset=["distrust_precision"])
     if of_best.empty:
-        why = "No method here distrusts single labels, or the truth about them is not known."
+        why = "No method here distrusts individual labels, or their true values are unknown."
         return LeftOut(name=name, title=title, why=NO_VALUES if record.best_trials.empty else why)
     methods = [method for method in best["method"] if method in set(of_best["method"])]
     panels = [

@@ -1,4 +1,4 @@
-"""Whether cheap levels choose well: each survivor's value on one level against its value on the next."""
+"""Multi-fidelity: each survivor's value on one level against its value on the next."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _valued(agreement: LevelAgreement) -> list[Survivor]:
 def _caption(sentences: list[str]) -> str:
     return (
         f"{' '.join(sentences)} Survivors are the best of the lower level and resemble each other, which lowers a "
-        "correlation; how the others would have done nobody knows."
+        "correlation; the values of the others at the higher level are unknown."
     )
 
 

@@ -1,7 +1,7 @@
-"""How methods look, everywhere the same: a colour, a shape, a dash; and what all charts share.
+"""Colour, shape and dash of each method in all figures; and the configuration that all charts share.
 
-AN and the large-loss methods keep apart for any colour vision, on light and on dark grounds. There are more methods
-than such colours: those that share one, or look alike to some, differ in shape and dash.
+AN and the large-loss methods are distinguishable with any colour vision, on light and dark backgrounds. There are more
+methods than such colours: those that share a colour, or are hard to distinguish, differ in shape and dash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Look:
     """A method's look.
 
     Attributes:
-        color: `#rrggbb` on a light ground, a key of `ON_DARK`.
+        color: `#rrggbb` on a light background, a key of `ON_DARK`.
         shape: of its points.
         dash: of its lines, in pixels on and off.
     """
@@ -60,7 +60,7 @@ ON_DARK = {
     WINE: "#f07aa8",
     TEAL: "#5fc9db",
 }
-"""The same colours on a dark ground."""
+"""The counterparts of the colours on a dark background."""
 
 SOLID: tuple[int, ...] = ()
 SHORT, LONG, DOTTED, DASH_DOT, TINY = (6, 3), (11, 3), (2, 3), (8, 2, 2, 2), (2, 2)
@@ -83,7 +83,7 @@ LOOKS = {
     "SPLC": Look(color=PURPLE, shape="triangle-down", dash=DASH_DOT),
     "CSL": Look(color=TEAL, shape="diamond", dash=DASH_DOT),
 }
-"""Large-loss methods are solid lines, baselines broken ones, later losses dashes and dots."""
+"""Large-loss methods have solid lines, baselines dashed ones, later losses dashes and dots."""
 
 OTHER_COLORS = (PURPLE, TEAL, OCHRE, WINE, SKY)
 OTHER_SHAPES = ("cross", "triangle-left", "triangle-right", "square", "diamond")
@@ -91,10 +91,10 @@ OTHER_DASHES = (DASH_DOT, TINY, LONG)
 
 
 def look_of(method: str) -> Look:
-    """The look of a method; of one that has none here, such as a plug-in's, one that depends on its name only."""
+    """The look of a method; one without an entry, such as a plug-in's, gets a look that depends only on its name."""
     if method in LOOKS:
         return LOOKS[method]
-    number = zlib.crc32(method.encode())
+    number = zlib.crc32(method.encode())  # not hash(), which differs from process to process
     return Look(
         color=OTHER_COLORS[number % len(OTHER_COLORS)],
         shape=OTHER_SHAPES[number // 5 % len(OTHER_SHAPES)],
@@ -134,7 +134,7 @@ def method_dash(methods: Iterable[str]) -> alt.StrokeDash:
 
 
 def config(*, legends: bool) -> dict[str, Any]:
-    """What all charts share, on a light ground.
+    """What all charts share, on a light background.
 
     Args:
         legends: draw them; a page has its own.

@@ -38,8 +38,8 @@ def trials_by_method(record: StudyRecord) -> Figure | LeftOut:
     )
     values = written(best, alt.Text("value:Q", format=".2f"), dy=-15, color=INK)
     caption = (
-        "One stroke per trial, the best of each method filled in. The best of many trials flatters a method that had "
-        f"more of them: {', '.join(f'{method} {count}' for method, count in valued['method'].value_counts().items())}."
+        "One stroke per trial, the best of each method filled in. The best of many trials is optimistic for a method "
+        f"that had more: {', '.join(f'{method} {count}' for method, count in valued['method'].value_counts().items())}."
     )
     chart = alt.layer(*baseline_rule(record, "x"), every, points, *values).properties(height=ROW * len(order))
     keys = (*keys_of(order), *baseline_key(record))
@@ -92,8 +92,8 @@ def gain_over_baseline(record: StudyRecord) -> Figure | LeftOut:
     num_classes = next(one.num_classes for _, one in gains if one is not None)
     caption = (
         f"Each method's best trial against the best {BASELINE} trial, one seed each. The line is a {LEVEL:.0%} "
-        f"bootstrap interval over the {num_classes} classes: it says whether many classes share the gain, and nothing "
-        "of what another seed would change."
+        f"bootstrap interval over the {num_classes} classes: it shows whether many classes share the gain, not "
+        "what another seed would change."
     )
     caption += _stopped([record.baseline, *(row for row, one in gains if one is not None)])
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), keys=keys_of(order), wide=True)
@@ -150,8 +150,8 @@ def ap_per_class(record: StudyRecord) -> Figure | LeftOut:
 
 
 def _stopped(trials: list[pd.Series]) -> str:
-    """A word about trials of a comparison that had fewer epochs than the others."""
+    """A note about trials of a comparison that had fewer epochs than the others."""
     stopped = [
         f"{row['method']} after epoch {row['last_epoch']}" for row in trials if row["state"] == TrialState.STOPPED
     ]
-    return f" Stopped early, and so behind for want of epochs: {', '.join(stopped)}." if stopped else ""
+    return f" Stopped early, and so at a disadvantage: {', '.join(stopped)}." if stopped else ""

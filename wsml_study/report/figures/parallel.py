@@ -1,4 +1,4 @@
-"""Parallel coordinates: what each trial tried, and where it ended, one line per trial."""
+"""Parallel coordinates: the searched values and the objective of each trial, a line per trial."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from wsml_study.study.search_section import IntRange, Parameter
 
 MOST_LINES = 150
 MOST_CHARACTERS = 36
-"""Of the labels along one axis: what a phone has room for."""
+"""Total length of the labels along one axis that fits on a phone."""
 
 STRONG_SHARE, FEWEST_STRONG = 0.1, 3
 FEW_POINTS = 200
-"""So many crossings of lines with axes stay readable when every line is well visible."""
+"""Up to this many points, weaker lines are drawn nearly opaque and stay readable."""
 
 ABSENT = -0.08
-"""Where a trial without the key crosses its axis, which runs from 0 to 1."""
+"""Position on an axis (0 to 1) of a trial without the key."""
 
 ROW = 84
 """Height of an axis, in pixels."""
@@ -56,7 +56,7 @@ class Axis:
 
 def parallel_coordinates(record: StudyRecord) -> Figure | LeftOut:
     """A line per trial over the searched keys down to its objective."""
-    name, title = "parallel_coordinates", "What was tried, and where it ended"
+    name, title = "parallel_coordinates", "Searched values and results"
     valued = record.trials.dropna(subset=["value"])
     searched = {key: one for key, one in record.study.search.items() if one.choice is None or len(one.choice) > 1}
     if not searched or len(valued) < 2:
@@ -76,8 +76,8 @@ def parallel_coordinates(record: StudyRecord) -> Figure | LeftOut:
         points += [about | {"row": row, "at": at} for row, at in enumerate(positions)]
     methods = list(drawn["method"].drop_duplicates())
     caption = (
-        f"Follow a line down to see what a trial tried and how it ended; the best {strong} of {len(valued)} are drawn "
-        "strong. A trial without a key passes left of its axis."
+        f"Follow a line down to see the values of a trial and its result; the best {strong} of {len(valued)} are drawn "
+        "strong. The line of a trial without a key passes left of its axis."
     )
     if len(drawn) < len(valued):
         caption += f" Drawn are {len(drawn)} of them: the best of each method, and the others evenly by rank."

@@ -1,4 +1,4 @@
-"""What several figures draw alike: axes, tooltips, lines at the baseline, samples of trials."""
+"""Parts shared by several figures: axes, tooltips, lines at the baseline, samples of trials."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from wsml_study.results.study_results import StudyRecord
 
 BASELINE_DASH = (4, 4)
 CROSS_OUT = "M-1,-1L1,1M1,-1L-1,1"
-"""A lying cross as an SVG path, for what was stopped."""
+"""A diagonal cross as an SVG path, for stopped trials."""
 
 COLUMNS_OF_TRIAL = ["trial", "method", "value", "state", "label"]
 
 
 def trial_tooltip(*more: alt.Tooltip) -> list[alt.Tooltip]:
-    """What a trial says of itself when it is pointed at."""
+    """The tooltip of a trial."""
     return [
         alt.Tooltip("label:N", title="config"),
         alt.Tooltip("trial:Q", title="trial"),
@@ -34,7 +34,7 @@ def trial_tooltip(*more: alt.Tooltip) -> list[alt.Tooltip]:
 
 
 def epoch_tooltip(*more: alt.Tooltip) -> list[alt.Tooltip]:
-    """What an epoch of a trial says of itself when it is pointed at."""
+    """The tooltip of an epoch of a trial."""
     return [
         alt.Tooltip("label:N", title="config"),
         alt.Tooltip("trial:Q", title="trial"),
@@ -57,7 +57,8 @@ def map_axis(field: str, *limits: float) -> alt.Y:
 
 
 def written(chart: alt.Chart, text: str | alt.Text, **mark: Any) -> list[alt.Chart]:
-    """Text at the marks of a chart, with a rim in the colour of the ground, so that lines do not cross it out."""
+    """Text at the marks of a chart, with a halo in the background colour that keeps it readable over lines."""
+    # Two layers: a stroke on the text itself would be drawn over the glyphs.
     halo = chart.mark_text(stroke=GROUND, strokeWidth=4, **mark).encode(text=text)
     return [halo, chart.mark_text(**mark).encode(text=text)]
 
@@ -74,7 +75,7 @@ def log_ticks(low: float, high: float, steps: Sequence[int] = (1, 2, 5)) -> list
 
 
 def baseline_rule(record: StudyRecord, axis: str) -> list[alt.Chart]:
-    """A broken line at the best trial of AN, across the axis; none without one."""
+    """A dashed line at the best trial of AN, across the axis; none without one."""
     if record.baseline is None:
         return []
     chart = alt.Chart(rows([{"at": record.baseline["value"]}])).mark_rule(

@@ -1,4 +1,4 @@
-"""The rejection rate: what the search says of it, and how it grows over the epochs."""
+"""The rejection rate: mAP over the searched rates, and the rate by epoch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wsml_study.results.study_results import StudyRecord
 RATE_KEYS = ("rate_per_epoch", "final_rate", "rate_per_step")
 SCHEDULE = "method.schedule."
 MANY = 150
-"""So many trials are drawn as smaller points."""
+"""From this number of trials on, points are drawn smaller."""
 
 
 def map_over_rate(record: StudyRecord) -> Figure | LeftOut:
@@ -38,7 +38,7 @@ def map_over_rate(record: StudyRecord) -> Figure | LeftOut:
     panels = [_scatter(record, key, of_key, methods) for key, of_key in searched.items()]
     ramp = _ramp(record, methods)
     stopped = Key(label="stopped early", color=QUIET, shape="circle-hollow")
-    caption = "Each point is a trial; hollow ones were stopped early, with what they had reached by then."
+    caption = "Each point is a trial; hollow ones were stopped early and show the value reached by then."
     if ramp is not None:
         panels.append(ramp)
         caption += " The ramp is the rate, epoch by epoch, of each method's best trial."
@@ -72,6 +72,7 @@ def _scatter(record: StudyRecord, key: str, trials: pd.DataFrame, methods: list[
             y=map_axis("value"),
             color=method_color(methods),
             shape=method_shape(methods),
+            # `filled` cannot depend on data: hollow points are filled ones with opacity 0.
             fillOpacity=alt.FillOpacity("stopped:Q", scale=alt.Scale(domain=[0, 1], range=[1, 0]), legend=None),
             fill=method_fill(methods),
             tooltip=trial_tooltip(),

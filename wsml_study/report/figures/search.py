@@ -1,4 +1,4 @@
-"""How the search went: its best value so far, its early stopping, its slots."""
+"""Course of the search: best value so far, early stopping, use of the slots."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wsml_study.study.search_space import longest_training
 
 HOUR, MINUTE = 3600.0, 60.0
 LONG_S = 3 * HOUR
-"""From here on hours are easier to read than minutes."""
+"""Runs longer than this are shown in hours instead of minutes."""
 
 BROKEN = (CUT_SHORT, TrialState.FAILED.value)
 DOTS = (2, 3)
@@ -33,7 +33,7 @@ MEASURES = {SPEARMAN: (BLUE, ()), KENDALL: (VERMILION, (6, 3))}
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """A time as so many units of work since the study's first start."""
+    """Converts a time to working time since the study's first start, in hours or minutes."""
 
     runs: tuple[Span, ...]
     unit: str
@@ -66,9 +66,9 @@ def best_so_far(record: StudyRecord) -> Figure | LeftOut:
         )
     ]
     caption = (
-        "A point for each trial that ended better than all before it; where the line stays flat, more trials have not "
-        f"helped. The best came after {steps[-1]['time']:.1f} of {clock(end):.1f} {clock.unit}. Time between an "
-        f"interruption and going on does not count; a trial holds {_counted(devices.number, devices.kind)}."
+        "A point for each trial that ended better than all before it; where the line stays flat, more trials did not "
+        f"help. The best came after {steps[-1]['time']:.1f} of {clock(end):.1f} {clock.unit}. Time between an "
+        f"interruption and its resumption does not count; a trial holds {_counted(devices.number, devices.kind)}."
     )
     if UPPER_BOUND in record.methods:
         caption += f" Trials of {UPPER_BOUND}, which see all labels, are left out."
@@ -135,7 +135,7 @@ def slots_over_time(record: StudyRecord) -> Figure | LeftOut:
     if any(block["state"] in BROKEN for block in blocks):
         keys.append(Key(label="failed or cut short", color=INK, shape="cross-out"))
     if len(runs) > 1:
-        keys.append(Key(label="went on after an interruption", color=INK, mark="line", dash=DOTS, width=1.5))
+        keys.append(Key(label="resumed after an interruption", color=INK, mark="line", dash=DOTS, width=1.5))
     chart = _slot_chart(blocks, [clock(run.started) for run in runs[1:]], clock, runs, methods)
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), keys=tuple(keys), wide=True)
 
@@ -219,8 +219,8 @@ def _verdict(rungs: list[Agreement], *, stops: bool) -> str:
     return (
         f"The trial that ended best was number {worst.rank_of_best} of {worst.arrived} after epoch {worst.epoch}"
         + (", where trials were stopped." if stops else "; no trial was stopped early.")
-        + f" The correlations are over the {worst.finished} trials that ran to their end: what the stopped ones would "
-        "have come to nobody knows, and survivors resemble each other, which lowers a correlation."
+        + f" The correlations are over the {worst.finished} trials that ran to their end: the final values "
+        "of the stopped ones are unknown, and survivors resemble each other, which lowers a correlation."
     )
 
 

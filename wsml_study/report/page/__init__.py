@@ -1,1 +1,1 @@
-"""The report as one HTML file: its contents, its template, its looks."""
+"""The report as one HTML file: its contents, template and style."""

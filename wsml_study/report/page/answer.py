@@ -1,4 +1,4 @@
-"""A study's answer in two sentences: which method and rate, how much better than AN; and how sure."""
+"""A study's answer in two sentences: which method and rate, how much better than AN; and how significant that is."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from wsml_study.study.spec import TrialConfig
 
 
 def answer(record: StudyRecord) -> tuple[str, str]:
-    """What was found, and how sure it is. The best value of a search is never the answer."""
+    """The finding, and its significance. The best value of a search is biased upwards, so it is never the answer."""
     if record.contenders.empty:
-        return "No trial has ended an epoch yet.", "There is nothing to say before one has."
+        return "No trial has finished an epoch yet.", "There are no results before one has."
     if record.confirmation is not None and record.confirmation.configs:
         return _confirmed(record.confirmation)
-    return _seeds_alone(record) or _not_confirmed(record)
+    return _only_seeds_differ(record) or _not_confirmed(record)
 
 
 def remarks(record: StudyRecord) -> tuple[str, ...]:
-    """What a reader must know beside the answer."""
+    """Notes that belong to the answer: unfinished study, unconfirmed leader, upper bound."""
     said = []
     ended, wanted = int(record.trials["state"].isin(ENDED).sum()), record.history.num_trials or len(record.trials)
     if record.levels is not None and not record.levels.have_ended:
@@ -33,21 +33,21 @@ def remarks(record: StudyRecord) -> tuple[str, ...]:
         said.append(f"This study is not finished: {ended} of {wanted} trials have ended.")
     if (leader := _leader_that_is_not_confirmed(record)) is not None:
         said.append(
-            f"The search has gone on since and leads with {leader['label']} (trial {leader['trial']}), which is not "
-            "confirmed: `wsml-study confirm` runs it, too."
+            f"The search was extended since and leads with {leader['label']} (trial {leader['trial']}), which is not "
+            "confirmed: `wsml-study confirm` adds it."
         )
     best = record.best_trials
     full = best[best["method"] == UPPER_BOUND]
     if len(full) and len(best) > 1:
         said.append(
-            f"With all labels ({UPPER_BOUND}), which is no contender, the search reached "
+            f"With all labels ({UPPER_BOUND}), an upper bound, the search reached "
             f"{full.iloc[0]['value']:.2f} % validation mAP."
         )
     return tuple(said)
 
 
 def _leader_that_is_not_confirmed(record: StudyRecord) -> pd.Series | None:
-    """The best trial of a search that went on after its confirmation, if its config was none of those."""
+    """The best trial of a search that was extended after its confirmation, if its config is not confirmed."""
     if record.contenders.empty or record.confirmation is None or not record.confirmation.configs:
         return None
     best = record.contenders.iloc[0]
@@ -60,22 +60,28 @@ def _confirmed(confirmation: Confirmation) -> tuple[str, str]:
     mean = f"{spaced(best.described)} reaches {best.test.mean:.2f} % test mAP (95 % interval {_ends(best.test)})"
     over = f"over {best.test.count} fresh seeds and draws of the hidden labels"
     if best is baseline:
-        return f"{mean}, and no other method is confirmed above it.", f"These are means {over}.{_alike(confirmation)}"
+        return (
+            f"{mean}, and no other method is confirmed above it.",
+            f"These are means {over}.{_equally_good(confirmation)}",
+        )
     difference = None if baseline is None else confirmation.between(best, baseline)
     if difference is None or baseline is None:
         return f"{mean}.", f"That is the mean {over}; there is no baseline to compare it with."
     test = f"p {p_text(difference.corrected)} in a paired t-test {over}"
     test += f", by Holm for {len(confirmation.differences)} pairs" if len(confirmation.differences) > 1 else ""
     if not difference.is_sure:
-        first = f"{mean}; it cannot be told from {baseline.called}."
-        return first, f"How sure: {test}; `wsml-study confirm --seeds N` runs more seeds.{_alike(confirmation)}"
+        first = f"{mean}; it does not differ significantly from {baseline.called}."
+        return (
+            first,
+            f"Significance: {test}; `wsml-study confirm --seeds N` runs more seeds.{_equally_good(confirmation)}",
+        )
     where = "above" if difference.better is best else "below"
     points = f"{difference.points.mean:.2f} points ({_ends(difference.points)}) {where} {baseline.called}"
-    return f"{mean}, {points}.", f"How sure: {test}.{_alike(confirmation)}"
+    return f"{mean}, {points}.", f"Significance: {test}.{_equally_good(confirmation)}"
 
 
-def _alike(confirmation: Confirmation) -> str:
-    """Which others the best cannot be told from: they are answers as good."""
+def _equally_good(confirmation: Confirmation) -> str:
+    """The configs that do not differ significantly from the best, which are equally good answers."""
     best, baseline = confirmation.configs[0], confirmation.baseline
     others = [
         difference.worse if difference.better is best else difference.better
@@ -83,13 +89,13 @@ def _alike(confirmation: Confirmation) -> str:
         if not difference.is_sure and best in (difference.better, difference.worse)
     ]
     if len(others) == len(confirmation.configs) - 1 > 1:
-        return " It cannot be told from any of the others."
+        return " It does not differ significantly from any of the others."
     named = [other.called for other in others if other is not baseline]
-    return f" It cannot be told from {' and '.join(named)} either." if named else ""
+    return f" It does not differ significantly from {' or '.join(named)} either." if named else ""
 
 
-def _seeds_alone(record: StudyRecord) -> tuple[str, str] | None:
-    """Trials that differ in their seeds alone have no best one."""
+def _only_seeds_differ(record: StudyRecord) -> tuple[str, str] | None:
+    """The answer if all trials differ only in their seeds, so that a best one has no meaning; None otherwise."""
     valued = record.trials.dropna(subset=["value"])
     configs = {without_seeds(TrialConfig.model_validate_json(config)) for config in valued["config"]}
     if valued["config"].nunique() < 2 or len(configs) > 1:
@@ -98,25 +104,25 @@ def _seeds_alone(record: StudyRecord) -> tuple[str, str] | None:
     return (
         f"These {len(valued)} trials are one config with other seeds: {found.mean:.2f} % validation mAP on average "
         f"(95 % interval {_ends(found)}).",
-        "What they differ by is what seeds do: none of them is better than another.",
+        "Their differences are the effect of the seed: none of them is better than another.",
     )
 
 
 def _not_confirmed(record: StudyRecord) -> tuple[str, str]:
     best, baseline = record.contenders.iloc[0], record.baseline
     num_values = int(record.trials["value"].notna().sum())
-    of = f"the best of {num_values} values, of one seed each, and the best of a search flatters itself"
+    of = f"the best of {num_values} values, of one seed each, and the best value of a search is optimistic"
     ask = (
         f"`wsml-study confirm` repeats the best configs and {BASELINE} over fresh seeds and draws of the hidden "
-        "labels, and says what remains."
+        "labels, and tests the differences."
     )
     leads = f"The search leads with {best['label']} (trial {best['trial']}), which is not confirmed yet."
     if baseline is None:
-        return leads, f"How sure: not at all; it is {of}. {ask}"
+        return leads, f"Significance: unknown; it is {of}. {ask}"
     if best["method"] == BASELINE:
         return leads, f"No other method came out ahead of it; that is {of}. {ask}"
     lead = best["value"] - baseline["value"]
-    return leads, f"How sure: not at all; its apparent lead over {BASELINE}, {lead:.2f} points, is {of}. {ask}"
+    return leads, f"Significance: unknown; its apparent lead over {BASELINE}, {lead:.2f} points, is {of}. {ask}"
 
 
 def _ends(found: Estimate) -> str:

@@ -1,4 +1,4 @@
-"""What stands at the end of a report: all trials, what failed, what it ran on, how to repeat it."""
+"""The last sections of a report: trials, failures, environment, and commands to reproduce the study."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MOST_TRIALS = 100
 MOST_FAILURES = 50
 NONE = "–"
 COMMAND = "command"
-"""What the environment calls the command line."""
+"""Key of the command line in the recorded environment."""
 
 
 def trials_section(record: StudyRecord) -> PageSection:
-    """The best trials with their values, and what failed."""
+    """The best trials with their values, and the failures."""
     shown = record.trials.head(MOST_TRIALS)
     text = f"The best {len(shown)} of {len(record.trials)}; all are in trials.parquet."
     took: dict[int, float] = {}
@@ -52,9 +52,7 @@ def _failures(record: StudyRecord) -> tuple[Part, ...]:
     failed = record.trials[record.trials["state"] == TrialState.FAILED].sort_values("trial")
     broken = [attempt for attempt in attempts(record.events) if attempt.outcome == CUT_SHORT]
     text = f"{len(failed)} of {len(record.trials)} trials failed" if len(failed) else "No trial failed"
-    text += (
-        f"; {len(broken)} attempts were cut short by a crash or the end of a run, and tried again." if broken else "."
-    )
+    text += f"; {len(broken)} attempts were cut short by a crash or the end of a run, and retried." if broken else "."
     table = Table(
         head=("trial", "config", "attempts", "after epoch", "why"),
         body=tuple(
@@ -83,13 +81,13 @@ def reproduction_section(record: StudyRecord, *, address: str) -> PageSection:
         "packages": ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items()),
         "runs": _runs(record),
     }
-    told = tuple((name, str(value)) for name, value in facts.items() if value)
-    text = "" if environment else "This study was run by a version that did not note its environment."
+    pairs = tuple((name, str(value)) for name, value in facts.items() if value)
+    text = "" if environment else "This study was run by a version that did not record its environment."
     return PageSection(
         name="reproduce",
-        title="How to repeat it",
+        title="Reproduction",
         parts=(
-            Part(title="Environment", text=text, table=Table(head=("what", "value"), body=told), name="pairs"),
+            Part(title="Environment", text=text, table=Table(head=("what", "value"), body=pairs), name="pairs"),
             Part(title="Commands", commands=_commands(record, address)),
             Part(title="The study file", commands=tuple(dump_config(record.study).splitlines())),
         ),
@@ -97,7 +95,7 @@ def reproduction_section(record: StudyRecord, *, address: str) -> PageSection:
 
 
 def _commands(record: StudyRecord, address: str) -> tuple[str, ...]:
-    """What runs the study as it was run, and what follows it up."""
+    """The command that ran the study, and the next ones."""
     confirmed = record.confirmation is not None and len(record.confirmation.configs) > 0
     commands = [record.environment[COMMAND]] if COMMAND in record.environment else []
     if not record.contenders.empty:

@@ -1,4 +1,4 @@
-"""What a page consists of."""
+"""The contents of a page, as plain data for the template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Part:
     """Text, commands or a table under a title of its own.
 
     Attributes:
-        name: what the table is styled by; it may be empty.
+        name: CSS class of the table; may be empty.
     """
 
     title: str = ""
@@ -41,7 +41,7 @@ class Page:
         study: its name.
         facts: what was studied, in a line.
         answer: in two sentences.
-        notes: what a reader must know beside it.
+        notes: that belong to the answer.
         sections: in their order.
         footer: when and by what it was made.
     """

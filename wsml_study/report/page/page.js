@@ -1,5 +1,6 @@
 "use strict";
-// Each chart's place holds its own description; colours are named for a light ground and looked up for a dark one.
+// Each chart's element holds its Vega-Lite specification with the colours of the light theme, which are replaced for the
+// dark theme: Vega draws literal colours, so CSS variables cannot reach them.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const narrow = window.matchMedia("(max-width: 1099px)");
 const charts = [...document.querySelectorAll(".chart")].map((place) => ({

@@ -1,4 +1,4 @@
-"""A page as one HTML file that loads nothing."""
+"""Renders a page as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from wsml_study.report.figures.look import BLUE, FAINT, GROUND, INK, ON_DARK, QU
 from wsml_study.report.page.contents import Page
 
 GENERATOR = "wsml-study report"
-"""What a file of ours says made it."""
+"""Content of the meta tag `generator`, by which a report is recognized before it is overwritten."""
 
 NAMES = {GROUND: "--ground", INK: "--ink", QUIET: "--quiet", FAINT: "--faint", BLUE: "--link"}
-"""Colours that the style sheet knows by a name; all others get a number."""
+"""Colours with a named CSS variable; all others get a numbered one."""
 
 VARIABLES = {color: NAMES.get(color, f"--color-{number}") for number, color in enumerate(ON_DARK)}
 RAISED = {"--raised": ("#f4f5f7", "#20242c")}
@@ -58,7 +58,7 @@ def render(page: Page) -> str:
 
 
 def _spec(panel: Panel) -> str:
-    return page_spec(panel).replace("<", "\\u003c")  # names of classes may hold what would end the script
+    return page_spec(panel).replace("<", "\\u003c")  # class names are user data and may contain </script>
 
 
 def _prose(text: str) -> Markup:

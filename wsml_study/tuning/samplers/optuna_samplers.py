@@ -15,7 +15,7 @@ N_STARTUP_TRIALS = Option(
     key="n_startup_trials",
     limits=COUNT_OR_0,
     default=10,
-    meaning="so many trials are proposed at random before the model is used",
+    meaning="number of trials that are proposed at random before the model is used",
 )
 
 

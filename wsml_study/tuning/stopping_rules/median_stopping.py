@@ -9,7 +9,10 @@ from wsml_study.study.early_stopping_record import EarlyStoppingRecord, Options
 from wsml_study.tuning.stopping_rules.successive_halving import GRACE_EPOCHS
 
 MIN_TRIALS = Option(
-    key="min_trials", limits=COUNT, default=3, meaning="as many other trials must have come as far before any is judged"
+    key="min_trials",
+    limits=COUNT,
+    default=3,
+    meaning="other trials that must have reached an epoch before trials are compared after it",
 )
 
 
@@ -24,12 +27,12 @@ class MedianStopping:
         self.values: dict[int, dict[int, float]] = {}
 
     def record(self, trial: int, epoch: int, value: float) -> None:
-        """Note a trial's objective after an epoch; a repeated epoch replaces itself and all that followed."""
+        """Record a trial's objective after an epoch; a repeated epoch replaces itself and all later ones."""
         before = self.values.get(trial, {})
         self.values[trial] = {at: noted for at, noted in before.items() if at < epoch} | {epoch: value}
 
     def goes_on(self, trial: int, epoch: int) -> bool:
-        """Whether a trial recorded at this epoch may go on; always true in the grace period and among too few."""
+        """Whether a trial recorded at this epoch may go on; always true in the grace period or with too few others."""
         averages = [
             statistics.fmean(value for at, value in values.items() if at <= epoch)
             for other, values in self.values.items()
@@ -50,7 +53,7 @@ def median(options: Options, epochs: int) -> MedianStopping:
 def described(options: Options) -> str:
     """What the rule does, in a line."""
     grace, others = options["grace_epochs"], options["min_trials"]
-    return f"median, from epoch {grace} on, once {others} other trials have come as far"
+    return f"median, from epoch {grace} on, once {others} other trials have reached the same epoch"
 
 
 RECORDS = (

@@ -17,20 +17,18 @@ RECORDS = (
         is_population=True,
         options=(
             MIN_TRIALS,
-            Option(
-                key="interval_epochs", limits=COUNT, default=1, meaning="trials are compared after every so many epochs"
-            ),
+            Option(key="interval_epochs", limits=COUNT, default=1, meaning="number of epochs between two comparisons"),
             Option(
                 key="quantile",
                 limits=Limits(most=0.5, without_least=True),
                 default=0.25,
-                meaning="share of the worst trials that take over one of the same share of the best",
+                meaning="fraction of worst trials that take over a network of the same fraction of best trials",
             ),
             Option(
                 key="resample_probability",
                 limits=FRACTION,
                 default=0.25,
-                meaning="chance of a value to be drawn anew instead of being moved by a fifth",
+                meaning="probability that a value is drawn anew instead of being changed by a fifth",
             ),
         ),
     ),

@@ -7,21 +7,23 @@ from collections.abc import Sequence
 from wsml_study.options import COUNT, Kind, Limits, Option
 from wsml_study.study.early_stopping_record import EarlyStoppingRecord, Options
 
-GRACE_EPOCHS = Option(key="grace_epochs", limits=COUNT, default=1, meaning="epochs that every trial gets")
+GRACE_EPOCHS = Option(key="grace_epochs", limits=COUNT, default=1, meaning="epochs that every trial is trained for")
 REDUCTION_FACTOR = Option(
     key="reduction_factor",
     limits=Limits(kind=Kind.WHOLE, least=2),
     default=3,
-    meaning="one in this many goes on at each rung",
+    meaning="one in this many trials continues at each rung",
 )
-BRACKETS = Option(key="brackets", limits=COUNT, default=3, meaning="trials take turns in so many brackets")
+BRACKETS = Option(
+    key="brackets", limits=COUNT, default=3, meaning="number of brackets, to which trials are assigned in turn"
+)
 
 
 class Asha:
-    """At each rung a trial goes on while it is among the best 1/reduction_factor seen there, or the best so far.
+    """At each rung a trial continues if it is among the best 1/reduction_factor that reached it, or the best so far.
 
-    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in the form that decides
-    at once and never resumes a stopped trial.
+    Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in the stopping
+    variant: a decision never waits for other trials, and a stopped trial is never resumed.
     """
 
     def __init__(self, *, rungs: Sequence[int], reduction_factor: int) -> None:
@@ -29,7 +31,7 @@ class Asha:
         self.rungs: dict[int, dict[int, float]] = {epoch: {} for epoch in rungs}
 
     def record(self, trial: int, epoch: int, value: float) -> None:
-        """Note a trial's objective after an epoch; a repeated epoch replaces itself and all that followed."""
+        """Record a trial's objective after an epoch; a repeated epoch replaces itself and all later ones."""
         for rung in [at for at in self.rungs if at > epoch]:
             self.rungs[rung].pop(trial, None)
         if epoch in self.rungs:
@@ -45,16 +47,16 @@ class Asha:
 
 
 class Hyperband:
-    """Brackets of successive halving, each later and gentler than the last; trials take turns by their number.
+    """Several brackets of successive halving with growing grace periods; trials are assigned by their number.
 
-    Source: Li et al., "Hyperband", JMLR 2018; every bracket decides at once, as `Asha`.
+    Source: Li et al., "Hyperband", JMLR 2018; every bracket decides without waiting, as `Asha`.
     """
 
     def __init__(self, brackets: Sequence[Asha]) -> None:
         self.brackets = tuple(brackets)
 
     def record(self, trial: int, epoch: int, value: float) -> None:
-        """Note a trial's objective after an epoch in its bracket."""
+        """Record a trial's objective after an epoch in its bracket."""
         self._bracket(trial).record(trial, epoch, value)
 
     def goes_on(self, trial: int, epoch: int) -> bool:

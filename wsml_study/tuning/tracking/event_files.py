@@ -1,7 +1,7 @@
-"""What writes TensorBoard's event files: tensorboardX, which Ray Tune brings along, without torch.
+"""TensorBoard's event files through tensorboardX, a dependency of Ray Tune, without importing torch.
 
-tensorboardX imports torch to know a tensor when it is given one, and does without where there is none. It is given
-numbers here, and torch would hold up the start of a study by 1.6 s.
+tensorboardX imports torch only to recognize tensors, and works without it. It is given plain numbers here, and torch
+would delay the start of a study by 1.6 s, so its import is blocked meanwhile.
 """
 
 from __future__ import annotations

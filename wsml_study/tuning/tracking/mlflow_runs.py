@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 TRIAL, STARTED, CONFIRMS = "wsml_study.trial", "wsml_study.started", "wsml_study.confirms"
 STATE, ERROR = "wsml_study.state", "wsml_study.error"
-"""Tags of a run. A search, its confirmation, and a study that was started anew differ in when they started."""
+"""Tags of a run. The start time distinguishes a search, its confirmation, and a restarted study of the same name."""
 
 RUNNING = "RUNNING"
 LONGEST_TAG = 500
 
 
 class MlflowRuns:
-    """Keeps a run per trial at an MLflow server or in a database."""
+    """Writes a run per trial to an MLflow server or database."""
 
     called = "MLflow"
 
     def __init__(self, study: Study, folder: Path, uri: str) -> None:
-        """Make a client; nothing is asked of the server yet.
+        """Create the client; the server is not contacted yet.
 
         Raises:
             StudyFileError: MLflow is not installed.
@@ -37,7 +37,7 @@ class MlflowRuns:
         self._study = study
 
     def begin(self, history: StudyHistory) -> None:
-        """Find the study's experiment and the runs in it, or make the experiment."""
+        """Find the study's experiment and its runs, or create the experiment."""
         found = self._client.get_experiment_by_name(self._study.name)
         self._experiment = self._client.create_experiment(self._study.name) if found is None else found.experiment_id
         self._started = str(history.runs[0]["time"])
@@ -54,7 +54,7 @@ class MlflowRuns:
                 self._ended.add(number)
 
     def show(self, trial: TrialHistory) -> None:
-        """Log the epochs that the run lacks. MLflow keeps an epoch that ran again beside its first time."""
+        """Log the epochs that the run does not have. An epoch that ran again is kept twice: MLflow only appends."""
         if trial.number in self._ended:
             return
         run = self._runs.get(trial.number) or self._create(trial)
@@ -68,7 +68,7 @@ class MlflowRuns:
             self._end(run, trial)
 
     def close(self) -> None:
-        """Nothing: a run stays open until its trial ends."""
+        """No-op: a run stays open until its trial ends."""
 
     def _search(self) -> list[Run]:
         found: list[Run] = []

@@ -1,4 +1,4 @@
-"""Which trackers a study has."""
+"""Creates the trackers of a study."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from wsml_study.tuning.tracking.tracker import Tracked, Tracker
 
 @contextmanager
 def tracked(study: Study, folder: Path, listener: Listener) -> Iterator[Tracked]:
-    """A listener that the study's trackers follow as well, for the duration of a block.
+    """A listener that also updates the study's trackers, for the duration of a block.
 
     Args:
-        study: whose `tracking` says which.
+        study: whose `tracking` section names the trackers.
         folder: of the study's results, or the local copy of it.
-        listener: is told everything first.
+        listener: receives every call before the trackers.
 
     Raises:
         StudyFileError: a tracker's package is not installed.
@@ -33,7 +33,7 @@ def tracked(study: Study, folder: Path, listener: Listener) -> Iterator[Tracked]
 
 
 def trackers_of(study: Study, folder: Path) -> list[Tracker]:
-    """The trackers that a study asks for; the package of one that it does not ask for is not imported.
+    """The trackers of a study; the client libraries of others are not imported.
 
     Raises:
         StudyFileError: a tracker's package is not installed.

@@ -1,6 +1,6 @@
 """The study as an Optuna journal, which `optuna-dashboard results/<study>/journal.log` opens, also while it runs.
 
-Not the sampler's storage: that one is rebuilt from the event log for every run, and proposals do not wait for a file.
+This is not the sampler's storage: that is rebuilt from the event log for every run, so proposals wait for no file.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from wsml_study.options import Value
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
-from wsml_study.tuning.searcher import as_told
+from wsml_study.tuning.searcher import optuna_outcome
 
 JOURNAL = "journal.log"
 DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 
 
 class OptunaJournal:
-    """Keeps the journal."""
+    """Writes the study to an Optuna journal file."""
 
     called = "Optuna's journal"
 
@@ -35,7 +35,7 @@ class OptunaJournal:
         self._space = SearchSpace.from_study(study)
 
     def begin(self, history: StudyHistory) -> None:
-        """Open the journal, without a line that a crash cut short."""
+        """Open the journal, after removing a last line that a crash has truncated."""
         _cut_torn_line(self._path)
         self._storage = JournalStorage(JournalFileBackend(str(self._path)))
         known = {one.study_name: one._study_id for one in self._storage.get_all_studies()}
@@ -46,7 +46,7 @@ class OptunaJournal:
         self._ids = [trial._trial_id for trial in self._storage.get_all_trials(self._id, deepcopy=False)]
 
     def show(self, trial: TrialHistory) -> None:
-        """Add the trial, or the epochs and the end that its journal lacks."""
+        """Add the trial, or the epochs and the end that the journal does not have yet."""
         if trial.number >= len(self._ids):
             self._ids.append(self._storage.create_new_trial(self._id, template_trial=self._frozen(trial)))
             return
@@ -58,17 +58,17 @@ class OptunaJournal:
             if shown.intermediate_values.get(epoch) != value:
                 self._storage.set_trial_intermediate_value(number, epoch, value)
         if trial.state is not TrialState.RUNNING:
-            for key, text in _remarks(trial).items():
+            for key, text in _user_attributes(trial).items():
                 self._storage.set_trial_user_attr(number, key, text)
-            state, reached = self._told(trial)
+            state, reached = self._outcome(trial)
             self._storage.set_trial_state_values(number, state, None if reached is None else [reached])
 
     def close(self) -> None:
-        """Nothing: every line is on disk."""
+        """No-op: every line is on disk already."""
 
     def _frozen(self, trial: TrialHistory) -> FrozenTrial:
         distributions = self._space.distributions(trial.values)
-        state, value = self._told(trial)
+        state, value = self._outcome(trial)
         ended = None if trial.state is TrialState.RUNNING else datetime.fromtimestamp(trial.ended or trial.started or 0)
         return FrozenTrial(
             number=trial.number,
@@ -78,17 +78,17 @@ class OptunaJournal:
             datetime_complete=ended,
             params={key: trial.values[key] for key in distributions},
             distributions=distributions,
-            user_attrs={"method": trial.config["method"]["name"]} | _remarks(trial),
+            user_attrs={"method": trial.config["method"]["name"]} | _user_attributes(trial),
             system_attrs=trial.sampler_state,
             intermediate_values=trial.values_by_epoch(self._study.objective),
             trial_id=trial.number,
         )
 
-    def _told(self, trial: TrialHistory) -> tuple[OptunaState, float | None]:
-        return as_told(trial.state, trial.value(self._study.objective))
+    def _outcome(self, trial: TrialHistory) -> tuple[OptunaState, float | None]:
+        return optuna_outcome(trial.state, trial.value(self._study.objective))
 
 
-def _remarks(trial: TrialHistory) -> dict[str, str]:
+def _user_attributes(trial: TrialHistory) -> dict[str, str]:
     return {} if trial.error is None else {"error": trial.error}
 
 

@@ -1,4 +1,4 @@
-"""The trackers that come with this package; each one's package is imported when a study asks for it."""
+"""Built-in trackers; each one's client library is imported only when a study uses it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ HEADER_BYTES, CHECKSUM_BYTES = 12, 4
 
 @dataclass
 class _Run:
-    """What is written of a trial: epoch -> its time, and whether its end is; `writer` while it can grow."""
+    """What the event files of a trial hold: epoch -> its time, and whether the end is written; `writer` while open."""
 
     epochs: dict[int, float] = field(default_factory=dict)
     ended: bool = False
@@ -31,7 +31,7 @@ class _Run:
 
 
 class TensorBoardRuns:
-    """Keeps a folder of event files per trial, with its hyperparameters and a scalar per epoch and measure."""
+    """Writes a folder of event files per trial, with its hyperparameters and a scalar per epoch and metric."""
 
     called = "TensorBoard"
 
@@ -40,13 +40,13 @@ class TensorBoardRuns:
         self._runs: dict[int, _Run] = {}
 
     def begin(self, history: StudyHistory) -> None:
-        """Read what earlier runs wrote."""
+        """Read the event files of earlier runs."""
         for number in history.trials:
             if self._folder_of(number).is_dir():
                 self._runs[number] = _read(self._folder_of(number))
 
     def show(self, trial: TrialHistory) -> None:
-        """Append the epochs that are not written yet; an epoch that ran again replaces itself and what followed."""
+        """Append the epochs that are not written yet; an epoch that ran again replaces itself and all later ones."""
         run = self._runs.setdefault(trial.number, _Run())
         if run.ended:
             return
@@ -55,7 +55,7 @@ class TensorBoardRuns:
         times = {epoch: float(result["time"]) for epoch, result in trial.epochs.items()}
         stale = [epoch for epoch, at in run.epochs.items() if times.get(epoch) != at]
         if stale:
-            # TensorBoard then forgets what it has read of these steps and all later ones.
+            # SessionLog.START makes TensorBoard discard what it has read from this step on.
             run.writer.write_event(Event(step=min(stale), session_log=SessionLog(status=SessionLog.START)))
             run.epochs = {epoch: at for epoch, at in run.epochs.items() if epoch < min(stale)}
         for epoch in sorted(times.keys() - run.epochs.keys()):
@@ -89,7 +89,7 @@ class TensorBoardRuns:
         _, _, summary = hparams({}, {})
         value = trial.value(self._objective)
         if value is not None:
-            summary.value.append(_scalar(OBJECTIVE, value))  # one record: a crash leaves both or neither
+            summary.value.append(_scalar(OBJECTIVE, value))  # in one record, so that a crash leaves both or neither
         writer.write_event(Event(wall_time=trial.ended or time.time(), step=trial.last_epoch, summary=summary))
         writer.close()
         run.ended, run.writer = True, None
@@ -103,7 +103,7 @@ def _scalar(name: str, value: float) -> Summary.Value:
 
 
 def _read(folder: Path) -> _Run:
-    """What the event files of a trial hold."""
+    """The epochs and the end in the event files of a trial."""
     run = _Run()
     for path in sorted(folder.glob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime_ns):
         for event in _events(path.read_bytes()):
@@ -118,7 +118,7 @@ def _read(folder: Path) -> _Run:
 
 
 def _events(content: bytes) -> Iterator[Event]:
-    """The whole records of an event file: length and its checksum, content and its checksum."""
+    """The complete records of an event file. A record is length, checksum, content, checksum (TFRecord)."""
     at = 0
     while at + HEADER_BYTES <= len(content):
         (length,) = struct.unpack_from("<Q", content, at)

@@ -1,8 +1,8 @@
-"""What every tracker does, and how they follow a run.
+"""The protocol of trackers, and the listener that calls them.
 
-A tracker is driven by the history that the event log adds up to, and by nothing else: it is shown a trial and brings
-its store up to it. Shown the same again it does nothing. That is all there is to resuming, and to a crash between the
-log and a store.
+A tracker depends only on the history of the event log: `show` receives a trial and updates the tracker's store to
+match. Calling it twice has no further effect (it is idempotent), so resuming a study, or a crash after an event was
+logged and before the store was updated, needs no special treatment.
 """
 
 from __future__ import annotations
@@ -30,44 +30,44 @@ SCALARS = {
     "train_seconds": "seconds/training",
     "validation_seconds": "seconds/validation",
 }
-"""Column of the epochs table -> what trackers call it; mAP in percent, shares as fractions."""
+"""Column of the epochs table -> name of the scalar in trackers; mAP in percent, shares as fractions."""
 
 OBJECTIVE = "objective"
-"""What they call a trial's value once it has ended."""
+"""Name of the scalar with a trial's final value."""
 
 
 def scalars_of(result: Mapping[str, Any]) -> dict[str, float]:
-    """What an epoch showed, by trackers' names; what there was nothing to tell from is left out."""
+    """The scalars of an epoch by their names in trackers; those without a value are left out."""
     return {name: float(result[key]) for key, name in SCALARS.items() if result.get(key) is not None}
 
 
 def parameters_of(trial: TrialHistory) -> dict[str, Scalar]:
-    """What tells a trial from the others: its suggested values, and its method in any case."""
+    """The hyperparameters of a trial: its suggested values, and always its method."""
     return {"method.name": trial.config["method"]["name"]} | trial.values
 
 
 class Tracker(Protocol):
-    """Shows a study in another program's store."""
+    """Writes a study to the store of another program."""
 
     called: str
-    """What it is, in messages."""
+    """Its name in messages."""
 
     def begin(self, history: StudyHistory) -> None:
-        """Open the store for a study that starts or goes on, and find out what it shows already.
+        """Open the store when a study starts or resumes, and read what it holds already.
 
         Args:
-            history: what happened so far, the newest run included.
+            history: of the study so far, including the newest run.
         """
 
     def show(self, trial: TrialHistory) -> None:
-        """Bring the store up to a trial's history; trials come for the first time in the order of their numbers."""
+        """Update the store to a trial's history; trials are first shown in the order of their numbers."""
 
     def close(self) -> None:
-        """The run is over; trials that have not ended go on another time."""
+        """The run has ended; unfinished trials continue in a later run."""
 
 
 class Tracked:
-    """A listener that passes everything on to another one, and shows trials to trackers."""
+    """A listener that forwards every call to another listener, and shows trials to trackers."""
 
     def __init__(self, listener: Listener, trackers: Sequence[Tracker]) -> None:
         self._listener = listener
@@ -75,15 +75,15 @@ class Tracked:
         self._shown = 0
 
     def on_phase(self, message: str) -> None:
-        """Something that takes a while begins."""
+        """A step that takes a while begins."""
         self._listener.on_phase(message)
 
     def on_notice(self, message: str) -> None:
-        """Something that the user should know."""
+        """A message for the user."""
         self._listener.on_notice(message)
 
     def on_images(self, done: int, total: int) -> None:
-        """So many images of a split were decoded into the store."""
+        """`done` of `total` images of a split are decoded into the store."""
         self._listener.on_images(done, total)
 
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
@@ -99,7 +99,7 @@ class Tracked:
         self._show(history.trials[number])
 
     def close(self) -> None:
-        """The run is over."""
+        """The run has ended."""
         self._each(lambda tracker: tracker.close())
         self._trackers.clear()
 
@@ -112,12 +112,12 @@ class Tracked:
         self._each(lambda tracker: tracker.show(trial))
 
     def _each(self, act: Callable[[Tracker], None]) -> None:
-        """Act on each tracker; one that fails is left out from then on, since a study outlives those who watch it."""
+        """Call each tracker. One that fails is dropped with a notice: a tracker must never end a study."""
         for tracker in list(self._trackers):
             try:
                 act(tracker)
             except Exception as error:  # whatever another program's client raises
                 self._trackers.remove(tracker)
                 self._listener.on_notice(
-                    f"{tracker.called}: {error}; the study goes on without it, the next run of it catches up"
+                    f"{tracker.called}: {error}; the study continues without it, and its next run brings it up to date"
                 )

@@ -1,6 +1,6 @@
 """Weights & Biases: a run per trial, grouped by study, through its own client.
 
-What was shown is noted in the study's folder: a run that is not online cannot be asked.
+What was logged is recorded in the study's folder, since an offline run cannot be queried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHOWN = "wandb_shown.jsonl"
 
 
 class WandbRuns:
-    """Keeps a run per trial in a project of Weights & Biases; `WANDB_MODE=offline` keeps them in the study's folder."""
+    """Writes a run per trial to a Weights & Biases project; with `WANDB_MODE=offline`, to the study's folder."""
 
     called = "Weights & Biases"
 
@@ -42,7 +42,7 @@ class WandbRuns:
         self._open: dict[int, Run] = {}
 
     def begin(self, history: StudyHistory) -> None:
-        """Read what was shown by earlier runs."""
+        """Read which epochs earlier runs have logged."""
         self._started = round(history.runs[0]["time"])
         self._epochs: dict[int, dict[int, float]] = {}
         self._ended: set[int] = set()
@@ -55,7 +55,7 @@ class WandbRuns:
                 self._ended.add(noted["trial"])
 
     def show(self, trial: TrialHistory) -> None:
-        """Log the epochs that were not shown. Weights & Biases drops an epoch that runs again: its steps only grow."""
+        """Log new epochs. Weights & Biases drops an epoch that runs again: its steps must increase."""
         if trial.number in self._ended:
             return
         run = self._open.get(trial.number) or self._opened(trial)
@@ -73,7 +73,7 @@ class WandbRuns:
             self._note(trial=trial.number)
 
     def close(self) -> None:
-        """Let go of runs whose trials have not ended; they are taken up again by their names."""
+        """Close runs whose trials have not ended; a later run reopens them by their ids."""
         for run in self._open.values():
             run.finish()
         self._open.clear()

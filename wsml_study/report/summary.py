@@ -17,6 +17,7 @@ from wsml_study.results.level_results import read_levels
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.statistics import estimate
 from wsml_study.study.identity import without_seeds
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.spec import TrialConfig
 
 SHOWN_AS_METHOD = {"method.name"}
@@ -25,19 +26,27 @@ SHOWN_AS_METHOD = {"method.name"}
 
 def trials_table(trials: pd.DataFrame) -> list[str]:
     """Ranked trials as aligned columns."""
+    objective = objective_of(trials)
     searched = short_names(key for key in searched_keys(trials.columns) if key not in SHOWN_AS_METHOD)
     columns = {
         "rank": trials["rank"].astype(str),
         "trial": trials["trial"].astype(str),
         "method": trials["method"],
         **{name: trials[key].map(number) for key, name in searched.items()},
-        "val mAP": trials["value"].map(percent),
+        "val mAP" if objective.record.name == "map" else objective.label: trials["value"].map(
+            lambda value: "-" if pd.isna(value) else f"{value:{objective.number_format}}"
+        ),
         **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),
         "best epoch": trials["best_epoch"].map(number),
         "epochs": trials["last_epoch"].astype(str),
         "state": trials["state"] + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
     }
     return aligned({name: list(values) for name, values in columns.items()})
+
+
+def objective_of(trials: pd.DataFrame) -> Objective:
+    """The objective of trials, which all have the same."""
+    return TrialConfig.model_validate_json(trials["config"].iloc[0]).objective if len(trials) else Objective()
 
 
 def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: str) -> list[str]:
@@ -96,9 +105,10 @@ def study_folder(name: str, storage: str) -> Path:
 def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:
     some = contenders(ranked.dropna(subset=["value"]))
     if some["config"].nunique() > 1 and _differ_only_in_seeds(some["config"].tolist()):
-        mean = estimate(some["value"].tolist())
+        mean, objective = estimate(some["value"].tolist()), objective_of(some)
+        said = f"{objective.text(mean.mean)} {objective.label}"
         return [
-            f"These {len(some)} trials are one config with other seeds: {mean.mean:.2f} % validation mAP on average "
+            f"These {len(some)} trials are one config with other seeds: {said} on average "
             f"({mean.low:.2f} to {mean.high:.2f}); their differences are the effect of the seed."
         ]
     best = some.iloc[0]

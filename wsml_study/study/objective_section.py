@@ -84,6 +84,16 @@ class Objective(Description):
         """What tables and figures call a trial's value: `validation mAP`."""
         return f"validation {self.record.label}"
 
+    @property
+    def axis(self) -> str:
+        """The title of an axis or a column of values, with their unit: `validation mAP (%)`."""
+        return f"{self.label} (%)" if self.record.percent else self.label
+
+    @property
+    def number_format(self) -> str:
+        """The format of a value without its unit, as Python and Vega have it."""
+        return ".2f" if self.record.percent else ".4f"
+
     def text(self, value: float) -> str:
         """A value as it stands in a sentence, with its unit: `87.50 %`, or `0.2500` of a metric that has none."""
-        return f"{value:.2f} %" if self.record.percent else f"{value:.4f}"
+        return f"{value:{self.number_format}} %" if self.record.percent else f"{value:{self.number_format}}"

@@ -13,8 +13,8 @@ from wsml_study.report.figures.parts import (
     epoch_axis,
     epoch_tooltip,
     log_ticks,
-    map_axis,
     sample,
+    value_axis,
 )
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.study_results import StudyRecord
@@ -131,7 +131,7 @@ def _limits(ends: pd.Series, values: pd.Series) -> tuple[float, float]:
 
 def _curves(curves: pd.DataFrame, ends: pd.DataFrame, methods: list[str], limits: tuple[float, float]) -> Drawing:
     tooltip = epoch_tooltip(alt.Tooltip("val_map:Q", title="validation mAP", format=".2f"))
-    x, y = epoch_axis(int(curves["epoch"].max())), map_axis("val_map", *limits)
+    x, y = epoch_axis(int(curves["epoch"].max())), value_axis("validation mAP (%)", "val_map", *limits)
     columns = ["trial", "method", "label", "epoch", "val_map"]
     lines = (
         alt.Chart(table_rows(curves, columns))

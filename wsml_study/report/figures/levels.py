@@ -11,12 +11,13 @@ from wsml_study.report.figures.look import INK, keys_of, method_color, method_sh
 from wsml_study.report.figures.parts import CROSS_OUT
 from wsml_study.results.level_results import LevelAgreement, Survivor
 from wsml_study.results.study_results import StudyRecord
+from wsml_study.study.objective_section import Objective
 
 NONE = "–"
 
 
 def level_agreement(record: StudyRecord) -> Figure | LeftOut | None:
-    """A dot per survivor: validation mAP on the lower level along x, on the upper one along y; None without levels."""
+    """A dot per survivor: the objective on the lower level along x, on the upper one along y; None without levels."""
     name, title = "levels", "Do cheap levels choose well?"
     if record.levels is None:
         return None
@@ -31,7 +32,10 @@ def level_agreement(record: StudyRecord) -> Figure | LeftOut | None:
         name=name,
         title=title,
         caption=_caption(record.levels.lines()[len(record.levels.states) :]),
-        panels=tuple(Panel(title=f"{one.lower} and {one.upper}".capitalize(), chart=_scatter(one)) for one in drawn),
+        panels=tuple(
+            Panel(title=f"{one.lower} and {one.upper}".capitalize(), chart=_scatter(record.study.objective, one))
+            for one in drawn
+        ),
         keys=tuple(keys),
         table=_table(drawn),
     )
@@ -48,7 +52,7 @@ def _caption(sentences: list[str]) -> str:
     )
 
 
-def _scatter(agreement: LevelAgreement) -> Drawing:
+def _scatter(objective: Objective, agreement: LevelAgreement) -> Drawing:
     survivors = _valued(agreement)
     methods = list(dict.fromkeys(survivor.method for survivor in survivors))
     dots = [
@@ -65,27 +69,27 @@ def _scatter(agreement: LevelAgreement) -> Drawing:
         for one in survivors
     ]
     scale = alt.Scale(zero=False, padding=12)
-    x = alt.X("lower:Q", title=f"validation mAP at {agreement.lower} (%)", scale=scale)
-    y = alt.Y("value:Q", title=f"validation mAP at {agreement.upper} (%)", scale=scale)
+    x = alt.X("lower:Q", title=f"{objective.axis}, {agreement.lower}", scale=scale)
+    y = alt.Y("value:Q", title=f"{objective.axis}, {agreement.upper}", scale=scale)
     layers = [
         alt.Chart(rows(dots))
         .mark_point(filled=True, size=90, opacity=1)
-        .encode(x=x, y=y, color=method_color(methods), shape=method_shape(methods), tooltip=_tooltip())
+        .encode(x=x, y=y, color=method_color(methods), shape=method_shape(methods), tooltip=_tooltip(objective))
     ]
     if cut_short := [dot for dot in dots if not dot["whole"]]:
         marks = alt.Chart(rows(cut_short)).mark_point(shape=CROSS_OUT, size=110, strokeWidth=2, color=INK, opacity=1)
-        layers.append(marks.encode(x=x, y=y, tooltip=_tooltip()))
+        layers.append(marks.encode(x=x, y=y, tooltip=_tooltip(objective)))
     return alt.layer(*layers).properties(height=260)
 
 
-def _tooltip() -> list[Any]:
+def _tooltip(objective: Objective) -> list[Any]:
     return [
         alt.Tooltip("label:N", title="config"),
         alt.Tooltip("trial:Q", title="trial"),
-        alt.Tooltip("value:Q", title="validation mAP", format=".2f"),
+        alt.Tooltip("value:Q", title=objective.label, format=objective.number_format),
         alt.Tooltip("state:N", title="state"),
         alt.Tooltip("lower_trial:Q", title="trial below"),
-        alt.Tooltip("lower:Q", title="validation mAP there", format=".2f"),
+        alt.Tooltip("lower:Q", title=f"{objective.label} there", format=objective.number_format),
     ]
 
 

@@ -23,18 +23,18 @@ def trials_by_method(record: StudyRecord) -> Figure | LeftOut:
     name, title = "trials_by_method", "Every trial, by method"
     valued = record.trials.dropna(subset=["value"])
     if valued.empty:
-        return LeftOut(name=name, title=title, why="No trial has a validation mAP yet.")
+        return LeftOut(name=name, title=title, why=f"No trial has a {record.study.objective.label} yet.")
     order = list(valued["method"].drop_duplicates())
     y = alt.Y("method:N", sort=order, title=None)
-    x = alt.X("value:Q", title="validation mAP (%)", scale=alt.Scale(zero=False, nice=True))
+    x = alt.X("value:Q", title=record.study.objective.axis, scale=alt.Scale(zero=False, nice=True))
     every = (
         alt.Chart(table_rows(valued, COLUMNS_OF_TRIAL))
         .mark_tick(thickness=2, size=16, opacity=0.55)
-        .encode(x=x, y=y, color=method_color(order), tooltip=trial_tooltip())
+        .encode(x=x, y=y, color=method_color(order), tooltip=trial_tooltip(record.study.objective))
     )
     best = alt.Chart(table_rows(record.best_trials, COLUMNS_OF_TRIAL)).encode(x=x, y=y)
     points = best.mark_point(filled=True, size=110, opacity=1).encode(
-        color=method_color(order), shape=method_shape(order), tooltip=trial_tooltip()
+        color=method_color(order), shape=method_shape(order), tooltip=trial_tooltip(record.study.objective)
     )
     values = written(best, alt.Text("value:Q", format=".2f"), dy=-15, color=INK)
     caption = (

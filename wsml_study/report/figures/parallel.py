@@ -15,6 +15,7 @@ from wsml_study.report.figures.figure import Drawing, Figure, LeftOut, Panel, ro
 from wsml_study.report.figures.look import FAINT, INK, QUIET, keys_of, method_color
 from wsml_study.report.figures.parts import COLUMNS_OF_TRIAL, sample, trial_tooltip, written
 from wsml_study.results.study_results import StudyRecord
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.search_section import IntRange, Parameter
 
 MOST_LINES = 150
@@ -62,7 +63,7 @@ def parallel_coordinates(record: StudyRecord) -> Figure | LeftOut:
     if not searched or len(valued) < 2:
         return LeftOut(name=name, title=title, why="It takes a searched key and two trials with a value.")
     axes = {key: axis_of(record.key_names[key], parameter) for key, parameter in searched.items()}
-    objective = range_axis("validation mAP (%)", valued["value"].min(), valued["value"].max())
+    objective = range_axis(record.study.objective.axis, valued["value"].min(), valued["value"].max())
     drawn = sample(valued, MOST_LINES)
     strong = max(FEWEST_STRONG, round(STRONG_SHARE * len(valued)))
     points: list[dict[str, Any]] = []
@@ -81,7 +82,7 @@ def parallel_coordinates(record: StudyRecord) -> Figure | LeftOut:
     )
     if len(drawn) < len(valued):
         caption += f" Drawn are {len(drawn)} of them: the best of each method, and the others evenly by rank."
-    chart = _chart([*axes.values(), objective], points, methods)
+    chart = _chart(record.study.objective, [*axes.values(), objective], points, methods)
     return Figure(
         name=name, title=title, caption=caption, panels=(Panel(chart=chart),), keys=keys_of(methods, "line"), wide=True
     )
@@ -107,7 +108,7 @@ def range_axis(title: str, low: float, high: float, *, log: bool = False, whole:
     return replace(axis, ticks=tuple((axis.position(value), f"{value:.3g}") for value in values))
 
 
-def _chart(axes: Sequence[Axis], points: list[dict[str, Any]], methods: list[str]) -> Drawing:
+def _chart(objective: Objective, axes: Sequence[Axis], points: list[dict[str, Any]], methods: list[str]) -> Drawing:
     x = alt.X("at:Q", scale=alt.Scale(domain=[ABSENT, 1], nice=False, padding=14), axis=None)
     y = alt.Y("row:Q", scale=alt.Scale(domain=[-0.45, len(axes) - 0.5], reverse=True, nice=False), axis=None)
     rules = (
@@ -137,7 +138,7 @@ def _chart(axes: Sequence[Axis], points: list[dict[str, Any]], methods: list[str
             order="row:Q",
             opacity=strength,
             strokeWidth=widths,
-            tooltip=trial_tooltip(),
+            tooltip=trial_tooltip(objective),
         )
     )
     return alt.layer(rules, lines, *texts).properties(height=ROW * len(axes))

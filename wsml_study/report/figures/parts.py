@@ -14,6 +14,7 @@ from wsml_study.report.figures.figure import Key, rows
 from wsml_study.report.figures.look import GROUND, INK
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.study_results import StudyRecord
+from wsml_study.study.objective_section import Objective
 
 BASELINE_DASH = (4, 4)
 CROSS_OUT = "M-1,-1L1,1M1,-1L-1,1"
@@ -22,12 +23,12 @@ CROSS_OUT = "M-1,-1L1,1M1,-1L-1,1"
 COLUMNS_OF_TRIAL = ["trial", "method", "value", "state", "label"]
 
 
-def trial_tooltip(*more: alt.Tooltip) -> list[alt.Tooltip]:
+def trial_tooltip(objective: Objective, *more: alt.Tooltip) -> list[alt.Tooltip]:
     """The tooltip of a trial."""
     return [
         alt.Tooltip("label:N", title="config"),
         alt.Tooltip("trial:Q", title="trial"),
-        alt.Tooltip("value:Q", title="validation mAP", format=".2f"),
+        alt.Tooltip("value:Q", title=objective.label, format=objective.number_format),
         alt.Tooltip("state:N", title="state"),
         *more,
     ]
@@ -50,10 +51,10 @@ def epoch_axis(last: int) -> alt.X:
     return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(domain=[1, max(last, 2)], nice=False))
 
 
-def map_axis(field: str, *limits: float) -> alt.Y:
-    """mAP along y, between two limits or as the data has it, without the empty room down to zero."""
+def value_axis(title: str, field: str, *limits: float) -> alt.Y:
+    """Values along y, between two limits or as the data has it, without the empty room down to zero."""
     scale = alt.Scale(domain=list(limits), nice=False) if limits else alt.Scale(zero=False, padding=8)
-    return alt.Y(f"{field}:Q", title="validation mAP (%)", scale=scale)
+    return alt.Y(f"{field}:Q", title=title, scale=scale)
 
 
 def written(chart: alt.Chart, text: str | alt.Text, **mark: Any) -> list[alt.Chart]:

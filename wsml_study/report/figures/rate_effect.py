@@ -15,8 +15,8 @@ from wsml_study.report.figures.parts import (
     epoch_axis,
     epoch_tooltip,
     log_ticks,
-    map_axis,
     trial_tooltip,
+    value_axis,
 )
 from wsml_study.results.study_results import StudyRecord
 
@@ -69,13 +69,13 @@ def _scatter(record: StudyRecord, key: str, trials: pd.DataFrame, methods: list[
                 scale=alt.Scale(type="log" if logarithmic else "linear", nice=not logarithmic, padding=8),
                 axis=alt.Axis(format="~g", values=ticks) if logarithmic else alt.Axis(format="~g"),
             ),
-            y=map_axis("value"),
+            y=value_axis(record.study.objective.axis, "value"),
             color=method_color(methods),
             shape=method_shape(methods),
             # `filled` cannot depend on data: hollow points are filled ones with opacity 0.
             fillOpacity=alt.FillOpacity("stopped:Q", scale=alt.Scale(domain=[0, 1], range=[1, 0]), legend=None),
             fill=method_fill(methods),
-            tooltip=trial_tooltip(),
+            tooltip=trial_tooltip(record.study.objective),
         )
     )
     return Panel(title=f"By {short}", chart=alt.layer(points, *baseline_rule(record, "y")).properties(height=280))

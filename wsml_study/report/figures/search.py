@@ -11,12 +11,13 @@ import altair as alt
 from wsml_study.record.history import TrialState
 from wsml_study.report.figures.figure import Drawing, Figure, Key, LeftOut, Panel, Table, rows
 from wsml_study.report.figures.look import BLUE, GROUND, INK, QUIET, VERMILION, keys_of, method_color, method_shape
-from wsml_study.report.figures.parts import CROSS_OUT, epoch_axis, map_axis, trial_tooltip
+from wsml_study.report.figures.parts import CROSS_OUT, epoch_axis, trial_tooltip, value_axis
 from wsml_study.results.best_so_far import devices_per_trial, improvements
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.rung_agreement import FEWEST_TRIALS, Agreement, rung_agreement
 from wsml_study.results.study_results import StudyRecord
 from wsml_study.results.timeline import CUT_SHORT, Span, attempts, busy_seconds, slots, spans, working_time
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.search_space import longest_training
 
 HOUR, MINUTE = 3600.0, 60.0
@@ -59,7 +60,7 @@ def best_so_far(record: StudyRecord) -> Figure | LeftOut:
     last = steps[-1] | {"time": clock(end), "devices": devices.number * busy_seconds(tries, end) / HOUR}
     methods = list(dict.fromkeys(str(step["method"]) for step in steps))
     panels = [
-        Panel(title=panel, chart=_steps(steps, [*steps, last], field, axis, methods))
+        Panel(title=panel, chart=_steps(record.study.objective, steps, [*steps, last], field, axis, methods))
         for panel, field, axis in (
             ("Over time", "time", f"{clock.unit} of work"),
             (f"Over {devices.kind}-hours", "devices", f"{devices.kind}-hours of all trials"),
@@ -136,17 +137,22 @@ def slots_over_time(record: StudyRecord) -> Figure | LeftOut:
         keys.append(Key(label="failed or cut short", color=INK, shape="cross-out"))
     if len(runs) > 1:
         keys.append(Key(label="resumed after an interruption", color=INK, mark="line", dash=DOTS, width=1.5))
-    chart = _slot_chart(blocks, [clock(run.started) for run in runs[1:]], clock, runs, methods)
+    chart = _slot_chart(record.study.objective, blocks, [clock(run.started) for run in runs[1:]], clock, runs, methods)
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), keys=tuple(keys), wide=True)
 
 
 def _slot_chart(
-    blocks: list[dict[str, Any]], starts: list[float], clock: Clock, runs: list[Span], methods: list[str]
+    objective: Objective,
+    blocks: list[dict[str, Any]],
+    starts: list[float],
+    clock: Clock,
+    runs: list[Span],
+    methods: list[str],
 ) -> Drawing:
     domain = alt.Scale(domain=[0, clock(runs[-1].ended)], nice=False)
     x = alt.X("start:Q", title=f"{clock.unit} of work", scale=domain)
     y = alt.Y("slot:O", title="slot", axis=alt.Axis(labelOverlap=True))
-    tooltip = trial_tooltip(alt.Tooltip("attempt:Q"))
+    tooltip = trial_tooltip(objective, alt.Tooltip("attempt:Q"))
     bars = (
         alt.Chart(rows(blocks))
         .mark_bar(height=alt.RelativeBandSize(band=0.78), stroke=GROUND, strokeWidth=0.4, cornerRadius=1)
@@ -164,14 +170,19 @@ def _slot_chart(
 
 
 def _steps(
-    steps: list[dict[str, Any]], line: list[dict[str, Any]], field: str, title: str, methods: list[str]
+    objective: Objective,
+    steps: list[dict[str, Any]],
+    line: list[dict[str, Any]],
+    field: str,
+    title: str,
+    methods: list[str],
 ) -> Drawing:
-    x, y = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=True)), map_axis("value")
+    x, y = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=True)), value_axis(objective.axis, "value")
     stairs = alt.Chart(rows(line)).mark_line(interpolate="step-after", strokeWidth=2, color=QUIET).encode(x=x, y=y)
     points = (
         alt.Chart(rows(steps))
         .mark_point(filled=True, size=70, opacity=1)
-        .encode(x=x, y=y, color=method_color(methods), shape=method_shape(methods), tooltip=trial_tooltip())
+        .encode(x=x, y=y, color=method_color(methods), shape=method_shape(methods), tooltip=trial_tooltip(objective))
     )
     return alt.layer(stairs, points).properties(height=260)
 

@@ -41,7 +41,7 @@ def remarks(record: StudyRecord) -> tuple[str, ...]:
     if len(full) and len(best) > 1:
         said.append(
             f"With all labels ({UPPER_BOUND}), an upper bound, the search reached "
-            f"{full.iloc[0]['value']:.2f} % validation mAP."
+            f"{record.study.objective.text(full.iloc[0]['value'])} {record.study.objective.label}."
         )
     return tuple(said)
 
@@ -100,10 +100,10 @@ def _only_seeds_differ(record: StudyRecord) -> tuple[str, str] | None:
     configs = {without_seeds(TrialConfig.model_validate_json(config)) for config in valued["config"]}
     if valued["config"].nunique() < 2 or len(configs) > 1:
         return None
-    found = estimate([float(value) for value in valued["value"]])
+    found, objective = estimate([float(value) for value in valued["value"]]), record.study.objective
     return (
-        f"These {len(valued)} trials are one config with other seeds: {found.mean:.2f} % validation mAP on average "
-        f"(95 % interval {_ends(found)}).",
+        f"These {len(valued)} trials are one config with other seeds: {objective.text(found.mean)} {objective.label} "
+        f"on average (95 % interval {_ends(found)}).",
         "Their differences are the effect of the seed: none of them is better than another.",
     )
 

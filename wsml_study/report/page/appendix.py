@@ -28,12 +28,15 @@ def trials_section(record: StudyRecord) -> PageSection:
     took: dict[int, float] = {}
     for attempt in attempts(record.events):
         took[attempt.trial] = took.get(attempt.trial, 0.0) + attempt.ended - attempt.started
+    objective = record.study.objective
     keys = record.key_names if "method.name" in record.key_names else {"method": "method"} | record.key_names
     columns = {
         "rank": shown["rank"].map(str),
         "trial": shown["trial"].map(str),
         **{name: shown[key].map(_shown) for key, name in keys.items()},
-        "validation mAP (%)": shown["value"].map(lambda value: NONE if pd.isna(value) else f"{value:.2f}"),
+        objective.axis: shown["value"].map(
+            lambda value: NONE if pd.isna(value) else f"{value:{objective.number_format}}"
+        ),
         "best epoch": shown["best_epoch"].map(_shown),
         "epochs": shown["last_epoch"].map(str),
         "state": shown["state"],

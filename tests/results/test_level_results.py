@@ -50,8 +50,8 @@ def test_fewer_than_four_survivors_tell_nothing(tmp_path):
     levels = read_levels(told(tmp_path, above=[*ABOVE[:3], (0.4, 55.0, "stopped")]))
     assert (levels.agreements[0].spearman, levels.agreements[0].kendall) == (None, None)
     assert levels.lines()[-1] == (
-        "Rank agreement of level 1 with full size: unknown, it takes 4 configs with values that differ; 3 of 4 "
-        "survivors ran to their end on both."
+        "Rank agreement of level 1 with full size: unknown, it needs 4 configs with different values; 3 of 4 "
+        "survivors are complete at both."
     )
 
 

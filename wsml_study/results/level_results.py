@@ -58,7 +58,7 @@ class LevelAgreement:
 
     def line(self) -> str:
         """The agreement in a sentence."""
-        over = f"{self.count} of {len(self.survivors)} survivors are complete at both"
+        over = f"{self.count} of {len(self.survivors)} survivors are complete at both levels"
         if self.spearman is None or self.kendall is None:
             return (
                 f"Rank agreement of {self.lower} with {self.upper}: unknown, it needs {FEWEST_TRIALS} configs with "

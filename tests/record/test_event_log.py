@@ -90,7 +90,7 @@ def test_a_damaged_line_is_named(tmp_path):
     created(log, 0)
     log.close()
     path.write_text(path.read_text() + '{"event": "created", "tri\n' + json.dumps({"event": "run"}) + "\n")
-    with pytest.raises(ResultsError, match=r"events\.jsonl:2: expected an event, one JSON object"):
+    with pytest.raises(ResultsError, match=r"events\.jsonl:2: expected an event as one JSON object"):
         EventLog(path)
 
 

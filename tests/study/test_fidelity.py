@@ -155,8 +155,8 @@ REFUSED = {
     ),
     "a population": (
         "fidelity: [{set: {training.epochs: 2}, survivors: 2}]\nearly_stopping: {name: pbt}\nsampler: {name: random}\n",
-        "7:1  fidelity: expected another early stopping than pbt, or none: a population changes values during training, "
-        "so that a level has no fixed config to hand to the next one",
+        "7:1  fidelity: expected another early stopping than pbt, or none: a population changes values during "
+        "training, so that a level has no fixed config to hand to the next one",
     ),
     "a search that has no meaning there": (
         "fidelity: [{set: {method.name: AN}, survivors: 2}]\n",

@@ -83,7 +83,7 @@ class EventLog:
         self.history.apply(entry)
 
     def _check_place(self) -> None:
-        """See that the open file is still the one at the path: writing to a deleted file raises no error."""
+        """Check that the open file is still the one at the path: writing to a deleted file raises no error."""
         try:
             is_there = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
         except FileNotFoundError:

@@ -13,7 +13,7 @@ from wsml_study.record.storage import EVENTS
 from wsml_study.record.tables import refuse_lost_events
 
 Located = tuple[int, dict[str, Any]]
-"""An event and the line of the log that it stands in, from 1."""
+"""Line number in the log, from 1, and the event."""
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def read_log(path: Path) -> tuple[list[dict[str, Any]], StudyHistory]:
-    """The events of a log, and what they add up to.
+    """The events of a log, and the history after them.
 
     Raises:
         ResultsError: as `read_events`, or an event does not fit those before it.

@@ -254,7 +254,7 @@ def _tables_of(study: Study, trials: Sequence[TrialHistory], classes: Sequence[s
 
 
 def refuse_lost_events(folder: Path, history: StudyHistory) -> None:
-    """See that a log without trials has no tables with trials beside it.
+    """Refuse a log without trials next to tables with trials.
 
     Raises:
         ResultsError: the tables know trials of which the log has no event.

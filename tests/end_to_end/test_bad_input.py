@@ -123,7 +123,7 @@ def test_a_disk_that_fills_up_stops_the_study_with_a_message_and_room_lets_it_go
         (disk / "filler").write_bytes(b"0" * (shutil.disk_usage(disk).free - room))
         printed = cli("run", "full.yaml", status=1)
         assert "No space left on device" in printed
-        assert "make room" in printed
+        assert "free some space" in printed
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
         (disk / "filler").unlink()
         assert "1 of 1 trials ended" in cli("run", "full.yaml")

@@ -32,7 +32,7 @@ def seeds_of(row: dict) -> tuple[int, int]:
 def test_a_null_study_is_confirmed_to_show_nothing_and_its_trials_reproduce(cli):
     cli.write("study.yaml", NULL_STUDY)
     printed = cli("run", "study.yaml")
-    assert "None of these 3 configs can be told from another." in printed
+    assert "No two of these 3 configs differ significantly." in printed
     assert "wsml-study export study.yaml --by confirmed" in printed
     runs = pq.read_table(cli.folder / "results/nothing_differs/confirm/trials.parquet").to_pylist()
     assert_planned(runs, num_seeds=2)

@@ -98,7 +98,7 @@ def test_a_level_is_followed_stopped_extended_and_started_anew(cli):
     assert "30 trials" in follower.stdout.readline()
     seen = num_epochs_so_far(level / "events.jsonl")
     wait_for_epochs(process, level / "events.jsonl", seen + 4)  # of which one ends a trial
-    assert "stopped; nothing is lost" in cli("stop", "study.yaml")
+    assert "stopped; `wsml-study run` resumes it" in cli("stop", "study.yaml")
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
     assert "Not finished; nothing is lost" in printed

@@ -111,7 +111,7 @@ def test_a_second_run_of_the_same_study_is_refused_while_the_first_is_at_work(cl
         while not (cli.folder / LOG).exists():
             time.sleep(0.05)
             assert process.poll() is None
-        assert "another run of this study is at work" in cli("run", "study.yaml", status=1)
+        assert "another run of this study is in progress" in cli("run", "study.yaml", status=1)
     finally:
         kill_driver(process)
 
@@ -125,7 +125,7 @@ def test_a_study_is_seen_followed_and_stopped_from_elsewhere(cli):
     assert (status["state"], status["driver"]["pid"], status["num_trials"]) == ("running", process.pid, 8)
     follower = cli.start("run", "study.yaml", "--watch")
     wait_for_epochs(process, cli.folder / LOG, 8)
-    assert "stopped; nothing is lost" in cli("stop", "study.yaml")
+    assert "stopped; `wsml-study run` resumes it" in cli("stop", "study.yaml")
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
     assert "The same command resumes the study" in printed
@@ -133,7 +133,7 @@ def test_a_study_is_seen_followed_and_stopped_from_elsewhere(cli):
     assert follower.returncode == 0, followed
     assert "interrupted: interrupted" in followed
     assert cli("status", "study.yaml").splitlines()[-1] == "Nothing is lost; `wsml-study run` resumes it."
-    assert "nobody runs this study" in cli("stop", "study.yaml", status=1)
+    assert "this study is not running" in cli("stop", "study.yaml", status=1)
 
 
 @pytest.mark.slow

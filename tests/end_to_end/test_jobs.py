@@ -46,7 +46,7 @@ def test_a_study_is_sent_followed_looked_at_stopped_and_gone_on_with(cli, tmp_pa
         said = cli("status", *there)
         assert "job sent-run-" in said
         assert f"sent in {tmp_path}/kept/sent: running by process" in said
-        assert "stopped; nothing is lost" in cli("stop", *there)
+        assert "stopped; `wsml-study run` resumes it" in cli("stop", *there)
         assert "The same command resumes the study" in cli("logs", *there)
         assert "there is nothing to stop" in cli("stop", *there, status=1)
 

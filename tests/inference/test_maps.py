@@ -67,7 +67,7 @@ def test_what_cannot_be_drawn_is_named(model_folder: Path, tmp_path: Path) -> No
     (tmp_path / "x.png").write_text("mine")
     with pytest.raises(ResultsError, match="exists; name another file"):
         draw_maps([model, "test-0003"], tmp_path / "x.png")
-    with pytest.raises(ResultsError, match="is no whole model"):
+    with pytest.raises(ResultsError, match="is not a complete model"):
         draw_maps([str(tmp_path), "test-0003"], tmp_path / "y.png")
 
 

@@ -86,7 +86,7 @@ def test_a_folder_that_lacks_a_file_is_no_model(model_folder: Path, tmp_path: Pa
     copy = tmp_path / "copy"
     shutil.copytree(model_folder, copy)
     (copy / name).unlink()
-    with pytest.raises(ResultsError, match=f"is no whole model: it has no {name}"):
+    with pytest.raises(ResultsError, match=f"is not a complete model: it lacks {name}"):
         load_model(copy)
 
 

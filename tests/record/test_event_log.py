@@ -99,7 +99,7 @@ def test_a_full_disk_is_told_without_losing_what_was_written(tmp_path):
     full.symlink_to("/dev/full")
     log = EventLog.__new__(EventLog)
     log.path, log._file, log._num_events = full, full.open("ab", buffering=0), 0
-    with pytest.raises(ResultsError, match="No space left on device; make room"):
+    with pytest.raises(ResultsError, match="No space left on device; free some space"):
         log.append("run", classes=[])
 
 

@@ -44,7 +44,7 @@ def test_a_driver_that_renews_its_lease_keeps_others_off(storage: StudyStorage) 
     renewal = threading.Timer(0.7, write, (storage, replace(ELSEWHERE, renewals=1)))
     renewal.start()
     with (
-        pytest.raises(ResultsError, match=r"another run of this study is at work .process 7 on elsewhere"),
+        pytest.raises(ResultsError, match=r"another run of this study is in progress .process 7 on elsewhere"),
         leased(storage, notify=print, patience_s=30),
     ):
         pass
@@ -57,7 +57,7 @@ def test_a_lease_that_nobody_renews_expires(storage: StudyStorage) -> None:
     told: list[str] = []
     with leased(storage, notify=told.append, patience_s=1):
         assert read_lease(storage) != ELSEWHERE
-    assert told == ["process 7 on elsewhere ran this study last; waiting up to 1 s to see whether it still does"]
+    assert told == ["process 7 on elsewhere ran this study last; waiting up to 1 s to see whether it still runs"]
 
 
 def test_a_driver_of_this_machine_that_was_killed_is_not_waited_for(storage: StudyStorage) -> None:
@@ -89,7 +89,7 @@ def test_a_driver_whose_study_was_taken_over_learns_of_it(
         while lease.lost is None and time.monotonic() < deadline:
             write(storage, ELSEWHERE)  # again and again, as a driver does: one time may fall into a renewal
             time.sleep(0.05)
-        with pytest.raises(ResultsError, match="process 7 on elsewhere has taken this study over"):
+        with pytest.raises(ResultsError, match="process 7 on elsewhere has taken over this study"):
             lease.check()
     assert read_lease(storage) == ELSEWHERE, "the new driver's lease is not touched"
 
@@ -111,10 +111,10 @@ def test_a_request_to_stop_reaches_the_driver_and_is_waited_for(
     assert begun.wait(20)
     end_run(str(storage.folder.parent), "study", notify=told.append)
     driver.join()
-    assert told[-1] == "stopped; nothing is lost, `wsml-study run` goes on with it"
+    assert told[-1] == "stopped; `wsml-study run` resumes it"
     assert storage.read(module.STOP_REQUEST) is None
 
 
 def test_nobody_can_be_asked_to_stop_where_nobody_runs(storage: StudyStorage) -> None:
-    with pytest.raises(ResultsError, match="nobody runs this study"):
+    with pytest.raises(ResultsError, match="this study is not running"):
         end_run(str(storage.folder.parent), "study", notify=print)

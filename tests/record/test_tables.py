@@ -80,7 +80,7 @@ def test_a_missing_a_torn_and_a_newer_table_are_told_apart(folder):
     path = folder / "epochs.parquet"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ResultsError, match="not a whole Parquet file"):
+    with pytest.raises(ResultsError, match="not a complete Parquet file"):
         read_table(folder, "epochs")
     newer = EPOCHS.with_metadata({"wsml_study.table": "epochs", "wsml_study.version": "2"})
     write_table(path, [], newer)
@@ -100,7 +100,7 @@ def test_a_write_that_fails_leaves_the_old_file(folder, monkeypatch):
     assert path.read_bytes() == before
     blocked = folder / "file" / "table.parquet"
     (folder / "file").write_text("in the way")
-    with pytest.raises(ResultsError, match="make room or name another folder"):
+    with pytest.raises(ResultsError, match="free some space or set another folder"):
         write_whole(blocked, b"content")
     assert pq.read_table(path).num_rows == 4
     assert not list(folder.glob(".*.tmp"))

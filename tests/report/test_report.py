@@ -60,7 +60,7 @@ def test_a_confirmed_answer_says_how_much_better_and_how_sure(tmp_path):
     best, baseline = confirmation.configs[0], confirmation.baseline
     difference = confirmation.between(best, baseline)
     text = written(folder)
-    assert difference.is_sure
+    assert difference.is_significant
     interval = f"{best.test.low:.2f} to {best.test.high:.2f}"
     assert f"reaches {best.test.mean:.2f} % test mAP (95 % interval {interval})" in text
     assert f"{difference.points.mean:.2f} points ({difference.points.low:.2f} to" in text
@@ -94,7 +94,7 @@ def test_a_study_is_reported_before_its_first_tables_are_written(told):
 
 
 def test_a_folder_without_a_study_is_named(tmp_path):
-    with pytest.raises(ResultsError, match="no study's results; `wsml-study run` makes them"):
+    with pytest.raises(ResultsError, match="no results of a study; `wsml-study run` writes them"):
         write_report(tmp_path, tmp_path / "report.html", address="x")
 
 

@@ -45,12 +45,12 @@ def test_the_best_of_each_method_stands_side_by_side(tmp_path):
         ({"objective__metric": "last_val_map"}, "f", "not comparable: the metric differs (best_val_map, last_val_map)"),
         ({"data__validation": {"seed": 1}}, "g", "not comparable: the validation split differs"),
         ({"data__validation": {"labels": "observed"}}, "f", "not comparable: the validation split differs"),
-        ({}, None, "comparable: the log of b does not say which data it saw"),
+        ({}, None, "comparable: the log of b has no data fingerprint"),
         ({"training__epochs": 20}, "f", "comparable: same data, split and metric"),
         (
             {"data__observe": {"seed": 7}},
             "g",
-            "comparable: their `data` differs, so whether the images are the same was not looked at",
+            "comparable: their `data` sections differ, so it was not checked whether the images are the same",
         ),
     ],
     ids=str,
@@ -79,5 +79,5 @@ def test_folders_of_one_name_are_told_apart(tmp_path):
 
 
 def test_one_study_is_nothing_to_compare(tmp_path):
-    with pytest.raises(ResultsError, match="expected two studies at least, got 1"):
+    with pytest.raises(ResultsError, match="expected at least two studies, got 1"):
         compare_studies([results_of(tmp_path, "a", "f")])

@@ -56,7 +56,7 @@ def test_pairs_are_tested_on_equal_seeds_and_corrected_for_all_pairs(told):
     ]
     assert [one.p_value for one in found.differences] == pytest.approx(expected)
     assert [one.corrected for one in found.differences] == pytest.approx(holm(expected))
-    assert [one.is_sure for one in found.differences] == [False, True, True]
+    assert [one.is_significant for one in found.differences] == [False, True, True]
     gain = found.between(found.configs[0], found.baseline)
     assert gain.points.mean == pytest.approx(np.mean(CLOSE_TEST) - np.mean(AN_TEST))
 
@@ -70,8 +70,8 @@ def test_the_answer_has_mean_interval_gain_and_what_cannot_be_told_apart(told):
     assert confirmed.startswith("Confirmed: LL-R, rate_per_epoch 0.02 (trial 2): 68.58 % test mAP (68.0")
     assert "2.24 points" in confirmed
     assert "above AN (trial 0), p " in confirmed
-    assert lines[-1].startswith("Trials that cannot be told apart: 1 and 2 (p ") or lines[-1].startswith(
-        "Trials that cannot be told apart: 2 and 1 (p "
+    assert lines[-1].startswith("Trials that do not differ significantly: 1 and 2 (p ") or lines[-1].startswith(
+        "Trials that do not differ significantly: 2 and 1 (p "
     )
     assert not any("75.00" in line for line in lines), "the maximum of the search is no answer"
 
@@ -104,8 +104,8 @@ def test_one_config_under_ten_names_shows_no_difference(tmp_path):
     assert sum(difference.p_value < 0.05 for difference in found.differences) == 4, (
         "and by themselves some pairs do too"
     )
-    assert not any(difference.is_sure for difference in found.differences)
-    assert "None of these 10 configs can be told from another." in found.lines()
+    assert not any(difference.is_significant for difference in found.differences)
+    assert "No two of these 10 configs differ significantly." in found.lines()
 
 
 def test_runs_that_failed_or_are_to_come_are_said(told):
@@ -118,8 +118,8 @@ def test_runs_that_failed_or_are_to_come_are_said(told):
     assert (found.num_trials, found.num_ended, found.num_failed) == (8, 5, 1)
     assert [config.test.count for config in found.configs] == [2, 2]
     assert found.lines()[-2:] == [
-        "1 of 8 runs failed and do not count.",
-        "5 of 8 runs ended; `wsml-study confirm STUDY` goes on with the others.",
+        "1 of 8 runs failed and are left out.",
+        "5 of 8 runs ended; `wsml-study confirm STUDY` runs the others.",
     ]
 
 
@@ -136,7 +136,7 @@ def test_a_search_that_went_on_and_leads_with_another_config_is_said(told):
 
 def test_one_seed_says_nothing_yet(told):
     told.run(1, 1, 70.0, 68.0)
-    assert told.tell(num_trials=10).lines() == ["Confirmation: 1 of 10 runs ended, too few to say anything."]
+    assert told.tell(num_trials=10).lines() == ["Confirmation: 1 of 10 runs ended, too few for statistics."]
     with pytest.raises(ResultsError, match="no config is confirmed yet"):
         confirmed_ranking(told.folder)
 

@@ -34,7 +34,7 @@ def test_a_certain_trial_can_be_exported(folder, tmp_path):
     assert path.read_text().startswith("# Trial 3 of study told: 52.00 % best_val_map in the search.\n")
     with pytest.raises(ResultsError, match="there is no trial 9; they are numbered from 0 to 3"):
         export_configs(folder, trial=9, output=tmp_path)
-    with pytest.raises(ResultsError, match="trial 2 has ended no epoch"):
+    with pytest.raises(ResultsError, match="trial 2 has not completed an epoch"):
         export_configs(folder, trial=2, output=tmp_path)
 
 

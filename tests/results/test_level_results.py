@@ -41,8 +41,8 @@ def test_lines_say_where_each_level_stands_and_how_far_they_agree(tmp_path):
     assert read_levels(told(tmp_path)).lines() == [
         "level 1 of 2: training.epochs 1: 6 of 6 trials ended",
         "level 2 of 2: full size: 4 of 4 trials ended",
-        "Rank agreement of level 1 with full size: Spearman 0.80, Kendall 0.67 (n = 4); 4 of 4 survivors ran to their "
-        "end on both.",
+        "Rank agreement of level 1 with full size: Spearman 0.80, Kendall 0.67 (n = 4); 4 of 4 survivors are complete "
+        "at both levels.",
     ]
 
 
@@ -50,8 +50,8 @@ def test_fewer_than_four_survivors_tell_nothing(tmp_path):
     levels = read_levels(told(tmp_path, above=[*ABOVE[:3], (0.4, 55.0, "stopped")]))
     assert (levels.agreements[0].spearman, levels.agreements[0].kendall) == (None, None)
     assert levels.lines()[-1] == (
-        "Rank agreement of level 1 with full size: unknown, it takes 4 configs with values that differ; 3 of 4 "
-        "survivors ran to their end on both."
+        "Rank agreement of level 1 with full size: unknown, it needs 4 configs with different values; 3 of 4 "
+        "survivors are complete at both levels."
     )
 
 

@@ -34,7 +34,7 @@ def test_the_last_bit_counts_and_the_largest_difference_of_a_number_is_shown():
     assert not found.is_equal
     assert found.num_different == 3
     assert found.lines() == [
-        "trial 7: 2 epochs, 32 numbers, 3 of them differ; where they do most:",
+        "trial 7: 2 epochs, 32 numbers, 3 of them differ; the largest differences:",
         "number      epoch  before  now                 difference",
         "AP of cat   1      45.0    45.5                0.5",
         "train_loss  1      1.0     1.0000000000000002  2.22e-16",

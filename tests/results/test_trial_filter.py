@@ -57,7 +57,7 @@ def test_trials_are_grouped_and_sorted(folder, wanted, expected):
     [
         ({"where": "method = 'AN'"}, "expected a condition such as"),
         ({"where": "methud == 'AN'"}, "methud.*on rank, study, trial"),
-        ({"where": "value + 1"}, "true or false of no trial"),
+        ({"where": "value + 1"}, "does not evaluate to true or false"),
         ({"where": "value > 'x'"}, "--where"),
         ({"where": ""}, "--where"),
         ({"sort": "values_"}, "no column 'values_'; the trials have rank"),

@@ -116,8 +116,8 @@ REFUSED = {
     ),
     "a key that is searched": (
         "fidelity: [{set: {method.schedule.rate_per_epoch: 0.1}, survivors: 2}]\n",
-        "7:19  fidelity.set.method.schedule.rate_per_epoch: is searched, so a level cannot set it; leave it to the "
-        "search, or take it out of there",
+        "7:19  fidelity.set.method.schedule.rate_per_epoch: is searched, so a level cannot set it; remove it "
+        "here or from `search`",
     ),
     "other data to be judged by": (
         "fidelity: [{set: {data.validation.fraction: 0.5}, survivors: 2}]\n",
@@ -155,8 +155,8 @@ REFUSED = {
     ),
     "a population": (
         "fidelity: [{set: {training.epochs: 2}, survivors: 2}]\nearly_stopping: {name: pbt}\nsampler: {name: random}\n",
-        "7:1  fidelity: expected another early stopping than pbt, or none: values of a population change as it trains, "
-        "so that no level finds a config for the next one",
+        "7:1  fidelity: expected another early stopping than pbt, or none: a population changes values during "
+        "training, so that a level has no fixed config to hand to the next one",
     ),
     "a search that has no meaning there": (
         "fidelity: [{set: {method.name: AN}, survivors: 2}]\n",
@@ -165,12 +165,12 @@ REFUSED = {
     ),
     "a config that contradicts itself there": (
         "fidelity: [{set: {training.mode: linear}, survivors: 2}]\n",
-        "7:19  fidelity: at level 1, model.weights: mode linear freezes the backbone, which at random weights tells "
-        "little; give it weights",
+        "7:19  fidelity: at level 1, model.weights: mode linear freezes the backbone, whose random weights give poor "
+        "features; set pretrained weights",
     ),
     "keys of one section that exclude each other": (
         "fidelity: [{set: {data.observe.share: 0.5, data.observe.positives: 2}, survivors: 2}]\n",
-        "7:12  fidelity: at level 1, `share` stands instead of `positives`, `negatives` and `bias`",
+        "7:12  fidelity: at level 1, `share` replaces `positives`, `negatives` and `bias`; remove either",
     ),
 }
 

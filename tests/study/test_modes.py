@@ -26,9 +26,9 @@ def study_of(search: dict[str, Any] | None = None, **sections: Any) -> Study:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"training": {"mode": "linear"}}, r"model\.weights: mode linear freezes the backbone.*give it weights"),
+        ({"training": {"mode": "linear"}}, r"model\.weights: mode linear freezes the backbone.*set pretrained weights"),
         ({"training": {"mode": "linear_init"}, "model": PRETRAINED | {"head": "boostlu"}},
-         r"model\.head: boostlu boosts a feature map, and mode linear_init begins with features that have none"),
+         r"model\.head: boostlu boosts a feature map, and mode linear_init trains on pooled features, which have none"),
         ({"training": {"linear_epochs": 5}}, r"training\.linear_epochs: mode end_to_end takes no `linear_epochs`"),
         ({"training": {"mode": "linear", "linear_epochs": 5}, "model": PRETRAINED},
          r"training\.linear_epochs: mode linear takes no `linear_epochs` \(only linear_init\)"),

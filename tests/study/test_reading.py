@@ -219,12 +219,12 @@ def test_a_population_changes_nothing_that_an_epoch_does_not_read_anew(tmp_path:
         assert "training.learning_rate" in line
 
 
-def test_a_population_takes_no_sampler_that_learns(tmp_path: Path) -> None:
+def test_a_population_takes_no_model_based_sampler(tmp_path: Path) -> None:
     assert_complains(
         tmp_path,
         GOOD + POPULATION.replace("random", "tpe"),
-        "7:17  sampler.name: expected `random` or `grid` with early_stopping pbt, got `tpe`: values change as trials "
-        "run, and it would learn from those that they began with",
+        "7:17  sampler.name: expected `random` or `grid` with early_stopping pbt, got `tpe`: a population changes "
+        "values during training, and a model-based sampler only knows the initial ones",
     )
 
 
@@ -253,7 +253,7 @@ SEARCH_PROBLEMS = {
         "  model: {choice: [small_cnn]}\n",
         "5:3  model: a section, not a single value; keys to search: model.backbone, model.weights, model.head",
     ),
-    "what trials are judged on": (
+    "the validation images": (
         "  data.validation.seed: {choice: [1, 2]}\n",
         "5:3  data.validation.seed: cannot be searched: it changes what the objective means, "
         "so its trials could not be compared",
@@ -486,7 +486,7 @@ def test_a_wrong_entry_is_reported_beside_a_wrong_base_value(tmp_path: Path) -> 
     )
 
 
-def test_hidden_labels_that_judge_cannot_be_searched(tmp_path: Path) -> None:
+def test_hidden_labels_of_validation_cannot_be_searched(tmp_path: Path) -> None:
     text = """\
 name: s
 data: {dataset: digit_scenes, validation: {labels: observed}}
@@ -498,7 +498,7 @@ search:
         tmp_path,
         text,
         "5:3  data.observe.positives: cannot be searched while data.validation.labels is `observed`: "
-        "it would change what trials are judged by",
+        "it would change the labels that trials are evaluated on",
     )
 
 

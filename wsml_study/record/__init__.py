@@ -1,1 +1,1 @@
-"""What is kept of a study: event log, history, storage, lease, study and model folders, Arrow tables."""
+"""Files of a study: event log, history, storage, lease, study and model folders, Arrow tables."""

@@ -1,4 +1,7 @@
-"""The append-only truth of a study: one JSON line per event, on disk before anything acts on it."""
+"""The event log of a study: append-only, one JSON object per line, written to disk before any code acts on an event.
+
+Everything else about a study (history, tables, reports) is derived from it.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,21 @@ from wsml_study.record.storage import EventMirror
 
 
 class EventLog:
-    """Appends events to a file and keeps the history that they add up to."""
+    """Appends events to a file and applies them to the history.
+
+    Attributes:
+        path: of the file.
+        history: the state after all events.
+        dropped: text of a torn last line that was removed when the log was opened; None without one.
+        failure: why `append` failed; None while it works.
+    """
 
     def __init__(self, path: Path, mirror: EventMirror | None = None) -> None:
         """Open or create a log and replay it.
 
         Args:
-            path: the file.
-            mirror: receives each event as well, where the study is kept elsewhere.
-
-        A last line without a line end is the trace of a write that a crash cut short. Nothing can have acted on it;
-        it is cut off, and `dropped` says what it was.
+            path: of the file.
+            mirror: also receives each event, for studies in remote storage.
 
         Raises:
             ResultsError: a line is not an event, or the file cannot be read or written.
@@ -42,23 +49,25 @@ class EventLog:
             self.history = read_log(path)[1] if path.exists() else StudyHistory()
             if path.exists():
                 self._num_events = path.read_bytes().count(b"\n")
-            # Without a buffer: what does not fit on the disk must not come back when the file is closed.
+            # Unbuffered: a line that did not fit on the disk must not be written after all when the file is closed.
             self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise _cannot_write(path, error) from error
 
     def append(self, event: str, **details: Any) -> None:
-        """Write an event with the current time, on disk when this returns, and add it to the history.
+        """Write an event with the current time to disk, and apply it to the history.
 
         Raises:
-            ResultsError: the disk is full or gone, or the file is no longer where it was.
+            ResultsError: the file or the remote storage cannot be written, or the file was moved or deleted.
         """
         # The number lets a reader notice a line that was removed.
         entry = {"event": event, "number": self._num_events + 1, "time": time.time(), **details}
         try:
             line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+            # On a nearly full disk, an unbuffered write may write only the beginning, without an error.
             if self._file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            # Without fsync a power failure could lose an event after a checkpoint was deleted because of it.
             os.fsync(self._file.fileno())
             self._check_place()
             if self._mirror is not None:
@@ -69,11 +78,12 @@ class EventLog:
         except ResultsError as error:
             self.failure = error
             raise
+        # Last, so that the history never contains an event that a resumed run would not find in the log.
         self._num_events += 1
         self.history.apply(entry)
 
     def _check_place(self) -> None:
-        """See that the open file is still the one at the path: writing to a deleted file raises no error."""
+        """Check that the open file is still the one at the path: writing to a deleted file raises no error."""
         try:
             is_there = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
         except FileNotFoundError:
@@ -85,10 +95,12 @@ class EventLog:
             )
 
     def close(self) -> None:
-        """Close the file; `append` is over."""
+        """Close the file."""
         self._file.close()
 
     def _cut_torn_line(self) -> None:
+        # A last line without a line end was torn by a crash. `append` had not returned, so no code acted on the event:
+        # removing it is safe, and the next event would otherwise be appended to the same line.
         if not self.path.exists():
             return
         with self.path.open("rb+") as file:
@@ -100,4 +112,4 @@ class EventLog:
 
 
 def _cannot_write(path: Path, error: OSError) -> ResultsError:
-    return ResultsError(f"{path}: {error.strerror or error}; make room or name another `storage`, then run again")
+    return ResultsError(f"{path}: {error.strerror or error}; free some space or set another `storage`, then run again")

@@ -1,4 +1,4 @@
-"""The events of a study, as its log keeps them."""
+"""Reads the event log of a study."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from wsml_study.record.storage import EVENTS
 from wsml_study.record.tables import refuse_lost_events
 
 Located = tuple[int, dict[str, Any]]
-"""An event and the line of the log that it stands in, from 1."""
+"""Line number in the log, from 1, and the event."""
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """All whole events of a log, oldest first. A last line without a line end is still being written: left out.
+    """All complete events of a log, oldest first.
+
+    A last line without a line end is skipped: the driver may be writing it right now.
 
     Raises:
         ResultsError: the file cannot be read, a line is not an event, or a line is missing.
@@ -26,7 +28,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def read_log(path: Path) -> tuple[list[dict[str, Any]], StudyHistory]:
-    """The events of a log, and what they add up to.
+    """The events of a log, and the history after them.
 
     Raises:
         ResultsError: as `read_events`, or an event does not fit those before it.
@@ -43,7 +45,7 @@ def read_log(path: Path) -> tuple[list[dict[str, Any]], StudyHistory]:
 
 
 def read_history(folder: Path) -> StudyHistory:
-    """What the events in a study's folder add up to; nothing has happened where there are none.
+    """The history of the study in a folder; an empty one if there is no event log.
 
     Raises:
         ResultsError: as `read_log`, or the log is empty and the tables are not.

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsml_study.errors import ResultsError
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or all of the new, whatever happens in between.
+    """Write a file atomically: readers see the old content or all of the new content, even after a crash.
 
     Raises:
         ResultsError: the folder cannot be written or the disk is full.
@@ -23,10 +23,11 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        # fsync comes before the rename: otherwise the new name could survive a power failure without the content.
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise ResultsError(
-            f"{path}: {error.strerror or error}; make room or name another folder, then run again"
+            f"{path}: {error.strerror or error}; free some space or set another folder, then run again"
         ) from error

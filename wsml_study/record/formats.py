@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet compute a cell of a CSV file."""
+"""First characters that make a spreadsheet evaluate a cell of a CSV file as a formula."""
 
 HOLDS_JSON = ("values", "config")
 """Columns of a trials table whose text is JSON."""
 
 
 class Format(StrEnum):
-    """How a table is written."""
+    """Output format of a table."""
 
     TABLE = "table"
     CSV = "csv"
@@ -35,16 +35,16 @@ class Format(StrEnum):
 
 
 def format_of(path: Path | None) -> Format:
-    """The format that a file's name asks for; a table for people by default."""
+    """The format of a file name's suffix; `TABLE` by default."""
     suffix = "" if path is None else path.suffix.removeprefix(".").lower()
     return Format(suffix) if suffix in ("csv", "json", "parquet") else Format.TABLE
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet.
+    """Write a new file; an existing one with the same content is accepted.
 
     Raises:
-        ResultsError: it is there and holds something else, or cannot be written.
+        ResultsError: the file exists with other content, or cannot be written.
     """
     if path.exists() and (not path.is_file() or path.read_bytes() != content):
         raise ResultsError(f"{path} exists and differs from what would be written; move it, or name another file")
@@ -52,10 +52,10 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def rendered(table: pa.Table, form: Format) -> bytes:
-    """A whole table in a format; only Parquet keeps types and metadata of the columns. CSV is as `csv_text` says."""
+    """A table in a format. Only Parquet keeps column types and metadata; text in CSV is escaped by `csv_text`."""
     match form:
         case Format.CSV:
-            import pyarrow.csv  # the command line lists the formats before it knows whether it needs them
+            import pyarrow.csv  # imported late: the command line needs this module's formats for --help
 
             sink = io.BytesIO()
             pyarrow.csv.write_csv(_without_formulas(table), sink)
@@ -75,9 +75,9 @@ def rendered(table: pa.Table, form: Format) -> bytes:
 
 
 def csv_text(text: str) -> str:
-    """A cell of a CSV file: with `'` in front if a spreadsheet would compute it; a number stays a number.
+    """Text for a cell of a CSV file, with `'` in front if a spreadsheet would evaluate it as a formula.
 
-    Parquet and JSON keep the text as it is.
+    Numbers stay as they are, negative ones included. Parquet and JSON keep all text as it is.
 
     >>> csv_text("=cmd()"), csv_text("-0.5"), csv_text("-"), csv_text("cat.jpg")
     ("'=cmd()", '-0.5', '-', 'cat.jpg')
@@ -104,7 +104,7 @@ def _without_formulas(table: pa.Table) -> pa.Table:
 
 
 def aligned(columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Columns of text under their names, as lines of any length; line ends and tabs within a cell are escaped."""
+    """Columns of text as aligned lines of any length, names first; line ends and tabs within a cell are escaped."""
     cells = [[_cell(text) for text in (name, *values)] for name, values in columns.items()]
     # Widths are those on a terminal, where a wide character takes two columns. rich.table gives the same lines but
     # takes 100 times as long: 4 s for 2,000 trials, measured on 2 busy cores.
@@ -117,8 +117,8 @@ def _cell(text: str) -> str:
 
 
 def number(value: object) -> str:
-    """A value in four digits, whole numbers whole, what is absent as a dash."""
-    if value is None or value != value:
+    """A value with four significant digits, whole numbers without decimals, absent values as a dash."""
+    if value is None or value != value:  # NaN
         return "-"
     if isinstance(value, float):
         return str(int(value)) if value == int(value) and abs(value) >= 1 else f"{value:.4g}"
@@ -126,7 +126,7 @@ def number(value: object) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Percentage points with two decimals, what is absent as a dash."""
+    """Percentage points with two decimals, absent values as a dash."""
     return "-" if value is None or math.isnan(value) else f"{value:.2f}"
 
 

@@ -1,4 +1,4 @@
-"""What happened in a study: the state that its events add up to."""
+"""The history of a study: its state after all events of the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Event = Mapping[str, Any]
 
 
 class TrialState(StrEnum):
-    """Where a trial stands."""
+    """State of a trial."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -27,13 +27,13 @@ ENDED = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED)
 
 @dataclass(frozen=True, kw_only=True)
 class Exploit:
-    """A trial of a population took over another's network, and went on with other values.
+    """Population based training: a trial copied the network of another one and continued with perturbed values.
 
     Attributes:
         epoch: after which it did so.
         source: number of the other trial.
-        checkpoint: the other's state after that epoch.
-        values: what it had before, by dotted path.
+        checkpoint: of the other trial after that epoch.
+        values: the trial's values before, by dotted path.
     """
 
     epoch: int
@@ -44,12 +44,12 @@ class Exploit:
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """Where a trial's config comes from: it survived a cheaper level of fidelity.
+    """The trial of a cheaper level of fidelity whose config survived.
 
     Attributes:
         level: number of the level, from 1.
-        trial: its number there.
-        value: its objective there.
+        trial: number of the trial at that level.
+        value: objective at that level.
     """
 
     level: int
@@ -59,26 +59,26 @@ class Promotion:
 
 @dataclass(kw_only=True)
 class TrialHistory:
-    """One trial so far.
+    """History of one trial.
 
     Attributes:
         number: from 0, in the order of creation.
-        values: what the sampler suggested, by dotted path; in a population, what the newest epochs run with.
+        values: suggested by the sampler, by dotted path; in population based training those of the newest epochs.
         config: the resolved trial config as plain data.
-        state: running until it ended, for whatever reason.
-        closed: the event of its end is known, so nothing about it changes any more.
-        attempt: how often it was started, from 1; 0 before the first start.
-        epochs: epoch -> what `EpochResult` says of it, as plain data.
-        checkpoint: (epoch, folder) of the checkpoint to go on from, or None; another trial's after an exploit.
-        saved: epoch -> folder of its own checkpoints, as long as they are kept.
-        exploits: of a population, oldest first.
-        moving: it has ended in one slot, to go on from an exploit in the next.
+        state: running until the trial has ended.
+        closed: the event of its end has been read, so the trial changes no more.
+        attempt: number of starts; 0 before the first.
+        epochs: epoch -> fields of its `EpochResult`, as plain data.
+        checkpoint: (epoch, folder) of the checkpoint to resume from, or None; another trial's after an exploit.
+        saved: epoch -> folder of its own checkpoints that still exist.
+        exploits: in population based training, oldest first.
+        moving: it has ended in one slot and will resume from an exploit in another.
         error: why the trial failed.
-        out_of_memory: why it waits until it can be tried again alone.
-        sampler_state: what the sampler wants to find again with the trial.
-        test: test metrics of the best epoch, of trials that are tested.
-        confirms: the trial of the search whose config this one runs again.
-        promoted: the trial of a cheaper level whose config this one runs.
+        out_of_memory: the error after which it waits to be retried while no other trial runs.
+        sampler_state: data that the sampler stores with the trial.
+        test: test metrics of the best epoch; None for trials that are not tested.
+        confirms: in a confirmation, the trial of the search whose config this one repeats.
+        promoted: the trial of a cheaper level of fidelity whose config this one runs.
         started, ended: seconds since 1970.
     """
 
@@ -109,17 +109,18 @@ class TrialHistory:
 
     @property
     def takes_over(self) -> bool:
-        """Whether the checkpoint to go on from is another trial's."""
+        """Whether the checkpoint to resume from is another trial's."""
         return self.checkpoint is not None and self.checkpoint[1] in {exploit.checkpoint for exploit in self.exploits}
 
     def values_in(self, epoch: int) -> dict[str, Any]:
-        """The values that an epoch was run with."""
+        """The values that an epoch ran with."""
+        # An exploit keeps the values from before it, so the first exploit at or after the epoch has those of the epoch.
         return next((exploit.values for exploit in self.exploits if exploit.epoch >= epoch), self.values)
 
     def values_by_epoch(self, objective: Objective) -> dict[int, float]:
-        """The objective after each epoch: that of the best epoch so far, or of the epoch itself.
+        """Epoch -> the objective after it: the metric of the best epoch so far, or of the epoch itself.
 
-        Epochs without validation images have none.
+        Without validation images it is empty.
         """
         values: dict[int, float] = {}
         best: float | None = None
@@ -137,27 +138,27 @@ class TrialHistory:
 
 
 def metric_of(result: Mapping[str, Any]) -> float | None:
-    """The objective's metric in the result of an epoch. Earlier versions knew no metric but mAP."""
+    """The objective's metric in the result of an epoch; mAP in logs of versions that had no other metric."""
     value = result.get("objective", result["val_map"])
     return None if value is None else float(value)
 
 
 def best_metric_of(result: Mapping[str, Any]) -> float | None:
-    """As `metric_of`, of the best epoch until then."""
+    """As `metric_of`, of the best epoch so far."""
     value = result.get("best_objective", result["best_val_map"])
     return None if value is None else float(value)
 
 
 @dataclass(kw_only=True)
 class StudyHistory:
-    """What the runs of a study have done so far.
+    """State of a study after all its runs.
 
     Attributes:
         trials: by number.
-        classes: names, in the order of every AP per class.
+        classes: names, in the order of lists with an AP per class.
         runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
             them (it has not in version 0.1).
-        num_trials: how many trials the newest run wants the study to have; None before the first run.
+        num_trials: total number of trials that the newest run was asked for; None before the first run.
         proposed: number -> values and sampler_state of trials that were proposed in a batch and are not created yet.
     """
 
@@ -225,7 +226,7 @@ class StudyHistory:
 
 
 def _put_epoch(trial: TrialHistory, event: Event) -> None:
-    """An epoch that is run again after a restart replaces itself and everything that followed."""
+    """An epoch that is repeated after a restart replaces its earlier result and everything after it."""
     result = dict(event["result"])
     for later in [number for number in trial.epochs if number >= result["epoch"]]:
         del trial.epochs[later]
@@ -235,7 +236,7 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
         trial.checkpoint = None
     trial.epochs[result["epoch"]] = result | {"time": event["time"], "attempt": event["attempt"]}
     trial.test = event.get("test", trial.test)
-    # Its last epoch ends a trial, even if a crash keeps the event of the end from being written.
+    # The event of the last epoch already says that the trial has ended: a crash may prevent the `ended` event.
     trial.state = TrialState(event["state"])
     trial.ended = None if trial.state is TrialState.RUNNING else event["time"]
 

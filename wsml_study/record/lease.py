@@ -1,7 +1,8 @@
-"""A lease on a study: one driver at a time, known to and reached from every machine that sees the storage.
+"""A lease on a study: at most one driver at a time over all machines that share the storage, and a way to stop it.
 
-The driver renews the lease while it runs. Who wants a study that is leased watches whether the lease is still renewed,
-by its own clock: clocks of other machines are never compared.
+The driver renews the lease periodically by writing a higher count. Another process that wants the study watches the
+file for a while by its own monotonic clock: if the content does not change, the lease has expired. Times of different
+machines are never compared, since their clocks may differ.
 """
 
 from __future__ import annotations
@@ -23,21 +24,23 @@ from wsml_study.record.storage import StudyStorage, open_storage
 LEASE, STOP_REQUEST = "lease.json", "stop.json"
 RENEWAL_S = 5.0
 EXPIRY_S = 30.0
-"""A lease that was not renewed for so long belongs to a driver that is gone."""
+"""A lease that is not renewed for this long has expired; several times RENEWAL_S, so that a few renewals may fail."""
 
 SETTLING_S = 1.0
+"""Time until a lease in remote storage is read back, to detect that another driver overwrote it."""
+
 STOP_PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """Who runs a study.
+    """The process that runs a study.
 
     Attributes:
-        identity: differs between any two runs.
-        host, boot: the machine, and which start of it.
-        pid: process there.
-        renewals: how often the lease was renewed.
+        identity: unique per run.
+        host, boot: host name, and an identifier of the machine's current boot.
+        pid: process id on that machine.
+        renewals: number of renewals of the lease.
     """
 
     identity: str
@@ -48,47 +51,48 @@ class Driver:
 
     @property
     def described(self) -> str:
-        """Where it runs, for messages."""
+        """Process and host, for messages."""
         return f"process {self.pid} on {self.host}"
 
     @property
     def is_gone(self) -> bool:
-        """Whether it ran on this machine and does not any more; False where that cannot be known."""
+        """Whether it ran on this machine and has ended; False if that cannot be determined from here."""
+        # Only for the same host and boot does a process id mean the same process as when the lease was written.
         return (self.host, self.boot) == _machine() and not Path(f"/proc/{self.pid}").exists() and os.name == "posix"
 
 
 class Lease:
-    """Held by the driver of a study; renewed in a thread until it is given back.
+    """A lease that this process holds; a thread renews it until it is released.
 
     Attributes:
-        stop_requested: set once somebody asks the study to stop.
-        lost: why the lease is no longer held, None while it is.
+        stop_requested: set when `wsml-study stop` asks the study to stop.
+        lost: why the lease is no longer held; None while it is held.
     """
 
     def __init__(self, storage: StudyStorage, driver: Driver) -> None:
         self.stop_requested = threading.Event()
         self.lost: ResultsError | None = None
         self._storage, self._driver = storage, driver
-        self._given_back = threading.Event()
-        self._renewals = threading.Thread(target=self._renew_until_given_back, daemon=True)
+        self._released = threading.Event()
+        self._renewals = threading.Thread(target=self._renew_until_released, daemon=True)
 
     def check(self) -> None:
-        """Make sure that nobody else has taken the study over.
+        """Check that the lease is still held.
 
         Raises:
-            ResultsError: somebody has.
+            ResultsError: another driver has taken the study over.
         """
         if self.lost is not None:
             raise self.lost
 
-    def _renew_until_given_back(self) -> None:
+    def _renew_until_released(self) -> None:
         renewals = 0
-        while not self._given_back.wait(RENEWAL_S):
+        while not self._released.wait(RENEWAL_S):
             try:
                 holder = read_lease(self._storage)
                 if holder is not None and holder.identity != self._driver.identity:
                     self.lost = ResultsError(
-                        f"{self._storage.described}: {holder.described} has taken this study over; it goes on there"
+                        f"{self._storage.described}: {holder.described} has taken over this study and continues it"
                     )
                     return
                 renewals += 1
@@ -96,7 +100,7 @@ class Lease:
                 if self._storage.read(STOP_REQUEST) is not None:
                     self.stop_requested.set()
             except ResultsError:
-                continue  # A storage that is gone for good is told by the event log; a lease may miss a few renewals.
+                continue  # A few renewals may fail. If the storage stays unreachable, the event log raises an error.
 
 
 @contextmanager
@@ -105,8 +109,8 @@ def leased(storage: StudyStorage, *, notify: Callable[[str], None], patience_s: 
 
     Args:
         storage: of the study.
-        notify: told why it takes a while.
-        patience_s: a lease that stays as it is for so long has expired.
+        notify: receives a message if this has to wait.
+        patience_s: a lease that does not change for this long has expired.
 
     Raises:
         ResultsError: another driver holds it, or the storage cannot be written.
@@ -116,7 +120,7 @@ def leased(storage: StudyStorage, *, notify: Callable[[str], None], patience_s: 
     driver = Driver(identity=uuid.uuid4().hex, host=host, boot=boot, pid=os.getpid())
     _write(storage, driver)
     if storage.remote is not None:
-        # No lock file there: of two that find it free at the same moment, the later writer holds it.
+        # Object stores have no locks: if two drivers find the lease free at the same moment, the last writer holds it.
         time.sleep(SETTLING_S)
         _refuse_if_held_by_another(storage, driver)
     storage.delete(STOP_REQUEST)
@@ -125,7 +129,7 @@ def leased(storage: StudyStorage, *, notify: Callable[[str], None], patience_s: 
     try:
         yield lease
     finally:
-        lease._given_back.set()
+        lease._released.set()
         lease._renewals.join()
         if lease.lost is None:
             storage.delete(LEASE)
@@ -133,39 +137,39 @@ def leased(storage: StudyStorage, *, notify: Callable[[str], None], patience_s: 
 
 
 def read_lease(storage: StudyStorage) -> Driver | None:
-    """Who holds the lease of a study, as far as it says; None if nobody does."""
+    """The driver that holds the lease of a study; None if there is no lease."""
     content = storage.read(LEASE)
     if content is None:
         return None
     try:
         return Driver(**json.loads(content))
     except (ValueError, TypeError):
-        return None  # whoever wrote it was cut short
+        return None  # torn by a crash while it was written
 
 
 def end_run(storage: str, name: str, *, notify: Callable[[str], None], patience_s: float = STOP_PATIENCE_S) -> None:
-    """Ask the driver of a study to stop after the epochs at hand, and wait until it has.
+    """Ask the driver of a study to stop after the current epochs, and wait until it has.
 
     Raises:
-        ResultsError: nobody runs the study, or its driver does not answer.
+        ResultsError: the study is not running, or its driver does not stop within `patience_s`.
     """
     place = open_storage(storage, name)
     driver = read_lease(place)
     if driver is None or driver.is_gone:
-        raise ResultsError(f"{place.described}: nobody runs this study; see `wsml-study status STUDY`")
+        raise ResultsError(f"{place.described}: this study is not running; see `wsml-study status STUDY`")
     host, _ = _machine()
     place.write(STOP_REQUEST, json.dumps({"by": f"process {os.getpid()} on {host}", "time": time.time()}).encode())
-    notify(f"asked {driver.described} to stop after the epochs at hand ...")
+    notify(f"asked {driver.described} to stop after the current epochs ...")
     since = time.monotonic()
     while time.monotonic() - since < patience_s:
         holder = read_lease(place)
         if holder is None or holder.identity != driver.identity:
-            notify("stopped; nothing is lost, `wsml-study run` goes on with it")
+            notify("stopped; `wsml-study run` resumes it")
             return
         time.sleep(0.5)
     raise ResultsError(
-        f"{place.described}: {driver.described} has not stopped within {patience_s:.0f} s; it may be in a long epoch: "
-        f"the request stands, see `wsml-study status STUDY`"
+        f"{place.described}: {driver.described} has not stopped within {patience_s:.0f} s; an epoch may take longer. "
+        f"The request remains in place; see `wsml-study status STUDY`"
     )
 
 
@@ -173,7 +177,7 @@ def _wait_until_free(storage: StudyStorage, patience_s: float, notify: Callable[
     holder = read_lease(storage)
     if holder is None or holder.is_gone:
         return
-    notify(f"{holder.described} ran this study last; waiting up to {patience_s:.0f} s to see whether it still does")
+    notify(f"{holder.described} ran this study last; waiting up to {patience_s:.0f} s to see whether it still runs")
     since = time.monotonic()
     while time.monotonic() - since < patience_s:
         time.sleep(0.5)
@@ -192,8 +196,8 @@ def _refuse_if_held_by_another(storage: StudyStorage, driver: Driver) -> None:
 
 def _held_by(storage: StudyStorage, driver: Driver) -> ResultsError:
     return ResultsError(
-        f"{storage.described}: another run of this study is at work ({driver.described}); follow it with "
-        f"`wsml-study run STUDY --watch`, or end it with `wsml-study stop STUDY`"
+        f"{storage.described}: another run of this study is in progress ({driver.described}); follow it with "
+        f"`wsml-study run STUDY --watch`, or stop it with `wsml-study stop STUDY`"
     )
 
 
@@ -202,6 +206,6 @@ def _write(storage: StudyStorage, driver: Driver) -> None:
 
 
 def _machine() -> tuple[str, str]:
-    """This machine's name, and a mark that changes when it starts anew or is another container."""
+    """Host name, which differs between containers, and boot id, which differs after a reboot (empty outside Linux)."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return socket.gethostname(), boot.read_text().strip() if boot.exists() else ""

@@ -1,4 +1,4 @@
-"""How far each level of a study has come."""
+"""Progress of each level of fidelity of a study."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from wsml_study.study.spec import Study
 
 @dataclass(frozen=True, kw_only=True)
 class LevelState:
-    """How far a level has come.
+    """Progress of a level of fidelity.
 
     Attributes:
         number: from 1; the last one is full size.
-        described: what it changes.
-        num_trials, num_ended: trials that it is to have, and that have ended.
+        described: short description of what it changes.
+        num_trials, num_ended: number of its trials, and of those that have ended.
     """
 
     number: int
@@ -26,16 +26,16 @@ class LevelState:
 
     @property
     def has_ended(self) -> bool:
-        """Whether all its trials have."""
+        """Whether all its trials have ended."""
         return self.num_ended >= self.num_trials
 
     def line(self, last: int) -> str:
-        """Where the level stands; `last` is the number of the last one."""
+        """The progress in one line; `last` is the number of the last level."""
         return f"level {self.number} of {last}: {self.described}: {self.num_ended} of {self.num_trials} trials ended"
 
 
 def level_state(study: Study, number: int, history: StudyHistory) -> LevelState:
-    """The level of a study with this history."""
+    """Progress of a level, given the history of the study at that level."""
     return LevelState(
         number=number,
         described=described_level(study, number),

@@ -1,4 +1,4 @@
-"""A trained model as files: weights, config, class names, what images it takes, metrics, a model card."""
+"""The folder of a trained model: weights, config, class names, preprocessing, metrics, model card."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
 
 LARGEST_SIDE = 2048
-"""Pixels of a side that a study file may ask for."""
+"""Pixels; the largest `data.image_size` of a study file."""
 
 MOST_SHOWN = 60
 REMEDY = "copy the model's folder again, or train it again"
@@ -41,14 +41,14 @@ def write_model_folder(
     weights: bytes,
     card: ModelCard,
 ) -> None:
-    """Write a model folder, the weights last: a folder with weights is complete.
+    """Write a model folder, with the weights last, so that a folder with weights is complete.
 
     Args:
-        folder: created if absent; what it holds of an earlier model is replaced.
+        folder: created if absent; files of an earlier model are replaced.
         name: of the training.
-        config: what trained the model.
-        provenance: where the config comes from.
-        metrics: what `TestResult` says, as plain data.
+        config: that the model was trained with.
+        provenance: study and trial of the config.
+        metrics: fields of `TestResult`, as plain data.
         weights: in the safetensors format.
         card: writes the model card.
     """
@@ -62,10 +62,10 @@ def write_model_folder(
 
 
 def check_model_folder(folder: Path) -> None:
-    """See that a folder holds a whole model.
+    """Check that a folder holds a complete model.
 
     Raises:
-        ResultsError: it does not; the message names the models in the folders below it.
+        ResultsError: it does not; the message names models in subfolders, if any.
     """
     files = (WEIGHTS_FILE, CONFIG_FILE, CLASSES_FILE, PREPROCESSING_FILE, METRICS_FILE)
     missing = [name for name in files if not (folder / name).is_file()]
@@ -76,18 +76,20 @@ def check_model_folder(folder: Path) -> None:
     models = sorted(path.parent for path in folder.glob(f"*/{WEIGHTS_FILE}"))
     if models:
         raise ResultsError(f"{folder} holds several models: name one of {', '.join(map(str, models[:10]))}")
-    raise ResultsError(f"{folder} is no whole model: it has no {', '.join(missing)}; `wsml-study train` writes it")
+    raise ResultsError(
+        f"{folder} is not a complete model: it lacks {', '.join(missing)}; `wsml-study train` writes model folders"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFiles:
-    """What the JSON files of a model folder say.
+    """Content of the JSON files of a model folder.
 
     Attributes:
         classes: C names.
-        image_size: pixels of a side; 0 if it takes features.
-        channels: 1 for gray, 3 for RGB; 0 if it takes features.
-        num_features: how many given features it takes; None if it takes images.
+        image_size: width and height in pixels; 0 for models of given features.
+        channels: 1 for gray, 3 for RGB; 0 for models of given features.
+        num_features: number of input features; None for models of images.
     """
 
     classes: tuple[str, ...]
@@ -97,10 +99,10 @@ class ModelFiles:
 
 
 def read_model_files(folder: Path) -> ModelFiles:
-    """Read class names and what the model takes.
+    """Read the class names and the input format of a model.
 
     Raises:
-        ResultsError: a file is damaged or holds something else; the message names it and what it should hold.
+        ResultsError: a file is damaged or has other content; the message names the file and what was expected.
     """
     path = folder / CLASSES_FILE
     names = _read_json(path)
@@ -141,7 +143,7 @@ def _shown(value: Any) -> str:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # RecursionError: brackets in brackets
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: deeply nested brackets
         reason = getattr(error, "strerror", None) or error
         raise ResultsError(f"{path}: cannot be read as JSON ({reason}); {REMEDY}") from error
 

@@ -1,7 +1,7 @@
-"""Where a study's folder is kept: a local path, or any URI of `pyarrow.fs` such as `s3://bucket/studies`.
+"""Storage of a study: a local folder, or any URI of `pyarrow.fs` such as `s3://bucket/studies`.
 
-A study that is kept elsewhere is worked on in a local copy. What anyone may act upon (the study, its events, its
-tables) is in the storage before it counts; the local copy is made anew from there whenever it is opened.
+A study in remote storage has a local working copy. The remote storage is authoritative: the study file, events and
+tables are uploaded before any code acts on them, and the local copy is replaced from there when a study is opened.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ from wsml_study.study.credentials import without_secret
 EVENTS = "events.jsonl"
 TABLE_FILES = ("trials.parquet", "epochs.parquet", "classes.parquet")
 DOCUMENTS = ("study.yaml", *TABLE_FILES)
-"""What a local copy has beside the events."""
+"""Files of a local copy besides the events."""
 
 CONFIRMATION = "confirm"
-"""The folder, inside a study's own, of its confirmation."""
+"""Subfolder of a study with its confirmation."""
 
 LEVELS = "fidelity"
-"""The folder, inside a study's own, with a study for each level below full size."""
+"""Subfolder of a study with one study per level of fidelity below full size."""
 
 SEGMENT_BYTES = 64 * 1024
-"""Objects cannot be appended to: each event writes the newest segment anew, until that has this size."""
+"""Objects cannot be appended to, so each event rewrites the newest segment until it has this size. Small segments
+keep the upload per event small; large ones keep the number of objects small."""
 
 
 @dataclass(frozen=True)
 class RemoteFolder:
-    """A folder of an object store, whose files are there whole or not at all.
+    """A folder of an object store, whose files are written atomically.
 
     Attributes:
-        filesystem: where.
-        path: without a scheme.
+        filesystem: that holds it.
+        path: in the file system, without a scheme.
         uri: as the user wrote it, for messages.
     """
 
@@ -60,24 +61,25 @@ class RemoteFolder:
                 return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Put a file in its place; it is there when this returns."""
+        """Write a file; it is durable when this returns."""
         with self._reached(), self.filesystem.open_output_stream(f"{self.path}/{name}") as file:
             file.write(content)
 
     def delete(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         with self._reached(), suppress(FileNotFoundError):
             self.filesystem.delete_file(f"{self.path}/{name}")
 
     def names(self, folder: str = "") -> list[str]:
-        """Files below a folder, by their names relative to it, ascending."""
+        """Paths of all files below a folder, relative to it, sorted."""
         start = f"{self.path}/{folder}".rstrip("/")
         with self._reached():
             found = self.filesystem.get_file_info(fs.FileSelector(start, recursive=True, allow_not_found=True))
         return sorted(info.path.removeprefix(f"{start}/") for info in found if info.type == fs.FileType.File)
 
     def move_to(self, other: RemoteFolder) -> None:
-        """Give all files another folder; a file is copied before it is removed."""
+        """Move all files to another folder."""
+        # Object stores cannot rename. All files are copied before any is removed, so that a crash loses none.
         for name in self.names():
             with self._reached():
                 self.filesystem.copy_file(f"{self.path}/{name}", f"{other.path}/{name}")
@@ -96,11 +98,11 @@ class RemoteFolder:
 
 @dataclass(frozen=True)
 class StudyStorage:
-    """The place of one study.
+    """Storage of one study.
 
     Attributes:
-        folder: the study's folder, or the local copy of it.
-        remote: where it is kept, None for a local folder.
+        folder: the study's local folder: the study itself, or the working copy of a remote one.
+        remote: the remote folder; None for a local study.
     """
 
     folder: Path
@@ -108,17 +110,17 @@ class StudyStorage:
 
     @property
     def described(self) -> str:
-        """The place as a user knows it."""
+        """The folder or URI, for messages."""
         return str(self.folder) if self.remote is None else self.remote.uri
 
     def exists(self) -> bool:
-        """Whether a study is kept there."""
+        """Whether there is a study."""
         if self.remote is None:
             return self.folder.exists()
         return self.remote.read("study.yaml") is not None
 
     def fetch(self) -> Path:
-        """Bring the local copy up to the storage, what belongs to the study as well, and say where it is."""
+        """Download a remote study, with its confirmation and levels of fidelity, and return its local folder."""
         if self.remote is None:
             return self.folder
         self._copy()
@@ -141,7 +143,7 @@ class StudyStorage:
         write_whole(self.folder / EVENTS, b"".join(segment for _, segment in self.segments()))
 
     def read(self, name: str) -> bytes | None:
-        """A document as the storage has it now."""
+        """Read a file from the storage; None if it does not exist."""
         if self.remote is not None:
             return self.remote.read(name)
         try:
@@ -150,42 +152,42 @@ class StudyStorage:
             return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a document, whole or not at all."""
+        """Write a file atomically, to the local folder and to remote storage."""
         write_whole(self.folder / name, content)
         if self.remote is not None:
             self.remote.write(name, content)
 
     def delete(self, name: str) -> None:
-        """Remove a document, if it is there."""
+        """Remove a file, if it exists."""
         (self.folder / name).unlink(missing_ok=True)
         if self.remote is not None:
             self.remote.delete(name)
 
     def upload(self, *names: str) -> None:
-        """Put what was written into the local copy into the storage."""
+        """Upload files of the local copy; no-op for a local study."""
         if self.remote is not None:
             for name in names:
                 self.remote.write(name, (self.folder / name).read_bytes())
 
     def segments(self) -> list[tuple[str, bytes]]:
-        """Name and content of each segment of the events of a study that is kept elsewhere, oldest first."""
+        """Name and content of each segment of the event log of a remote study, oldest first."""
         assert self.remote is not None
         return [(name, self.remote.read(f"events/{name}") or b"") for name in self.remote.names("events")]
 
     def scratch(self) -> tuple[fs.FileSystem, str]:
-        """File system and path of the folder where Ray keeps its checkpoints and notes."""
+        """File system and path of the folder for checkpoints and state of Ray."""
         if self.remote is None:
             return fs.LocalFileSystem(), str(self.folder / "ray")
         return self.remote.filesystem, f"{self.remote.path}/ray"
 
     def delete_scratch(self) -> None:
-        """Remove the checkpoints of a study that needs them no more."""
+        """Remove checkpoints and state of Ray, when the study has ended."""
         filesystem, path = self.scratch()
         with suppress(OSError):
             filesystem.delete_dir(path)
 
     def sibling(self, name: str) -> StudyStorage:
-        """The place of another study of the same storage."""
+        """Storage of another study in the same parent folder."""
         remote = self.remote
         if remote is not None:
             path, uri = remote.path.rpartition("/")[0], remote.uri.rpartition("/")[0]
@@ -193,7 +195,7 @@ class StudyStorage:
         return StudyStorage(folder=self.folder.with_name(name), remote=remote)
 
     def inside(self, name: str) -> StudyStorage:
-        """The place of a study that belongs to this one, in its folder."""
+        """Storage of a study in a subfolder of this one."""
         remote = self.remote
         if remote is not None:
             path, uri = f"{remote.path}/{name}", f"{remote.uri}/{name}"
@@ -201,11 +203,11 @@ class StudyStorage:
         return StudyStorage(folder=self.folder / name, remote=remote)
 
     def level(self, number: int) -> StudyStorage:
-        """The place of a level of fidelity, counted from 1."""
+        """Storage of a level of fidelity, counted from 1."""
         return self.inside(LEVELS).inside(f"level_{number}")
 
     def levels(self) -> list[StudyStorage]:
-        """The places of all levels of fidelity that have begun, the first one first."""
+        """Storage of all levels of fidelity that have begun, in order."""
         begun = itertools.takewhile(StudyStorage.exists, map(self.level, itertools.count(1)))
         return list(begun)
 
@@ -219,10 +221,10 @@ class StudyStorage:
 
 
 class EventMirror:
-    """Keeps the events of a study in its remote storage, each one there before anything acts on it."""
+    """Uploads the events of a study to remote storage, each one before any code acts on it."""
 
     def __init__(self, storage: StudyStorage) -> None:
-        """Go on after the segments that are there."""
+        """Continue after the segments that exist: in the newest one if it is not full."""
         assert storage.remote is not None
         self._remote = storage.remote
         segments = storage.segments()
@@ -231,19 +233,20 @@ class EventMirror:
             self._number, self._content = len(segments) - 1, segments[-1][1]
 
     def append(self, line: bytes) -> None:
-        """Put one more event into the storage.
+        """Upload one more event.
 
         Raises:
             ResultsError: the storage cannot be reached.
         """
         self._content += line
+        # Zero-padded, since segments are read in the order of their sorted names.
         self._remote.write(f"events/{self._number:06d}.jsonl", self._content)
         if len(self._content) >= SEGMENT_BYTES:
             self._number, self._content = self._number + 1, b""
 
 
 def open_storage(storage: str, name: str) -> StudyStorage:
-    """The place of a study.
+    """Storage of a study.
 
     Args:
         storage: a folder, or a URI of `pyarrow.fs`.
@@ -266,7 +269,7 @@ def open_storage(storage: str, name: str) -> StudyStorage:
         ) from error
     if isinstance(filesystem, fs.LocalFileSystem):
         return StudyStorage(folder=Path(path) / name, remote=None)
-    bare = storage.partition("?")[0].rstrip("/")
+    bare = storage.partition("?")[0].rstrip("/")  # options such as ?endpoint_override= are not part of the path
     remote = RemoteFolder(filesystem=filesystem, path=f"{path.rstrip('/')}/{name}", uri=f"{bare}/{name}")
     return StudyStorage(
         folder=_local_copies() / hashlib.sha256(storage.encode()).hexdigest()[:16] / name, remote=remote

@@ -1,4 +1,4 @@
-"""The folder of a study's results: whose it is, and who is at work in it."""
+"""The folder of a study's results: claims it for a study, locks it for a run, sets it aside."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def set_aside(storage: StudyStorage, notify: Callable[[str], None]) -> None:
 
 @contextmanager
 def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lease]:
-    """Make the folder if need be, and keep a second run off it for the duration of a block.
+    """Create the folder if absent, and exclude other runs of the study for the duration of a block.
 
-    A lock file keeps off others on this machine at once, a lease those on every other machine.
+    A lock file excludes runs on this machine without waiting, a lease those on other machines.
 
     Raises:
-        ResultsError: another run is at work there, or the folder cannot be made.
+        ResultsError: another run of the study is in progress, or the folder cannot be created.
     """
     folder = storage.folder
     lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
@@ -48,12 +48,12 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
         holder = read_lease(storage)
         who = "" if holder is None else f" ({holder.described})"
         raise ResultsError(
-            f"{storage.described}: another run of this study is at work{who}; follow it with "
-            f"`wsml-study run STUDY --watch`, or end it with `wsml-study stop STUDY`"
+            f"{storage.described}: another run of this study is in progress{who}; follow it with "
+            f"`wsml-study run STUDY --watch`, or stop it with `wsml-study stop STUDY`"
         ) from error
     except OSError as error:
         raise ResultsError(
-            f"{folder}: {error.strerror or error}; name a folder that can be written as `storage` or with --storage"
+            f"{folder}: {error.strerror or error}; set `storage` or --storage to a folder that can be written"
         ) from error
     try:
         with leased(storage, notify=notify) as lease:
@@ -63,9 +63,9 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
 
 
 def claim(storage: StudyStorage, study: Study) -> None:
-    """Write down whose results the folder holds, or refuse a study that differs from what it holds.
+    """Record the study that the folder belongs to, or refuse a study that differs from the recorded one.
 
-    A folder without any trial holds no results, and takes the study that comes.
+    A folder without any trial has no results yet: there the recorded study is replaced.
 
     Raises:
         ResultsError: the folder holds the results of a different study; the message shows the difference.
@@ -77,7 +77,7 @@ def claim(storage: StudyStorage, study: Study) -> None:
     before = read_study(path)
     if fingerprint(before) == fingerprint(study):
         return
-    if not _holds_trials(storage):  # an earlier run was refused, over broken photos for example
+    if not _holds_trials(storage):  # for example, an earlier run was refused because of unreadable images
         storage.write(path.name, dump_config(study).encode())
     else:
         changes = "\n".join(f"  {line}" for line in differences(before, study))
@@ -88,7 +88,7 @@ def claim(storage: StudyStorage, study: Study) -> None:
 
 
 def _holds_trials(storage: StudyStorage) -> bool:
-    """Whether a study, or a level of it, has begun any trial, by its events or, if these are gone, by its tables."""
+    """Whether the study or one of its levels has any trial, by the events or, if they are missing, by the tables."""
     folder = storage.fetch()
     if read_history(folder).trials or any(_holds_trials(level) for level in storage.levels()):
         return True

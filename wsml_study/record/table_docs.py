@@ -1,4 +1,4 @@
-"""The tables' columns as a page for people: docs/tables.md."""
+"""Generates docs/tables.md, the documentation of the tables' columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsml_study.record.tables import SCHEMAS
 HEAD = """\
 # Tables
 
-`results/<study>/` holds three Parquet files, written whole or not at all, which can be read while the study runs:
+`results/<study>/` holds three Parquet files. They are written atomically, so they can be read while the study runs:
 
 ```python
 import wsml_study
@@ -19,11 +19,11 @@ import wsml_study
 results = wsml_study.load("results/rejection_rate")
 results.trials  # pandas, best trial first is `results.ranked`
 results.arrow("epochs")  # Arrow, with units and meanings in the columns' metadata
-results.confirmation  # what is sure, None before `wsml-study confirm`
-results.levels  # of fidelity, and how far neighbours agree; None without `fidelity`
+results.confirmation  # confirmed configs and their differences; None before `wsml-study confirm`
+results.levels  # levels of fidelity and their rank agreement; None without `fidelity`
 ```
 
-pandas, polars and DuckDB read the files themselves:
+pandas, polars and DuckDB can read the files directly:
 
 ```python
 pandas.read_parquet("results/rejection_rate/trials.parquet")
@@ -31,17 +31,17 @@ polars.read_parquet("results/rejection_rate/epochs.parquet")
 duckdb.sql("SELECT method, max(value) FROM 'results/rejection_rate/trials.parquet' GROUP BY method")
 ```
 
-`wsml-study query STUDY "SQL"` has the tables as views `trials`, `epochs` and `classes`. A confirmation has tables of
-its own in `results/<study>/confirm/`; there they are `confirm_trials`, `confirm_epochs` and `confirm_classes`.
-So has each level of fidelity, in `results/<study>/fidelity/level_1/`: `level_1_trials` and so on.
+`wsml-study query STUDY "SQL"` provides the tables as views `trials`, `epochs` and `classes`. A confirmation has its own
+tables in `results/<study>/confirm/`; in queries they are `confirm_trials`, `confirm_epochs` and `confirm_classes`. So
+has each level of fidelity, in `results/<study>/fidelity/level_1/`: `level_1_trials` and so on.
 
-A query is one statement that reads (SELECT, DESCRIBE, SUMMARIZE, PIVOT, EXPLAIN). DuckDB runs in memory, with no access
-to files, network or extensions, so that SQL from elsewhere can only read the study's tables; `-o` writes the answer
-into a file.
+A query is one statement that reads (SELECT, DESCRIBE, SUMMARIZE, PIVOT, EXPLAIN). DuckDB runs in memory, without access
+to files, network or extensions, so that SQL from an untrusted source can only read the study's tables; `-o` writes the
+result to a file.
 
-CSV, here and elsewhere, has `'` in front of text that a spreadsheet would compute as a formula: text that begins with
-`=`, `+`, `-`, `@`, a tab or a carriage return, and is not a number. JSON and Parquet keep it as it is. What is printed
-has control characters escaped.
+CSV, here and elsewhere, has `'` in front of text that a spreadsheet would evaluate as a formula: text that begins with
+`=`, `+`, `-`, `@`, a tab or a carriage return, and is not a number. JSON and Parquet keep it as it is. Printed tables
+have control characters escaped.
 
 Tables grow by nullable columns. Any other change raises `wsml_study.version` in a table's metadata and comes with a
 reader for the old one; columns that an earlier release did not write are read as null.
@@ -62,10 +62,10 @@ def _section(name: str, schema: pa.Schema) -> Iterator[str]:
     yield from (f"## {name}", "", NOTES[name], "", "| column | type | unit | meaning |", "|---|---|---|---|")
     for field in schema:
         kind = f"{field.type}, may be null" if field.nullable else str(field.type)
-        yield f"| `{field.name}` | {kind} | {_said(field, b'unit')} | {_said(field, b'meaning')} |"
+        yield f"| `{field.name}` | {kind} | {_metadata(field, b'unit')} | {_metadata(field, b'meaning')} |"
     yield ""
 
 
-def _said(field: pa.Field, key: bytes) -> str:
-    said: bytes = (field.metadata or {}).get(key, b"")
-    return said.decode()
+def _metadata(field: pa.Field, key: bytes) -> str:
+    value: bytes = (field.metadata or {}).get(key, b"")
+    return value.decode()

@@ -1,4 +1,4 @@
-"""The Arrow tables of a study: trials, epochs, classes. One writer; whole files or none."""
+"""The Arrow tables of a study: trials, epochs and classes, written atomically as Parquet files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OBJECTIVE = "of the objective's metric; percent for mAP"
 SINCE_1970 = "s since 1970-01-01 UTC"
 VERSION = "1"
 MODE = b"wsml_study.mode"
-"""Metadata of a trials table: `min` where a smaller value is better; else absent."""
+"""Metadata key of a trials table: `min` if a smaller value is better; otherwise absent."""
 
 
 def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
@@ -52,17 +52,19 @@ TRIALS = _schema(
         _maybe("value", pa.float64(), "the objective after the newest epoch; mAP by default", unit=PERCENT),
         _maybe("best_epoch", pa.int32(), "epoch of the best objective, from 1"),
         _column("last_epoch", pa.int32(), "newest epoch, 0 before the first"),
-        _maybe("test_map", pa.float64(), "test mAP of the best epoch; of trials that are tested alone", unit=PERCENT),
-        _column("attempts", pa.int32(), "how often the trial was started"),
+        _maybe(
+            "test_map", pa.float64(), "test mAP of the best epoch; null for trials that are not tested", unit=PERCENT
+        ),
+        _column("attempts", pa.int32(), "number of times that the trial was started"),
         _maybe("error", pa.string(), "why the trial failed"),
         _maybe("started", pa.float64(), "first start", unit=SINCE_1970),
-        _maybe("ended", pa.float64(), "end, for whatever reason", unit=SINCE_1970),
-        _column("values", pa.string(), "what was suggested: JSON, dotted path -> value"),
-        _column("config", pa.string(), "all that decides what the trial computes: JSON of the trial config"),
-        _maybe("confirms", pa.int32(), "confirmation: the trial of the search whose config runs again"),
-        _maybe("promoted_level", pa.int32(), "fidelity: the level that the config has survived, from 1"),
-        _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial there"),
-        _maybe("promoted_value", pa.float64(), "fidelity: the objective of the trial there", unit=PERCENT),
+        _maybe("ended", pa.float64(), "end, for any reason", unit=SINCE_1970),
+        _column("values", pa.string(), "suggested values: JSON, dotted path -> value"),
+        _column("config", pa.string(), "the complete trial config: JSON"),
+        _maybe("confirms", pa.int32(), "confirmation: number of the trial of the search whose config this one repeats"),
+        _maybe("promoted_level", pa.int32(), "fidelity: number of the level that the config survived, from 1"),
+        _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial at that level"),
+        _maybe("promoted_value", pa.float64(), "fidelity: objective of the trial at that level", unit=PERCENT),
     ],
 )
 """One row per trial. A study's own file adds a nullable column per searched key, named by its dotted path."""
@@ -73,30 +75,46 @@ EPOCHS = _schema(
         _column("study", pa.string(), "name of the study"),
         _column("trial", pa.int32(), "number of the trial"),
         _column("epoch", pa.int32(), "number of the epoch, from 1"),
-        _column("attempt", pa.int32(), "which start of the trial ran this epoch, from 1"),
+        _column("attempt", pa.int32(), "number of the start of the trial that ran this epoch, from 1"),
         _column("train_loss", pa.float64(), "the method's own loss", unit="nats, as the method reduces it"),
         _column(
             "val_map",
             pa.float64(),
-            "mAP on the labels that judge the trial; NaN without validation images",
+            "mAP on the labels that `data.validation.labels` selects; NaN without validation images",
             unit=PERCENT,
         ),
         _column("val_map_true", pa.float64(), "mAP on the true validation labels", unit=PERCENT),
-        _column("val_map_observed", pa.float64(), "mAP on the observed ones, unobserved being negative", unit=PERCENT),
+        _column(
+            "val_map_observed",
+            pa.float64(),
+            "mAP on the observed validation labels, unobserved as negative",
+            unit=PERCENT,
+        ),
         _column("best_val_map", pa.float64(), "`val_map` of the best epoch so far", unit=PERCENT),
         _maybe("rejection_rate", pa.float64(), "the schedule's rate", unit="fraction of the counted entries"),
         _column("num_distrusted", pa.int64(), "labels that the method distrusted in this epoch", unit="labels"),
-        _maybe("distrust_precision", pa.float64(), "share of them that are false negatives", unit="fraction"),
-        _maybe("distrust_recall", pa.float64(), "share of the false negatives that are among them", unit="fraction"),
+        _maybe(
+            "distrust_precision",
+            pa.float64(),
+            "fraction of the distrusted labels that are false negatives",
+            unit="fraction",
+        ),
+        _maybe(
+            "distrust_recall", pa.float64(), "fraction of the false negatives that were distrusted", unit="fraction"
+        ),
         _maybe("loss_true_positive", pa.float64(), "loss of observed positives", unit=NATS),
         _maybe("loss_true_negative", pa.float64(), "loss of negatives, observed or not", unit=NATS),
-        _maybe("loss_false_negative", pa.float64(), "loss of calling unobserved positives negative", unit=NATS),
+        _maybe("loss_false_negative", pa.float64(), "loss of unobserved positives treated as negatives", unit=NATS),
         _column("train_seconds", pa.float64(), "time of training", unit=SECONDS),
         _column("validation_seconds", pa.float64(), "time of validation", unit=SECONDS),
         _column("time", pa.float64(), "end of the epoch", unit=SINCE_1970),
-        _maybe("phase", pa.string(), "what learnt: linear (a linear probe) or end_to_end"),
-        _maybe("exploited_trial", pa.int32(), "a population's: whose network this trial took over after this epoch"),
-        _maybe("values", pa.string(), "a population's: what this epoch ran with: JSON, dotted path -> value"),
+        _maybe("phase", pa.string(), "what was trained: linear (a linear probe) or end_to_end"),
+        _maybe(
+            "exploited_trial",
+            pa.int32(),
+            "population based training: number of the trial whose network was copied after this epoch",
+        ),
+        _maybe("values", pa.string(), "population based training: values of this epoch: JSON, dotted path -> value"),
         _maybe(
             "objective", pa.float64(), "the metric that trials are compared by; `val_map` by default", unit=OBJECTIVE
         ),
@@ -112,7 +130,7 @@ CLASSES = _schema(
         _column("study", pa.string(), "name of the study"),
         _column("trial", pa.int32(), "number of the trial"),
         _column("split", pa.string(), "validation, or test where the trial was tested"),
-        _column("epoch", pa.int32(), "the epoch that is judged: that of the best validation mAP"),
+        _column("epoch", pa.int32(), "the evaluated epoch, which is the trial's best one"),
         _column("class", pa.string(), "name of the class"),
         _maybe("average_precision", pa.float64(), "AP of the class", unit="percent; null without negative annotations"),
     ],
@@ -120,17 +138,16 @@ CLASSES = _schema(
 """One row per class of each trial, at its best epoch."""
 
 BLOCK = 64
-"""Trials that ended since, before their rows are made for the last time: small blocks cost more to join."""
+"""Number of ended trials whose rows are built together and kept: many small blocks would be slower to concatenate."""
 
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
 
-
 VALIDATION_MAP = ("val_map", "val_map_true", "val_map_observed", "best_val_map")
-"""Columns of EPOCHS that are NaN where no image is held out to validate on."""
+"""Columns of EPOCHS that are NaN without validation images."""
 
 
 class TableWriter:
-    """Writes the tables of a study anew as it grows; the rows of trials that have ended for good are made once."""
+    """Rewrites the tables of a study as it grows; the rows of closed trials are built once and kept."""
 
     def __init__(self, folder: Path, study: Study) -> None:
         self._folder, self._study = folder, study
@@ -138,11 +155,13 @@ class TableWriter:
         self._in_blocks: set[int] = set()
 
     def write(self, history: StudyHistory) -> None:
-        """Write trials.parquet, epochs.parquet and classes.parquet, each whole or not at all.
+        """Write trials.parquet, epochs.parquet and classes.parquet, each atomically.
 
         Raises:
             ResultsError: the folder cannot be written.
         """
+        # Building rows from the history costs more than writing them, so only the rows of trials that may still change
+        # are built anew; those of closed trials stay in blocks.
         loose = [trial for number, trial in sorted(history.trials.items()) if number not in self._in_blocks]
         closed = [trial for trial in loose if trial.closed]
         if len(closed) >= BLOCK:
@@ -156,7 +175,7 @@ class TableWriter:
 
 
 def write_tables(folder: Path, study: Study, history: StudyHistory) -> None:
-    """Write trials.parquet, epochs.parquet and classes.parquet once, each whole or not at all.
+    """Write trials.parquet, epochs.parquet and classes.parquet once, each atomically.
 
     Raises:
         ResultsError: the folder cannot be written.
@@ -165,7 +184,7 @@ def write_tables(folder: Path, study: Study, history: StudyHistory) -> None:
 
 
 def tables_of(study: Study, history: StudyHistory) -> dict[str, pa.Table]:
-    """The tables trials, epochs and classes, as they would be written now."""
+    """The tables trials, epochs and classes as `write_tables` writes them."""
     return _tables_of(study, [trial for _, trial in sorted(history.trials.items())], history.classes)
 
 
@@ -178,15 +197,15 @@ def read_table(folder: Path, table: str) -> pa.Table:
     """Read one of a study's tables; columns that an earlier release did not write are null.
 
     Raises:
-        ResultsError: there is no such study, it is damaged, or a newer version wrote it.
+        ResultsError: there is no such table, it is damaged, or a newer version wrote it.
     """
     path = folder / f"{table}.parquet"
     if not path.exists():
-        raise ResultsError(f"{path}: no such table; `wsml-study run` writes it, or name the study's folder")
+        raise ResultsError(f"{path}: no such table; `wsml-study run` writes it; or give the folder of another study")
     try:
         content = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ResultsError(f"{path}: not a whole Parquet file ({error}); `wsml-study run` writes it anew") from error
+        raise ResultsError(f"{path}: not a complete Parquet file ({error}); `wsml-study run` rewrites it") from error
     version = (content.schema.metadata or {}).get(b"wsml_study.version", b"?").decode()
     if version != VERSION:
         raise ResultsError(f"{path}: expected version {VERSION} of the table, got {version}; update wsml-study")
@@ -194,7 +213,7 @@ def read_table(folder: Path, table: str) -> pa.Table:
 
 
 def _completed(content: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The columns of the schema, then those of the study's own searched keys."""
+    """All columns of the schema, null if absent, then those of the searched keys."""
     columns = {
         field.name: content[field.name] if field.name in content.column_names else pa.nulls(len(content), field.type)
         for field in schema
@@ -205,12 +224,12 @@ def _completed(content: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def searched_keys(names: Iterable[str]) -> list[str]:
-    """Those of a trials table's columns that are searched keys: they alone are dotted."""
+    """The columns of a trials table that are searched keys: only these have a dot in their name."""
     return [name for name in names if "." in name]
 
 
 def damaged_tables(folder: Path) -> list[str]:
-    """File names of tables that are there but cannot be read."""
+    """File names of tables that exist but cannot be read."""
     damaged = []
     for name in SCHEMAS:
         path = folder / f"{name}.parquet"
@@ -223,7 +242,7 @@ def damaged_tables(folder: Path) -> list[str]:
 
 
 def _tables_of(study: Study, trials: Sequence[TrialHistory], classes: Sequence[str]) -> dict[str, pa.Table]:
-    """All rows about these trials, by table."""
+    """Table name -> all rows of these trials."""
     trial_rows = [_trial_row(study, trial) for trial in trials]
     epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
     class_rows = [row for trial in trials for row in _class_rows(study, trial, classes)]
@@ -235,7 +254,7 @@ def _tables_of(study: Study, trials: Sequence[TrialHistory], classes: Sequence[s
 
 
 def refuse_lost_events(folder: Path, history: StudyHistory) -> None:
-    """See that a log without trials has no tables with trials beside it.
+    """Refuse a log without trials next to tables with trials.
 
     Raises:
         ResultsError: the tables know trials of which the log has no event.
@@ -252,7 +271,7 @@ def refuse_lost_events(folder: Path, history: StudyHistory) -> None:
 
 
 def _by_trial(table: pa.Table) -> pa.Table:
-    """The same rows in the order of the trials; Arrow's sort keeps the order within each."""
+    """The rows sorted by trial; the sort is stable, so that the order within a trial is kept."""
     return table.take(pc.sort_indices(table["trial"]))
 
 
@@ -327,7 +346,7 @@ def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
         row = {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
         row |= {"exploited_trial": sources.get(epoch)}
         row |= {"objective": metric_of(result), "best_objective": best_metric_of(result)}
-        # A training that holds no image out has no validation mAP, and these columns have no nulls.
+        # Without validation images there is no mAP, and these columns are not nullable.
         row |= {name: math.nan for name in VALIDATION_MAP if row[name] is None}
         yield row | {"values": json.dumps(trial.values_in(epoch)) if changing else None}
 

@@ -1,4 +1,4 @@
-"""Values and times in a few words."""
+"""Short texts for values, names, p values, durations and paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def describe(values: Mapping[str, object]) -> str:
-    """Suggested values in a few words: each key by its short name, the method's name bare."""
+    """Suggested values in a short text, such as `LL-R, rate_per_epoch 0.004`."""
     short = short_names(values)
     parts = []
     for key, value in values.items():
@@ -17,7 +17,7 @@ def describe(values: Mapping[str, object]) -> str:
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """Each dotted key by its last part, or by the last two where others end alike.
+    """Dotted key -> its last part, or the last two parts if other keys share the last one.
 
     >>> short_names(["training.seed", "data.observe.seed", "training.epochs"])
     {'training.seed': 'training.seed', 'data.observe.seed': 'observe.seed', 'training.epochs': 'epochs'}
@@ -28,7 +28,7 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def spaced(text: str) -> str:
-    """Names of keys as words, for sentences and figures.
+    """Text with underscores replaced by spaces, for sentences and figures.
 
     >>> spaced("LL-R, rate_per_epoch 0.004")
     'LL-R, rate per epoch 0.004'
@@ -37,12 +37,12 @@ def spaced(text: str) -> str:
 
 
 def p_text(value: float) -> str:
-    """A p value as it stands after the letter p."""
+    """A p value as written after the letter p: `0.012` or `< 0.001`."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the largest units that matter."""
+    """A duration as hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -51,6 +51,6 @@ def duration(seconds: float) -> str:
 
 
 def short_path(place: str) -> str:
-    """A path relative to where the command runs, where that is shorter."""
+    """A path relative to the working directory, if it is inside."""
     path = Path(place)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else place

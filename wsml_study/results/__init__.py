@@ -1,1 +1,1 @@
-"""What trials showed: ranking, statistics, confirmation, comparison, export."""
+"""Analysis of recorded studies: ranking, statistics, confirmation, comparison, export."""

@@ -1,4 +1,4 @@
-"""How the best value grew with time and with what the study used up."""
+"""The best objective of a study over time and over device time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from wsml_study.results.timeline import attempts, busy_seconds, spans, working_t
 
 @dataclass(frozen=True, kw_only=True)
 class Improvement:
-    """The end of a trial that was better than all before.
+    """A trial that ended with a better objective than all earlier ones.
 
     Attributes:
-        seconds: of work until then.
-        device_seconds: used up until then by all trials.
-        trial: its number.
-        value: its objective.
+        seconds: time that the study had been running.
+        device_seconds: GPU (or CPU) time of all trials so far.
+        trial: number of the trial.
+        value: objective of the trial.
     """
 
     seconds: float
@@ -28,14 +28,14 @@ class Improvement:
 
 @dataclass(frozen=True, kw_only=True)
 class Devices:
-    """What one trial holds while it runs: so many GPUs, or CPUs if it has no GPU."""
+    """Devices that a running trial occupies: GPUs, or CPUs if it uses no GPU."""
 
     number: float
     kind: str
 
 
 def devices_per_trial(record: StudyRecord) -> Devices:
-    """GPUs of a trial's workers, CPUs if they have none; `auto` is what the newest run's environment says."""
+    """Devices of a trial's workers; `auto` is resolved by the recorded environment of the newest run."""
     resources = record.study.resources
     gpus = resources.gpus_per_worker
     each = float(bool(record.environment.get("gpus"))) if gpus == "auto" else float(gpus)
@@ -45,7 +45,7 @@ def devices_per_trial(record: StudyRecord) -> Devices:
 
 
 def improvements(record: StudyRecord) -> list[Improvement]:
-    """Every improvement of the best objective as trials ended; `full`, which sees every label, does not count."""
+    """Improvements of the best objective, in the order of time; without `full`, which sees all labels."""
     tries, runs = attempts(record.events), spans(record.events)
     number, sign = devices_per_trial(record).number, record.study.objective.sign
     counted = record.trials[record.trials["method"] != UPPER_BOUND].dropna(subset=["value", "ended"])

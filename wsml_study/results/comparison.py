@@ -1,4 +1,4 @@
-"""Several studies side by side, and whether what they found can be compared."""
+"""Compares several studies, and says whether their results are comparable."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from wsml_study.study.spec import Study
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedStudy:
-    """What a comparison needs of a study.
+    """A study of a comparison.
 
     Attributes:
-        name: tells it from the others.
-        study: as its folder has it.
-        fingerprints: of the data that its runs saw, each once; empty where the log is of version 0.1.
+        name: unique in the comparison.
+        study: the study file in its folder.
+        fingerprints: distinct data fingerprints of its runs; empty for logs of version 0.1.
         best: method -> value and number of the best trial of the search.
-        confirmation: what is sure, None if nothing was confirmed.
+        confirmation: its confirmation; None without one.
     """
 
     name: str
@@ -43,13 +43,17 @@ class ComparedStudy:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Studies side by side, the first being what the others are compared with."""
+    """Several studies; the others are compared with the first."""
 
     studies: tuple[ComparedStudy, ...]
 
     def lines(self) -> list[str]:
-        """Best of each method, what differs, and whether it may be compared."""
-        lines = [*self._table(), "search: best validation mAP (trial), which flatters; confirmed: mean test mAP", ""]
+        """The best trial per method, the differences of the studies, and whether their results are comparable."""
+        lines = [
+            *self._table(),
+            "search: best validation mAP (trial), which is optimistic; confirmed: mean test mAP",
+            "",
+        ]
         first, *others = self.studies
         for other in others:
             changes = differences(first.study, other.study)
@@ -72,16 +76,16 @@ class Comparison:
 
 
 def compare_studies(folders: Sequence[Path]) -> Comparison:
-    """Read studies to be compared.
+    """Read and compare studies.
 
     Args:
-        folders: of their results, two at least.
+        folders: folders of results, at least two.
 
     Raises:
         ResultsError: there is only one, or a folder holds no study's results.
     """
     if len(folders) < 2:
-        raise ResultsError(f"expected two studies at least, got {len(folders)}")
+        raise ResultsError(f"expected at least two studies, got {len(folders)}")
     names = [folder.name for folder in folders]
     unique = [name if names.count(name) == 1 else str(folder) for name, folder in zip(names, folders, strict=True)]
     return Comparison(studies=tuple(_compared(name, folder) for name, folder in zip(unique, folders, strict=True)))
@@ -112,7 +116,7 @@ def _confirmed(one: ComparedStudy, method: str) -> str:
 
 
 def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
-    """Why their figures are of different things."""
+    """Reasons why the results are not comparable."""
     one, another = first.study, other.study
     if one.objective.metric != another.objective.metric:
         yield f"the metric differs ({one.objective.metric}, {another.objective.metric})"
@@ -121,7 +125,7 @@ def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
     elif one.data.validation != another.data.validation:
         yield "the validation split differs"
     elif one.data.validation.labels == "observed" and one.data.observe != another.data.observe:
-        yield "validation is judged by the observed labels, and they differ"
+        yield "both validate on observed labels, and these differ"
     for study in (first, other):
         if len(study.fingerprints) > 1:
             yield f"the data of {study.name} changed between its runs"
@@ -131,12 +135,12 @@ def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
 
 
 def _doubts(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
-    """What cannot be known."""
+    """What could not be verified."""
     for study in (first, other):
         if not study.fingerprints:
-            yield f"the log of {study.name} does not say which data it saw"
+            yield f"the log of {study.name} has no data fingerprint"
     if not _same_sections(first, other) and first.study.data.dataset == other.study.data.dataset:
-        yield "their `data` differs, so whether the images are the same was not looked at"
+        yield "their `data` sections differ, so it was not checked whether the images are the same"
 
 
 def _same_sections(first: ComparedStudy, other: ComparedStudy) -> bool:

@@ -1,8 +1,8 @@
-"""What is sure: the best configs of a search over seeds and draws of the hidden labels that it has not seen.
+"""Confirmation: statistics of the best configs of a search, over fresh seeds and draws of the hidden labels.
 
-The maximum of a search is the luckiest of many trials, and its seed was chosen with it. A confirmation runs a few
-configs again, all over the same fresh seeds. Validation mAP ranks them, so that the test images choose nothing; test
-mAP is what is reported and compared.
+The best value of a search is optimistic: it is the maximum over many trials, each with one seed. A confirmation runs a
+few configs again, all with the same fresh seeds. They are ranked by the objective on validation images, so that test
+images are not used for selection; test mAP is reported and compared.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wsml_study.record.formats import aligned
 from wsml_study.record.history import ENDED, TrialHistory, TrialState
 from wsml_study.record.storage import CONFIRMATION, EVENTS
 from wsml_study.record.tables import read_table
-from wsml_study.record.wording import describe
+from wsml_study.record.wording import describe, p_text
 from wsml_study.results.ranking import contenders, ranked_trials
 from wsml_study.results.statistics import SIGNIFICANCE, Estimate, estimate, holm, paired_p_value
 from wsml_study.study.identity import without_seeds
@@ -33,12 +33,12 @@ FEWEST_SEEDS = 2
 MOST_PAIRS = 8
 
 Seeds = tuple[int, int]
-"""Of training, and of the draw of observed labels."""
+"""Seed of training, seed of the draw of observed labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A config with one pair of seeds, to its end."""
+    """A complete trial of a confirmation: a config with one pair of seeds."""
 
     confirms: int
     config: TrialConfig
@@ -47,7 +47,7 @@ class Run:
 
     @classmethod
     def of(cls, trial: TrialHistory) -> Run:
-        """What a trial of a confirmation showed."""
+        """The result of a complete trial of a confirmation."""
         config = TrialConfig.model_validate(trial.config)
         value = trial.value(config.objective)
         assert trial.confirms is not None
@@ -57,20 +57,20 @@ class Run:
 
     @property
     def seeds(self) -> Seeds:
-        """What tells it from the config's other runs."""
+        """Seeds, which differ between the runs of a config."""
         return self.config.training.seed, self.config.data.observe.seed
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmedConfig:
-    """A config over all its seeds.
+    """Results of a config over all its seeds.
 
     Attributes:
         trial: the trial of the search that has the config.
-        identity: equal for trials that differ in their seeds alone.
-        method: its method.
-        has_schedule: whether that distrusts labels by a schedule.
-        described: what the search suggested, in a few words.
+        identity: equal for trials that differ only in their seeds.
+        method: name of the method.
+        has_schedule: whether the method has a schedule of the rejection rate.
+        described: short text of the suggested values.
         test_map: seeds -> test mAP, percent.
         validation: objective, percent.
         test: test mAP, percent.
@@ -93,13 +93,13 @@ class ConfirmedConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How far apart two configs are on the test images, over the seeds that both ran with.
+    """Difference of two configs in test mAP, over the seeds that both ran with.
 
     Attributes:
-        better, worse: the one with the larger mean, and the other.
-        points: test mAP of the better one less that of the worse one, seed by seed.
-        p_value: two-sided, of the paired t-test.
-        corrected: the same by Holm, for all pairs of the confirmation.
+        better, worse: the config with the larger mean, and the other.
+        points: paired differences better - worse, percentage points.
+        p_value: of the two-sided paired t-test.
+        corrected: p value corrected by Holm for all pairs of the confirmation.
     """
 
     better: ConfirmedConfig
@@ -109,23 +109,23 @@ class Difference:
     corrected: float
 
     @property
-    def is_sure(self) -> bool:
-        """Whether the two can be told apart."""
+    def is_significant(self) -> bool:
+        """Whether the corrected p value is below SIGNIFICANCE."""
         return self.corrected < SIGNIFICANCE
 
     def is_of(self, *configs: ConfirmedConfig) -> bool:
-        """Whether it is the difference of these."""
+        """Whether it is the difference of these two configs."""
         return {self.better.trial, self.worse.trial} == {config.trial for config in configs}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """What a study's confirmation has shown so far.
+    """Results of a confirmation so far.
 
     Attributes:
-        configs: those with two seeds at least, best mean validation mAP first.
-        differences: of each pair of them.
-        num_trials, num_ended, num_failed: runs of a config with a seed.
+        configs: with at least two complete runs, best mean objective first.
+        differences: one per pair of configs.
+        num_trials, num_ended, num_failed: number of runs.
     """
 
     configs: tuple[ConfirmedConfig, ...]
@@ -136,20 +136,20 @@ class Confirmation:
 
     @property
     def baseline(self) -> ConfirmedConfig | None:
-        """The best AN config, else the best without a schedule; None where nothing is compared with it."""
+        """The best AN config, or else the best one without a schedule; None if all configs have the same method."""
         others = [config for config in self.configs if not config.has_schedule]
         preferred = [config for config in others if config.method == BASELINE] or others
         return preferred[0] if preferred and len({config.method for config in self.configs}) > 1 else None
 
     def between(self, one: ConfirmedConfig, other: ConfirmedConfig) -> Difference | None:
-        """How two configs differ; None if they share too few seeds."""
+        """The difference of two configs; None if they share fewer than two seeds."""
         return next((difference for difference in self.differences if difference.is_of(one, other)), None)
 
     def lines(self) -> list[str]:
-        """The answer, what it rests on, and what cannot be told apart."""
+        """The table of configs, the conclusion, and the pairs without a significant difference."""
         if not self.configs:
-            return [f"Confirmation: {self.num_ended} of {self.num_trials} runs ended, too few to say anything."]
-        return [*self._table(), *self._answer(), *self._undecided(), *self._rest()]
+            return [f"Confirmation: {self.num_ended} of {self.num_trials} runs ended, too few for statistics."]
+        return [*self._table(), *self._answer(), *self._not_significant(), *self._incomplete()]
 
     def _table(self) -> list[str]:
         baseline = self.baseline
@@ -163,7 +163,7 @@ class Confirmation:
         if baseline is not None:
             columns[f"above {baseline.called}"] = [self._above(config, baseline) for config in self.configs]
         pairs = len(self.differences)
-        test = f"; p of paired t-tests on test mAP, by Holm for {pairs} pairs" if pairs else ""
+        test = f"; p of paired t-tests on test mAP, Holm-corrected for {pairs} pairs" if pairs else ""
         return [*aligned(columns), f"means over fresh seeds and draws of the hidden labels, 95 % intervals{test}", ""]
 
     def _above(self, config: ConfirmedConfig, baseline: ConfirmedConfig) -> str:
@@ -171,7 +171,7 @@ class Confirmation:
         if difference is None:
             return "-"
         sign = 1 if difference.better.trial == config.trial else -1
-        return f"{sign * difference.points.mean:+.2f}, p {_p(difference.corrected)}"
+        return f"{sign * difference.points.mean:+.2f}, p {p_text(difference.corrected)}"
 
     def _answer(self) -> list[str]:
         best, baseline = self.configs[0], self.baseline
@@ -180,37 +180,37 @@ class Confirmation:
         difference = None if baseline is None else self.between(best, baseline)
         if difference is None or baseline is None:
             return [f"{line}."]
-        if not difference.is_sure:
-            return [f"{line}; it cannot be told from {baseline.called}, p {_p(difference.corrected)}."]
+        if not difference.is_significant:
+            return [f"{line}; no significant difference to {baseline.called}, p {p_text(difference.corrected)}."]
         where = "above" if difference.better.trial == best.trial else "below"
         points = f"{difference.points.mean:.2f} points ({_ends(difference.points)}) {where} {baseline.called}"
-        return [f"{line}, {points}, p {_p(difference.corrected)}."]
+        return [f"{line}, {points}, p {p_text(difference.corrected)}."]
 
-    def _undecided(self) -> list[str]:
-        unsure = [difference for difference in self.differences if not difference.is_sure]
+    def _not_significant(self) -> list[str]:
+        unsure = [difference for difference in self.differences if not difference.is_significant]
         if not self.differences:
             return []
         if len(unsure) == len(self.differences) > 1:
-            return [f"None of these {len(self.configs)} configs can be told from another."]
+            return [f"No two of these {len(self.configs)} configs differ significantly."]
         if not unsure:
             return []
-        pairs = [f"{one.better.trial} and {one.worse.trial} (p {_p(one.corrected)})" for one in unsure[:MOST_PAIRS]]
+        pairs = [f"{one.better.trial} and {one.worse.trial} (p {p_text(one.corrected)})" for one in unsure[:MOST_PAIRS]]
         more = f" and {len(unsure) - MOST_PAIRS} more pairs" if len(unsure) > MOST_PAIRS else ""
-        return [f"Trials that cannot be told apart: {', '.join(pairs)}{more}."]
+        return [f"Trials that do not differ significantly: {', '.join(pairs)}{more}."]
 
-    def _rest(self) -> list[str]:
+    def _incomplete(self) -> list[str]:
         lines = []
         if self.num_failed:
-            lines.append(f"{self.num_failed} of {self.num_trials} runs failed and do not count.")
+            lines.append(f"{self.num_failed} of {self.num_trials} runs failed and are left out.")
         if self.num_ended < self.num_trials:
             lines.append(
-                f"{self.num_ended} of {self.num_trials} runs ended; `wsml-study confirm STUDY` goes on with the others."
+                f"{self.num_ended} of {self.num_trials} runs ended; `wsml-study confirm STUDY` runs the others."
             )
         return lines
 
 
 def read_confirmation(folder: Path) -> Confirmation | None:
-    """What a study's confirmation has shown; None if it has not begun.
+    """The results of a study's confirmation; None if it has not begun.
 
     Raises:
         ResultsError: the folder holds no study's tables, or damaged ones.
@@ -239,9 +239,9 @@ def read_confirmation(folder: Path) -> Confirmation | None:
 
 
 def confirmed_ranking(folder: Path) -> pd.DataFrame:
-    """As `ranked_trials`, of the confirmed configs alone and best confirmed mean of the objective first.
+    """As `ranked_trials`, but only of confirmed configs, with the best confirmed mean of the objective first.
 
-    Beside its columns: confirmed_value and confirmed_test_map, means over the seeds in percent, and num_seeds.
+    Additional columns: confirmed_value and confirmed_test_map, means over the seeds in percent, and num_seeds.
 
     Raises:
         ResultsError: nothing is confirmed yet.
@@ -263,16 +263,16 @@ def confirmed_ranking(folder: Path) -> pd.DataFrame:
 
 
 def worth_confirming(ranked: pd.DataFrame, *, top: int) -> list[int]:
-    """Trials whose configs a confirmation runs again, and last the baseline's.
+    """Trials whose configs a confirmation runs again; the baseline comes last.
 
     Args:
         ranked: trials of the search, as `ranked_trials` gives them.
-        top: how many beside the baseline: the best trial of each of so many methods; where there are fewer methods,
-            the next best trials. Configs that differ in their seeds alone count as one, by its best trial.
+        top: number of trials besides the baseline: the best of each of the best methods, then the next best trials.
+            Configs that differ only in their seeds count once, by their best trial.
 
     Returns:
-        Numbers of trials. The baseline is the best AN trial, else the best of a method without a schedule; there is
-        none where every trial has the same method.
+        Numbers of trials. The baseline is the best AN trial, or else the best of a method without a schedule; there is
+        none if all trials have the same method.
     """
     some = contenders(ranked.dropna(subset=["value"]))
     configs = [TrialConfig.model_validate_json(config) for config in some["config"]]
@@ -335,7 +335,3 @@ def _interval(found: Estimate) -> str:
 
 def _ends(found: Estimate) -> str:
     return f"{found.low:.2f} to {found.high:.2f}"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""The best trials as configs that train: study files with nothing left to search."""
+"""Exports the best trials as configs for final training: study files without a search."""
 
 from __future__ import annotations
 
@@ -27,42 +27,42 @@ def export_configs(
     by_confirmed: bool = False,
     trial: int | None = None,
 ) -> list[Path]:
-    """Write the best trials of a study, or a certain one, as one config file each, best first.
+    """Write the best trials of a study, or a given one, as one config file each, best first.
 
     Args:
         folder: of the study's results.
         output: folder for the configs; created if absent.
-        top: how many trials, of each method if `per_method`.
+        top: number of trials, per method with `per_method`.
         per_method: rank within each method.
-        by_confirmed: rank the confirmed configs alone, by their mean, instead of all trials by their value.
+        by_confirmed: rank only confirmed configs, by their mean, instead of all trials by their value.
         trial: the number of the trial to export instead of the best ones.
 
     Returns:
         The files, best trial first.
 
     Raises:
-        ResultsError: no trial has a value yet, or nothing is confirmed, or there is no such trial, or a file of that
-            name holds something else.
+        ResultsError: no trial has a value yet, nothing is confirmed, there is no such trial, or a file of that name
+            exists with other content.
     """
     study = read_study(folder / "study.yaml")
     if trial is not None:
-        chosen = _certain(ranked_trials(folder), trial, folder)
+        chosen = _given(ranked_trials(folder), trial, folder)
     else:
         ranked = confirmed_ranking(folder) if by_confirmed else ranked_trials(folder)
         chosen = top_trials(ranked, top=top, per_method=per_method)
     if chosen.empty:
-        raise ResultsError(f"{folder}: no trial has ended an epoch yet; `wsml-study run` goes on with the study")
+        raise ResultsError(f"{folder}: no trial has completed an epoch yet; `wsml-study run` continues the study")
     return [_export(study, row, output) for _, row in chosen.iterrows()]
 
 
-def _certain(ranked: pd.DataFrame, trial: int, folder: Path) -> pd.DataFrame:
+def _given(ranked: pd.DataFrame, trial: int, folder: Path) -> pd.DataFrame:
     chosen = ranked[ranked["trial"] == trial]
     if chosen.empty:
         last = ranked["trial"].max()
         numbers = "it has none yet" if ranked.empty else f"they are numbered from 0 to {last}"
         raise ResultsError(f"{folder}: there is no trial {trial}; {numbers}")
     if chosen["value"].isna().any():
-        raise ResultsError(f"{folder}: trial {trial} has ended no epoch, so that nothing speaks for its config")
+        raise ResultsError(f"{folder}: trial {trial} has not completed an epoch, so it has no result yet")
     return chosen
 
 
@@ -83,7 +83,7 @@ def _export(study: Study, row: pd.Series, output: Path) -> Path:
         f"# Trial {row['trial']} of study {study.name}: {objective.text(row['value'])} {objective.metric} "
         "in the search.\n"
         f"# Suggested: {json.dumps(json.loads(row['values']))}\n"
-        f"# Train it for good: wsml-study train {path} --seeds 3\n"
+        f"# Final training: wsml-study train {path} --seeds 3\n"
     ) + dump_config(exported)
     if path.exists() and path.read_text() != text:
         raise ResultsError(f"{path} exists and differs from what would be exported; move it, or name another -o folder")

@@ -1,4 +1,4 @@
-"""What a trial gains over another, class by class."""
+"""Gain in AP of one trial over another, class by class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import stats
 
 RESAMPLES = 4000
 BATCH = 200
-"""Resamples at once: thousands of classes must not take gigabytes."""
+"""Resamples that are held in memory at once: with thousands of classes, all of them would take gigabytes."""
 
 LEVEL = 0.95
 
@@ -19,7 +19,7 @@ LEVEL = 0.95
 class Gain:
     """Mean gain in AP over the classes, in percentage points, and a bootstrap interval over the classes.
 
-    The interval says how much the gain depends on which classes there are, not how much on the seed.
+    The interval covers the variation over classes, not over seeds.
     """
 
     mean: float
@@ -29,13 +29,13 @@ class Gain:
 
 
 def ap_by_class(classes: pd.DataFrame, trial: int) -> pd.Series:
-    """AP of a trial on the validation images, percent, by class; classes without annotations are left out."""
+    """Class -> AP of a trial on the validation images, percent; without classes that have no annotations."""
     rows = classes[(classes["trial"] == trial) & (classes["split"] == "validation")]
     return rows.set_index("class")["average_precision"].dropna()
 
 
 def gain(ap: pd.Series, baseline: pd.Series) -> Gain | None:
-    """Mean difference over the classes that both have, and its percentile interval; None with fewer than two."""
+    """Mean difference over the classes that both have, with a bootstrap interval; None with fewer than two classes."""
     differences_C = (ap - baseline).dropna().to_numpy()
     num_classes = len(differences_C)
     if num_classes < 2:

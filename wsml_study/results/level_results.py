@@ -1,4 +1,4 @@
-"""The levels of a study, and how far the order of configs on one agrees with their order on the next."""
+"""Levels of fidelity of a study, and the rank agreement of configs between adjacent levels."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from wsml_study.study.spec import Study
 
 @dataclass(frozen=True, kw_only=True)
 class Survivor:
-    """A config on two adjacent levels.
+    """A config at two adjacent levels of fidelity.
 
     Attributes:
-        trial, value, state: on the upper one; the value is None before its first epoch ends.
-        lower_trial, lower_value: on the lower one.
-        whole: it ran to its end on both, so that its values can be compared with others'.
-        method, label: its method, and what was suggested in a few words.
+        trial, value, state: at the upper level; the value is None before the first epoch ends.
+        lower_trial, lower_value: at the lower level.
+        whole: it is complete at both levels, so that its values are comparable with others.
+        method, label: name of the method, and short text of the suggested values.
     """
 
     trial: int
@@ -40,13 +40,13 @@ class Survivor:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelAgreement:
-    """The survivors of a level against the next.
+    """Rank agreement of a level's survivors between this and the next level.
 
     Attributes:
-        lower, upper: what the two levels are called.
-        survivors: best on the lower level first.
-        count: of survivors that ran to their end on both levels; the correlations are over them alone.
-        spearman, kendall: rank correlations, None with fewer than FEWEST_TRIALS of them or where all are equal.
+        lower, upper: names of the two levels.
+        survivors: best at the lower level first.
+        count: number of survivors that are complete at both levels; only these enter the correlations.
+        spearman, kendall: rank correlations; None with fewer than FEWEST_TRIALS such survivors or if all are equal.
     """
 
     lower: str
@@ -58,11 +58,11 @@ class LevelAgreement:
 
     def line(self) -> str:
         """The agreement in a sentence."""
-        over = f"{self.count} of {len(self.survivors)} survivors ran to their end on both"
+        over = f"{self.count} of {len(self.survivors)} survivors are complete at both levels"
         if self.spearman is None or self.kendall is None:
             return (
-                f"Rank agreement of {self.lower} with {self.upper}: unknown, it takes {FEWEST_TRIALS} configs with "
-                f"values that differ; {over}."
+                f"Rank agreement of {self.lower} with {self.upper}: unknown, it needs {FEWEST_TRIALS} configs with "
+                f"different values; {over}."
             )
         return (
             f"Rank agreement of {self.lower} with {self.upper}: Spearman {self.spearman:.2f}, Kendall "
@@ -72,24 +72,24 @@ class LevelAgreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Levels:
-    """All levels of a study, full size included, the cheapest first, and each pair of neighbours with survivors."""
+    """All levels of fidelity, the cheapest first and full size last, and the agreement of adjacent levels."""
 
     states: tuple[LevelState, ...]
     agreements: tuple[LevelAgreement, ...]
 
     @property
     def have_ended(self) -> bool:
-        """Whether nothing is left to run on any level."""
+        """Whether all trials of all levels have ended."""
         return all(state.has_ended for state in self.states)
 
     def lines(self) -> list[str]:
-        """Where each level stands, and how far they agree."""
+        """The progress of each level, and the rank agreement of adjacent levels."""
         last = len(self.states)
         return [*(state.line(last) for state in self.states), *(agreement.line() for agreement in self.agreements)]
 
 
 def read_levels(folder: Path) -> Levels | None:
-    """The levels of a study; None if it has none.
+    """The levels of fidelity of a study; None if it has none.
 
     Raises:
         ResultsError: events are damaged.
@@ -108,7 +108,7 @@ def read_levels(folder: Path) -> Levels | None:
 
 
 def level_folder(folder: Path, study: Study, number: int) -> Path:
-    """Where a level's results are, in the folder of the study; those of full size are the study's own."""
+    """The folder of a level's results; that of full size is the study's own folder."""
     return folder if number == num_levels(study) else folder / LEVELS / f"level_{number}"
 
 

@@ -1,4 +1,4 @@
-"""SQL on a study's tables, through DuckDB: one statement that reads, in memory, without files and network."""
+"""SQL on a study's tables by DuckDB: one read-only statement, in memory, without access to files or network."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ SEALED = {
     "enable_external_access": "false",
     "lock_configuration": "true",
 }
-"""Settings under which a query cannot reach files or the network, nor change the settings; the last one comes last."""
+"""Settings that deny a query access to files, network and extensions. `lock_configuration` must be the last: after it
+no setting can be changed, so that a query cannot undo them."""
 
 READING = ("SELECT", "EXPLAIN", "MULTI")
-"""Kinds of statement, as DuckDB calls them; MULTI is PIVOT."""
+"""Allowed types of statements, as DuckDB names them; MULTI is PIVOT."""
 
 
 def _check_reads(statements: Sequence[Any]) -> None:
@@ -33,16 +34,17 @@ def _check_reads(statements: Sequence[Any]) -> None:
 
 
 def query_study(folder: Path, sql: str) -> pa.Table:
-    """What a query on the views trials, epochs and classes gives; a confirmation's are confirm_trials and so on,
-    those of a level of fidelity level_1_trials and so on.
+    """The result of a query on the views trials, epochs and classes.
+
+    The views of a confirmation are confirm_trials and so on, those of a level of fidelity level_1_trials and so on.
 
     Args:
         folder: of the study's results.
-        sql: one SELECT, or whatever else only reads, in DuckDB's dialect.
+        sql: one SELECT, or another read-only statement, in DuckDB's dialect.
 
     Raises:
-        ResultsError: DuckDB is not installed or refuses the query, it is more than one statement or one that does not
-            only read, or the folder holds no study's tables.
+        ResultsError: DuckDB is not installed or refuses the query, it is more than one statement or not read-only,
+            or the folder has no tables of a study.
     """
     try:
         import duckdb
@@ -53,6 +55,7 @@ def query_study(folder: Path, sql: str) -> pa.Table:
         views |= {f"confirm_{name}": read_table(folder / CONFIRMATION, name) for name in SCHEMAS}
     for level in sorted((folder / LEVELS).glob("level_*")):
         views |= {f"{level.name}_{name}": read_table(level, name) for name in SCHEMAS}
+    # Replacements would let a query read any variable of this process by its name, as if it were a table.
     with duckdb.connect(config={"python_enable_replacements": "false"}) as connection:
         for name, table in views.items():
             connection.register(name, table)

@@ -1,4 +1,4 @@
-"""Which trials were best."""
+"""Ranking of trials by their objective."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from wsml_study.record.tables import MODE, read_table
 
 UPPER_BOUND = "full"
-"""The method that sees every true label: what the others could reach at most, not an answer."""
+"""The method that sees all true labels: an upper bound for the others, not a contender."""
 
 
 def ranked_trials(folder: Path) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def ranked(table: pa.Table) -> pd.DataFrame:
 
 
 def contenders(ranked: pd.DataFrame) -> pd.DataFrame:
-    """Trials that saw no more than the observed labels; all trials if every one saw more."""
+    """Trials of methods that see only the observed labels; all trials if there are none with a value."""
     some = ranked[ranked["method"] != UPPER_BOUND]
     return some if some["value"].notna().any() else ranked
 
@@ -45,7 +45,7 @@ def best_per_method(ranked: pd.DataFrame) -> pd.DataFrame:
 
 
 def top_trials(ranked: pd.DataFrame, *, top: int, per_method: bool) -> pd.DataFrame:
-    """The best `top` trials with a value, over all methods or of each."""
+    """The best `top` trials that have a value, over all methods or per method."""
     with_value = ranked.dropna(subset=["value"])
     if per_method:
         return with_value.groupby("method", sort=False).head(top).reset_index(drop=True)

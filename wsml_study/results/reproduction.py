@@ -1,4 +1,4 @@
-"""Whether a trial that ran again showed the same, number by number."""
+"""Compares a repeated trial with the original, number by number."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from wsml_study.record.history import TrialHistory
 
 MOST_SHOWN = 12
 NOT_COMPARED = ("time", "attempt", "train_seconds", "validation_seconds")
-"""What an epoch notes of when it ran and how long, not of what it computed."""
+"""Fields of an epoch that say when and how long it ran, not what it computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """The epoch in which a number differs most.
+    """The largest difference of a number over all epochs.
 
     Attributes:
-        name: of the number; AP of a class by the class.
-        epoch: from 1.
-        before, now: what it was; None where there was nothing to tell it from.
+        name: of the number, such as `val_map` or `AP of cat`.
+        epoch: in which it differs most, from 1.
+        before, now: the two values; None if absent.
     """
 
     name: str
@@ -31,23 +31,23 @@ class Deviation:
 
     @property
     def size(self) -> float:
-        """How far apart the two are; infinitely if only one of them is a number."""
+        """Absolute difference; infinite if only one of them is present."""
         return float("inf") if self.before is None or self.now is None else abs(self.now - self.before)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """A trial beside its second run.
+    """Comparison of a trial with its repetition.
 
     Attributes:
-        trial: its number.
-        num_epochs: that both ran.
-        missing_epochs: that the second run lacks.
-        num_numbers: how many were compared.
-        num_different: how many of them differ.
-        deviations: the largest of each number that differs, largest first.
-        error: why the second run failed.
-        warnings: what was different about the second run.
+        trial: number of the trial.
+        num_epochs: number of epochs that both have.
+        missing_epochs: number of epochs that the repetition lacks.
+        num_numbers: number of values that were compared.
+        num_different: number of values that differ.
+        deviations: the largest difference of each number that differs, largest first.
+        error: why the repetition failed; None if it did not.
+        warnings: known differences of the conditions, such as package versions.
     """
 
     trial: int
@@ -61,11 +61,11 @@ class Reproduction:
 
     @property
     def is_equal(self) -> bool:
-        """Whether every number of every epoch is the same to the last bit."""
+        """Whether all numbers of all epochs are bitwise equal."""
         return not self.deviations and not self.missing_epochs
 
     def lines(self) -> list[str]:
-        """The finding in words, with the largest differences."""
+        """The result as text, with a table of the largest differences."""
         epochs = f"{self.num_epochs} epoch{'s' if self.num_epochs != 1 else ''}"
         compared = f"trial {self.trial}: {epochs}, {self.num_numbers:,} numbers"
         lines = [f"warning: {warning}" for warning in self.warnings]
@@ -82,18 +82,22 @@ class Reproduction:
             "now": [_exact(one.now) for one in shown],
             "difference": [f"{one.size:.3g}" for one in shown],
         }
-        return [*lines, f"{compared}, {self.num_different:,} of them differ; where they do most:", *aligned(columns)]
+        return [
+            *lines,
+            f"{compared}, {self.num_different:,} of them differ; the largest differences:",
+            *aligned(columns),
+        ]
 
 
 def compared_trials(
     before: TrialHistory, now: TrialHistory, *, classes: Sequence[str], warnings: Sequence[str] = ()
 ) -> Reproduction:
-    """Compare all that the epochs of two trials computed.
+    """Compare all numbers of all epochs that two trials computed.
 
     Args:
-        before, now: the trial and its second run, of which no more epochs than the first had count.
-        classes: names, in the order of every AP per class.
-        warnings: what is known to have been different.
+        before, now: the trial and its repetition; epochs that only the repetition has are ignored.
+        classes: names, in the order of lists with an AP per class.
+        warnings: known differences of the conditions.
     """
     shared = sorted(before.epochs.keys() & now.epochs.keys())
     pairs = [
@@ -119,7 +123,7 @@ def compared_trials(
 
 
 def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What is not the same about two runs' environments, such as `torch: 2.11.0 -> 2.12.0`; their commands aside."""
+    """Differences of two runs' environments, such as `torch: 2.11.0 -> 2.12.0`; commands are not compared."""
     old, new = ({**content, **content.get("packages", {})} for content in (before, now))
     keys = [key for key in {**old, **new} if key not in ("command", "packages")]
     return [f"{key}: {_said(old, key)} -> {_said(new, key)}" for key in keys if old.get(key) != new.get(key)]

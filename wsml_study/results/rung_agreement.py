@@ -1,4 +1,4 @@
-"""Whether early stopping was safe: how well trials' order after some epochs agrees with their order at the end."""
+"""Whether early stopping was safe: the rank agreement of trials after each epoch with their final ranking."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import pandas as pd
 from wsml_study.record.history import TrialState
 
 FEWEST_TRIALS = 4
-"""With fewer trials a correlation of ranks says nothing."""
+"""With fewer trials a rank correlation is meaningless."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Trials' order after an epoch against their order at the end.
+    """Rank agreement of trials after an epoch with their final ranking.
 
     Attributes:
         epoch: from 1.
-        arrived: trials that came so far.
-        stopped: of these, stopped early right here.
-        finished: of these, run to their end; the correlations are over them alone.
-        spearman, kendall: rank correlations, None with fewer than FEWEST_TRIALS trials or where all are equal.
-        rank_of_best: where the trial that ended best stood among those that had arrived, from 1.
+        arrived: number of trials that reached the epoch.
+        stopped: number of these that were stopped early after it.
+        finished: number of these that are complete; only these enter the correlations.
+        spearman, kendall: rank correlations; None with fewer than FEWEST_TRIALS trials or if all are equal.
+        rank_of_best: rank, after this epoch, of the trial that was best in the end, from 1.
     """
 
     epoch: int
@@ -36,12 +36,12 @@ class Agreement:
 
 
 def rung_agreement(trials: pd.DataFrame, epochs: pd.DataFrame, *, sign: int = 1) -> list[Agreement]:
-    """Agreement after every epoch but the last; empty where fewer than two trials ran to their end.
+    """Agreement after every epoch but the last; empty with fewer than two complete trials.
 
     Args:
-        trials: with trial, state, value, last_epoch.
-        epochs: with trial, epoch, objective.
-        sign: -1 where a smaller objective is better.
+        trials: with columns trial, state, value, last_epoch.
+        epochs: with columns trial, epoch, objective.
+        sign: -1 if a smaller objective is better, else 1.
     """
     ended = trials[trials["state"] == TrialState.COMPLETE].dropna(subset=["value"])
     final: dict[int, float] = dict(zip(ended["trial"], ended["value"], strict=True))
@@ -72,9 +72,9 @@ def rung_agreement(trials: pd.DataFrame, epochs: pd.DataFrame, *, sign: int = 1)
 
 
 def correlation(measure: Literal["spearmanr", "kendalltau"], early: list[float], late: list[float]) -> float | None:
-    """A rank correlation of scipy's, None with fewer than FEWEST_TRIALS values or where all are equal."""
+    """A rank correlation by scipy; None with fewer than FEWEST_TRIALS values or if all are equal."""
     if len(early) < FEWEST_TRIALS or len(set(early)) < 2 or len(set(late)) < 2:
         return None
-    from scipy import stats  # takes half a second
+    from scipy import stats  # the import takes half a second
 
     return float(getattr(stats, measure)(early, late).statistic)

@@ -1,6 +1,6 @@
-"""How sure a mean over a few seeds is, and whether two configs differ.
+"""Confidence intervals of means over a few seeds, and paired tests of differences.
 
-Configs are run over the same seeds, so they are compared in pairs: what a seed does to both drops out.
+Configs run with the same seeds, so that they are compared in pairs: variation that a seed causes in both cancels out.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
 RESAMPLES = 9999
 RESAMPLING_SEED = 0
-"""Equal results give an equal interval, whoever looks."""
+"""Fixed, so that equal results always give the same interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean and its 95 % interval.
+    """A mean and its 95 % confidence interval.
 
     Attributes:
         mean: of the values.
         low, high: ends of the interval; both None with fewer than two values.
-        count: how many values.
+        count: number of values.
     """
 
     mean: float
@@ -37,15 +37,15 @@ class Estimate:
 def estimate(values: Sequence[float]) -> Estimate:
     """The mean of values with a bootstrap interval.
 
-    The percentile interval is taken at Hesterberg's expanded level: at the plain one it covers the mean of five normal
-    values in 84 of 100 cases, expanded in 92. Equal values give an interval without width.
+    The percentile interval is taken at Hesterberg's expanded level: at the nominal level of 95 % it covers the mean of
+    five normal values in only 84 % of cases, expanded in 92 %. Equal values give an interval of width 0.
 
     Source: Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician, 2015.
 
     Raises:
         ValueError: there is no value.
     """
-    from scipy import stats  # takes half a second, and not every command needs it
+    from scipy import stats  # the import takes half a second, and not every command needs it
 
     if not values:
         raise ValueError("expected at least one value, got none")
@@ -53,6 +53,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     if count == 1 or min(values) == max(values):
         end = None if count == 1 else mean
         return Estimate(mean=mean, low=end, high=end, count=count)
+    # A bootstrap of n values is too narrow twice: it uses the variance over n instead of n - 1, and normal instead of t
+    # quantiles. The expanded level is the normal one whose interval is as wide as the t interval with n - 1.
     quantile = stats.t.ppf((1 - CONFIDENCE) / 2, count - 1) * np.sqrt(count / (count - 1))
     interval = stats.bootstrap(
         (np.asarray(values),),
@@ -66,30 +68,30 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two-sided p of the paired t-test: how likely so large a mean difference is if there is none.
+    """Two-sided p value of the paired t-test.
 
-    Not Wilcoxon's signed-rank test, nor a permutation of signs: with five pairs neither can fall below 2/32, whatever
-    the differences. The price is that differences are taken to be normal.
+    Neither Wilcoxon's signed-rank test nor a sign permutation test is used: with five pairs their p value cannot fall
+    below 2/32. In exchange, the t-test assumes normally distributed differences.
 
     Args:
-        first, second: values of the same seeds, in the same order; two at least.
+        first, second: values of the same seeds, in the same order; at least two.
 
     Raises:
-        ValueError: they are not pairs, or fewer than two.
+        ValueError: the lengths differ, or there are fewer than two pairs.
     """
     from scipy import stats
 
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(f"expected at least two pairs, got {len(first)} and {len(second)} values")
     if list(first) == list(second):
-        return 1.0  # which scipy calls undefined
+        return 1.0  # 0 / 0 for scipy, which returns NaN
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # differences that are all the same give p = 0
+        warnings.simplefilter("ignore", RuntimeWarning)  # precision loss if all differences are equal: p = 0
         return float(stats.ttest_rel(first, second).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for how many comparisons there are, so that any false claim among all has the stated risk.
+    """P values corrected for multiple comparisons by Holm's step-down method (controls the family-wise error rate).
 
     Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
 
@@ -97,8 +99,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     [0.03, 0.06, 0.06]
     """
     corrected = [0.0] * len(p_values)
-    largest = 0.0
+    largest = 0.0  # A running maximum: a larger p value must not end up below a smaller one after correction.
     for rank, position in enumerate(np.argsort(p_values, kind="stable")):
+        # The smallest of m p values is multiplied by m, the next one by m - 1, and so on.
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[position]))
         corrected[position] = largest
     return corrected

@@ -1,4 +1,4 @@
-"""Everything that a study's folder says, read once."""
+"""Reads all results of a study's folder into one record, for reports and notebooks."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from wsml_study.study.spec import Study
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """What is known of a study.
+    """All results of a study.
 
     Attributes:
-        folder: of its results.
-        study: as it was run.
+        folder: of the results.
+        study: the study file in it.
         events: oldest first.
-        history: what they add up to.
-        trials: best first, as `ranked` has them, with `label`: the suggested values in a few words.
-        epochs: the table, with `method` and `label` of the trial and `objective`: what the trial was judged by so far.
+        history: state after all events.
+        trials: ranked, best first, with `label`, a short text of the suggested values.
+        epochs: the table, with `method` and `label` of the trial and `objective`, the trial's after the epoch.
         classes: the table, with `method` of the trial.
-        confirmation: what is sure, None if nothing was confirmed yet.
-        levels: of fidelity, None if the study has none.
+        confirmation: None if it has not begun.
+        levels: levels of fidelity; None if the study has none.
     """
 
     folder: Path
@@ -55,53 +55,55 @@ class StudyRecord:
 
     @property
     def contenders(self) -> pd.DataFrame:
-        """`best_trials` of the methods that see the observed labels alone; of all if there is no such method."""
+        """`best_trials` of methods that see only the observed labels; of all methods if there are none."""
         return contenders(self.best_trials).reset_index(drop=True)
 
     @property
     def baseline(self) -> pd.Series | None:
-        """The best trial of AN, None without one."""
+        """The best trial of AN; None if there is none."""
         best = self.best_trials
         of_baseline = best[best["method"] == BASELINE]
         return None if of_baseline.empty else of_baseline.iloc[0]
 
     @property
     def methods(self) -> list[str]:
-        """Methods that the study has tried, the best first, those without a value last."""
+        """Methods of the study's trials, the best first, those without a value last."""
         return [str(method) for method in self.trials["method"].drop_duplicates()]
 
     @property
     def environment(self) -> dict[str, Any]:
-        """What the newest run worked with; empty where the log does not say."""
+        """The recorded environment of the newest run; empty if the log has none."""
         runs = [run["environment"] for run in self.history.runs if "environment" in run]
         return dict(runs[-1]) if runs else {}
 
     @property
     def key_names(self) -> dict[str, str]:
-        """Searched key -> what figures call it."""
+        """Searched key -> its name in figures."""
         names = short_names(self.study.search)
         return {key: "method" if key == "method.name" else spaced(name) for key, name in names.items()}
 
     @property
     def counts(self) -> dict[TrialState, int]:
-        """How many trials are in each state."""
+        """State -> number of trials."""
         return {state: int((self.trials["state"] == state).sum()) for state in TrialState}
 
     def trial(self, number: int) -> dict[str, Any]:
-        """What a figure says of one trial: trial, method, value, state, label."""
+        """Columns trial, method, value, state and label of one trial, for figures."""
         row = self.trials[self.trials["trial"] == number].iloc[0]
         return {column: row[column] for column in ("trial", "method", "value", "state", "label")}
 
 
 def read_record(folder: Path) -> StudyRecord:
-    """Read a study's description and events, or its tables where the events are gone.
+    """Read the results of a study from its events, or from its tables if there are no events.
 
     Raises:
         ResultsError: the folder holds no study, or its events or tables are damaged.
-        StudyFileError: its description is damaged.
+        StudyFileError: its study file is damaged.
     """
     if not (folder / "study.yaml").exists():
-        raise ResultsError(f"{folder}: no study's results; `wsml-study run` makes them, or name the study's folder")
+        raise ResultsError(
+            f"{folder}: no results of a study; `wsml-study run` writes them; or give the folder of another study"
+        )
     study = read_study(folder / "study.yaml")
     log = folder / EVENTS
     events: list[Event] = []
@@ -110,13 +112,13 @@ def read_record(folder: Path) -> StudyRecord:
         found, history = read_log(log)
         refuse_lost_events(folder, history)
         events += found
-    # While a study runs, its tables are a moment behind its events.
+    # From the events: the tables of a running study are written after them.
     tables = tables_of(study, history) if events else {name: read_table(folder, name) for name in SCHEMAS}
     trials = ranked(tables["trials"])
     trials["label"] = [spaced(describe(json.loads(values))) for values in trials["values"]]
     of_trial = trials[["trial", "method", "label"]]
     epochs = tables["epochs"].to_pandas().merge(of_trial, on="trial")
-    # Tables of earlier versions, which knew no metric but mAP, have nothing in these columns.
+    # Tables of earlier versions, which had no other metric than mAP, lack these columns: they are null here.
     prefix = "best_" if study.objective.of_best_epoch else ""
     so_far = epochs[f"{prefix}objective"].fillna(epochs[f"{prefix}val_map"])
     return StudyRecord(

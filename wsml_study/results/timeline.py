@@ -1,4 +1,4 @@
-"""When trials ran, where, and at what cost: read from the events."""
+"""Times of trials and runs, from the events: attempts, slots and device time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from wsml_study.record.history import Event, TrialState
 
 CUT_SHORT = "cut short"
-"""The outcome of an attempt that a crash or the end of its run ended."""
+"""Outcome of an attempt that was interrupted by a crash or the end of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One start of a trial and what became of it; times in seconds since 1970.
+    """One attempt to run a trial, and its outcome; times in seconds since 1970.
 
     Attributes:
         number: of the attempt, from 1.
@@ -30,17 +30,17 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A run of the study, from its start to its last event, in seconds since 1970."""
+    """A run of the study, from its start to its last event; in seconds since 1970."""
 
     started: float
     ended: float
 
 
 def attempts(events: Iterable[Event]) -> list[Attempt]:
-    """Every start of every trial, in the order of their starts.
+    """All attempts of all trials, in the order of their starts.
 
-    An attempt lasts until the event that ends its trial; if its trial starts again, or the run ends before, until the
-    last that was heard of it or of the run.
+    An attempt ends with the event that ends its trial. An interrupted one ends with its own last event if its trial
+    starts again in the same run, otherwise with the last event of the run.
     """
     open_: dict[int, Attempt] = {}
     done: list[Attempt] = []
@@ -81,7 +81,7 @@ def slots(tries: Sequence[Attempt]) -> list[int]:
     taken = []
     for attempt in tries:
         slot = next((slot for slot, free in enumerate(free_from) if free <= attempt.started), len(free_from))
-        free_from[slot : slot + 1] = [attempt.ended]
+        free_from[slot : slot + 1] = [attempt.ended]  # replaces the entry, or appends it for a new slot
         taken.append(slot)
     return taken
 
@@ -105,10 +105,10 @@ def _in_order(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def working_time(runs: Sequence[Span], time: float) -> float:
-    """Seconds that the study was at work until a time: what lies between two runs does not count."""
+    """Seconds that the study was running until a time, without the pauses between runs."""
     return sum(max(min(run.ended, time) - run.started, 0.0) for run in runs)
 
 
 def busy_seconds(tries: Iterable[Attempt], time: float) -> float:
-    """Seconds that trials took until a time, added up over all trials."""
+    """Total seconds of all attempts until a time."""
     return sum(max(min(attempt.ended, time) - attempt.started, 0.0) for attempt in tries)

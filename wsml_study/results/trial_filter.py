@@ -1,4 +1,4 @@
-"""Which of a study's trials are wanted, and in which order."""
+"""Filters and sorts the trials of a study."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def select_trials(
     sort: str | None = None,
     descending: bool = False,
 ) -> pa.Table:
-    """Trials of a study with their rank, best first unless they are sorted otherwise.
+    """Selected trials of a study with their rank, best first unless `sort` is given.
 
     Args:
         folder: of the study's results.
-        where: a condition in the language of `pandas.DataFrame.query` on columns of the trials table and on `rank`; a
-            searched key goes by its short name as well.
-        per: take the best trials of each value of this column.
-        top: how many of the best trials, of each value with `per`; by default all, and one of each value with `per`.
-        sort: show them by this column.
-        descending: ... from the largest value on.
+        where: a condition in the language of `pandas.DataFrame.query` on columns of the trials table and on `rank`;
+            searched keys can be given by their short names.
+        per: select the best trials for each value of this column.
+        top: number of best trials, per value with `per`; by default all, and one per value with `per`.
+        sort: column to sort by.
+        descending: sort the largest value first.
 
     Raises:
-        ResultsError: the folder holds no study's tables, there is no such column, or the condition is none.
+        ResultsError: the folder has no tables of a study, there is no such column, or the condition is invalid.
     """
     table = read_table(folder, "trials")
     trials = ranked(table)
@@ -48,13 +48,13 @@ def select_trials(
     if sort is not None:
         chosen = chosen.sort_values(_column(sort, chosen.columns), ascending=not descending, kind="stable")
     row_of = {trial: row for row, trial in enumerate(table["trial"].to_pylist())}
-    # Arrow's own rows: pandas has no whole numbers beside absent ones.
+    # Rows are taken from the Arrow table: pandas turned integer columns with nulls into floats.
     selected = table.take(pa.array([row_of[trial] for trial in chosen["trial"]], pa.int64()))
     return selected.add_column(0, pa.field("rank", pa.int32()), pa.array(chosen["rank"], pa.int32()))
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:
-    """Of all searched keys but the method's name, which has a column anyway."""
+    """Dotted key -> short name of the searched keys, except `method.name`, which has a column of its own."""
     return short_names(key for key in searched_keys(names) if key != "method.name")
 
 
@@ -64,8 +64,8 @@ def _matching(trials: pd.DataFrame, where: str | None) -> pd.DataFrame:
     try:
         mask = trials.eval(where, engine="python")
         if not isinstance(mask, pd.Series) or mask.dtype != bool:
-            raise TypeError("it is true or false of no trial")
-    except Exception as error:  # pandas raises whatever the condition runs into
+            raise TypeError("it does not evaluate to true or false for each trial")
+    except Exception as error:  # a condition can raise any error in pandas
         raise ResultsError(
             f"--where {where!r}: {error}; expected a condition such as \"method == 'LL-R' and value > 80\" on "
             f"{_listed(trials.columns)}"

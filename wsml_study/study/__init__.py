@@ -1,1 +1,1 @@
-"""What the user asked for. Starts without torch."""
+"""The study file: its sections, checks, search space and levels of fidelity. Imports no torch."""

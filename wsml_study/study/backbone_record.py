@@ -1,6 +1,6 @@
-"""What every backbone of ours or of a plug-in says of itself, and all of them by name; no torch here.
+"""The record of a backbone, built in or from a plug-in, and the registry of all of them. Imports no torch.
 
-`model.backbone` also takes any torchvision classification model by its name there; those have no record.
+`model.backbone` also takes any torchvision classification model by its torchvision name; those have no record.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ class BackboneRecord:
     """A network from images to logits.
 
     Attributes:
-        name: as `model.backbone` has it.
-        position: where lists show it.
-        title: what it is, in a line.
+        name: value of `model.backbone`.
+        position: place in lists, ascending.
+        title: one-line description.
         build: makes a `wsml_study.training.backbones.Backbone`; a function, or `module:function`, called as
             `build(num_classes=C, num_channels=1 or 3, weights=None or a file, **options)`. Equal seeds of torch must
             give equal networks.
-        any_size: it takes images of every size, so that a study of it needs no look at a network before it runs.
-        takes_weights: `model.weights` may name a file.
+        any_size: it takes images of every size, so that `check` and `run` skip the forward pass that tests the study's
+            size.
+        takes_weights: `model.weights` may name a file of weights.
         options: further keys of the section `model`.
-        requires: packages that it needs beyond those that every installation has.
+        requires: packages needed beyond the dependencies of wsml-study.
     """
 
     name: str
@@ -43,4 +44,4 @@ class BackboneRecord:
 BACKBONES: Registry[BackboneRecord] = Registry(
     "backbone", BackboneRecord, group="wsml_study.backbones", package="wsml_study.training", suffix="_entry"
 )
-"""Our own backbones and those of plug-ins by name, in the order in which to show them."""
+"""Name -> record of the built-in and plug-in backbones, in display order."""

@@ -10,19 +10,19 @@ from wsml_study.study.training_section import Training
 OF_EACH_TRIAL = frozenset(
     {"seed", "optimizer", "learning_rate", "head_learning_rate_multiplier", "momentum", "weight_decay"}
 )
-"""Keys of `training` that may differ between trials that are trained together, as may `method` and `data.observe`."""
+"""Keys of `training` that may differ between trials trained in one batch; `method` and `data.observe` may as well."""
 
 _DATA_IN_COMMON = tuple(Data.model_fields.keys() - {"observe"})
 _TRAINING_IN_COMMON = tuple(Training.model_fields.keys() - OF_EACH_TRIAL)
 
 
 def is_linear_probe(config: TrialConfig) -> bool:
-    """Whether a trial trains only a linear head on features, from its first epoch to its last."""
+    """Whether a trial is a linear probe: it trains only a linear head on fixed features, in every epoch."""
     return config.training.mode == "linear" or config.data.record.reads is Reads.FEATURE_FILES
 
 
 def can_train_together(one: TrialConfig, other: TrialConfig) -> bool:
-    """Whether two trials can be trained together, by `FusedTraining`."""
+    """Whether `FusedTraining` can train two trials in one batch."""
     return (
         is_linear_probe(one)
         and (one.model, one.objective) == (other.model, other.objective)

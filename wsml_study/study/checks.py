@@ -1,7 +1,8 @@
-"""What is wrong with a study whose keys are each well-formed: contradictions, and searches that cannot be.
+"""Checks across the keys of a study: contradictions, and searches that cannot run.
 
-Every check yields problems. Before the next check the entries of `search` that have one are taken out, and what the
-next check says about keys that have one is not reported: it would be an echo.
+Every key is already known to be valid on its own. Each check yields problems. Before the next check, entries of
+`search` with a problem are removed, and later problems about keys that already have one are dropped: they would only
+be consequences of the first.
 """
 
 from __future__ import annotations
@@ -41,24 +42,24 @@ from wsml_study.study.spec import Draft, clashes_of
 from wsml_study.study.tracker_record import TRACKERS
 
 MOST_BRANCHES = 20_000
-"""Combinations of methods, shapes and conditions that are looked at; no sensible study has as many."""
+"""Combinations of methods, shapes and conditions to check at most; bounds the time that a pathological study takes."""
 
 WHOLE_SEARCH = "the search as a whole"
-"""Stands among unsound keys for what the search amounts to, once any entry has a problem."""
+"""Pseudo-key: marks conclusions about the search as a whole as unreliable, once any entry has a problem."""
 
 
 def check_study(draft: Draft, unsound: set[str]) -> list[Problem]:
-    """Everything that is wrong.
+    """All problems across keys.
 
     Args:
-        draft: the study; what is unsound in it has been replaced by anything that is well-formed.
-        unsound: dotted keys that have a problem already, about which nothing more is said.
+        draft: the study; invalid keys have been removed or replaced by placeholders.
+        unsound: dotted keys that already have a problem; no further problem is reported for them.
     """
     problems: list[Problem] = []
     unsound = set(unsound)
     for check in CHECKS:
         found = list(check(draft))
-        problems += [problem for problem in found if not problem.is_echo_of(unsound)]
+        problems += [problem for problem in found if not problem.may_follow_from(unsound)]
         unsound = unsound.union(*map(_unsound, found))
         bad_entries = {str(problem.path[1]) for problem in found if problem.path[0:1] == ("search",)}
         if bad_entries:
@@ -69,12 +70,15 @@ def check_study(draft: Draft, unsound: set[str]) -> list[Problem]:
 
 
 def _unsound(problem: Problem) -> set[str]:
-    """Keys about which nothing can be concluded; that a section cannot be searched does not count for its keys."""
+    """Keys about which nothing can be concluded.
+
+    An entry that wrongly searches a section does not discredit the keys inside it.
+    """
     return problem.unsound - config_sections().keys() if problem.path[0:1] == ("search",) else problem.unsound
 
 
 def _base_config(draft: Draft) -> Iterator[Problem]:
-    """Keys that the base config must not or must have, whatever is searched."""
+    """Keys that the base config must or must not have, regardless of the search."""
     for broken in draft.broken_rules():
         key = broken.rule.key
         yield Problem(
@@ -83,9 +87,9 @@ def _base_config(draft: Draft) -> Iterator[Problem]:
 
 
 def _searched_keys(draft: Draft) -> Iterator[Problem]:
-    """Keys of `search` that are no keys of a trial config, or must not vary."""
+    """Entries of `search` that are not keys of a trial config, or must not vary."""
     for key in draft.search:
-        reason = _no_searched_key(key) or _moves_the_goal(draft, key)
+        reason = _not_searchable(key) or _changes_the_objective(draft, key)
         if reason is not None:
             yield _entry_problem(key, reason, at_key=True, meant=suggestion(key))
 
@@ -93,12 +97,12 @@ def _searched_keys(draft: Draft) -> Iterator[Problem]:
 def _entry_problem(
     key: str, message: str, *inside: str | int, at_key: bool = False, meant: str | None = None
 ) -> Problem:
-    """A problem of a search entry by itself: it stands however unsound the base config is."""
+    """A problem of a search entry on its own: it holds even where the base config has problems too."""
     path = ("search", key, *inside)
     return Problem(label=key, message=message, path=path, at_key=at_key, about=(f"search.{key}",), meant=meant)
 
 
-def _no_searched_key(key: str) -> str | None:
+def _not_searchable(key: str) -> str | None:
     known = config_keys().get(key)
     if known is not None:
         return known.not_searched_because and f"cannot be searched: {known.not_searched_because}"
@@ -107,16 +111,22 @@ def _no_searched_key(key: str) -> str | None:
     return unknown_key(key, "to search")
 
 
-def _moves_the_goal(draft: Draft, key: str) -> str | None:
+def _changes_the_objective(draft: Draft, key: str) -> str | None:
     if key.startswith("data.observe.") and draft.data.validation.labels == "observed":
         return (
-            "cannot be searched while data.validation.labels is `observed`: it would change what trials are judged by"
+            "cannot be searched while data.validation.labels is `observed`: it would change the labels that trials are "
+            "evaluated on"
         )
     return None
 
 
 def unknown_key(key: str, purpose: str) -> str:
-    """What to say of a dotted key that is no single value of a trial config; the purpose is what it was named for."""
+    """The message for a dotted key that is not a single value of a trial config.
+
+    Args:
+        key: as the study file has it.
+        purpose: what the file uses the key for, as in `keys to search`.
+    """
     if key in config_sections():
         inside = [path for path in config_keys() if path.startswith(f"{key}.")]
         return f"a section, not a single value; keys {purpose}: {listed(inside)}"
@@ -129,7 +139,7 @@ def _trial_sections() -> set[str]:
 
 
 def _searched_values(draft: Draft) -> Iterator[Problem]:
-    """Values that the searched key does not take."""
+    """Values of a search entry that its key does not accept."""
     for path, parameter in draft.search.items():
         key = config_keys()[path]
         if parameter.choice is not None:
@@ -217,7 +227,7 @@ def _condition_on_fixed(draft: Draft, key: ConfigKey, values: tuple[Scalar, ...]
 
 
 def _circles(draft: Draft) -> Iterator[Problem]:
-    """Keys that are each other's conditions."""
+    """Keys whose conditions form a circle."""
     remaining = dict(draft.search)
     while remaining:
         try:
@@ -231,7 +241,7 @@ def _circles(draft: Draft) -> Iterator[Problem]:
 
 
 def _pointless_keys(draft: Draft) -> Iterator[Problem]:
-    """Searched keys that no trial would search."""
+    """Searched keys that no trial would use."""
     space = SearchSpace.from_study(draft)
     for key in space.keys:
         if not space.reaches(key):
@@ -257,6 +267,7 @@ def _unmet_needs(draft: Draft) -> Iterator[Problem]:
     """Keys that some trial needs and neither the base config nor the search gives it."""
     space = SearchSpace.from_study(draft)
     decisive = {rule.controlling_key for rule in KEY_RULES} | {key.path for key in space.keys if rules_above(key.path)}
+    # Only keys that decide about other keys matter here; branching over all keys would multiply the combinations.
     for values in itertools.islice(space.branches(decisive & set(draft.search)), MOST_BRANCHES):
         for broken in broken_rules(trial_content(draft, values)):
             if broken.missing:
@@ -278,7 +289,7 @@ def _unmet_need(draft: Draft, values: Values, broken: BrokenRule) -> Problem:
 
 
 def _clashing_values(draft: Draft) -> Iterator[Problem]:
-    """Values that some trial would get and that no trial can have together."""
+    """Values that some trial would get and that contradict each other."""
     decisive = {"model.backbone", "model.weights", "model.head", "training.mode"} & draft.search.keys()
     for values in itertools.islice(SearchSpace.from_study(draft).branches(decisive), MOST_BRANCHES):
         for clash in clashes_of(trial_content(draft, values)):
@@ -290,7 +301,7 @@ def _clashing_values(draft: Draft) -> Iterator[Problem]:
 
 
 def _sampler(draft: Draft) -> Iterator[Problem]:
-    """Samplers that the search does not suit."""
+    """Samplers that do not support the search."""
     continuous = [key.path for key in SearchSpace.from_study(draft).keys if key.num_values is None]
     if draft.sampler.record.exhaustive:
         for key in continuous:
@@ -328,14 +339,14 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
 
 
 def _trials(draft: Draft) -> Iterator[Problem]:
-    """More trials than there is anything to try."""
+    """Several trials without a search."""
     if not draft.search and draft.trials > 1:
         message = f"expected 1, got {draft.trials}: without `search` all trials would be the same"
         yield Problem(label="trials", message=message, path=("trials",), about=("trials", WHOLE_SEARCH))
 
 
 def _early_stopping(draft: Draft) -> Iterator[Problem]:
-    """A grace period, or an interval of a population, that leaves nothing to decide."""
+    """A grace period, or an interval of population based training, not shorter than the longest trial."""
     key, first = draft.early_stopping.record.first_decision, draft.early_stopping.first_decision_epoch
     if key is None or first is None or first < longest_training(draft):
         return
@@ -346,7 +357,10 @@ def _early_stopping(draft: Draft) -> Iterator[Problem]:
 
 
 def _population(draft: Draft) -> Iterator[Problem]:
-    """What a population cannot change in mid-training, and samplers that would learn from what is no trial's own."""
+    """Population based training: keys that cannot change in mid-training, and model-based samplers.
+
+    A model-based sampler would credit the final result to the values that a trial began with.
+    """
     if not draft.early_stopping.record.is_population:
         return
     for key in draft.search:
@@ -359,13 +373,14 @@ def _population(draft: Draft) -> Iterator[Problem]:
     if draft.sampler.record.model_based:
         message = (
             f"expected `random` or `grid` with early_stopping {draft.early_stopping.name}, got "
-            f"`{draft.sampler.name}`: values change as trials run, and it would learn from those that they began with"
+            f"`{draft.sampler.name}`: a population changes values during training, and a model-based sampler "
+            "only knows the initial ones"
         )
         yield Problem(label="sampler.name", message=message, path=("sampler", "name"))
 
 
 def _final_training(draft: Draft) -> Iterator[Problem]:
-    """Keys that leave trials nothing to be compared by, in a study that compares trials."""
+    """Keys of final training in a study that compares trials: without validation images they have no objective."""
     compared = draft.search.keys() - {"training.seed"}
     for key, given in (
         ("data.train_on", not draft.data.holds_out),
@@ -382,7 +397,7 @@ def _final_training(draft: Draft) -> Iterator[Problem]:
 
 
 def _batches(draft: Draft) -> Iterator[Problem]:
-    """Batches too small for every worker to get an image."""
+    """Batches too small to give every worker an image."""
     key, num_workers = "training.batch_size", draft.resources.workers_per_trial
     for path, size in _batch_sizes(draft):
         if size < num_workers:
@@ -423,4 +438,4 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _final_training,
     _batches,
 )
-"""Later checks rely on what earlier ones have found sound."""
+"""In this order: later checks rely on what the earlier ones have verified."""

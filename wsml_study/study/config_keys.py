@@ -1,4 +1,4 @@
-"""The dotted keys of a trial config: which there are, what each takes, which can be searched."""
+"""The dotted keys of a trial config: their schemas, and which of them can be searched."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from wsml_study.study.problems import Path, closest, listed, shown
 from wsml_study.study.spec import Draft, TrialConfig
 
 _OTHER_OBJECTIVE = "it changes what the objective means, so its trials could not be compared"
-_OTHER_DATA = "it changes the data that trials are judged on, so its trials could not be compared"
+_OTHER_DATA = "it changes the data that trials are evaluated on, so its trials could not be compared"
 NOT_SEARCHED = {
     "data.dataset": _OTHER_DATA,
     "data.root": _OTHER_DATA,
     "data.labels": _OTHER_DATA,
     "data.features": _OTHER_DATA,
-    "data.store": "how images are kept is no way to treat labels; give it in the base config",
+    "data.store": "it only decides how decoded images are stored; set it in the base config",
     "data.train_on": _OTHER_OBJECTIVE,
     "data.validation": _OTHER_OBJECTIVE,
     "objective": _OTHER_OBJECTIVE,
     "training.stop_after_epoch": "it belongs to final training; search training.epochs",
 }
-"""Keys, and sections, that a study holds fixed, and why."""
+"""Keys and sections that cannot be searched -> the reason."""
 
 NodeSchema = Mapping[str, Any]
 """JSON Schema of one value."""
@@ -38,7 +38,7 @@ class ConfigKey:
 
     Attributes:
         path: dotted.
-        section: the description that it belongs to.
+        section: the pydantic model that holds it.
     """
 
     path: str
@@ -51,13 +51,13 @@ class ConfigKey:
 
     @property
     def schema(self) -> NodeSchema:
-        """JSON Schema of the value, out of its section's: that of a whole study takes longer to make."""
+        """JSON Schema of the value, taken from its section's schema: building that of a whole study is slower."""
         section = _section_schema(self.section)
         return _resolved(section["properties"][self.name], section)
 
     @property
     def description(self) -> str:
-        """What the key means, in a sentence."""
+        """The description of the field, which documents the key for users."""
         description = self.section.model_fields[self.name].description
         assert description is not None, f"{self.path} has no description"
         return description
@@ -68,7 +68,7 @@ class ConfigKey:
         return next((why for held, why in NOT_SEARCHED.items() if f"{self.path}.".startswith(f"{held}.")), None)
 
     def takes(self, value: Any) -> bool:
-        """Whether the value is good by itself."""
+        """Whether the key accepts the value, other keys aside."""
         try:
             self.section.model_validate({self.name: value})
         except ValidationError as error:
@@ -78,13 +78,13 @@ class ConfigKey:
 
 @cache
 def config_keys() -> dict[str, ConfigKey]:
-    """Every single value of a trial config by its dotted path, in the order of the description."""
+    """Dotted path -> key, for all keys of a trial config, in the order of the sections."""
     return {key.path: key for key in _keys_below(TrialConfig, "")}
 
 
 @cache
 def config_sections() -> dict[str, type[BaseModel]]:
-    """Every section of a trial config by its dotted path."""
+    """Dotted path -> pydantic model, for all sections of a trial config."""
     paths = {path.rpartition(".")[0]: key.section for path, key in config_keys().items()}
     return {path: section for path, section in paths.items() if path}
 
@@ -99,7 +99,7 @@ def _keys_below(section: type[BaseModel], prefix: str) -> Iterator[ConfigKey]:
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The description that a field holds, `Schedule` in `Schedule | None`; None for a single value."""
+    """The pydantic model that a field holds, `Schedule` in `Schedule | None`; None for a single value."""
     options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
 
@@ -115,7 +115,7 @@ def _section_schema(section: type[BaseModel]) -> NodeSchema:
 
 
 def schema_at(path: Path) -> NodeSchema:
-    """JSON Schema of what belongs at a path of a study file; every part must be known, or a free key."""
+    """JSON Schema of the value at a path of a study file; unknown parts are entries, as in `search`."""
     whole = node = _study_schema()
     for part in path:
         if isinstance(part, int):
@@ -127,7 +127,7 @@ def schema_at(path: Path) -> NodeSchema:
 
 
 def _resolved(node: NodeSchema, whole: NodeSchema) -> NodeSchema:
-    """The schema behind a reference within the whole, and without the null that stands for an absent value."""
+    """The schema with its reference into `whole` followed, and without the null that stands for an absent value."""
     if "$ref" in node:
         return _resolved(whole["$defs"][node["$ref"].rpartition("/")[2]], whole)
     options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
@@ -139,7 +139,7 @@ def _meant(node: NodeSchema) -> NodeSchema:
 
 
 def expectation(node: NodeSchema) -> str:
-    """What a value must be, in words.
+    """What a value must be, as messages say it.
 
     >>> expectation({"type": "number", "exclusiveMinimum": 0})
     'a number greater than 0'
@@ -165,7 +165,7 @@ def expectation(node: NodeSchema) -> str:
 
 
 def mismatch(node: NodeSchema, value: Any) -> str:
-    """What was expected, what came, and which word a misspelt one most likely means."""
+    """The message for a value that its key does not accept, with the closest allowed word as a hint."""
     meant = closest(value, node.get("enum", ())) if isinstance(value, str) else None
     hint = f"; did you mean `{meant}`?" if meant else ""
     return f"expected {expectation(node)}, got {shown(value)}{hint}"
@@ -186,13 +186,13 @@ def _known_keys(node: NodeSchema) -> str:
 
 
 def kinds(node: NodeSchema) -> set[str]:
-    """JSON types that a value may have: integer, number, string, boolean; a closed choice counts as its type."""
+    """JSON types that a value may have: integer, number, string, boolean; an enum counts as the type of its members."""
     options = node.get("anyOf", [node])
     return {_meant(option).get("type", "string") for option in options}
 
 
 def suggestion(key: str) -> str | None:
-    """The dotted key that a misspelt or misplaced one most likely means, or None.
+    """The dotted key that a misspelt or misplaced one most likely stands for, or None.
 
     >>> suggestion("training.epoch"), suggestion("method.rate_per_epoch"), suggestion("training.colour")
     ('training.epochs', 'method.schedule.rate_per_epoch', None)

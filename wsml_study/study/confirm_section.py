@@ -1,4 +1,4 @@
-"""Section `confirm`: what runs again once the search has ended."""
+"""Section `confirm`: the best configs of the search run again over fresh seeds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from wsml_study.description import Description, PositiveInt
 
 
 class Confirm(Description):
-    """What runs again once the search has ended, so that its best is no stroke of luck."""
+    """After the search, the best configs run again over fresh seeds: the best trial of a search is partly luck."""
 
     top: PositiveInt = Field(
         default=3,
-        description="How many configs beside the baseline: the best of each of the best methods, then the next best.",
+        description="Number of configs besides the baseline: the best of each of the best methods, then the next best.",
     )
     seeds: Annotated[int, Field(ge=2, le=1000)] = Field(
-        default=5, description="Each config runs with so many seeds and draws of the hidden labels, the same for all."
+        default=5,
+        description="Number of seeds and draws of the hidden labels per config; the same ones for all configs.",
     )

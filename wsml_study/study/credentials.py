@@ -1,4 +1,4 @@
-"""Secrets in addresses and command lines: refused where they would be stored, masked where they would be recorded."""
+"""Secrets in addresses and command lines: addresses with a secret are refused, recorded command lines are masked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 NAME = r"[\w.-]*(?:secret|passw(?:or)?d|token|api[-_]?key|access[-_]?key|account[-_]?key|credential|signature)[\w.-]*"
-"""What an option, a variable or a part of a query is called that holds a secret."""
+"""Matches names of options, variables and query parameters that hold a secret."""
 
 # The password may hold slashes, as keys of S3 do; a number and a slash are a port and a path.
 USER_INFO = re.compile(r"(?<=://)[^/@\s:]*:(?!\d+(?:/|$))[^@\s]+(?=@)")
@@ -19,7 +19,7 @@ KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 SECRET_VARIABLE = re.compile(rf"{NAME}|.*_KEY", re.IGNORECASE)
 
 SHORTEST = 8
-"""Characters of a variable's value that is looked for; a shorter one may be part of any word."""
+"""Characters; shorter values of secret variables are not searched for, since they may be part of any word."""
 
 MASK = "***"
 
@@ -29,14 +29,14 @@ VARIABLES = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "http": "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN,",
 }
-"""Scheme -> environment variables from which its client takes what it must not find in the address."""
+"""Scheme -> environment variables from which its client reads the credentials, as messages name them."""
 
 
 def without_secret(address: str) -> str:
-    """The address itself.
+    """Return the address if it holds no secret.
 
     Raises:
-        ValueError: it holds a password or a key; the message does not.
+        ValueError: it holds a password or a key; the message does not repeat it.
     """
     if USER_INFO.search(address) is None and QUERY.search(address) is None:
         return address
@@ -47,18 +47,18 @@ def without_secret(address: str) -> str:
 
 
 def masked_command(arguments: Iterable[str], environ: Mapping[str, str] = os.environ) -> str:
-    """A command line, quoted as for a shell, with `***` in the place of what looks like a secret.
+    """A command line, quoted as for a shell, with everything that looks like a secret replaced by `***`.
 
     Args:
         arguments: the program first.
-        environ: whose secrets, by the names of the variables, are masked wherever they stand.
+        environ: values of variables whose names suggest a secret are masked wherever they occur.
 
     >>> masked_command(["run", "--storage", "s3://KEY:SECRET@bucket", "--api-key", "1234", "TOKEN=a b"], {})
     "run --storage 's3://***@bucket' --api-key '***' 'TOKEN=***'"
     """
     secrets = [value for name, value in environ.items() if len(value) >= SHORTEST and SECRET_VARIABLE.fullmatch(name)]
     shown: list[str] = []
-    follows = False  # the name of a secret
+    follows = False  # whether the previous argument names a secret, as `--api-key` does
     for argument in arguments:
         if follows and not argument.startswith("-"):
             shown.append(MASK)

@@ -1,4 +1,4 @@
-"""Section `data`: images, labels, and what is hidden of them."""
+"""Section `data`: images, labels, and which labels are hidden from the method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsml_study.study.option_fields import option_values, with_options
 
 
 class DatasetName(StrEnum):
-    """Kinds of dataset, a member for every reader."""
+    """Kinds of dataset, one member per reader."""
 
     vars().update({name.upper(): name for name in READERS})
 
@@ -31,14 +31,14 @@ class Observe(Description):
     )
     bias: Annotated[float, Field(ge=-10, le=10)] | None = Field(
         default=None,
-        description="A positive is kept with odds of its class's frequency to this power: above 0 prefers frequent "
-        "classes, below 0 rare ones; fair by default.",
+        description="Positives are drawn with weights (class frequency ** bias): above 0 prefers frequent classes, "
+        "below 0 rare ones; uniform by default.",
     )
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="Instead of counts per image: the share of all labels that is kept, a fraction."
+        default=None, description="Instead of counts per image: the fraction of all labels that is kept."
     )
     share_per_class: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="Instead of counts per image: the share of each class's labels that is kept."
+        default=None, description="Instead of counts per image: the fraction of each class's labels that is kept."
     )
     seed: Seed = Field(default=1200, description="Seed of the draw.")
 
@@ -48,28 +48,30 @@ class Observe(Description):
         if len(shares) > 1:
             raise ValueError("expected `share` or `share_per_class`, got both")
         if shares and (self.positives, self.negatives, self.bias) != (1, 0, None):
-            raise ValueError(f"`{shares[0]}` stands instead of `positives`, `negatives` and `bias`")
+            raise ValueError(f"`{shares[0]}` replaces `positives`, `negatives` and `bias`; remove either")
         return self
 
 
 KEPT = Observe(positives="all", negatives="all")
-"""Nothing is hidden."""
+"""All labels are observed."""
 
 
 class Validation(Description):
-    """The part of the training images that is held out to judge a trial."""
+    """The training images that are held out for validation, and the labels to validate against."""
 
-    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Share of the training images.")
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Fraction of the training images that is held out."
+    )
     seed: Seed = Field(default=1200, description="Seed of the split.")
     labels: Literal["clean", "observed"] = Field(
         default="clean",
-        description="Judge against the true labels, or against the observed ones (unobserved: negative).",
+        description="`clean`: evaluate on the true labels; `observed`: on the observed ones, unobserved as negative.",
     )
 
 
 @with_options(READERS)
 class Data(Description):
-    """Images, labels, and what is hidden of them."""
+    """Images, labels, and which labels are hidden from the method."""
 
     dataset: DatasetName = Field(strict=False, description="Which reader reads the images and labels.")
     root: str | None = Field(
@@ -90,10 +92,10 @@ class Data(Description):
     )
     image_size: Annotated[int, Field(ge=16, le=2048)] | None = Field(
         default=None,
-        description="Images are resized to this many pixels squared; by default as the dataset's protocol.",
+        description="Images are resized to this many pixels squared; by default the size of the dataset's protocol.",
     )
     horizontal_flip: bool | None = Field(
-        default=None, description="Mirror half of the training images; by default as the dataset's protocol."
+        default=None, description="Mirror half of the training images; by default as in the dataset's protocol."
     )
     store: Literal["raw", "jpeg", "none"] | None = Field(
         default=None,
@@ -102,18 +104,20 @@ class Data(Description):
     )
     pixel_range: Literal["full", "used"] | None = Field(
         default=None,
-        description="Images of more than 8 bits: scale the `full` range of their type to 0..255 (default), or the "
-        "range that each image uses (`used`), as floating point images always are.",
+        description="Images of more than 8 bits: scale the `full` range of their type to 0..255 (default), or only the "
+        "range of values in each image (`used`), as floating point images always are.",
     )
     observe: Observe = Field(
         default=Observe(),
-        description="Which true labels the method gets to see; all of them by default if they are your own, or "
-        "openimages_v3's, and one positive per image else.",
+        description="Which true labels the method gets to see. By default all labels of your own datasets and of "
+        "openimages_v3, and one positive per image of other datasets.",
     )
-    validation: Validation = Field(default=Validation(), description="The images held out to judge a trial.")
+    validation: Validation = Field(
+        default=Validation(), description="The training images that are held out for validation."
+    )
     train_on: Literal["train", "train+validation"] | None = Field(
         default=None,
-        description="Final training: `train+validation` holds no image out, so that nothing chooses among the epochs; "
+        description="Final training: `train+validation` holds out no image, so that the last epoch is the result; "
         "`train` by default.",
     )
 
@@ -129,12 +133,12 @@ class Data(Description):
 
     @property
     def holds_out(self) -> bool:
-        """Whether there are validation images that are not trained on."""
+        """Whether validation images are held out of training."""
         return self.train_on != "train+validation"
 
     @model_validator(mode="before")
     @classmethod
-    def _labels_are_what_they_are(cls, content: Any) -> Any:
+    def _keep_all_labels(cls, content: Any) -> Any:
         if isinstance(content, dict) and "observe" not in content:
             record = READERS.get(str(content.get("dataset")))
             if record is not None and record.keeps_labels:

@@ -1,4 +1,4 @@
-"""What every early stopping rule says of itself, and all of them by name."""
+"""The record of an early stopping rule, and the registry of all of them."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ Options = Mapping[str, Value | None]
 
 
 class Rule(Protocol):
-    """Decides from trials' objectives after their epochs which of them continue. A larger value is better."""
+    """Decides after each epoch, from the objectives of all trials, whether a trial continues. Larger is better."""
 
     def record(self, trial: int, epoch: int, value: float) -> None:
-        """Note a trial's objective after an epoch; a repeated epoch replaces itself and all that followed."""
+        """Record a trial's objective after an epoch; a repeated epoch replaces the earlier one and all later epochs."""
 
     def goes_on(self, trial: int, epoch: int) -> bool:
-        """Whether a trial that was recorded at this epoch may continue."""
+        """Whether a trial continues after this epoch, which must have been recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStoppingRecord:
-    """What ends trials before their last epoch.
+    """A rule that ends trials before their last epoch.
 
     Attributes:
-        name: as `early_stopping.name` has it.
-        position: where lists show it.
-        title: what it does, in a line.
-        create: makes the rule, which knows of no trial yet; a function, or `module:function`, called as
-            `create(options, epochs)`. None for what ends no trial.
-        first_decision: the option that says after how many epochs it first decides; None where no option does.
-        rungs: `rungs(options, epochs)`, for rules that compare trials after certain epochs: those epochs, a list per
-            bracket; a function, or `module:function`. None for others.
-        describe: `describe(options)` says in a line what it does; None says its name and rungs.
-        is_population: trials take over networks of better ones instead of being ended (population based training).
+        name: value of `early_stopping.name`.
+        position: place in lists, ascending.
+        title: one-line description.
+        create: makes a rule without any recorded trial; a function, or `module:function`, called as
+            `create(options, epochs)`. None if no trial is ended.
+        first_decision: name of the option with the number of epochs before the first decision; None without one.
+        rungs: for rules that compare trials after certain epochs, a function `rungs(options, epochs)`, or
+            `module:function`, that returns these epochs, one list per bracket. None for other rules.
+        describe: `describe(options)` gives a one-line summary; None: name and rungs are shown.
+        is_population: population based training: instead of being ended, a trial copies the network of a better one.
         options: further keys of the section `early_stopping`.
-        requires: packages that it needs beyond those that every installation has.
+        requires: packages needed beyond the dependencies of wsml-study.
     """
 
     name: str
@@ -59,4 +59,4 @@ EARLY_STOPPING: Registry[EarlyStoppingRecord] = Registry(
     group="wsml_study.early_stopping",
     package="wsml_study.tuning.stopping_rules",
 )
-"""All early stopping rules by name, in the order in which to show them."""
+"""Name -> record of all early stopping rules, in display order."""

@@ -1,4 +1,4 @@
-"""Section `early_stopping`: what ends a trial before its last epoch."""
+"""Section `early_stopping`: the rule that ends trials before their last epoch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from wsml_study.study.option_fields import option_values, with_options
 
 
 class EarlyStoppingName(StrEnum):
-    """Early stopping rules, a member for every record."""
+    """Names of early stopping rules, one member per record."""
 
     vars().update({name.upper(): name for name in EARLY_STOPPING})
 
 
 @with_options(EARLY_STOPPING)
 class EarlyStopping(Description):
-    """What ends a trial before its last epoch."""
+    """The rule that ends trials before their last epoch."""
 
     name: EarlyStoppingName = Field(
         default=EarlyStoppingName("none"),
@@ -42,12 +42,12 @@ class EarlyStopping(Description):
 
     @property
     def first_decision_epoch(self) -> int | None:
-        """The first epoch after which the rule decides anything; None for a rule that has no such option."""
+        """The first epoch after which the rule makes a decision; None for a rule without such an option."""
         key = self.record.first_decision
         return None if key is None else int(self.options[key] or 1)
 
     def rungs(self, epochs: int) -> list[list[int]]:
-        """Epochs below the last one after which trials are compared, a list per bracket; none for other rules."""
+        """Epochs below the last one after which trials are compared, one list per bracket; empty for other rules."""
         rungs = self.record.rungs
         if rungs is None:
             return []

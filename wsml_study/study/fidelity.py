@@ -1,4 +1,4 @@
-"""The levels of a study: what is cheaper at each, and how many trials it has."""
+"""Levels of fidelity (multi-fidelity search): the study that runs at each level, and its number of trials."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ AnyStudy = TypeVar("AnyStudy", bound=Draft)
 
 
 def num_levels(study: Draft) -> int:
-    """How many levels there are, full size included: 1 without `fidelity`."""
+    """The number of levels of fidelity, full size included: 1 without `fidelity`."""
     return 1 + len(study.fidelity or ())
 
 
 def at_level(study: AnyStudy, number: int) -> AnyStudy:
-    """The study that runs at a level: the same search around a cheaper base config.
+    """The study that runs at a level of fidelity: the same search around a cheaper base config.
+
+    Keys of the base config that mean nothing at the level are removed, such as `linear_epochs` with `training.mode:
+    linear`. A level whose trials end within the grace period of early stopping runs without early stopping.
 
     Args:
         study: the study with the levels.
         number: of the level, from 1; the last of `num_levels` is full size.
 
-    Keys that a key of the level has no use for are left out: with `training.mode: linear` the `linear_epochs` of the
-    base config. A level that ends within the grace period of early stopping has none.
-
     Raises:
-        pydantic.ValidationError: the values do not go together; a study that was read from a file has no such level.
+        pydantic.ValidationError: the values contradict each other; `read_study` refuses such levels.
     """
     content = study.model_dump(mode="json", exclude_none=True, exclude={"fidelity", "confirm"})
     content["trials"] = num_trials(study, number)
@@ -46,7 +46,7 @@ def at_level(study: AnyStudy, number: int) -> AnyStudy:
 
 
 def num_trials(study: Draft, number: int) -> int:
-    """How many trials a level is to have: the first as many as the study, others what the level before leaves over."""
+    """The number of trials of a level: `trials` for the first, the survivors of the previous level for the others."""
     if number > 1:
         assert study.fidelity is not None
         return study.fidelity[number - 2].survivors
@@ -55,7 +55,7 @@ def num_trials(study: Draft, number: int) -> int:
 
 
 def described_level(study: Draft, number: int) -> str:
-    """What a level changes, in a few words.
+    """A short description of what a level changes.
 
     >>> from wsml_study.study.spec import Study
     >>> level = {"set": {"training.epochs": 2}, "survivors": 1}
@@ -69,7 +69,7 @@ def described_level(study: Draft, number: int) -> str:
 
 
 def heading(study: Draft, number: int) -> str:
-    """What a level is, as it begins."""
+    """The line that is printed when a level begins."""
     last = num_levels(study)
     goes_on = "" if number == last else f"; the best {(study.fidelity or ())[number - 1].survivors} go on"
     return f"level {number} of {last}: {described_level(study, number)}{goes_on}"

@@ -1,4 +1,4 @@
-"""Section `fidelity`: the cheaper levels of a multi-fidelity search."""
+"""Section `fidelity`: the cheaper levels of a multi-fidelity search (as in successive halving)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from wsml_study.description import Description, PositiveInt, Scalar
 
 
 class Level(Description):
-    """A cheaper look at all configs, before the best of them are looked at more closely."""
+    """A cheaper level of fidelity: all configs run here first, and only the best of them run at the next level."""
 
     set: dict[str, Scalar] = Field(
-        min_length=1, description="What is cheaper: dotted key of the base config -> its value at this level."
+        min_length=1, description="The cheaper settings: dotted key of the base config -> its value at this level."
     )
     survivors: PositiveInt = Field(
-        description="How many of the level's best configs go on to the next level, after the last one to full size."
+        description="Number of the level's best configs that run at the next level; after the last level, at full size."
     )

@@ -1,4 +1,4 @@
-"""What makes two studies, or two trials, the same: everything that decides results, and nothing else."""
+"""Fingerprints and differences of studies and trial configs, over exactly the keys that affect results."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.study.writing import flow
 
-DECIDES_NO_RESULT = frozenset(
+NOT_IN_FINGERPRINT = frozenset(
     {"name", "trials", "confirm", "retries", "resources", "storage", "provenance", "tracking"}
 )
-"""Sections that say how much of a study runs, on what, and what it is called. A trial's batches are global, so what it
-computes does not depend on how many workers share them. Where the data lies (`data.root`) decides nothing either."""
+"""Keys without effect on a trial's result: the name, how many trials run, and on what. The batch size is global, so a
+result does not depend on the number of workers. `data.root`, where the data is stored, is left out as well."""
 
 
 def canonical(description: Study | TrialConfig) -> str:
-    """JSON of all that decides results: sorted keys, defaults spelled out, absent values left out.
+    """JSON of all keys that affect results: sorted, with defaults, without absent values.
 
     A later version may add a key that is absent by default without changing what this returns.
     """
-    return _json(_deciding(description))
+    return _json(_result_keys(description))
 
 
 def fingerprint(description: Study | TrialConfig) -> str:
@@ -31,18 +31,18 @@ def fingerprint(description: Study | TrialConfig) -> str:
 
 
 def without_seeds(config: TrialConfig) -> str:
-    """As `fingerprint`, but equal for configs that differ in their seeds of training and hidden labels alone."""
+    """As `fingerprint`, but equal for configs that differ only in their seeds of training and hidden labels."""
     observe = config.data.observe.model_copy(update={"seed": 0})
     data, training = config.data.model_copy(update={"observe": observe}), config.training.model_copy(update={"seed": 0})
     return fingerprint(config.model_copy(update={"data": data, "training": training}))
 
 
 def differences(old: Study | TrialConfig, new: Study | TrialConfig) -> list[str]:
-    """What decides results and differs, one line per dotted key, such as `training.epochs: 10 -> 20`.
+    """Keys that affect results and differ, one line per dotted key, such as `training.epochs: 10 -> 20`.
 
-    A searched key's whole entry counts as one value. Empty exactly when the fingerprints are equal.
+    An entry of `search` counts as one value. Empty exactly when the fingerprints are equal.
     """
-    before, after = dict(_leaves(_deciding(old))), dict(_leaves(_deciding(new)))
+    before, after = dict(_leaves(_result_keys(old))), dict(_leaves(_result_keys(new)))
     keys = [*before, *(key for key in after if key not in before)]
     changed = (key for key in keys if _json(before.get(key)) != _json(after.get(key)))
     return [f"{key}: {_shown(before, key)} -> {_shown(after, key)}" for key in changed]
@@ -52,9 +52,9 @@ def _json(content: Any) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _deciding(description: Study | TrialConfig) -> dict[str, Any]:
+def _result_keys(description: Study | TrialConfig) -> dict[str, Any]:
     content = description.model_dump(mode="json", exclude_none=True, exclude={"data": {"root"}})
-    return {key: value for key, value in content.items() if key not in DECIDES_NO_RESULT}
+    return {key: value for key, value in content.items() if key not in NOT_IN_FINGERPRINT}
 
 
 def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,8 +1,8 @@
-"""Keys that mean something only with some values of another key.
+"""Rules for keys that are allowed only with certain values of another key.
 
-Each section of the study file checks its own keys. What one key means for another (a schedule only where the method
-takes one) is a table, `KEY_RULES`, since a base config may hold keys that only some of the searched trials take. The
-rules of options derive from the records of methods, readers, samplers and early stopping rules.
+Each section of the study file validates its own keys. Dependencies between keys (a schedule only for methods that take
+one) stand in a table, `KEY_RULES`, and not in pydantic validators, because a base config may hold keys that only some
+of the searched trials use. The rules of options are derived from the records of methods, readers, samplers and others.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from wsml_study.study.sampler_record import SAMPLERS
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRule:
-    """A key that means something only with some values of another key, which controls it.
+    """A key that is allowed only with certain values of another key, the controlling key.
 
     Attributes:
         key: dotted path.
         controlling_key: dotted path of the other key.
-        called: what a message calls the controlling key.
-        allowed_values: values of the controlling key with which the key means something.
-        needed: with those values the key must be there.
-        by_default: the controlling key's value where it is absent; None if it is never absent.
+        called: the name of the controlling key in messages.
+        allowed_values: values of the controlling key with which the key is allowed.
+        needed: with those values the key is required.
+        by_default: the value that an absent controlling key stands for; None if it is never absent.
     """
 
     key: str
@@ -101,7 +101,7 @@ def _mode_rules() -> Iterator[KeyRule]:
 def _option_rules(
     section: str, registry: Mapping[str, WithOptions], *, called: str, key: str = "name"
 ) -> Iterator[KeyRule]:
-    """A rule per option: it means something with the records that take it."""
+    """One rule per option: it is allowed with the records that take it."""
     records = list(registry.values())
     for option in limits_by_key(records):
         yield KeyRule(
@@ -149,12 +149,18 @@ KEY_RULES = (
     *_option_rules("sampler", SAMPLERS, called="sampler"),
     *_option_rules("early_stopping", EARLY_STOPPING, called="early stopping"),
 )
-"""Sections before the keys inside them."""
+"""Ordered: a section comes before the keys inside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenRule:
-    """A key that is there although its controlling key allows none, or missing although it is needed."""
+    """A key that is present although it is not allowed, or missing although it is required.
+
+    Attributes:
+        rule: the rule that is broken.
+        decision: value of the controlling key.
+        missing: whether the key is missing; else it is present and not allowed.
+    """
 
     rule: KeyRule
     decision: str
@@ -162,7 +168,7 @@ class BrokenRule:
 
     @property
     def message(self) -> str:
-        """What is wrong, without the path."""
+        """The message without the key's path."""
         name = self.rule.key.rpartition(".")[2]
         if self.missing:
             return f"{self.rule.called} {self.decision} needs `{name}`"
@@ -170,7 +176,7 @@ class BrokenRule:
 
 
 def broken_rules(content: Mapping[str, Any]) -> list[BrokenRule]:
-    """What contradicts the key rules in plain content, defaults included; None counts as absent."""
+    """Rules that plain content breaks; it must include defaults, and None counts as absent."""
     broken = []
     for rule in KEY_RULES:
         section = value_at(content, rule.key.rpartition(".")[0])

@@ -1,5 +1,5 @@
-"""What is wrong with the levels of a study: keys that cannot be set there, too many survivors, and levels at which the
-search or the base config makes no sense."""
+"""Checks of the levels of fidelity: keys that a level cannot set, too many survivors, and levels at which the search or
+the base config is invalid."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from wsml_study.study.spec import Draft
 
 
 def check_levels(draft: Draft, *, sound: bool) -> list[Problem]:
-    """Everything that is wrong.
+    """All problems of the section `fidelity`.
 
     Args:
-        draft: the study; what is unsound in it has been taken out.
-        sound: nothing else is wrong with it. What a level makes of the study is looked at only then, and only if the
-            keys of every level are good by themselves.
+        draft: the study; invalid keys have been removed.
+        sound: whether the study has no other problem. Only then, and if the keys of every level are valid, the study at
+            each level is checked: other problems would be reported again for every level.
     """
     if draft.fidelity is None:
         return []
@@ -30,13 +30,13 @@ def check_levels(draft: Draft, *, sound: bool) -> list[Problem]:
     problems += _population(draft)
     if problems or not sound:
         return problems
-    return [*_survivors(draft), *(one for index in range(len(draft.fidelity)) for one in _study_there(draft, index))]
+    return [*_survivors(draft), *(one for index in range(len(draft.fidelity)) for one in _study_at_level(draft, index))]
 
 
 def _keys(draft: Draft, index: int, level: Level) -> Iterator[Problem]:
-    """Keys that a level cannot set, and values that they do not take."""
+    """Keys that a level cannot set, and values that their keys do not accept."""
     for key, value in level.set.items():
-        reason = _no_key_of_a_level(draft, key)
+        reason = _not_settable(draft, key)
         if reason is not None:
             yield _problem(index, key, reason, at_key=True)
         elif not config_keys()[key].takes(value):
@@ -45,9 +45,9 @@ def _keys(draft: Draft, index: int, level: Level) -> Iterator[Problem]:
             yield _problem(index, key, "makes nothing cheaper: the base config has the same value")
 
 
-def _no_key_of_a_level(draft: Draft, key: str) -> str | None:
+def _not_settable(draft: Draft, key: str) -> str | None:
     if key in draft.search:
-        return "is searched, so a level cannot set it; leave it to the search, or take it out of there"
+        return "is searched, so a level cannot set it; remove it here or from `search`"
     known = config_keys().get(key)
     if known is None:
         return unknown_key(key, "of a level")
@@ -57,14 +57,14 @@ def _no_key_of_a_level(draft: Draft, key: str) -> str | None:
 def _population(draft: Draft) -> Iterator[Problem]:
     if draft.early_stopping.record.is_population:
         message = (
-            "expected another early stopping than pbt, or none: values of a population change as it trains, so that no "
-            "level finds a config for the next one"
+            "expected another early stopping than pbt, or none: a population changes values during training, so that a "
+            "level has no fixed config to hand to the next one"
         )
         yield Problem(label="fidelity", message=message, path=("fidelity",), at_key=True)
 
 
 def _survivors(draft: Draft) -> Iterator[Problem]:
-    """Levels that sort nothing out."""
+    """Levels that would keep all their trials."""
     for index, level in enumerate(draft.fidelity or ()):
         trials = num_trials(draft, index + 1)
         if level.survivors >= trials:
@@ -73,8 +73,8 @@ def _survivors(draft: Draft) -> Iterator[Problem]:
             yield Problem(label="fidelity.survivors", message=message, path=path)
 
 
-def _study_there(draft: Draft, index: int) -> Iterator[Problem]:
-    """What the study would be wrong with, were it only this level."""
+def _study_at_level(draft: Draft, index: int) -> Iterator[Problem]:
+    """Problems of the study that the level amounts to."""
     assert draft.fidelity is not None
     try:
         there = at_level(draft, index + 1)

@@ -1,4 +1,4 @@
-"""Section `method`: how unobserved labels are treated, and the schedule of the rejection rate."""
+"""Section `method`: the treatment of unobserved labels, and the schedule of the rejection rate."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from wsml_study.study.option_fields import given_options, with_options
 
 
 class MethodName(StrEnum):
-    """Ways to treat unobserved labels, by their papers' names; a member for every record."""
+    """Methods that treat unobserved labels, by the names of their papers; one member per record."""
 
     vars().update({name.upper().replace("-", "_").replace("+", "_"): name for name in METHODS})
 
 
 class ScheduleShape(StrEnum):
-    """Course of the rejection rate over the epochs."""
+    """Shape of the rejection rate over the epochs."""
 
     LINEAR = "linear"
     CONSTANT = "constant"
@@ -37,32 +37,36 @@ SCHEDULE_PARAMETERS: dict[ScheduleShape, tuple[str, ...]] = {
     ScheduleShape.COSINE: ("final_rate", "ramp_epochs"),
     ScheduleShape.STEP: ("rate_per_step", "epochs_per_step"),
 }
-"""What each shape needs beside `warmup_epochs`, which all shapes share."""
+"""Shape -> required parameters, besides `warmup_epochs`, which all shapes share."""
 
 
 class Schedule(Description):
-    """Epoch -> rejection rate, a fraction; 0 during the warm-up."""
+    """Schedule of the rejection rate, a fraction of the labels; 0 during the warm-up."""
 
     shape: ScheduleShape = Field(
-        default=ScheduleShape.LINEAR, strict=False, description="Course of the rejection rate after the warm-up."
+        default=ScheduleShape.LINEAR,
+        strict=False,
+        description="Shape of the rejection rate over the epochs after the warm-up.",
     )
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(
-        default=1, description="Epochs at the start that distrust nothing."
+        default=1, description="Epochs at the start with a rejection rate of 0."
     )
     rate_per_epoch: Fraction | None = Field(
         default=None, description="Growth per epoch, a fraction (0.002 is the authors' delta_rel of 0.2 percent)."
     )
-    final_rate: Fraction | None = Field(default=None, description="The rate that the schedule ends at, a fraction.")
+    final_rate: Fraction | None = Field(
+        default=None, description="Rejection rate that the schedule ends at, a fraction."
+    )
     ramp_epochs: PositiveInt | None = Field(
-        default=None, description="Epochs from the warm-up's end to the final rate."
+        default=None, description="Epochs from the end of the warm-up to the final rate."
     )
     rate_per_step: Fraction | None = Field(default=None, description="Growth per step, a fraction.")
-    epochs_per_step: PositiveInt | None = Field(default=None, description="Epochs that a step lasts.")
+    epochs_per_step: PositiveInt | None = Field(default=None, description="Epochs per step.")
 
 
 @with_options(METHODS)
 class Method(Description):
-    """How unobserved labels are treated. Which method takes which key, and what by default: `wsml-study methods`."""
+    """How unobserved labels are treated. `wsml-study methods` lists the keys of each method and their defaults."""
 
     name: MethodName = Field(strict=False, description="How unobserved labels are treated.")
     schedule: Schedule | None = Field(
@@ -76,5 +80,5 @@ class Method(Description):
 
     @property
     def given_options(self) -> dict[str, Value | None]:
-        """The method's options as the study file has them; None for what is left to the default."""
+        """The method's options as the study file has them; None for defaults."""
         return given_options(self, self.record)

@@ -1,4 +1,4 @@
-"""What every epoch metric says of itself, and all of them by name; no torch here."""
+"""The record of an epoch metric, and the registry of all of them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from wsml_study.registry import LAST, Registry, Requirement
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRecord:
-    """A number that the validation scores of an epoch give, by which trials can be compared.
+    """A metric of the validation scores of an epoch, by which trials can be compared.
 
     Attributes:
         name: `objective.metric` is `best_val_<name>` or `last_val_<name>`.
-        position: where lists show it.
-        title: what it is, in a line.
-        label: what figures and tables call it.
+        position: place in lists, ascending.
+        title: one-line description.
+        label: its name in figures and tables.
         compute: a function, or `module:function`: scores (M, C), label states (M, C) and the options as keywords -> the
             metric, NaN where nothing is annotated.
         greater_is_better: whether the objective is to be maximized.
-        percent: whether it is in percent; else a plain number.
+        percent: whether it is in percent; otherwise it has no unit.
         options: further keys of the section `objective`.
-        requires: packages that it needs beyond those that every installation has.
+        requires: packages needed beyond the dependencies of wsml-study.
     """
 
     name: str
@@ -40,4 +40,4 @@ class MetricRecord:
 METRICS: Registry[MetricRecord] = Registry(
     "epoch metric", MetricRecord, group="wsml_study.metrics", package="wsml_study.training", suffix="_entry"
 )
-"""All epoch metrics by name, in the order in which to show them."""
+"""Name -> record of all epoch metrics, in display order."""

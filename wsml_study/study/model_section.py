@@ -22,16 +22,17 @@ class Model(Description):
         + "; or a torchvision classification model such as `resnet50`.",
     )
     weights: str | None = Field(
-        default=None, description="Weights of the backbone: torchvision's name (IMAGENET1K_V1) or a .pth file."
+        default=None,
+        description="Pretrained weights of the backbone: a name of torchvision (IMAGENET1K_V1) or a .pth file.",
     )
     head: Literal["linear", "boostlu"] | None = Field(
         default=None,
-        description="`linear` (default) pools the feature map, then one linear layer; `boostlu` multiplies positive "
-        "class activations by 5 before it averages them, for backbones that pool a map and end in one linear layer.",
+        description="`linear` (default) pools the feature map and applies one linear layer; `boostlu` multiplies "
+        "positive class activations by 5 before averaging, for backbones that end in pooling and one linear layer.",
     )
 
     @property
     def options(self) -> dict[str, Value | None]:
-        """The backbone's options as the study file has them; None for what is left to the default."""
+        """The backbone's options as the study file has them; None for defaults."""
         record = BACKBONES.get(self.backbone)
         return {} if record is None else given_options(self, record)

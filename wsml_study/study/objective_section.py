@@ -24,7 +24,7 @@ class ObjectiveMetric(StrEnum):
 
 @with_options(METRICS)
 class Objective(Description):
-    """What trials are compared by."""
+    """The metric that trials are compared by, and whether it is maximized."""
 
     metric: ObjectiveMetric = Field(
         default=ObjectiveMetric("best_val_map"),
@@ -34,12 +34,12 @@ class Objective(Description):
         + ".",
     )
     mode: Literal["max", "min"] = Field(
-        default="max", description="Whether a larger or a smaller value is better; by default as the metric has it."
+        default="max", description="Whether a larger or a smaller value is better; by default that of the metric."
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _as_the_metric_has_it(cls, content: Any) -> Any:
+    def _default_mode(cls, content: Any) -> Any:
         if isinstance(content, dict) and "mode" not in content:
             record = METRICS.get(str(content.get("metric", "")).removeprefix(BEST).removeprefix(LAST))
             if record is not None and not record.greater_is_better:
@@ -66,22 +66,22 @@ class Objective(Description):
 
     @property
     def of_best_epoch(self) -> bool:
-        """Whether a trial's value is that of its best epoch so far, instead of its last one."""
+        """Whether a trial's objective is the metric of its best epoch so far, not of its last one."""
         return self.metric.startswith(BEST)
 
     @property
     def is_plain_map(self) -> bool:
-        """Whether it is the mAP over all classes, which every epoch has anyway."""
+        """Whether the metric is the mAP over all classes, which every epoch computes in any case."""
         return self.record.name == "map" and not self.options["min_positives"]
 
     @property
     def sign(self) -> int:
-        """1 where a larger value is better, -1 where a smaller one is: times this, a larger value is always better."""
+        """1 if larger is better, -1 if smaller is: of `sign * value`, larger is always better."""
         return 1 if self.mode == "max" else -1
 
     @property
     def label(self) -> str:
-        """What tables and figures call a trial's value: `validation mAP`."""
+        """Name of a trial's objective in tables and figures, such as `validation mAP`."""
         return f"validation {self.record.label}"
 
     @property
@@ -95,5 +95,5 @@ class Objective(Description):
         return ".2f" if self.record.percent else ".4f"
 
     def text(self, value: float) -> str:
-        """A value as it stands in a sentence, with its unit: `87.50 %`, or `0.2500` of a metric that has none."""
+        """A value with its unit, for sentences: `87.50 %`, or `0.2500` for a metric without a unit."""
         return f"{value:{self.number_format}} %" if self.record.percent else f"{value:{self.number_format}}"

@@ -1,4 +1,4 @@
-"""Fields of a section for the options that records of its registry take."""
+"""Adds the options of a registry's records to a section as pydantic fields."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ S = TypeVar("S", bound=Description)
 
 
 def with_options(registry: Mapping[str, WithOptions]) -> Callable[[type[S]], type[S]]:
-    """Decorator: adds a field per option of the records, absent by default, which means the record's own default.
+    """Decorator: adds one field per option of the records. None, the default, stands for the record's default.
 
-    Which record takes which key is for `KEY_RULES` to say, since a base config may hold keys that only some of the
-    searched trials take.
+    Which record takes which option is checked by `KEY_RULES`, not here, since a base config may hold keys that only
+    some of the searched trials use.
 
     Args:
-        registry: of the records.
+        registry: name -> record.
 
     Raises:
-        PluginError: two records take a key within different limits, or a key of the section itself.
+        PluginError: two records declare an option with different limits, or an option is named as a key of the section.
     """
 
     def decorate(section: type[S]) -> type[S]:
@@ -62,11 +62,11 @@ def annotation_of(limits: Limits) -> Any:
 
 
 def given_options(section: Description, record: WithOptions) -> dict[str, Value | None]:
-    """What a section says of a record's options; None for what it leaves to the default."""
+    """A record's options as the section has them; None for defaults."""
     return {option.key: getattr(section, option.key) for option in record.options}
 
 
 def option_values(section: Description, record: WithOptions) -> dict[str, Value | None]:
-    """Every option of a record: the section's value, or the default where it has none."""
+    """All options of a record, with defaults filled in."""
     given = given_options(section, record)
     return {one.key: one.default if given[one.key] is None else given[one.key] for one in record.options}

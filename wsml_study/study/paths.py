@@ -1,4 +1,4 @@
-"""Files and folders that a study names, beside its storage."""
+"""Label and weight files that a study file names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ LABEL_FILES = ("file", "test_file", "classes")
 
 
 def named_files(study: Draft) -> dict[str, str]:
-    """Every file that a trial may read, and the dotted key that names it; none of what `data.root` holds."""
+    """Path -> dotted key, for every file that a trial may read, except those inside `data.root`."""
     return {path: key for key, path in _named(study)}
 
 
 def is_file_of_weights(weights: Scalar) -> bool:
-    """Whether weights are a file, and not the name of a set of torchvision's."""
+    """Whether weights are a file, not a name of torchvision."""
     return isinstance(weights, str) and weights.endswith((".pth", ".pt"))
 
 

@@ -1,7 +1,7 @@
-"""What a population may change of a trial in mid-training, and how it changes it.
+"""How population based training perturbs the searched values of a trial.
 
 Source: Jaderberg et al., "Population Based Training of Neural Networks", 2017 (arXiv 1711.09846): explore by factors of
-0.8 and 1.2, or by a fresh draw.
+0.8 and 1.2, or by resampling.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ FACTORS = (0.8, 1.2)
 def perturbed(
     values: Values, keys: dict[str, SearchedKey], *, resample_probability: float, draw: random.Random
 ) -> dict[str, Scalar]:
-    """Other values near those of a trial: each moved by a factor, a choice to its neighbour, or drawn anew.
+    """Perturbed values: numbers of a continuous range times a factor, others moved to a neighbour, or resampled.
 
     Args:
-        values: of the trial that is taken over.
+        values: of the trial whose network is copied.
         keys: the searched keys by dotted path.
-        resample_probability: of drawing a value from the whole of its domain instead.
-        draw: where randomness comes from.
+        resample_probability: probability of drawing a value anew from its whole domain.
+        draw: source of randomness.
     """
     return {
         path: _anew(keys[path], draw) if draw.random() < resample_probability else _near(keys[path], value, draw)

@@ -1,4 +1,4 @@
-"""Keys of a trial config that a population may change in mid-training."""
+"""Keys of a trial config that population based training may change in mid-training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PERTURBED = (
     ),
     *(f"method.{key}" for key, limits in limits_by_key(METHODS.values()).items() if limits.kind is Kind.NUMBER),
 )
-"""Numbers of a trial config that every epoch reads anew, so that a population can change them in mid-training.
-Everything else decides what a network, its optimizer or its labels are: another trial's state would not fit."""
+"""Numbers of a trial config that every epoch reads anew, so that they can change in mid-training. All other keys
+define the network, its optimizer or its labels: the state of a trial with other values could not be loaded."""
 
 
 def fixed_part(config_json: str) -> Any:
-    """A trial config without the numbers that may change in mid-training, as plain content."""
+    """A trial config as plain content, without the keys that may change in mid-training."""
     content = json.loads(config_json)
     for key in PERTURBED:
         section, _, name = key.rpartition(".")

@@ -1,4 +1,4 @@
-"""What is wrong with a study file: where, what was expected, what came."""
+"""Problems of a study file, with their places, and the text that reports them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Path = tuple[str | int, ...]
-"""Keys and list positions that lead to a value of the file."""
+"""Keys and list positions from the root of the file to a value."""
 
 LONGEST_SHOWN = 60
 LONGEST_LIST = 10
@@ -27,16 +27,16 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing to mend.
+    """One problem of a study file.
 
     Attributes:
-        message: what was expected, what came, what to do.
-        label: the dotted key that the message is about; empty for the file as a whole.
-        path: where in the file it is; the nearest place that exists is shown.
-        at_key: show where the key is written, not where its value is.
-        about: dotted keys whose soundness the message takes for granted; by default the label.
-        meant: the dotted key that a misspelt one most likely means.
-        place: where that is in the text, once known.
+        message: what was expected, what came, and the remedy.
+        label: dotted key that the message is about; empty for the whole file.
+        path: of the value; if the file lacks it, the nearest existing place is shown.
+        at_key: show the place of the key, not of its value.
+        about: dotted keys that must be valid for the message to be true; by default the label.
+        meant: dotted key that a misspelt one most likely stands for.
+        place: line and column in the text, once known.
     """
 
     message: str
@@ -47,14 +47,14 @@ class Problem:
     meant: str | None = None
     place: Place | None = None
 
-    def is_echo_of(self, unsound: set[str]) -> bool:
-        """Whether a problem of one of these keys, or of a section that they name, could be the cause."""
+    def may_follow_from(self, unsound: set[str]) -> bool:
+        """Whether a problem with one of these keys, or of a section among them, may be the cause of this one."""
         about = self.about or (self.label,)
         return any(key == bad or key.startswith(f"{bad}.") for key in about for bad in unsound)
 
     @property
     def unsound(self) -> set[str]:
-        """Dotted keys about which nothing can be concluded any more."""
+        """Dotted keys that no other check can draw conclusions about."""
         return {key for key in (self.label, self.meant) if key}
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class Problem:
 
 
 def render(source: str, problems: Iterable[Problem]) -> str:
-    """All problems of a file as one message, in the order of the file."""
+    """One message with all problems of a file, sorted by line and column."""
     lines = sorted({(problem.place or Place(0, 0), str(problem)) for problem in problems})
     places = [str(place) if place.line else "" for place, _ in lines]
     width = max(map(len, places))
@@ -72,7 +72,7 @@ def render(source: str, problems: Iterable[Problem]) -> str:
 
 
 def dotted(path: Path) -> str:
-    """The path as the user writes it: list positions and the `search` that holds dotted keys left out.
+    """The path as users write it: without list positions, and without the `search` in front of a dotted key.
 
     >>> dotted(("search", "method.name", "choice", 1))
     'method.name.choice'
@@ -82,7 +82,7 @@ def dotted(path: Path) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The names, or the first of them and how many more there are.
+    """The names separated by commas; of a long list only the first ones and the number of others.
 
     >>> listed(map(str, range(20)))
     '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 10 more'
@@ -94,14 +94,14 @@ def listed(names: Iterable[str]) -> str:
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a misspelt one most likely means, or None."""
+    """The known word that a misspelt one most likely stands for, or None."""
     by_lower_case = {name.lower(): name for name in known}
     matches = difflib.get_close_matches(word.lower(), by_lower_case, n=1)
     return by_lower_case[matches[0]] if matches else None
 
 
 def shown(value: Any) -> str:
-    """A value of a file in the words of a message."""
+    """A value of a file as messages show it; text that looks like a number is marked as text."""
     match value:
         case None:
             return "nothing"

@@ -10,10 +10,10 @@ from wsml_study.description import Description, PositiveInt
 
 
 class Provenance(Description):
-    """Where an exported config comes from. Decides nothing."""
+    """The study and trial that an exported config comes from; without effect on results."""
 
     study: str = Field(description="Name of the study.")
     trial: Annotated[int, Field(ge=0)] = Field(description="Number of the trial, from 0.")
     value: float = Field(description="The trial's objective.")
-    best_epoch: PositiveInt | None = Field(default=None, description="Its epoch of the best validation mAP.")
-    fingerprint: str = Field(description="Fingerprint of what decided the study's results.")
+    best_epoch: PositiveInt | None = Field(default=None, description="The trial's epoch with the best objective.")
+    fingerprint: str = Field(description="Fingerprint of the keys of the study that affect results.")

@@ -1,4 +1,4 @@
-"""A study file -> `Study`; every problem at once, each with file:line:column."""
+"""Reads a study file. All its problems are reported at once, each with line and column."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wsml_study.study.spec import Draft, Study
 from wsml_study.study.yaml_tree import Node, UnreadableYamlError, parse_yaml
 
 LARGEST_FILE = 1_000_000
-"""Bytes; a study file of this size is some other file."""
+"""Bytes; a larger file is not a study file, and is not read into memory."""
 
 PLACEHOLDERS: dict[Path, Any] = {
     ("name",): "unnamed",
@@ -29,17 +29,17 @@ PLACEHOLDERS: dict[Path, Any] = {
     ("method",): {"name": "AN"},
     ("method", "name"): "AN",
 }
-"""Stand for what must be there and is not, so that the rest can be checked."""
+"""Replace required keys that are missing or invalid, so that the rest of the file can still be checked."""
 
-TAKEN_OUT_WHOLE = {"search": 2, "fidelity": 1}
-"""Section -> length of the paths of what goes whole in it: an entry of `search`, and all of `fidelity`."""
+REMOVED_WHOLE = {"search": 2, "fidelity": 1}
+"""Section -> depth at which an invalid part is removed: a whole entry of `search`, and all of `fidelity`."""
 
 
 def read_study(path: FilePath | str) -> Study:
     """Read a study file.
 
     Raises:
-        StudyFileError: there is no such file, or it is not a study; the message lists every problem with its place.
+        StudyFileError: there is no such file, or it is not a valid study; the message lists all problems, with places.
     """
     text = _text(FilePath(path))
     try:
@@ -53,16 +53,17 @@ def read_study(path: FilePath | str) -> Study:
 
 
 def parse_study(content: Any, source: str) -> Study:
-    """A study from plain content: mappings, lists, text, numbers, true, false, None.
+    """A study from plain content: mappings, lists, strings, numbers, booleans, None.
 
     Args:
-        content: what a study file would hold.
-        source: names the content in messages.
+        content: as parsed from a study file.
+        source: name of the content in messages.
 
     Raises:
-        StudyFileError: the content is not a study; the message lists every problem.
+        StudyFileError: the content is not a valid study; the message lists every problem.
         TypeError: the content is not plain.
     """
+    # Through JSON: raises TypeError for what no study file can hold, and turns tuples into lists.
     study, problems = _study(json.loads(json.dumps(content)), [])
     return _sound(study, source, problems)
 
@@ -108,7 +109,7 @@ def _similar_file(path: FilePath) -> str:
 
 
 def _study(content: Any, noted: list[Problem]) -> tuple[Study | None, list[Problem]]:
-    """The study, None if there is any problem, and the problems beside those noted while parsing."""
+    """The study, None if there is any problem, and the problems besides those noted while parsing."""
     if not isinstance(content, dict):
         message = f"expected keys such as `name`, `data` and `method`, got {shown(content)}"
         return None, [Problem(message=message)]
@@ -122,17 +123,19 @@ def _study(content: Any, noted: list[Problem]) -> tuple[Study | None, list[Probl
 
 
 def _draft(content: dict[str, Any]) -> tuple[Draft, list[Problem]]:
-    """The study as far as its keys are good by themselves; what is not is taken out, or a placeholder put in."""
+    """The study without its invalid keys, which are removed or replaced by placeholders, and their problems."""
     content = copy.deepcopy(content)
     problems: list[Problem] = []
+    # pydantic runs the validators of a section only once its fields are valid, so that removing what is invalid can
+    # bring up further problems. Each round removes something, so this ends.
     while True:
         try:
             return Draft.model_validate(content), problems
         except ValidationError as error:
             found = _problems(error, content)
-            problems += [problem for problem in found if not problem.is_echo_of({p.label for p in problems})]
+            problems += [problem for problem in found if not problem.may_follow_from({p.label for p in problems})]
             for problem in found:
-                _take_out(content, problem)
+                _remove(content, problem)
 
 
 def _problems(error: ValidationError, content: dict[str, Any]) -> list[Problem]:
@@ -141,7 +144,7 @@ def _problems(error: ValidationError, content: dict[str, Any]) -> list[Problem]:
 
 
 def _is_shortened(details: ErrorDetails, error: ValidationError) -> bool:
-    """Whether a list is only too short because pydantic does not count the items that have problems of their own."""
+    """Whether a list is too short only because pydantic does not count its invalid items."""
     inside = [other for other in error.errors() if other["loc"][: len(details["loc"])] == details["loc"]]
     return details["type"] == "too_short" and len(inside) > 1
 
@@ -174,7 +177,10 @@ def _unknown_key(path: Path) -> Problem:
 
 
 def _existing(location: tuple[int | str, ...], content: Any) -> tuple[Path, Any]:
-    """The part of an error's location that the content has, without names of union members, and the value there."""
+    """The path in the content that pydantic's location stands for, and the value there.
+
+    pydantic adds names of union members, which are no keys: the path ends before the first part that is absent.
+    """
     path: list[str | int] = []
     for part in location:
         known: dict[Any, Any] = dict(enumerate(content)) if isinstance(content, list) else content
@@ -185,15 +191,15 @@ def _existing(location: tuple[int | str, ...], content: Any) -> tuple[Path, Any]
     return tuple(path), content
 
 
-def _take_out(content: dict[str, Any], problem: Problem) -> None:
-    """Remove what is wrong, with whatever goes whole; put a placeholder where something must be."""
-    path = problem.path[: TAKEN_OUT_WHOLE.get(str(problem.path[0]), len(problem.path))]
+def _remove(content: dict[str, Any], problem: Problem) -> None:
+    """Remove an invalid value, or replace it by a placeholder if the key is required."""
+    path = problem.path[: REMOVED_WHOLE.get(str(problem.path[0]), len(problem.path))]
     reached, section = _existing(path[:-1], content)
     if len(reached) < len(path) - 1:
-        return  # Gone with its section, which had a problem too.
+        return  # Already removed with its section, which had a problem too.
     if path in PLACEHOLDERS:
         section[path[-1]] = copy.deepcopy(PLACEHOLDERS[path])
     elif path[-1] in section:
         del section[path[-1]]
     elif path[0] != "search":
-        content.pop(str(path[0]), None)  # Something is missing in a section that need not be there at all.
+        content.pop(str(path[0]), None)  # A required key of an optional section is missing: remove the section.

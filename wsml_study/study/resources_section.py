@@ -1,4 +1,4 @@
-"""Section `resources`: what one trial runs on."""
+"""Section `resources`: workers, GPUs and CPUs of one trial."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pydantic import Field, ValidationInfo, field_validator
 from wsml_study.description import Description, PositiveInt
 
 MOST_FUSED = 64
-"""Trials that are trained as one, where nothing else is said: more gain little, and wait longer for a first epoch."""
+"""Default number of linear probes in one batch: more gain little speed, and delay the results of their first epochs."""
 
 
 class Resources(Description):
-    """What one trial runs on."""
+    """Workers, GPUs and CPUs of one trial."""
 
-    workers_per_trial: PositiveInt = Field(default=1, description="Processes that share a trial's batches.")
+    workers_per_trial: PositiveInt = Field(default=1, description="Processes that share each batch of a trial.")
     gpus_per_worker: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         default="auto", description="auto: one GPU where the cluster has any, none elsewhere."
     )
-    cpus_per_worker: PositiveInt = Field(default=1, description="CPUs, and torch threads, of each worker.")
+    cpus_per_worker: PositiveInt = Field(default=1, description="CPUs, and threads of torch, per worker.")
     fused_trials: PositiveInt | None = Field(
         default=None,
-        description=f"Trials of a head alone that a worker trains as one, at most, where it is known which come next "
-        f"(samplers random and grid, `sampler.batch`, confirmations, seeds); {MOST_FUSED} by default, 1 trains each by "
-        f"itself.",
+        description="Linear probes that a worker trains together in one batch, at most, where the next trials are "
+        f"known in advance (samplers random and grid, `sampler.batch`, confirmations, seeds); {MOST_FUSED} by default, "
+        "1 trains each trial separately.",
     )
 
     @field_validator("gpus_per_worker")

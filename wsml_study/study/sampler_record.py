@@ -1,4 +1,4 @@
-"""What every sampler says of itself, and all of them by name; no optuna here."""
+"""The record of a sampler, and the registry of all of them. Imports no optuna."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ BATCH = Option(
     key="batch",
     limits=COUNT,
     default=1,
-    meaning="so many trials are proposed at once, before any of them has a result, so that linear probes among them "
-    "can be trained together; decides what is proposed",
+    meaning="number of trials that are proposed at once, before any of them has a result, so that linear probes among "
+    "them can be trained together; changes the proposals",
 )
 """Option of every model-based sampler."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerRequest:
-    """What a sampler is made of.
+    """The arguments of a sampler.
 
     Attributes:
         seed: of this proposal; depends on the study's seed and the trial's number only.
-        several_at_once: several trials run at once, so that some of those proposed before have no result yet.
-        options: every option of the record -> its value, defaults filled in.
+        several_at_once: several trials run at once, so that some earlier proposals have no result yet.
+        options: option of the record -> value, defaults filled in.
     """
 
     seed: int
@@ -36,20 +36,20 @@ class SamplerRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerRecord:
-    """What proposes the next trial.
+    """A sampler, which proposes the values of the next trial.
 
     Attributes:
-        name: as `sampler.name` has it.
-        position: where lists show it.
-        title: what it does, in a line.
-        create: makes an `optuna.samplers.BaseSampler` of a `SamplerRequest`; a function, or `module:function`. It is
-            called for every proposal: what the sampler proposes must depend on its seed and on the trials so far only,
-            so that an interrupted study proposes what it would have proposed.
+        name: value of `sampler.name`.
+        position: place in lists, ascending.
+        title: one-line description.
+        create: makes an `optuna.samplers.BaseSampler` from a `SamplerRequest`; a function, or `module:function`. It is
+            called for every proposal: a proposal must depend only on the seed and the earlier trials, so that a
+            resumed study proposes the same values as an uninterrupted one.
         model_based: its proposals depend on the results of earlier trials.
-        exhaustive: every combination of the search is tried once, in a fixed order; the sampler is asked for nothing.
+        exhaustive: every combination of the search is tried once, in a fixed order, without asking the sampler.
         needs_numbers: the search must have a range of numbers.
         options: further keys of the section `sampler`.
-        requires: packages that it needs beyond those that every installation has.
+        requires: packages needed beyond the dependencies of wsml-study.
     """
 
     name: str
@@ -66,4 +66,4 @@ class SamplerRecord:
 SAMPLERS: Registry[SamplerRecord] = Registry(
     "sampler", SamplerRecord, group="wsml_study.samplers", package="wsml_study.tuning.samplers"
 )
-"""All samplers by name, in the order in which to show them."""
+"""Name -> record of all samplers, in display order."""

@@ -1,4 +1,4 @@
-"""Section `sampler`: what proposes the next trial."""
+"""Section `sampler`: the sampler that proposes the values of trials."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from wsml_study.study.sampler_record import SAMPLERS, SamplerRecord
 
 
 class SamplerName(StrEnum):
-    """Samplers, a member for every record."""
+    """Names of samplers, one member per record."""
 
     vars().update({name.upper(): name for name in SAMPLERS})
 
 
 @with_options(SAMPLERS)
 class Sampler(Description):
-    """What proposes the next trial."""
+    """The sampler that proposes the values of trials."""
 
     name: SamplerName = Field(
         default=SamplerName("tpe"),

@@ -1,4 +1,4 @@
-"""What helps to write a study file: its JSON Schema, from which editors complete and warn, and one to start from."""
+"""The JSON Schema of a study file, for completion and warnings in editors, and a template to start from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsml_study.study.spec import Study
 def schema() -> dict[str, Any]:
     """The schema of a study file.
 
-    An editor cannot know what `read_study` knows of keys that go together, so this accepts more.
+    It covers keys and values one by one. Contradictions between keys are found only by `read_study`.
     """
     content: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}
     content["title"] = "wsml-study study file"
@@ -40,7 +40,7 @@ def schema_text() -> str:
 
 
 def _entry(key: ConfigKey) -> dict[str, Any]:
-    """A search entry of a key: any parameter, but listing values that the key takes."""
+    """Schema of the search entry of a key: any parameter, with `choice` restricted to values that the key accepts."""
     return {
         "$ref": "#/$defs/Parameter",
         "description": key.description,
@@ -49,7 +49,7 @@ def _entry(key: ConfigKey) -> dict[str, Any]:
 
 
 def template() -> str:
-    """A commented study of a few minutes on two cores, on data that needs no download."""
+    """A commented study file, on data that needs no download; it runs for a few minutes on two cores."""
     return TEMPLATE
 
 
@@ -61,7 +61,7 @@ TEMPLATE = """\
 # wsml-study run THIS_FILE      run it; the same command goes on after an interruption
 name: my_study # names the folder of results
 
-# What follows, down to `search`, is one trial's config: the base that the search varies.
+# The sections down to `search` are the base config: the config of a trial before the search varies it.
 data:
   dataset: digit_scenes # needs no download; voc2007 and voc2012 need `root`
   # root: data/VOCdevkit/VOC2012
@@ -69,7 +69,7 @@ data:
   validation: {fraction: 0.2, seed: 1200, labels: clean}
 model: {backbone: small_cnn} # or torchvision's: {backbone: resnet50, weights: IMAGENET1K_V1}
 method:
-  name: LL-R # `wsml-study methods` lists them
+  name: LL-R # one of `wsml-study methods`
   # Rates are fractions: 0.002 distrusts 0.2 percent more of the labels in every epoch after the warm-up.
   schedule: {shape: linear, rate_per_epoch: 0.002, warmup_epochs: 1}
 training: {epochs: 10, batch_size: 32, optimizer: adam, learning_rate: 1e-3}
@@ -85,11 +85,11 @@ search:
 objective: {metric: best_val_map, mode: max}
 sampler: {name: tpe, seed: 0} # tpe, random, grid, gp, cmaes, nsgaii
 early_stopping: {name: asha, grace_epochs: 3, reduction_factor: 3} # or {name: none}
-trials: 12 # in the end; raise it later to go on searching
-# fidelity: [{set: {data.image_size: 24}, survivors: 4}] # try the trials on smaller images first, the best at full size
+trials: 12 # in total; raise it later to go on searching
+# fidelity: [{set: {data.image_size: 24}, survivors: 4}] # multi-fidelity: smaller images first, the best 4 at full size
 # confirm: {top: 3, seeds: 5} # then run the best configs and the best baseline again with fresh seeds
 
-# How it runs; none of this changes results.
+# How it runs; without effect on results.
 resources: {workers_per_trial: 1, gpus_per_worker: auto, cpus_per_worker: 1}
 storage: results
 """

@@ -1,4 +1,4 @@
-"""Entries of the section `search`: which values a key may take, and when it is searched."""
+"""Entries of the section `search`: the values of a searched key, and the conditions under which it is searched."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ class FloatRange(Description):
 
     low: float = Field(description="The smallest value.")
     high: float = Field(description="The largest value.")
-    log: bool = Field(default=False, description="Search the logarithm evenly.")
-    step: Annotated[float, Field(gt=0)] | None = Field(default=None, description="Only low, low + step, and so on.")
+    log: bool = Field(default=False, description="Search on a logarithmic scale.")
+    step: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Search only low, low + step, and so on."
+    )
 
     @model_validator(mode="after")
     def _makes_a_range(self) -> Self:
@@ -29,8 +31,8 @@ class IntRange(Description):
 
     low: int = Field(description="The smallest value.")
     high: int = Field(description="The largest value.")
-    log: bool = Field(default=False, description="Search the logarithm evenly.")
-    step: PositiveInt | None = Field(default=None, description="Only low, low + step, and so on; 1 by default.")
+    log: bool = Field(default=False, description="Search on a logarithmic scale.")
+    step: PositiveInt | None = Field(default=None, description="Search only low, low + step, and so on; 1 by default.")
 
     @model_validator(mode="after")
     def _makes_a_range(self) -> Self:
@@ -46,12 +48,13 @@ def _check_range(search_range: FloatRange | IntRange) -> None:
         raise ValueError(f"a logarithmic range needs low > 0, got low={low}")
     if search_range.log and step is not None:
         raise ValueError("a logarithmic range takes no `step`")
+    # In decimal, as written: 0.3 - 0.1 is 0.19999999999999998 in binary, and a step of 0.2 would not fit.
     if step is not None and Decimal(str(step)) > Decimal(str(high)) - Decimal(str(low)):
         raise ValueError(f"expected a step that fits between low={low} and high={high}, got step={step}")
 
 
 class Parameter(Description):
-    """One searched key: exactly one of choice, float and int, and when it applies."""
+    """The entry of one searched key: exactly one of choice, float and int, and its conditions."""
 
     choice: tuple[Scalar, ...] | None = Field(
         default=None, min_length=1, strict=False, description="Search these values."

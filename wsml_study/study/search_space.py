@@ -1,7 +1,7 @@
-"""Ranges and conditions -> Optuna; suggested values -> TrialConfig.
+"""The search space: translates ranges and conditions to Optuna, and suggested values to a `TrialConfig`.
 
-Beside `when`, the key rules are conditions too: the parameters of a schedule are searched only in trials whose method
-has a schedule and whose shape takes them. Optuna is imported only by what hands out its objects.
+The key rules act as conditions, as `when` does: the parameters of a schedule are searched only in trials whose method
+has a schedule and whose shape takes them. Optuna is imported only by functions that return its objects.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Values = Mapping[str, Scalar]
 
 
 class CircularConditionsError(ValueError):
-    """Conditions wait for each other; `circle` names the keys, the first again at the end."""
+    """Conditions of searched keys form a circle; `circle` names the keys, with the first one repeated at the end."""
 
     def __init__(self, circle: tuple[str, ...]) -> None:
         super().__init__(circle)
@@ -44,8 +44,8 @@ class Condition:
 
     Attributes:
         key: dotted path of the other key.
-        values: what it may be.
-        otherwise: what it is in a trial that does not search it; None if the condition fails there.
+        values: values of that key with which the condition holds.
+        otherwise: value of that key in a trial that does not search it; None if the condition fails there.
     """
 
     key: str
@@ -53,7 +53,7 @@ class Condition:
     otherwise: Scalar | None
 
     def holds(self, values: Values) -> bool:
-        """Whether the condition holds, given the values of the keys that come before."""
+        """Whether the condition holds, given the values of the preceding keys."""
         value = values.get(self.key, self.otherwise)
         return value is not None and any(same(value, allowed) for allowed in self.values)
 
@@ -67,26 +67,28 @@ class SearchedKey:
     conditions: tuple[Condition, ...] = ()
 
     def applies(self, values: Values) -> bool:
-        """Whether a trial with these values of the keys that come before searches this key."""
+        """Whether a trial searches this key, given the values of the preceding keys."""
         return all(condition.holds(values) for condition in self.conditions)
 
     @property
     def num_values(self) -> int | None:
-        """How many values there are; None for a continuous range."""
+        """The number of values; None for a continuous range."""
         if isinstance(self.domain, tuple):
             return len(self.domain)
         if isinstance(self.domain, IntRange):
             return (self.domain.high - self.domain.low) // (self.domain.step or 1) + 1
         if self.domain.step is None:
             return None
+        # In decimal: in binary (0.3 - 0.0) / 0.1 is 2.9999999999999996, and the last step would be lost.
         return int((_exact(self.domain.high) - _exact(self.domain.low)) / _exact(self.domain.step)) + 1
 
     def value(self, index: int) -> Scalar:
-        """The value at a position of a finite domain; steps of floats are added in decimal, without drift."""
+        """The value at an index of a finite domain. Steps of floats are exact: 0.1 + 2 * 0.1 gives 0.3."""
         if isinstance(self.domain, tuple):
             return self.domain[index]
         if isinstance(self.domain, IntRange):
             return self.domain.low + index * (self.domain.step or 1)
+        # One decimal multiplication instead of repeated addition: floats as the user would write them, without drift.
         return float(_exact(self.domain.low) + index * _exact(self.domain.step or 0.0))
 
     def values(self) -> Iterator[Scalar]:
@@ -96,13 +98,14 @@ class SearchedKey:
         return (self.value(index) for index in range(self.num_values))
 
     def contains(self, value: Scalar) -> bool:
-        """Whether the domain has the value."""
+        """Whether the value is in the domain."""
         if isinstance(self.domain, tuple):
             return any(same(value, choice) for choice in self.domain)
         if isinstance(value, bool | str) or not self.domain.low <= value <= self.domain.high:
             return False
         if self.domain.step is None:
             return isinstance(self.domain, FloatRange) or value == int(value)
+        # Rounding finds the nearest step despite binary arithmetic; the exact value of that step then decides.
         index = round((value - self.domain.low) / self.domain.step)
         return same(value, self.value(index))
 
@@ -116,7 +119,7 @@ class SearchedKey:
         return trial.suggest_float(self.path, low, high, log=log, step=step)
 
     def distribution(self) -> BaseDistribution:
-        """The domain in Optuna's terms."""
+        """The domain as a distribution of Optuna."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if isinstance(self.domain, tuple):
@@ -128,27 +131,28 @@ class SearchedKey:
 
     @property
     def _last(self) -> float:
-        """The greatest value of a range: where the steps end, which can be short of `high`."""
+        """The greatest value of a range: its last step, which can be below `high`."""
+        # Optuna would lower such a `high` too, but with a warning per trial.
         assert not isinstance(self.domain, tuple)
         return self.domain.high if self.num_values is None else float(self.value(self.num_values - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """What the trials of a study may be.
+    """All searched keys of a study.
 
     Attributes:
-        keys: each after the keys that its conditions mention, otherwise by dotted path: YAML mappings have no order.
+        keys: each after the keys in its conditions, otherwise sorted by dotted path, since YAML mappings have no order.
     """
 
     keys: tuple[SearchedKey, ...]
 
     @classmethod
     def from_study(cls, study: Draft) -> SearchSpace:
-        """The space that a study's `search` describes.
+        """The search space of a study.
 
         Raises:
-            CircularConditionsError: keys are each other's conditions.
+            CircularConditionsError: the conditions of keys form a circle.
         """
         keys = {path: _searched_key(study, path, parameter) for path, parameter in study.search.items()}
         before = {path: sorted({c.key for c in keys[path].conditions} & keys.keys()) for path in sorted(keys)}
@@ -158,7 +162,7 @@ class SearchSpace:
             raise CircularConditionsError(tuple(error.args[1])) from None
 
     def suggest(self, trial: Trial) -> dict[str, Scalar]:
-        """Ask Optuna for a value of every key that applies; define-by-run, so conditions see the values before."""
+        """Ask Optuna for a value of every key that applies (define-by-run: conditions depend on preceding values)."""
         values: dict[str, Scalar] = {}
         for key in self.keys:
             if key.applies(values):
@@ -166,14 +170,14 @@ class SearchSpace:
         return values
 
     def distributions(self, values: Values) -> dict[str, BaseDistribution]:
-        """Optuna's distributions of the keys that have a value, as replaying a trial needs them."""
+        """Optuna's distributions of the keys that have a value, as needed to replay a trial."""
         return {key.path: key.distribution() for key in self.keys if key.path in values}
 
     def resolve(self, study: Study, values: Values) -> TrialConfig:
         """The base config with these values in it.
 
-        A key that a trial's method or schedule shape does not take is left out where the search decides the method or
-        the shape; elsewhere it would be the base config's mistake.
+        A key that the trial's method or schedule shape does not take is removed if the method or the shape is searched;
+        if they are fixed, it is an error of the base config.
 
         Raises:
             ValueError: a value for a key that is not searched, or a config that contradicts itself.
@@ -183,7 +187,7 @@ class SearchSpace:
         return TrialConfig.model_validate(trial_content(study, values))
 
     def grid(self) -> Iterator[dict[str, Scalar]]:
-        """Every combination of a finite space, once, the last keys varying fastest.
+        """Every combination of a finite space, once, with the last keys varying fastest.
 
         Raises:
             ValueError: a continuous range.
@@ -193,7 +197,7 @@ class SearchSpace:
         return self._combinations(0, {})
 
     def size(self) -> int | None:
-        """How many combinations there are; None with a continuous range."""
+        """The number of combinations; None with a continuous range."""
         return _Count(self).combinations(0, {})
 
     def reaches(self, key: SearchedKey) -> bool:
@@ -201,9 +205,9 @@ class SearchSpace:
         return any(key.applies(values) for values in self.branches({c.key for c in key.conditions}))
 
     def branches(self, paths: set[str]) -> Iterator[dict[str, Scalar]]:
-        """Values of these keys and of those that they depend on: every combination that makes a difference.
+        """Combinations of the values of these keys, and of the keys in their conditions, up to equivalence.
 
-        Of a range only the values that conditions mention, and one more, stand for all.
+        Of a range only the values that conditions mention are listed, and one more that stands for all others.
         """
         needed = self._with_ancestors(paths)
         narrowed = (self._narrowed(key) for key in self.keys if key.path in needed)
@@ -235,18 +239,23 @@ class SearchSpace:
 
 
 class _Count:
-    """Counts combinations without listing them: what lies ahead depends only on values that later conditions see."""
+    """Counts combinations without listing them.
+
+    The number of ways to go on from a key depends only on those earlier values that later conditions mention, so it is
+    computed once for each combination of these (dynamic programming).
+    """
 
     def __init__(self, space: SearchSpace) -> None:
         self.keys = space.keys
         self.counts: dict[tuple[object, ...], int | None] = {}
 
     def combinations(self, index: int, values: dict[str, Scalar]) -> int | None:
-        """How many ways there are to go on from this key; None for endlessly many."""
+        """The number of combinations of this and the following keys; None if infinite."""
         if index == len(self.keys):
             return 1
         seen_ahead = {condition.key for key in self.keys[index:] for condition in key.conditions}
         known = {path: value for path, value in values.items() if path in seen_ahead}
+        # With the type, since True == 1 has the same hash and would share a count.
         state = (index, *((path, type(value), value) for path, value in sorted(known.items())))
         if state not in self.counts:
             self.counts[state] = self._count(self.keys[index], index, known)
@@ -265,15 +274,16 @@ class _Count:
 
 
 def _mentioned(keys: tuple[SearchedKey, ...], path: str) -> list[Scalar]:
-    """Values of a key that the conditions of others mention."""
+    """Values of a key that conditions of other keys mention."""
     return [value for key in keys for c in key.conditions if c.key == path for value in c.values]
 
 
 def _weighted(key: SearchedKey, mentioned: list[Scalar]) -> list[tuple[Scalar, int | None]]:
-    """Values that conditions can tell apart and how many values each stands for, None for endlessly many."""
+    """One value per group that conditions treat alike, and the size of its group; None if infinite."""
     listed = [value for value in dict.fromkeys(mentioned) if key.contains(value)]
     if key.num_values is None:
         return [*((value, 1) for value in listed), (key.value(0), None)]
+    # One of the first len(listed) + 1 values is not listed, unless all values are.
     candidates = (key.value(index) for index in range(min(key.num_values, len(listed) + 1)))
     other = [value for value in candidates if not any(same(value, one) for one in listed)][:1]
     return [*((value, 1) for value in listed), *((value, key.num_values - len(listed)) for value in other)]
@@ -291,12 +301,12 @@ def trial_content(study: Draft, values: Values) -> dict[str, Any]:
 
 
 def same(one: Scalar, other: Scalar) -> bool:
-    """Equality of values as a study file means them: true is not 1."""
+    """Equality of values in a study file, where `true` differs from 1."""
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
 def longest_training(study: Draft) -> int:
-    """The most epochs that any trial may run, those of the head alone included."""
+    """The largest number of epochs of any trial, including those of the linear probe in `linear_init`."""
     modes = study.search.get("training.mode")
     begins_with_head = "linear_init" in (modes.choice or () if modes is not None else (study.training.mode,))
     first = _most(study, "training.linear_epochs", study.training.linear_epochs or LINEAR_EPOCHS)
@@ -305,7 +315,7 @@ def longest_training(study: Draft) -> int:
 
 
 def _most(study: Draft, key: str, otherwise: int) -> int:
-    """The largest value that a trial may get of a key with whole numbers."""
+    """The largest value of an integer key over all trials."""
     match study.search.get(key):
         case None:
             return otherwise
@@ -316,7 +326,8 @@ def _most(study: Draft, key: str, otherwise: int) -> int:
 
 
 def _searched_key(study: Draft, path: str, parameter: Parameter) -> SearchedKey:
-    # A key that a trial does not search fulfils nothing that the user asks of it, but it still decides what applies.
+    # A `when` on a searched key fails in trials that do not search that key, even if its base value would match. A key
+    # rule still holds there: the base value decides which keys are allowed.
     asked = [
         Condition(key=key, values=values, otherwise=None if key in study.search else base_value(study, key))
         for key, values in (parameter.when or {}).items()
@@ -331,12 +342,12 @@ def _searched_key(study: Draft, path: str, parameter: Parameter) -> SearchedKey:
 
 
 def rules_above(path: str) -> list[KeyRule]:
-    """The rules that decide whether a key, or a section that it is in, means something."""
+    """The rules that decide whether a key, or a section around it, is allowed."""
     return [rule for rule in KEY_RULES if path == rule.key or path.startswith(f"{rule.key}.")]
 
 
 def base_value(study: Draft, path: str) -> Any:
-    """What the base config says, or the default where it lacks the whole section."""
+    """The value in the base config, or the default if the whole section is absent."""
     content = study.model_dump(mode="json")
     section, _, name = path.rpartition(".")
     if value_at(content, section) is not None or section not in config_sections():
@@ -354,7 +365,7 @@ def _in_order(before: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 
 def put(content: dict[str, Any], path: str, value: Scalar) -> None:
-    """Set a dotted key of plain content; a section that is absent is made with its defaults."""
+    """Set a dotted key of plain content; an absent section is created with its defaults."""
     section, _, name = path.rpartition(".")
     if value_at(content, section) is None:
         parent, _, section_name = section.rpartition(".")
@@ -364,10 +375,11 @@ def put(content: dict[str, Any], path: str, value: Scalar) -> None:
 
 
 def remove(content: dict[str, Any], path: str) -> None:
-    """Take a dotted key out of plain content, if it is there."""
+    """Remove a dotted key from plain content, if present."""
     section, _, name = path.rpartition(".")
     (value_at(content, section) or {}).pop(name, None)
 
 
 def _exact(number: float) -> Decimal:
+    """The shortest decimal that reads back as the float: what the user wrote, not the binary value."""
     return Decimal(repr(number))

@@ -1,4 +1,4 @@
-"""A trial's config and the study around it: all sections of a study file together."""
+"""`TrialConfig`, the config of one trial, and `Study`, all sections of a study file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wsml_study.study.training_section import Training
 
 
 def clashes_of(content: Mapping[str, Any]) -> list[Clash]:
-    """Values of plain content, defaults included, that no trial can have together."""
+    """Contradictions among the values of plain content, which must include defaults."""
     return clashes(
         dataset=value_at(content, "data.dataset"),
         backbone=value_at(content, "model.backbone"),
@@ -44,7 +44,7 @@ def _refuse(broken: list[BrokenRule], clashing: list[Clash]) -> None:
 
 
 class TrialConfig(Description):
-    """Everything that decides what one trial computes."""
+    """All settings that affect the result of one trial."""
 
     data: Data
     model: Model = Model()
@@ -60,61 +60,61 @@ class TrialConfig(Description):
 
 
 class Draft(Description):
-    """A study file's keys, each of them good by itself; whether they go together is `Study`'s business."""
+    """A study file whose keys are each valid; `Study` also checks that they do not contradict each other."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
         description="Names the study's folder: letters, digits, `.`, `_` and `-`."
     )
-    data: Data = Field(description="Images, labels, and what is hidden of them.")
+    data: Data = Field(description="Images, labels, and which labels are hidden from the method.")
     model: Model = Field(default=Model(), description="The classifier: a backbone and one linear head.")
     method: Method = Field(description="How unobserved labels are treated.")
-    training: Training = Field(default=Training(), description="One trial's optimization.")
+    training: Training = Field(default=Training(), description="Optimization of one trial.")
     search: dict[str, Parameter] = Field(
-        default={}, description="What to search: dotted key of the base config -> its values."
+        default={}, description="Search space: dotted key of the base config -> its range or choices."
     )
-    objective: Objective = Field(default=Objective(), description="What a trial is judged by.")
-    sampler: Sampler = Field(default=Sampler(), description="Who proposes the next trial.")
+    objective: Objective = Field(default=Objective(), description="The metric that trials are compared by.")
+    sampler: Sampler = Field(default=Sampler(), description="The sampler that proposes the values of trials.")
     early_stopping: EarlyStopping = Field(
-        default=EarlyStopping(), description="Who ends a trial before its last epoch."
+        default=EarlyStopping(), description="The rule that ends trials before their last epoch."
     )
     trials: PositiveInt = Field(
         default=1,
-        description="How many trials the study has in the end; with `fidelity`, how many its first level has.",
+        description="Total number of trials; with `fidelity`, the number of trials of the first level.",
     )
     fidelity: tuple[Level, ...] | None = Field(
         default=None,
         min_length=1,
         strict=False,
-        description="Search on cheaper levels first, the cheapest one first; only survivors run at full size.",
+        description="Multi-fidelity search: cheaper levels, the cheapest first; only survivors run at full size.",
     )
     confirm: Confirm | None = Field(
         default=None,
-        description="After the search: the best configs and the best baseline again, over fresh seeds; `wsml-study "
+        description="After the search, run the best configs and the best baseline again over fresh seeds; `wsml-study "
         "confirm` does the same later.",
     )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
-        default=2, description="How often a trial that fails is tried again before it counts as failed."
+        default=2, description="How often a failed trial is retried before it counts as failed."
     )
-    tracking: Tracking = Field(default=Tracking(), description="Other programs that show the study as it runs.")
-    resources: Resources = Field(default=Resources(), description="What one trial runs on.")
+    tracking: Tracking = Field(default=Tracking(), description="Experiment trackers that show the study while it runs.")
+    resources: Resources = Field(default=Resources(), description="Workers, GPUs and CPUs of one trial.")
     storage: Annotated[str, AfterValidator(without_secret)] = Field(
-        default="results", description="Folder that receives a folder per study."
+        default="results", description="Folder, or URI such as s3://bucket/studies, that holds one folder per study."
     )
     provenance: Provenance | None = Field(
-        default=None, description="Where an exported config comes from. Decides nothing."
+        default=None, description="Study and trial that an exported config comes from; without effect on results."
     )
 
     @property
     def full_size_trials(self) -> int:
-        """How many trials run with nothing made cheaper."""
+        """The number of trials at full size."""
         return self.trials if self.fidelity is None else self.fidelity[-1].survivors
 
     def broken_rules(self) -> list[BrokenRule]:
-        """What is wrong with the base config whichever values are searched."""
+        """Key rules that the base config breaks regardless of the search."""
         return [broken for broken in broken_rules(self.model_dump(mode="json")) if not self._left_open(broken)]
 
     def _left_open(self, broken: BrokenRule) -> bool:
-        """Whether the search decides it: every trial's own config is checked when it is made."""
+        """Whether it depends on searched values; the config of every trial is checked when it is created."""
         if broken.rule.controlling_key in self.search:
             return True
         key = broken.rule.key
@@ -122,7 +122,7 @@ class Draft(Description):
 
 
 class Study(Draft):
-    """A base config and the search around it; without `search`, one config with nothing left to search."""
+    """A base config and the search around it; without `search`, a single config."""
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
@@ -134,7 +134,7 @@ class Study(Draft):
     def of_trial(
         cls, config: TrialConfig, *, name: str, provenance: Provenance | None = None, resources: Resources | None = None
     ) -> Study:
-        """A study that is this one trial, with nothing left to search."""
+        """A study without a search, whose only trial has this config."""
         return cls(
             name=name,
             data=config.data,

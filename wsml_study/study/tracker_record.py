@@ -1,4 +1,4 @@
-"""What every tracker says of itself, and all of them by name."""
+"""The record of an experiment tracker, and the registry of all of them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from wsml_study.registry import LAST, Registry, Requirement
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerRecord:
-    """A program that shows a study as it runs.
+    """An experiment tracker, which shows a study while it runs.
 
     Attributes:
-        name: a key of the section `tracking`.
-        position: where lists show it.
-        meaning: what the key's value is, in a sentence.
-        limits: which values the key takes.
-        default: the key's value where the study file has none; None and False leave the tracker out.
+        name: key in the section `tracking`.
+        position: place in lists, ascending.
+        meaning: description of the key's value.
+        limits: allowed values.
+        default: value if the study file has none; None and False disable the tracker.
         open: makes the `Tracker`; a function or class, or `module:attribute`, called as `open(study, folder, value)`.
-        requires: packages that it needs beyond those that every installation has.
+        requires: packages needed beyond the dependencies of wsml-study.
     """
 
     name: str
@@ -36,4 +36,4 @@ class TrackerRecord:
 TRACKERS: Registry[TrackerRecord] = Registry(
     "tracker", TrackerRecord, group="wsml_study.trackers", package="wsml_study.tuning.tracking", suffix="_entry"
 )
-"""All trackers by name, in the order in which to show them."""
+"""Name -> record of all trackers, in display order."""

@@ -1,4 +1,4 @@
-"""Section `tracking`: other programs that show the study as it runs."""
+"""Section `tracking`: experiment trackers that show the study while it runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _with_trackers(section: type[Description]) -> Any:
 
 @_with_trackers
 class Tracking(Description):
-    """Other programs that show the study as it runs. Decides no result."""
+    """Experiment trackers that show the study while it runs; without effect on results."""
 
     @model_validator(mode="after")
     def _no_secrets(self) -> Self:

@@ -1,4 +1,4 @@
-"""A study as readable YAML that reads back as an equal study."""
+"""Writes a study as readable YAML, which reads back as an equal study."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from wsml_study.study.tracking_section import Tracking
 from wsml_study.study.yaml_tree import scalar
 
 WIDEST = 100
-"""Columns that a mapping on one line may take."""
+"""Characters; longer mappings are written on several lines."""
 
 PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+=@-]*")
-"""Text that needs no quotes in any position, unless it would read as a number, true, false or null."""
+"""Text that needs no quotes, unless it would be read as a number, true, false or null."""
 
 ONLY_FOR_A_SEARCH = ("sampler", "early_stopping", "trials")
 
 
 def dump_config(study: Study) -> str:
-    """The study as YAML, defaults spelled out, absent values left out, keys in the order of the description.
+    """The study as YAML, with defaults, without absent values, keys in the order of the sections.
 
     `read_study` of a file with this text gives an equal study, floats to the last bit.
     """
@@ -53,8 +53,8 @@ def flow(value: Any) -> str:
 def _content(study: Study) -> dict[str, Any]:
     content = study.model_dump(mode="json", exclude_none=True)
     if study.tracking == Tracking():
-        del content["tracking"]  # it decides nothing
-    # In a search entry what is absent is clearer than `log: false`.
+        del content["tracking"]  # without trackers the section says nothing
+    # Without defaults: an absent `log` reads better than `log: false`.
     content["search"] = {key: one.model_dump(mode="json", exclude_defaults=True) for key, one in study.search.items()}
     if not study.search:
         defaults = Study.model_fields
@@ -77,7 +77,7 @@ def _block(content: Mapping[str, Any], indent: int) -> list[str]:
 
 
 def _float(value: float) -> str:
-    """Python's shortest text that reads back as the same number, without the zero of `1e-05`."""
+    """Python's shortest text that reads back as the same float, with `1e-5` instead of `1e-05`."""
     mantissa, e, exponent = repr(value).partition("e")
     return f"{mantissa}e{int(exponent)}" if e else mantissa
 
@@ -89,5 +89,5 @@ def _quoted(text: str) -> str:
 def _escaped(character: str) -> str:
     if character in '"\\':
         return f"\\{character}"
-    # Beyond printable characters of the first plane readers disagree.
+    # Readers disagree about unprintable characters and those beyond the Basic Multilingual Plane.
     return character if character.isprintable() and ord(character) < 0x10000 else f"\\U{ord(character):08X}"

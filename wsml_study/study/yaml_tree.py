@@ -1,7 +1,7 @@
-"""YAML text -> plain values that know where they stand.
+"""Parses YAML to plain values with the line and column of each.
 
-Built on the parser's events, so that no tag can make YAML construct anything: values are mappings with text keys,
-lists, and the scalars of YAML 1.2's core schema (`1e-5` is a float, `off` a string, `2024-01-01` too).
+Built on the parser's events, not on a loader, so that no tag can construct Python objects. Values are mappings with
+text keys, lists, and the scalars of YAML 1.2's core schema (`1e-5` is a float, `off` a string, `2024-01-01` too).
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ DEEPEST = 32
 NULL = re.compile(r"|~|null|Null|NULL")
 TRUE = re.compile(r"true|True|TRUE")
 FALSE = re.compile(r"false|False|FALSE")
-# A number of more digits than this is nobody's setting; as a float it is infinite and refused like infinity.
+# At most 300 digits: int() is slow with many, and raises beyond 4300. A longer number is read as a float, which is
+# infinite beyond 308 digits and refused as such.
 INTEGER = re.compile(r"[-+]?[0-9]{1,300}")
 OCTAL = re.compile(r"0o[0-7]{1,300}")
 HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,300}")
@@ -44,7 +45,7 @@ NOT_A_NUMBER = re.compile(r"\.(nan|NaN|NAN)")
 
 
 class UnreadableYamlError(Exception):
-    """The text is not YAML, or not of a kind that a study needs; the only argument is the problem."""
+    """The text is not YAML, or exceeds the limits on depth or size; the only argument is the problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -53,13 +54,13 @@ class UnreadableYamlError(Exception):
 
 @dataclass(kw_only=True)
 class Node:
-    """A value and where it is written.
+    """A value and its place in the text.
 
     Attributes:
         value: a scalar, a list of nodes, or nodes by key.
         place: where the value starts.
         key_places: where each key of a mapping is written.
-        num_values: values in here, aliases counted as often as they are used.
+        num_values: number of values in it; an alias counts every time that it is used.
     """
 
     value: Any
@@ -68,7 +69,7 @@ class Node:
     num_values: int = 1
 
     def plain(self) -> Any:
-        """The value without places."""
+        """The value without places, as dicts, lists and scalars."""
         match self.value:
             case dict():
                 return {key: node.plain() for key, node in self.value.items()}
@@ -78,7 +79,7 @@ class Node:
                 return scalar
 
     def place_of(self, path: Path, *, at_key: bool) -> Place:
-        """Where the path's value, or its key, is written; the nearest key above it if it is not there."""
+        """The place of the path's value, or of its key; of the nearest key above it if the path does not exist."""
         node, place = self, self.place
         for depth, part in enumerate(path):
             child = node.child(part)
@@ -100,7 +101,7 @@ class Node:
 
 
 def parse_yaml(text: str) -> tuple[Node | None, list[Problem]]:
-    """The text's one document, None for a text without any, and the problems beside which it can still be read.
+    """The only document of the text, None for an empty text, and the problems that did not stop the parser.
 
     Raises:
         UnreadableYamlError: the text is not YAML, or nested too deeply, or expands to too much.
@@ -163,7 +164,7 @@ def _place(mark: StreamMark) -> Place:
 
 
 class _Composer:
-    """Makes nodes of events, and notes what a study file must not contain."""
+    """Builds nodes from parser events, and records what a study file must not contain."""
 
     def __init__(self, events: Iterator[Event]) -> None:
         self.events = events
@@ -231,7 +232,7 @@ class _Composer:
             value = next(self.events)
             child = self._node(value, (*path, key))
             if isinstance(value, ScalarEvent) and value.style is None and not value.value:
-                child.place = _start(event)  # The parser finds nothing only at whatever comes next.
+                child.place = _start(event)  # The parser places an empty value at the next token; show its key instead.
             if key in node.key_places:
                 self._note((*path, key), event, f"written twice, first at {node.key_places[key]}")
                 continue
@@ -254,6 +255,7 @@ class _Composer:
 
 
 def _count(parent: Node, child: Node) -> None:
+    # Aliases of aliases can expand exponentially ("billion laughs"), so expanded values are counted, not written ones.
     parent.num_values += child.num_values
     if parent.num_values > MOST_VALUES:
         raise UnreadableYamlError(Problem(message=f"expands to more than {MOST_VALUES} values", place=parent.place))

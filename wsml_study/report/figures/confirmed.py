@@ -116,7 +116,7 @@ def _gains(found: Confirmation, baseline: ConfirmedConfig) -> alt.LayerChart | a
 
 
 def _caption(found: Confirmation) -> str:
-    unsure = [one for one in found.differences if not one.is_sure]
+    unsure = [one for one in found.differences if not one.is_significant]
     caption = (
         "Each config with the same fresh seeds and draws of the hidden labels; the mark is the mean, the line its 95 % "
         "bootstrap interval. Validation mAP puts them in order, so nothing is chosen by the test images."

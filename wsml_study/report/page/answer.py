@@ -69,7 +69,7 @@ def _confirmed(confirmation: Confirmation) -> tuple[str, str]:
         return f"{mean}.", f"That is the mean {over}; there is no baseline to compare it with."
     test = f"p {p_text(difference.corrected)} in a paired t-test {over}"
     test += f", by Holm for {len(confirmation.differences)} pairs" if len(confirmation.differences) > 1 else ""
-    if not difference.is_sure:
+    if not difference.is_significant:
         first = f"{mean}; it does not differ significantly from {baseline.called}."
         return (
             first,
@@ -86,7 +86,7 @@ def _equally_good(confirmation: Confirmation) -> str:
     others = [
         difference.worse if difference.better is best else difference.better
         for difference in confirmation.differences
-        if not difference.is_sure and best in (difference.better, difference.worse)
+        if not difference.is_significant and best in (difference.better, difference.worse)
     ]
     if len(others) == len(confirmation.configs) - 1 > 1:
         return " It does not differ significantly from any of the others."

@@ -77,7 +77,8 @@ data: voc2007 in {photos}, 20 classes
       validation, 6 of 20 in test
   validation cannot evaluate 'aeroplane', 'bicycle', 'bird', 'car', 'diningtable', 'dog', 'horse',
       'motorbike' and 6 more
-  test cannot evaluate 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat' and 6 more
+  test cannot evaluate 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat' and 6
+      more
   no image of any split shows 'sheep', 'sofa', 'train', 'tvmonitor'; a class without positives
       counts 0 in mAP
   seen of the training labels: 1 positive and 0 negative per image, drawn with seed 1200

@@ -1,7 +1,7 @@
 """What the screen shows of a study: every trial, and no answer that is not sure."""
 
 from tests.sample_studies.stories import small_study, told_history
-from wsml_study.record.history import StudyHistory
+from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.tables import write_tables
 from wsml_study.report.summary import answer, study_summary, trials_table
 from wsml_study.results.ranking import ranked_trials
@@ -80,3 +80,15 @@ def test_a_study_without_an_epoch_says_so(tmp_path):
     study, history = small_study(), StudyHistory()
     write_tables(tmp_path, study, history)
     assert answer(tmp_path, study_argument="told.yaml") == ["No trial has finished an epoch yet."]
+
+
+def test_a_study_whose_trials_all_failed_says_so(tmp_path):
+    study = small_study()
+    history = told_history(study)
+    for trial in history.trials.values():
+        trial.state, trial.error = TrialState.FAILED, "the training loss is nan in epoch 1"
+    path = tmp_path / "results" / "told"
+    path.mkdir(parents=True)
+    write_tables(path, study, history)
+    lines = study_summary(path, place=str(path), num_trials=len(history.trials), study_argument="told.yaml")
+    assert lines[-1] == "Every trial failed; correct the cause named above, then `wsml-study run STUDY --restart`."

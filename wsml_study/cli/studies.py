@@ -79,6 +79,8 @@ def run(
     last = confirmation or search
     if not last.finished and not last.stopped_on_request:
         raise typer.Exit(130)
+    if last.all_failed:
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -66,6 +66,8 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     ]
     if ended < num_trials or (levels is not None and not levels.have_ended):
         return [*lines, "Not finished; nothing is lost. The same command resumes the study."]
+    if counts.get("failed", 0) == len(ranked) > 0:
+        return [*lines, "Every trial failed; correct the cause named above, then `wsml-study run STUDY --restart`."]
     if ranked["value"].notna().any():
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines

@@ -78,6 +78,12 @@ class Outcome:
         """Whether every trial that the study should have has ended."""
         return self.cut_short_at is None and _finished(self.history, self.num_trials)
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether there are trials, and every one of them has failed."""
+        trials = self.history.trials
+        return bool(trials) and len(self.history.with_state(TrialState.FAILED)) == len(trials)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:

@@ -194,7 +194,7 @@ def kinds(node: NodeSchema) -> set[str]:
 def suggestion(key: str) -> str | None:
     """The dotted key that a misspelt or misplaced one most likely stands for, or None.
 
-    >>> suggestion("training.epoch"), suggestion("method.rate_per_epoch"), suggestion("training.colour")
+    >>> suggestion("training.epoch"), suggestion("method.rate_per_epoch"), suggestion("training.color")
     ('training.epochs', 'method.schedule.rate_per_epoch', None)
     """
     section, _, name = key.rpartition(".")

@@ -69,7 +69,7 @@ def build_backbone(
 
 
 def small_cnn(*, num_classes: int, num_channels: int, weights: str | None) -> Backbone:
-    """`SmallCnn`, which takes gray or colour images as they are stored."""
+    """`SmallCnn`, which takes gray or color images as they are stored."""
     from wsml_study.training.small_cnn import SmallCnn
 
     assert weights is None, "refused before"

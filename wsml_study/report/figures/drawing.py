@@ -35,7 +35,7 @@ def javascript() -> str:
 
 
 def dark_colors() -> dict[str, str]:
-    """Colour on a light background -> its counterpart on a dark one."""
+    """Color on a light background -> its counterpart on a dark one."""
     return dict(ON_DARK)
 
 

@@ -28,7 +28,7 @@ LOSSES = {
     "loss_false_negative": "false negatives",
 }
 LOSS_LOOKS = {"true positives": (INK, ()), "true negatives": (GRAY, (5, 3)), "false negatives": (MAGENTA, ())}
-"""Colour and dash."""
+"""Color and dash."""
 
 END_SHAPES = {TrialState.STOPPED.value: CROSS_OUT, TrialState.FAILED.value: "triangle-down"}
 END_KEYS = {

@@ -1,7 +1,7 @@
-"""Colour, shape and dash of each method in all figures; and the configuration that all charts share.
+"""Color, shape and dash of each method in all figures; and the configuration that all charts share.
 
-AN and the large-loss methods are distinguishable with any colour vision, on light and dark backgrounds. There are more
-methods than such colours: those that share a colour, or are hard to distinguish, differ in shape and dash.
+AN and the large-loss methods are distinguishable with any color vision, on light and dark backgrounds. There are more
+methods than such colors: those that share a color, or are hard to distinguish, differ in shape and dash.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ ON_DARK = {
     WINE: "#f07aa8",
     TEAL: "#5fc9db",
 }
-"""The counterparts of the colours on a dark background."""
+"""The counterparts of the colors on a dark background."""
 
 SOLID: tuple[int, ...] = ()
 SHORT, LONG, DOTTED, DASH_DOT, TINY = (6, 3), (11, 3), (2, 3), (8, 2, 2, 2), (2, 2)
@@ -109,7 +109,7 @@ def keys_of(methods: Iterable[str], mark: str = "point") -> tuple[Key, ...]:
 
 
 def method_color(methods: Iterable[str]) -> alt.Color:
-    """Colour by method."""
+    """Color by method."""
     return alt.Color("method:N", scale=_colors(methods), title=None)
 
 

@@ -58,7 +58,7 @@ def value_axis(title: str, field: str, *limits: float) -> alt.Y:
 
 
 def written(chart: alt.Chart, text: str | alt.Text, **mark: Any) -> list[alt.Chart]:
-    """Text at the marks of a chart, with a halo in the background colour that keeps it readable over lines."""
+    """Text at the marks of a chart, with a halo in the background color that keeps it readable over lines."""
     # Two layers: a stroke on the text itself would be drawn over the glyphs.
     halo = chart.mark_text(stroke=GROUND, strokeWidth=4, **mark).encode(text=text)
     return [halo, chart.mark_text(**mark).encode(text=text)]

@@ -29,7 +29,7 @@ DOTS = (2, 3)
 NO_LOG = "The study's events.jsonl is not there, or no trial has started yet."
 SPEARMAN, KENDALL = "Spearman's rho", "Kendall's tau"
 MEASURES = {SPEARMAN: (BLUE, ()), KENDALL: (VERMILION, (6, 3))}
-"""Colour and dash."""
+"""Color and dash."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ GENERATOR = "wsml-study report"
 """Content of the meta tag `generator`, by which a report is recognized before it is overwritten."""
 
 NAMES = {GROUND: "--ground", INK: "--ink", QUIET: "--quiet", FAINT: "--faint", BLUE: "--link"}
-"""Colours with a named CSS variable; all others get a numbered one."""
+"""Colors with a named CSS variable; all others get a numbered one."""
 
 VARIABLES = {color: NAMES.get(color, f"--color-{number}") for number, color in enumerate(ON_DARK)}
 RAISED = {"--raised": ("#f4f5f7", "#20242c")}

@@ -154,6 +154,6 @@ def test_what_a_crash_has_torn_is_dropped_and_said(cli):
     (folder / "trials.parquet").write_bytes(b"PAR1 and no more")
     printed = cli("run", "study.yaml")
     assert "the last line was cut short and is dropped" in printed
-    assert "trials.parquet: not a whole table; it is written anew" in printed
+    assert "trials.parquet: damaged table; it is rebuilt" in printed
     assert "is gone or damaged and is dropped; the trial starts anew" in printed
     assert_whole(cli.folder, 1)

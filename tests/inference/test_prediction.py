@@ -143,7 +143,7 @@ def test_one_image_is_predicted_alone(model_folder: Path, model: TrainedModel, s
 def test_many_images_need_a_table(model_folder: Path, scenes: Path) -> None:
     (scenes / "list.txt").write_text("00s/003.png\n")
     for many in (scenes, scenes / "list.txt"):
-        with pytest.raises(DataError, match="many images need a table to be written into: give -o"):
+        with pytest.raises(DataError, match="several images need an output file: give -o"):
             predict_one(model_folder, many)
 
 

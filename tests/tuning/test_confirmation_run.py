@@ -67,7 +67,7 @@ def test_a_longer_confirmation_goes_on_with_the_seeds_that_it_has(told):
 
 def test_a_search_without_a_value_has_nothing_to_confirm(tmp_path):
     told = Told(tmp_path / "told", values=[], search=[])
-    with pytest.raises(ResultsError, match="no trial has ended an epoch yet"):
+    with pytest.raises(ResultsError, match="no trial has finished an epoch yet"):
         plan(told)
 
 

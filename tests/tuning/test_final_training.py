@@ -80,5 +80,5 @@ def test_what_is_no_config_is_refused() -> None:
         over_seeds(searched, num_seeds=1)
     with pytest.raises(ResultsError, match="at most 100 characters; give the config a shorter `name`"):
         over_seeds(config(name="n" * 95), num_seeds=1, on="train+validation")
-    with pytest.raises(ResultsError, match="models go into a folder"):
+    with pytest.raises(ResultsError, match="models are written to a folder"):
         over_seeds(config(storage="s3://bucket"), num_seeds=1)

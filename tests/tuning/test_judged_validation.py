@@ -11,7 +11,7 @@ from wsml_study.errors import DataError
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import open_trial_data
-from wsml_study.tuning.run import Task, _check_judged
+from wsml_study.tuning.run import Task, _check_validation_classes
 
 
 class Notices(list[str]):
@@ -41,13 +41,13 @@ def study_of(folder: Path, **objective: str) -> Study:
 def test_a_search_is_refused_and_a_final_training_goes_on_with_a_notice(tmp_path: Path) -> None:
     study, notices = study_of(tmp_path), Notices()
     data = open_trial_data(study.data)
-    with pytest.raises(DataError, match="none of 2 classes can be judged by 1 images"):
-        _check_judged(study, data, Task(), notices)
-    _check_judged(study, data, Task(model_folder=tmp_path), notices)
+    with pytest.raises(DataError, match="none of 2 classes can be evaluated on 1 images"):
+        _check_validation_classes(study, data, Task(), notices)
+    _check_validation_classes(study, data, Task(model_folder=tmp_path), notices)
     assert [notice.endswith("; the last epoch is kept") for notice in notices] == [True]
 
 
 def test_metrics_that_compare_classes_need_a_positive_and_a_negative_of_any_class(tmp_path: Path) -> None:
     study, notices = study_of(tmp_path, metric="best_val_micro_ap"), Notices()
-    _check_judged(study, open_trial_data(study.data), Task(), notices)
+    _check_validation_classes(study, open_trial_data(study.data), Task(), notices)
     assert notices == []

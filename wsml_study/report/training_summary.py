@@ -39,7 +39,7 @@ class TrainedConfig:
 
     @property
     def mean(self) -> float:
-        """Test mAP in percent, mean over the seeds; NaN if the test images can judge no class."""
+        """Test mAP in percent, mean over the seeds; NaN if no class can be evaluated on the test images."""
         return float(self.seeds["test_map"].mean())
 
     @property
@@ -89,7 +89,7 @@ def trained_config(folder: Path) -> TrainedConfig:
     Raises:
         ResultsError, StudyFileError: it holds no training.
     """
-    # Not those with a test mAP: test images that can judge no class give none.
+    # Not those with a test mAP: there is none if no class can be evaluated on the test images.
     trials = ranked_trials(folder).query("state == 'complete'").sort_values("trial")
     seeds = trials[["best_epoch", "value", "test_map"]].copy()
     seeds.insert(0, "seed", [json.loads(values)["training.seed"] for values in trials["values"]])

@@ -34,6 +34,7 @@ ROOMS = (
     "inference",
     "tuning",
     "cli",
+    "testing",
 )
 """From the ground up: a room may know those before it, unless `MAY_KNOW` says less."""
 
@@ -87,6 +88,7 @@ MAY_KNOW = {
         "methods.method_record",
         "methods.schedules",
     ),
+    "testing": ROOMS[: ROOMS.index("cli")],  # contract suites for plug-ins, which nothing of ours imports
 }
 """A room, or a module beside the rooms -> all that it may import of ours beside itself."""
 
@@ -95,7 +97,7 @@ ONLY_IN = {
     "optuna": ("study.search_space", "tuning", "report.figures"),
     "typer": ("cli",),
     "duckdb": ("results.queries",),
-    "torch": ("methods", "losses", "data", "training", "inference", "workers", "tuning"),
+    "torch": ("methods", "losses", "data", "training", "inference", "workers", "tuning", "testing"),
     "torchvision": ("data", "training"),
     "altair": ("report.figures",),
     "vl_convert": ("report.figures",),
@@ -103,6 +105,7 @@ ONLY_IN = {
     "tensorboardX": ("tuning.tracking",),
     "mlflow": ("tuning.tracking",),
     "wandb": ("tuning.tracking",),
+    "pytest": (),
 }
 """A library -> the rooms and modules that may import it."""
 
@@ -244,6 +247,10 @@ def test_no_two_modules_share_a_name() -> None:
         ("losses", "from wsml_study.training.trial import TrialTraining"),
         ("training.trial", "from wsml_study import losses"),
         ("__init__", "from wsml_study.tuning import run"),
+        ("__init__", "from wsml_study.testing import check_method"),
+        ("cli.studies", "from wsml_study.testing import check_method"),
+        ("testing.method_contract", "from wsml_study.cli import entry"),
+        ("testing.method_contract", "import pytest"),
         ("record.tables", "import duckdb"),
     ],
 )

@@ -10,6 +10,7 @@ from wsml_study.methods.contract import Method
 from wsml_study.methods.creation import METHOD_NAMES, WITH_SCHEDULE, create_method
 from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.methods.schedules import schedule
+from wsml_study.options import Value
 
 VARIED = [f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS if variant != "code"]
 CASES = [*METHOD_NAMES, *VARIED]
@@ -19,11 +20,16 @@ STOPPED = {"ROLE", "GR", "CSL"}
 """Those that stop gradients somewhere, so that their gradients are not those of their values."""
 
 
-def create(case: str, labels_NC: Tensor, *, rate_per_epoch: float = 0.05, **values: object) -> Method:
-    """A fresh method, equal to any other of the same case and labels."""
+def options_of(case: str) -> dict[str, Value]:
+    """The options that make a case: its variant, and those that have no default."""
     name, _, variant = case.partition(" ")
+    needed = {"expected_positives": 1.5} if METHODS[name].option("expected_positives") else {}
+    return needed | ({"variant": variant} if variant else {})
+
+
+def create(case: str, labels_NC: Tensor, *, rate_per_epoch: float = 0.05, **values: Value) -> Method:
+    """A fresh method, equal to any other of the same case and labels."""
+    name = case.partition(" ")[0]
     torch.manual_seed(0)  # ROLE draws its first estimate
     course = schedule("linear", warmup_epochs=1, rate_per_epoch=rate_per_epoch) if name in WITH_SCHEDULE else None
-    if METHODS[name].option("expected_positives"):
-        values.setdefault("expected_positives", 1.5)
-    return create_method(name, labels_NC=labels_NC, schedule=course, variant=variant or None, **values)
+    return create_method(name, labels_NC=labels_NC, schedule=course, **(options_of(case) | values))

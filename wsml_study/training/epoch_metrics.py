@@ -49,6 +49,8 @@ def micro_ap(scores_MC: Tensor, labels_MC: Tensor) -> float:
 
 def of1(scores_MC: Tensor, labels_MC: Tensor) -> float:
     """OF1 in percent, of logits above 0."""
+    if not _any_annotated(labels_MC):
+        return math.nan
     return 100 * label_choice(scores_MC > 0, labels_MC).overall_f1
 
 
@@ -59,14 +61,19 @@ def cf1(scores_MC: Tensor, labels_MC: Tensor) -> float:
 
 def mean_ranking_loss(scores_MC: Tensor, labels_MC: Tensor) -> float:
     """`ranking_loss`, a fraction."""
-    return ranking_loss(scores_MC, labels_MC)
+    return ranking_loss(scores_MC, labels_MC) if _any_annotated(labels_MC) else math.nan
 
 
 def mean_coverage(scores_MC: Tensor, labels_MC: Tensor) -> float:
     """`coverage`, in labels."""
-    return coverage(scores_MC, labels_MC)
+    return coverage(scores_MC, labels_MC) if _any_annotated(labels_MC) else math.nan
 
 
 def mean_one_error(scores_MC: Tensor, labels_MC: Tensor) -> float:
     """`one_error`, a fraction."""
     return one_error(scores_MC, labels_MC)
+
+
+def _any_annotated(labels_MC: Tensor) -> bool:
+    """Without this, metrics of images (and F1) are 0 where nothing is annotated, the best ranking loss there is."""
+    return bool(((labels_MC == POSITIVE) | (labels_MC == NEGATIVE)).any())

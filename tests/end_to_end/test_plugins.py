@@ -33,8 +33,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wsml(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """The command line in a fresh environment that has the package, and in which everything else is this one's."""
+def python(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a fresh environment that has the package, and in which everything else is this one's."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
@@ -52,6 +52,12 @@ def wsml(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
         "--no-build-isolation",
     ]
     subprocess.run([*install, "--disable-pip-version-check", package], check=True)
+    return python
+
+
+@pytest.fixture(scope="module")
+def wsml(package: Path, python: Path) -> Command:
+    """The command line in that environment."""
 
     def run(*arguments: str, fails: bool = False) -> str:
         done = subprocess.run(
@@ -77,6 +83,18 @@ def test_without_the_package_its_names_are_unknown(package: Path) -> None:
     )
     assert done.returncode == 1
     assert "data.dataset: expected one of" in done.stderr
+
+
+def test_the_package_passes_the_contract_suites(package: Path, python: Path) -> None:
+    done = subprocess.run(
+        [python, "-m", "pytest", "tests/test_contract.py", "-q", "-p", "no:cacheprovider"],
+        cwd=package,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "WSML_CACHE": str(package / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "7 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_methods_and_data_list_name_what_it_adds(wsml: Command) -> None:

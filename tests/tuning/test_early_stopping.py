@@ -2,17 +2,35 @@
 
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from wsml_study.record.history import StudyHistory
+from wsml_study.study.early_stopping_record import EARLY_STOPPING
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.objective_section import Objective
+from wsml_study.testing import check_early_stopping
+from wsml_study.testing.promises import promise_in_words
+from wsml_study.testing.rule_contract import RULE_CONTRACT, RuleCase
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.stopping_rules.median_stopping import MedianStopping
 from wsml_study.tuning.stopping_rules.successive_halving import Asha
 from wsml_study.workers.protocol import Assignment, StepReport
+
+RULES = [name for name, record in EARLY_STOPPING.items() if record.create is not None]
+
+
+@pytest.mark.parametrize("promise", RULE_CONTRACT, ids=promise_in_words)
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_keeps(name, promise):
+    promise(RuleCase(name=name))
+
+
+def test_what_ends_no_trial_cannot_be_checked():
+    with pytest.raises(ValueError, match="pbt ends no trial"):
+        check_early_stopping("pbt")
 
 
 def test_one_in_three_goes_on_and_the_best_so_far_always():

@@ -6,87 +6,31 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from tests.sample_studies.searches import study_with
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
 from wsml_study.record.history import TrialState
+from wsml_study.study.sampler_record import SAMPLERS
+from wsml_study.testing.promises import promise_in_words
+from wsml_study.testing.sampler_contract import SAMPLER_CONTRACT, SamplerCase, SimulatedSlot, study_with
 from wsml_study.tuning.searcher import OptunaSearcher, optuna_outcome
 from wsml_study.workers.protocol import Assignment, StepReport
 
-SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes", "nsgaii"]
 
-
-def value_of(config) -> float:
-    """An objective with an optimum, as a trial would report it."""
-    rate = config.method.schedule.rate_per_epoch if config.method.schedule else 0.0
-    return 80.0 - 100 * abs(rate - 0.02) + 1000 * config.training.learning_rate
-
-
-class Slot:
-    """Plays Tune's part: takes suggestions, writes what trials report into the log, tells how they end."""
-
-    def __init__(self, study, folder, num_trials=1000, slots=1):
-        self.log = EventLog(folder / "events.jsonl")
-        self.searcher = OptunaSearcher(study, self.log, num_trials=num_trials, slots=lambda: slots)
-        self.count = 0
-
-    def start(self):
-        self.count += 1
-        tune_id = f"tune-{self.count}"
-        suggestion = self.searcher.suggest(tune_id)
-        return tune_id, Assignment.of(suggestion) if isinstance(suggestion, dict) else suggestion
-
-    def epoch(self, assignment, number, value):
-        result = {"epoch": number, "val_map": value, "best_epoch": number}
-        self.log.append("epoch", trial=assignment.trial, attempt=1, result=result, state="running")
-
-    def end(self, tune_id, assignment, *, complete=True, error=False):
-        result = {"done": True, "report": StepReport(complete=complete)}
-        self.searcher.on_trial_complete(tune_id, None if error else result, error)
-        state = "failed" if error else "complete" if complete else "stopped"
-        number = assignment.trial
-        attributes = self.searcher.sampler_state(number)
-        self.log.append("ended", trial=number, state=state, error=None, sampler_state=attributes)
-
-    def run(self, num_trials):
-        for _ in range(num_trials):
-            tune_id, assignment = self.start()
-            if assignment == "FINISHED":
-                return
-            self.epoch(assignment, 1, value_of(assignment.config))
-            self.end(tune_id, assignment)
-
-
-def proposals(slot):
-    return [trial.values for _, trial in sorted(slot.log.history.trials.items())]
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_an_interrupted_search_proposes_what_it_would_have_proposed(sampler, tmp_path):
-    study = study_with(sampler)
-    whole = Slot(study, tmp_path / "whole")
-    whole.run(18)
-    Slot(study, tmp_path / "parts").run(7)
-    cut_short = Slot(study, tmp_path / "parts")
-    _, unfinished = cut_short.start()
-    again = Slot(study, tmp_path / "parts")
-    tune_id, requeued = again.start()
-    assert requeued == unfinished
-    again.epoch(requeued, 1, value_of(requeued.config))
-    again.end(tune_id, requeued)
-    again.run(10)
-    assert proposals(again) == proposals(whole)
+@pytest.mark.parametrize("promise", SAMPLER_CONTRACT, ids=promise_in_words)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_keeps(name, promise):
+    promise(SamplerCase(name=name))
 
 
 def test_a_grid_runs_each_combination_once_and_then_is_finished(tmp_path):
-    slot = Slot(study_with("grid"), tmp_path)
+    slot = SimulatedSlot(study_with("grid"), tmp_path)
     slot.run(50)
-    seen = [tuple(sorted(values.items())) for values in proposals(slot)]
+    seen = [tuple(sorted(values.items())) for values in slot.proposals]
     assert len(seen) == len(set(seen)) == 2 * (1 + 4)
 
 
 def test_stopped_and_failed_trials_are_told_as_what_they_are(tmp_path):
-    slot = Slot(study_with("random"), tmp_path, slots=3)
+    slot = SimulatedSlot(study_with("random"), tmp_path, slots=3)
     (first, a), (second, b), (third, c) = slot.start(), slot.start(), slot.start()
     assert slot.start()[1] is None, "all slots are taken"
     for assignment in (a, b, c):
@@ -98,19 +42,19 @@ def test_stopped_and_failed_trials_are_told_as_what_they_are(tmp_path):
     assert [t.state for t in told] == [OptunaState.COMPLETE, OptunaState.PRUNED, OptunaState.FAIL]
     assert [t.intermediate_values for t in told] == [{1: 50.0}, {1: 51.0}, {1: 52.0}]
     assert told[0].value == 50.0
-    replayed = Slot(study_with("random"), tmp_path).searcher._optuna.get_trials()
+    replayed = SimulatedSlot(study_with("random"), tmp_path).searcher._optuna.get_trials()
     assert [t.state for t in replayed] == [t.state for t in told]
     assert [t.params for t in replayed] == [t.params for t in told]
 
 
 def test_a_trial_cut_short_comes_first_with_its_checkpoint(tmp_path):
     study = study_with("random")
-    slot = Slot(study, tmp_path)
+    slot = SimulatedSlot(study, tmp_path)
     tune_id, assignment = slot.start()
     slot.epoch(assignment, 1, 50.0)
     slot.log.append("saved", trial=0, epoch=1, checkpoint="checkpoints/1")
     slot.searcher.on_trial_complete(tune_id, {"done": False, "report": StepReport()})
-    again = Slot(study, tmp_path)
+    again = SimulatedSlot(study, tmp_path)
     _, requeued = again.start()
     assert requeued == replace(assignment, checkpoint="checkpoints/1")
     assert len(again.log.history.trials) == 1
@@ -118,10 +62,10 @@ def test_a_trial_cut_short_comes_first_with_its_checkpoint(tmp_path):
 
 def test_the_total_counts_what_ran_before(tmp_path):
     study = study_with("random")
-    Slot(study, tmp_path).run(3)
-    slot = Slot(study, tmp_path, num_trials=4)
+    SimulatedSlot(study, tmp_path).run(3)
+    slot = SimulatedSlot(study, tmp_path, num_trials=4)
     assert slot.start()[1].trial == 3
-    more = Slot(study, tmp_path, num_trials=4)
+    more = SimulatedSlot(study, tmp_path, num_trials=4)
     tune_id, assignment = more.start()
     more.epoch(assignment, 1, 50.0)
     more.end(tune_id, assignment)
@@ -129,7 +73,7 @@ def test_the_total_counts_what_ran_before(tmp_path):
 
 
 def test_no_trial_is_left_running_in_optuna(tmp_path):
-    slot = Slot(study_with("tpe"), tmp_path)
+    slot = SimulatedSlot(study_with("tpe"), tmp_path)
     slot.run(5)
     assert all(trial.state.is_finished() for trial in slot.searcher._optuna.get_trials())
     assert isinstance(slot.searcher._optuna, optuna.Study)
@@ -141,25 +85,12 @@ def test_a_trial_without_a_value_is_not_told_as_complete():
     assert optuna_outcome(TrialState.STOPPED, 70.0) == (OptunaState.PRUNED, None)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsgaii"])
-def test_a_batch_is_proposed_before_any_of_it_has_a_result_and_an_interruption_changes_nothing(sampler, tmp_path):
-    study = study_with(sampler, batch=4)
-
-    def run(slot, count):
-        for _ in range(count):
-            tune_id, assignment = slot.start()
-            slot.epoch(assignment, 1, value_of(assignment.config))
-            slot.end(tune_id, assignment)
-
-    straight = Slot(study, tmp_path / "straight")
-    run(straight, 30)
-    for count in (0, 14, 3, 13):  # the second and third end within a batch
-        interrupted = Slot(study, tmp_path / "interrupted")
-        run(interrupted, count)
-        interrupted.log.close()
-    one, other = straight.log.history.trials, EventLog(tmp_path / "interrupted" / "events.jsonl").history.trials
-    assert [trial.values for trial in one.values()] == [trial.values for trial in other.values()]
-    events = read_events(tmp_path / "interrupted" / "events.jsonl")
+def test_the_proposals_of_a_batch_are_logged_together_before_any_has_a_result(tmp_path):
+    for count in (14, 3, 13):  # the second and third end within a batch
+        slot = SimulatedSlot(study_with("tpe", {"batch": 4}), tmp_path)
+        slot.run(count)
+        slot.log.close()
+    events = read_events(tmp_path / "events.jsonl")
     proposed = [(event["first"], len(event["proposals"])) for event in events if event["event"] == "proposed"]
     assert proposed == [(first, 4) for first in range(0, 30, 4)]
 

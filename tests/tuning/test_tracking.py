@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,59 +23,15 @@ from wsml_study.study.objective_section import Objective
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import Study
 from wsml_study.study.tracking_section import Tracking
+from wsml_study.testing.promises import promise_in_words
+from wsml_study.testing.tracker_contract import TRACKER_CONTRACT, Notices, TrackerCase, follow
 from wsml_study.tuning.tracking.opening import trackers_of
 from wsml_study.tuning.tracking.optuna_journal import JOURNAL, OptunaJournal
 from wsml_study.tuning.tracking.tensorboard import FOLDER, TensorBoardRuns
-from wsml_study.tuning.tracking.tracker import Tracked, Tracker
+from wsml_study.tuning.tracking.tracker import Tracked
 
 PAUSE_S = 1.1
 """Weights & Biases names what it writes by the second: a run taken up within it would replace its first part."""
-
-
-class Notices:
-    """A listener that keeps what the user is told."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def on_phase(self, message: str) -> None: ...
-
-    def on_notice(self, message: str) -> None:
-        self.heard.append(message)
-
-    def on_images(self, done: int, total: int) -> None: ...
-
-    def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None: ...
-
-    def on_event(self, history: StudyHistory, event: str, number: int) -> None: ...
-
-
-def follow(
-    events: list[dict[str, Any]],
-    trackers: Callable[[], list[Tracker]],
-    *,
-    cut_after: int | None = None,
-    close: bool = True,
-    pause_s: float = 0.0,
-) -> list[str]:
-    """Show a run's events as they come; after so many of them the driver dies, or stops, and a second run goes on."""
-    notices, history = Notices(), StudyHistory()
-    following = Tracked(notices, trackers())
-    for number, event in enumerate(events):
-        history.apply(event)
-        if event["event"] == "run":
-            following.on_slots(2, len(events), history)
-        elif event["event"] != "created":
-            following.on_event(history, event["event"], event["trial"])
-        if number == cut_after:
-            if close:
-                following.close()
-            time.sleep(pause_s)
-            following = Tracked(notices, trackers())
-            history.apply({**events[0], "time": event["time"] + 60.0})
-            following.on_slots(2, len(events), history)
-    following.close()
-    return notices.heard
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +82,35 @@ def assert_tensorboard_tells(folder: Path, events: list[dict[str, Any]]) -> None
         assert [one.value for one in scalars["memorization/false_negatives"]] == pytest.approx(expected)
         assert ("distrust/precision" in scalars) == any(e["distrust_precision"] for e in trial.epochs.values())
         assert [one.value for one in scalars["objective"]] == pytest.approx([trial.value(Objective())])
+
+
+def shown_by_the_journal(folder: Path) -> Any:
+    """Its trials, without when they were written."""
+    if not (folder / JOURNAL).exists():
+        return []
+    return [
+        (one.number, one.state, one.params, one.intermediate_values, one.values, one.user_attrs)
+        for one in journalled(folder)
+    ]
+
+
+def shown_by_tensorboard(folder: Path) -> Any:
+    """Run -> tag -> the scalars; the names of the files have the time in them."""
+    runs = {path.name: EventAccumulator(str(path)).Reload() for path in (folder / FOLDER).glob("*")}
+    return {
+        name: {tag: [(one.step, one.wall_time, one.value) for one in run.Scalars(tag)] for tag in run.Tags()["scalars"]}
+        for name, run in runs.items()
+    }
+
+
+@pytest.mark.parametrize("promise", TRACKER_CONTRACT, ids=promise_in_words)
+@pytest.mark.parametrize(
+    ("name", "read"), [("optuna_journal", shown_by_the_journal), ("tensorboard", shown_by_tensorboard)]
+)
+def test_every_tracker_of_files_keeps(
+    name: str, read: Callable[[Path], Any], promise: Callable[[TrackerCase], None], tmp_path: Path
+) -> None:
+    promise(TrackerCase(name=name, value=True, folder=tmp_path, read=read))
 
 
 def test_the_journal_tells_what_the_log_tells(study, events, tmp_path):

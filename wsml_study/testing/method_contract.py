@@ -48,7 +48,8 @@ class MethodCase:
         """A fresh method, equal to any other of the same labels and seed."""
         torch.manual_seed(seed)  # a method may draw its first state, as ROLE does
         course = schedule("linear", warmup_epochs=1, rate_per_epoch=RATE_PER_EPOCH) if self.takes_schedule else None
-        return create_method(self.name, labels_NC=labels_NC, schedule=course, **self.options)
+        options: dict[str, Any] = dict(self.options)
+        return create_method(self.name, labels_NC=labels_NC, schedule=course, **options)
 
     def trained(self) -> Method:
         """The method after some epochs."""
@@ -186,9 +187,11 @@ def only_unobserved_labels_are_distrusted(case: MethodCase) -> None:
 def padding_counts_nowhere(case: MethodCase) -> None:
     """Rows of padding change neither loss, gradient, mask nor state."""
     batch = random_batch(2)
+    # Of both signs: taken for a positive, a large logit has no loss, and taken for a negative, a small one has none.
+    logits_C = 40.0 * (-1) ** torch.arange(NUM_CLASSES)
     padded = with_logits(
         batch,
-        torch.cat([batch.logits_BC, torch.full((3, NUM_CLASSES), 40.0)]),
+        torch.cat([batch.logits_BC, logits_C.expand(3, NUM_CLASSES)]),
         labels_BC=torch.cat([batch.labels_BC, torch.full((3, NUM_CLASSES), PADDING, dtype=torch.int8)]),
         indices_B=torch.cat([batch.indices_B, torch.tensor([-1, 10**6, int(batch.indices_B[0])])]),
     )

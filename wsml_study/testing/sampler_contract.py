@@ -42,7 +42,7 @@ class SamplerCase:
 
     def study(self, **options: Value) -> Study:
         """A study that uses it."""
-        return study_with(self.name, **(dict(self.options) | options))
+        return study_with(self.name, {**self.options, **options})
 
     @property
     def takes_batch(self) -> bool:
@@ -67,13 +67,13 @@ def check_sampler(name: str, **options: Value) -> None:
         keep_promise(promise, case, f"sampler {name}")
 
 
-def study_with(sampler: str, changes: Mapping[str, Any] | None = None, **options: Value | None) -> Study:
+def study_with(sampler: str, options: Mapping[str, Value] | None = None, **changes: Any) -> Study:
     """A search over method, rejection rate and learning rate; over lists of values if the sampler tries each of them.
 
     Args:
         sampler: its name.
-        changes: other sections of the study, as in a study file.
         options: of the sampler.
+        changes: other sections of the study, as in a study file.
     """
     exhaustive = SAMPLERS[sampler].exhaustive
     rates: dict[str, Any] = {"choice": [0.001, 0.003, 0.01, 0.03]}
@@ -90,15 +90,15 @@ def study_with(sampler: str, changes: Mapping[str, Any] | None = None, **options
             "method.schedule.rate_per_epoch": rates | {"when": {"method.name": ["LL-R"]}},
             "training.learning_rate": learning_rates,
         },
-        "sampler": {"name": sampler, "seed": 7} | options,
+        "sampler": {"name": sampler, "seed": 7} | dict(options or {}),
         "trials": 100,
     }
-    return parse_study(content | dict(changes or {}), source="test")
+    return parse_study(content | changes, source="test")
 
 
 def value_of(config: TrialConfig) -> float:
     """An objective with an optimum, as a trial would report it."""
-    rate = config.method.schedule.rate_per_epoch if config.method.schedule else 0.0
+    rate = (config.method.schedule.rate_per_epoch if config.method.schedule else None) or 0.0
     return 80.0 - 100 * abs(rate - 0.02) + 1000 * config.training.learning_rate
 
 

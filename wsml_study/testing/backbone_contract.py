@@ -24,11 +24,7 @@ SIZES_OF_ANY = (24, 33)
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneCase:
-<<<<<<< HEAD
-    """A backbone with options, for gray or color images.
-=======
     """A backbone with options, for gray or colour images.
->>>>>>> h-testing
 
     Attributes:
         name: of its record, or a torchvision classification model.

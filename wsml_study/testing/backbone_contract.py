@@ -24,7 +24,7 @@ SIZES_OF_ANY = (24, 33)
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneCase:
-    """A backbone with options, for gray or colour images.
+    """A backbone with options, for gray or color images.
 
     Attributes:
         name: of its record, or a torchvision classification model.

@@ -274,6 +274,10 @@ SEARCH_PROBLEMS = {
         "  training.seed: {choices: [1]}\n",
         "5:19  training.seed.choices: unknown key; did you mean `choice`?",
     ),
+    "a domain of another name": (
+        "  training.seed: {grid: [1]}\n",
+        "5:19  training.seed.grid: unknown key; known keys are choice, float, int, when",
+    ),
     "a list for a domain": (
         "  training.seed: [1, 2]\n",
         "5:18  training.seed: expected a mapping with the keys choice, float, int, when, got a list",

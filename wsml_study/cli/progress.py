@@ -78,7 +78,7 @@ class Progress:
         self._ended_before = len(history.with_state(*ENDED))
         self._started = time.monotonic()
         before = f", {self._ended_before} done before" if self._ended_before else ""
-        self._console.print(f"{num_trials} trials, {slots} at a time{before}")
+        self._console.print(f"{num_trials} {'trial' if num_trials == 1 else 'trials'}, {slots} at a time{before}")
 
     def on_event(self, history: StudyHistory, event: str, number: int) -> None:
         """An event was added to the history."""

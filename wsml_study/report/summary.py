@@ -10,9 +10,10 @@ import pandas as pd
 from wsml_study.errors import ResultsError
 from wsml_study.record.formats import aligned, number, percent
 from wsml_study.record.storage import open_storage
-from wsml_study.record.tables import searched_keys
+from wsml_study.record.tables import read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
+from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.statistics import estimate
@@ -86,10 +87,11 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
         return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
     if ranked["confirms"].notna().any():
         return []  # these are runs of a confirmation, whose study has the answer
+    notes = [*_upper_bound(ranked), *_diverged(folder)]
     confirmation = read_confirmation(folder)
     if confirmation is not None:
-        return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *_upper_bound(ranked)]
-    return [*_not_confirmed(ranked, study_argument), *_upper_bound(ranked)]
+        return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *notes]
+    return [*_not_confirmed(ranked, study_argument), *notes]
 
 
 def study_folder(name: str, storage: str) -> Path:
@@ -128,6 +130,11 @@ def _overtaken(ranked: pd.DataFrame, confirmation: Confirmation, study_argument:
         return []
     leader = f"{describe(json.loads(best['values']))} (trial {best['trial']})"
     return [f"The search leads with {leader}, which is not confirmed:", f"  wsml-study confirm {study_argument}"]
+
+
+def _diverged(folder: Path) -> list[str]:
+    num_classes = len(read_table(folder, "classes")["class"].unique())
+    return divergence_notes(read_table(folder, "epochs").to_pandas(), num_classes=num_classes)
 
 
 def _upper_bound(ranked: pd.DataFrame) -> list[str]:

@@ -169,7 +169,7 @@ def _unknown_key(path: Path) -> Problem:
     known = list(schema_at(section).get("properties", {}))
     if sibling := closest(key, known):
         meant, hint = dotted((*section, sibling)), f"; did you mean `{sibling}`?"
-    elif elsewhere := suggestion(dotted(path)):
+    elif (elsewhere := suggestion(dotted(path))) and elsewhere != dotted(section):
         meant, hint = elsewhere, f"; did you mean `{elsewhere}`?"
     else:
         meant, hint = None, f"; known keys are {listed(known)}"

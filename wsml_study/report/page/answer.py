@@ -7,6 +7,7 @@ import pandas as pd
 from wsml_study.record.history import ENDED
 from wsml_study.record.wording import p_text, spaced
 from wsml_study.results.confirmation import BASELINE, Confirmation
+from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.statistics import Estimate, estimate
 from wsml_study.results.study_results import StudyRecord
@@ -24,7 +25,7 @@ def answer(record: StudyRecord) -> tuple[str, str]:
 
 
 def remarks(record: StudyRecord) -> tuple[str, ...]:
-    """Notes that belong to the answer: unfinished study, unconfirmed leader, upper bound."""
+    """Notes that belong to the answer: unfinished study, unconfirmed leader, upper bound, trials that diverged."""
     said = []
     ended, wanted = int(record.trials["state"].isin(ENDED).sum()), record.history.num_trials or len(record.trials)
     if record.levels is not None and not record.levels.have_ended:
@@ -43,6 +44,7 @@ def remarks(record: StudyRecord) -> tuple[str, ...]:
             f"With all labels ({UPPER_BOUND}), an upper bound, the search reached "
             f"{record.study.objective.text(full.iloc[0]['value'])} {record.study.objective.label}."
         )
+    said += divergence_notes(record.epochs, num_classes=record.classes["class"].nunique())
     return tuple(said)
 
 

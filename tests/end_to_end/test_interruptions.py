@@ -45,6 +45,20 @@ def test_ctrl_c_loses_nothing(cli):
 
 
 @pytest.mark.timeout(900)
+def test_a_reader_that_leaves_and_sigterm_lose_nothing(cli):
+    cli.write("study.yaml", STUDY)
+    process = cli.start("run", "study.yaml")
+    process.stdout.readline()
+    process.stdout.close()  # as `| head -1` does
+    wait_for_epochs(process, cli.folder / LOG, 5)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=120) == 130
+    assert "interrupted" in cli("status", "study.yaml")
+    cli("run", "study.yaml")
+    assert_whole(cli.folder, 8)
+
+
+@pytest.mark.timeout(900)
 def test_kill_of_the_driver_loses_nothing(cli):
     storm(cli, kills=1, seed=1)
 

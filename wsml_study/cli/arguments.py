@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
@@ -82,9 +83,17 @@ def folder_of(study: Path, storage: str | None) -> Path:
     return study_folder(description.name, description.storage)
 
 
+class _Screen(Console):
+    """Standard output. A reader that closes it, as `| head` does, ends the printing and not the command."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 def screen() -> Console:
     """Standard output, for the progress of a run and for the results printed after it."""
-    return Console(file=sys.stdout)
+    return _Screen(file=sys.stdout)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -21,7 +23,11 @@ app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 
 
 def main() -> None:
-    """Entry point: an error that the user can correct is printed without a traceback, with exit status 1."""
+    """Entry point: an error that the user can correct is printed without a traceback, with exit status 1.
+
+    SIGTERM, as service managers and schedulers send it, ends a command as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         app()
     except WsmlStudyError as error:
@@ -30,3 +36,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -58,12 +60,22 @@ def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
     with _opened_log(log_file) as log, redirect_stdout(log), redirect_stderr(log):
         _send_logging_to(log)
         try:
-            _start_local_ray() if address is None else _connect(address)
+            with _sigterm_handler_kept():
+                _start_local_ray() if address is None else _connect(address)
             yield
         finally:
             ray.shutdown()
             os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
             ray_constants.ENABLE_RAY_CLUSTER = True
+
+
+@contextmanager
+def _sigterm_handler_kept() -> Iterator[None]:
+    """The program's own handler of SIGTERM, which `ray.init` would replace; Ray's where the program has none."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if callable(handler) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 class Session:

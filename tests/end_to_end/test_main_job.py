@@ -60,7 +60,7 @@ def test_from_study_file_to_trained_model(cli):
     assert len(configs) == trials["method"].nunique()
     assert cli("export", "small.yaml", "--per", "method", "-o", "configs").split() == configs
     for config in configs:
-        assert "the config is one trial" in cli("check", config)
+        assert "the study is one trial" in cli("check", config)
 
     printed = cli("train", configs[0], "--seeds", "2")
     assert "standard deviation" in printed
@@ -71,7 +71,7 @@ def test_from_study_file_to_trained_model(cli):
         assert 0 < metrics["test_map"] < 100
         assert list(metrics["test_ap"]) == json.loads((model / "classes.json").read_text())
         assert load_file(model / "model.safetensors")["network.head.weight"].shape == (10, 128)
-    assert "the config is one trial" in cli("check", models / "seed_0" / "config.yaml")
+    assert "the study is one trial" in cli("check", models / "seed_0" / "config.yaml")
 
 
 @pytest.mark.timeout(900)

@@ -138,6 +138,15 @@ def test_the_paper_counts_over_unobserved_labels(preview_of: Callable[..., Previ
     assert by_paper.methods == ("LL-R (paper)",)
 
 
+def test_a_million_epochs_are_counted_up_to_a_limit(preview_of: Callable[..., Preview]) -> None:
+    shown = preview_of(
+        method={"name": "LL-R", "schedule": {"rate_per_epoch": 0.0005}},
+        training={"epochs": 1_000_000, "batch_size": 16},
+    )
+    assert len(shown.distrusted[0].count_by_epoch) == 1000
+    assert any(line.endswith(", by epoch, the first 1,000 of 1,000,000") for line in shown.lines())
+
+
 def test_permanent_corrections_count_what_the_rate_has_grown_by(preview_of: Callable[..., Preview]) -> None:
     method = {"name": "LL-Cp", "schedule": {"shape": "constant", "final_rate": 0.01, "warmup_epochs": 3}}
     assert preview_of(method=method).distrusted[0].count_by_epoch == (0, 0, 0, 4, 0, 0, 0, 0, 0, 0)

@@ -21,7 +21,7 @@ from wsml_study.data.observation import observed_labels, train_and_validation_ro
 from wsml_study.data.readers import read_dataset
 from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import describe, missing_options
-from wsml_study.methods.schedules import distrusted_count, schedule
+from wsml_study.methods.schedules import Schedule, distrusted_count, schedule
 from wsml_study.report.observation_text import observation
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
@@ -36,6 +36,9 @@ from wsml_study.study.writing import flow
 WIDEST = 100
 MOST_BRANCHES = 200
 """Combinations of method, variant and shape, and of what they depend on, that are counted."""
+
+MOST_EPOCHS = 1000
+"""Epochs whose distrusted labels are counted."""
 
 MOST_NAMES = 40
 """Classes whose names are shown."""
@@ -62,7 +65,7 @@ class DistrustedLabels:
     Attributes:
         setting: the schedule, and the batch size where it is searched.
         methods: names, with the variant where it is not the default one.
-        count_by_epoch: of every epoch, from the first.
+        count_by_epoch: of every epoch, from the first, up to MOST_EPOCHS.
     """
 
     setting: str
@@ -205,11 +208,12 @@ def _never_shown(dataset: Dataset) -> tuple[str, ...]:
 def _distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabels, ...]:
     """Counts at both ends of the searched rates; methods that agree under a schedule share a row."""
     methods: dict[tuple[str, tuple[int, ...]], list[str]] = {}
-    num_epochs = longest_training(study)
+    num_epochs = min(longest_training(study), MOST_EPOCHS)
     for values in _extreme_values(study):
         config = SearchSpace.from_study(study).resolve(study, values)
         if config.method.schedule is not None:
-            counts = tuple(_num_distrusted(config, train, epoch) for epoch in range(1, num_epochs + 1))
+            rate = schedule(**config.method.schedule.model_dump(mode="json"))
+            counts = tuple(_num_distrusted(config, rate, train, epoch) for epoch in range(1, num_epochs + 1))
             names = methods.setdefault((_setting(study, config), counts), [])
             names += [name for name in [_method_name(config)] if name not in names]
     settings = list(dict.fromkeys(setting for setting, _ in methods))
@@ -257,11 +261,9 @@ def _end(key: SearchedKey, *, most: bool) -> Scalar:
     return key.value(key.num_values - 1 if upper else 0)
 
 
-def _num_distrusted(config: TrialConfig, train: LabelCounts, epoch: int) -> int:
+def _num_distrusted(config: TrialConfig, rate: Schedule, train: LabelCounts, epoch: int) -> int:
     """k of a full batch; if the variant counts unobserved labels, of a batch with the average number of them."""
-    assert config.method.schedule is not None
     epoch = config.training.epoch_of_phase(epoch)
-    rate = schedule(**config.method.schedule.model_dump(mode="json"))
     # LL-Cp keeps its corrections, so each epoch corrects what the rate has grown by.
     permanent = config.method.name == "LL-Cp"
     share = rate(epoch) - rate(epoch - 1) if permanent else rate(epoch)
@@ -391,7 +393,9 @@ def _distrusted_lines(shown: Preview) -> list[str]:
     if not shown.distrusted:
         return []
     batch = "" if BATCH_SIZE in shown.study.search else f" of {shown.study.training.batch_size} images"
-    lines = [f"k, the labels distrusted in a batch{batch} ({len(shown.classes)} classes), by epoch"]
+    num_epochs = longest_training(shown.study)
+    which = f"by epoch, the first {MOST_EPOCHS:,} of {num_epochs:,}" if num_epochs > MOST_EPOCHS else "by epoch"
+    lines = [f"k, the labels distrusted in a batch{batch} ({len(shown.classes)} classes), {which}"]
     rows = shown.distrusted[:MOST_ROWS]
     names = [f"  {', '.join(row.methods)}" for row in rows]
     epochs = _epochs_that_fit(rows, WIDEST - max(map(len, [*names, "epoch"])) - 4)

@@ -41,7 +41,7 @@ def test_a_null_study_is_confirmed_to_show_nothing_and_its_trials_reproduce(cli)
     assert by_seed[1] != by_seed[2]
 
     again = cli("run", "study.yaml")
-    assert "None of these 3 configs" in again
+    assert "No two of these 3 configs" in again
     assert ("starting Ray" in printed, "starting Ray" in again) == (True, False)
     assert "all equal to the last bit" in cli("reproduce", "study.yaml", "1")
     assert "there is no trial 9; the study has 3" in cli("reproduce", "study.yaml", "9", status=1)
@@ -58,13 +58,13 @@ def test_a_confirmation_that_was_cut_short_goes_on_and_grows(cli):
         assert process.poll() is None
     kill_driver(process)
     before = events_so_far(log)
-    assert "None of these 3 configs" in cli("run", "study.yaml")
+    assert "No two of these 3 configs" in cli("run", "study.yaml")
     assert events_so_far(log)[: len(before)] == before
     assert_planned(pq.read_table(log.parent / "trials.parquet").to_pylist(), num_seeds=2)
     assert "confirmation: 6 of 6 runs ended" in cli("status", "study.yaml")
 
     done = events_so_far(log)
-    assert "None of these 3 configs" in cli("confirm", "results/nothing_differs", "--seeds", "3")
+    assert "No two of these 3 configs" in cli("confirm", "results/nothing_differs", "--seeds", "3")
     assert events_so_far(log)[: len(done)] == done
     assert_planned(pq.read_table(log.parent / "trials.parquet").to_pylist(), num_seeds=3)
 

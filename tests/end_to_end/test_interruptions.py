@@ -44,6 +44,7 @@ def test_ctrl_c_loses_nothing(cli):
     assert_whole(cli.folder, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_reader_that_leaves_and_sigterm_lose_nothing(cli):
     cli.write("study.yaml", STUDY)
@@ -58,6 +59,7 @@ def test_a_reader_that_leaves_and_sigterm_lose_nothing(cli):
     assert_whole(cli.folder, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_kill_of_the_driver_loses_nothing(cli):
     storm(cli, kills=1, seed=1)
@@ -96,6 +98,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(cli):
     assert_whole(cli.folder, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_cpus_of_a_lost_worker_group_are_free_again(cli):
     """Its workers hold all CPUs, in a placement group that outlives the Tune actor that created it."""

@@ -86,6 +86,7 @@ MAY_KNOW = {
         "data",
         "methods.catalogue",
         "methods.method_record",
+        "methods.published_numbers",
         "methods.schedules",
     ),
     "testing": ROOMS[: ROOMS.index("cli")],  # contract suites for plug-ins, which nothing of ours imports

@@ -14,6 +14,7 @@ from wsml_study.data.coco import read_coco2014
 from wsml_study.data.cub import read_cub
 from wsml_study.data.lists import read_list
 from wsml_study.data.nuswide import read_nuswide
+from wsml_study.data.observation import train_and_validation_rows
 from wsml_study.data.openimages_v3 import frequency_groups, read_openimages_v3
 from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError
@@ -61,6 +62,42 @@ def test_openimages_keeps_what_people_verified_and_nothing_else(tmp_path: Path) 
     assert dataset.train.labels_NC.nnz == 4
     assert dataset.notices[0].startswith("train: 3 of 4 annotated images are in")
     assert frequency_groups(dataset.train.labels_NC).tolist() == [3, 5, 1, 4, 2]
+
+
+def test_openimages_validates_on_its_own_validation_subset_if_asked(tmp_path: Path) -> None:
+    dataset = read_dataset("openimages_v3", root=trees.openimages(tmp_path / "oi"), validation_subset="official")
+    drawn = read_openimages_v3(tmp_path / "oi")
+    train, validation = train_and_validation_rows(dataset, 0.2, 1200)
+    names = np.array(dataset.train.names)
+    assert names[train].tolist() == [f"train/{name}" for name in drawn.train.names]
+    assert names[validation].tolist() == ["validation/0000000000000001.jpg", "validation/000000000000000b.jpg"]
+    assert dataset.train.labels_NC.toarray()[validation].tolist() == [[0, 0, 0, -1, 0], [0, 0, 0, 0, 1]]
+    assert dataset.class_groups == drawn.class_groups == (3, 5, 1, 4, 2), "counted in the subset train alone"
+    assert all((dataset.train.images.folder / name).exists() for name in names)
+
+
+def test_openimages_images_are_found_where_the_authors_put_them(tmp_path: Path) -> None:
+    root = trees.openimages(tmp_path / "oi")
+    (root / "2017_11").mkdir()
+    for name in ("classes-trainable.txt", "class-descriptions.csv"):
+        (root / name).rename(root / "2017_11" / name)
+    for subset, folder in (("train", "images_train"), ("validation", "images_val"), ("test", "images_test")):
+        (root / subset).rename(root / folder)
+        (root / "2017_11" / subset).mkdir()
+        (root / folder / "annotations-human.csv").rename(root / "2017_11" / subset / "annotations-human.csv")
+    dataset = read_openimages_v3(root, validation_subset="official")
+    assert (len(dataset.train), len(dataset.test)) == (5, 2)
+    assert dataset.test.images.folder == root / "images_test"
+
+
+def test_nuswide_takes_the_release_that_is_named(tmp_path: Path) -> None:
+    root = trees.nuswide_recrawled(trees.nuswide(tmp_path / "nuswide"))
+    trees.photos(root / "Flickr", ["a.jpg", "b.jpg", "c.jpg"])
+    assert len(read_dataset("nuswide", root=root).classes) == 81, "as before where both are there"
+    assert len(read_dataset("nuswide", root=root, release="recrawled").classes) == 81
+    assert len(read_dataset("nuswide", root=root, release="official").classes) == 3
+    with pytest.raises(DataError, match=r"data\.release is recrawled; download .*https?://"):
+        read_dataset("nuswide", root=trees.nuswide(tmp_path / "official alone"), release="recrawled")
 
 
 FILES = {

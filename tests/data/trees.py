@@ -69,7 +69,7 @@ def nuswide(root: Path) -> Path:
 
 
 def nuswide_recrawled(root: Path) -> Path:
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     for part, names in {"train": ["a.jpg", "b.jpg"], "val": ["c.jpg"]}.items():
         ones = np.zeros((len(names), len(RECRAWLED_CLASSES.split())))
         ones[:, 3] = 1
@@ -112,6 +112,7 @@ def openimages(root: Path) -> Path:
             "000000000000000c,verification,/m/04,1",
             "00000000000000ff,verification,/m/01,1",
         ],
+        "validation": ["000000000000000b,verification,/m/05,1", "0000000000000001,verification,/m/04,0"],
         "test": ["000000000000000d,verification,/m/01,0", "000000000000000e,verification,/m/02,1"],
     }
     for subset, lines in rows.items():

@@ -149,6 +149,7 @@ class Dataset:
         channels: 1 for gray images, 3 for RGB; None for given features.
         validation_rows: rows of `train` to validate on, where the labels say which; None to draw them.
         groups: which images of `train` belong together, so that no group is split by validation.
+        class_groups: the group of each class, from 1, where papers report mAP by groups of classes (OpenImages).
         notices: what the user should know of the data.
     """
 
@@ -161,9 +162,12 @@ class Dataset:
     channels: int | None
     validation_rows: tuple[int, ...] | None = None
     groups: tuple[str, ...] | None = None
+    class_groups: tuple[int, ...] | None = None
     notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.class_groups is not None and len(self.class_groups) != len(self.classes):
+            raise ValueError(f"expected a group for each of {len(self.classes)} classes, got {len(self.class_groups)}")
         widths = {split.labels_NC.shape[1] for split in (self.train, self.test)}
         if widths != {len(self.classes)}:
             raise ValueError(f"expected a label column for each of {len(self.classes)} classes, got {sorted(widths)}")

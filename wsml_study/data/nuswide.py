@@ -38,17 +38,23 @@ RECRAWLED_CLASSES = """
 """
 
 
-def read_nuswide(root: Path) -> Dataset:
+def read_nuswide(root: Path, release: str | None = None) -> Dataset:
     """NUS-WIDE with 81 concepts.
 
     Args:
         root: the folder with the lists, as unpacked, or with the re-crawled set's four files; photos in `Flickr` or
             `images` below it.
+        release: `official` or `recrawled`; None takes the re-crawled set where its files are.
 
     Raises:
         DataError: a file is missing or malformed, or contradicts another, or no photo is there.
     """
-    if (root / "formatted_train_images.npy").exists():
+    recrawled_file = root / "formatted_train_images.npy"
+    if release == "recrawled" and not recrawled_file.exists():
+        raise DataError(
+            f"{recrawled_file}: no such file, and data.release is recrawled; {RECRAWLED_REMEDY}; or set it to official"
+        )
+    if recrawled_file.exists() and release != "official":
         classes = RECRAWLED_CLASSES.split()
         train, test = (_recrawled_split(root, part, len(classes)) for part in ("train", "val"))
     else:

@@ -43,12 +43,38 @@ class Annotations:
     states_M: npt.NDArray[np.int8]
 
 
-def read_openimages_v3(root: Path) -> Dataset:
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """Images of one subset, `train`, `validation` or `test`, and their labels.
+
+    Attributes:
+        folder: of the images.
+        names: N file names.
+        labels_NC: of these images.
+        notice: how many images are there.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    labels_NC: SparseLabels
+    notice: str
+
+    @property
+    def split(self) -> Split:
+        """The subset as a split of its own."""
+        images = ImageFiles(folder=self.folder, names=self.names)
+        return Split(names=self.names, labels_NC=self.labels_NC, images=images)
+
+
+def read_openimages_v3(root: Path, validation_subset: str = "drawn") -> Dataset:
     """OpenImages V3, trained on `train` and tested on `test`.
 
     Args:
         root: the folder with `classes-trainable.txt`, and for each subset `<subset>/annotations-human.csv` and the
-            images as `<subset>/<ImageID>.jpg`, `images/<subset>/` or `<subset>/images/`.
+            images as `<subset>/<ImageID>.jpg`, `images/<subset>/`, `<subset>/images/`, or `images_train/`,
+            `images_val/` and `images_test/`.
+        validation_subset: `official` validates on the subset `validation`; `drawn` leaves it aside, so that validation
+            images are drawn from `train`.
 
     Raises:
         DataError: a file is missing or malformed, or no image is there.
@@ -58,23 +84,43 @@ def read_openimages_v3(root: Path) -> Dataset:
         raise DataError(f"{root}: expected classes-trainable.txt in it, or in 2017_11 below it; {REMEDY}")
     ids = [line for _, line in numbered_lines(home, remedy=REMEDY)]
     names = _descriptions(home.parent)
-    train, test = (_read_split(root, home.parent, subset, ids) for subset in ("train", "test"))
+    train, test = (_read_subset(root, home.parent, subset, ids) for subset in ("train", "test"))
+    validation = _read_subset(root, home.parent, "validation", ids) if validation_subset == "official" else None
     return Dataset(
         name="openimages_v3",
         classes=_unique([names.get(one, one) for one in ids], ids),
-        train=train[0],
-        test=test[0],
+        train=train.split if validation is None else _joined(train, validation),
+        test=test.split,
         image_size=448,
         horizontal_flip=True,
         channels=3,
-        notices=(train[1], test[1]),
+        validation_rows=None
+        if validation is None
+        else tuple(range(len(train.names), len(train.names) + len(validation.names))),
+        class_groups=tuple(frequency_groups(train.labels_NC).tolist()),
+        notices=tuple(one.notice for one in (train, validation, test) if one is not None),
     )
 
 
-def frequency_groups(labels_NC: SparseLabels) -> npt.NDArray[np.int64]:
-    """(C,) group of each class from 1 (G1, fewest training annotations) to 5 (G5, most), of equal size.
+def _joined(train: Subset, validation: Subset) -> Split:
+    """Images of both subsets, those of `validation` last, named from the folder that holds both."""
+    from scipy import sparse
 
-    Source: the protocol of Kim et al., CVPR 2022. Classes with equally many annotations keep their order.
+    home = Path(os.path.commonpath((train.folder, validation.folder)))
+    names = tuple(
+        f"{subset.folder.relative_to(home).as_posix()}/{name}"
+        for subset in (train, validation)
+        for name in subset.names
+    )
+    labels_NC = sparse.vstack([train.labels_NC, validation.labels_NC], format="csr")
+    return Split(names=names, labels_NC=labels_NC, images=ImageFiles(folder=home, names=names))
+
+
+def frequency_groups(labels_NC: SparseLabels) -> npt.NDArray[np.int64]:
+    """(C,) group of each class from 1 (G1, fewest training annotations, positive or negative) to 5 (G5), of equal size.
+
+    Source: the protocol of Kim et al., CVPR 2022, as of Durand et al., "Learning a Deep ConvNet for Multi-label
+    Classification with Partial Labels", CVPR 2019. Classes with equally many annotations keep their order.
     """
     num_classes = labels_NC.shape[1]
     num_annotations_C = np.bincount(labels_NC.indices, minlength=num_classes)
@@ -153,7 +199,7 @@ def sparse_labels(annotations: Annotations, num_classes: int) -> tuple[npt.NDArr
     return images_N, labels_NC
 
 
-def _read_split(root: Path, home: Path, subset: str, ids: list[str]) -> tuple[Split, str]:
+def _read_subset(root: Path, home: Path, subset: str, ids: list[str]) -> Subset:
     file = first_existing(home / subset / "annotations-human.csv", root / subset / "annotations-human.csv")
     annotations = read_annotations(file or home / subset / "annotations-human.csv", ids)
     images_N, labels_NC = sparse_labels(annotations, len(ids))
@@ -166,12 +212,13 @@ def _read_split(root: Path, home: Path, subset: str, ids: list[str]) -> tuple[Sp
     names = tuple(f"{number:016x}.jpg" for number in images_N[present_N].tolist())
     labels_NC = labels_NC if present_N.all() else labels_NC[np.flatnonzero(present_N)]
     notice = f"{subset}: {len(names):,} of {len(images_N):,} annotated images are in {folder}, the others are left out"
-    return Split(names=names, labels_NC=labels_NC, images=ImageFiles(folder=folder, names=names)), notice
+    return Subset(folder=folder, names=names, labels_NC=labels_NC, notice=notice)
 
 
 def _find_images(root: Path, subset: str, images_N: npt.NDArray[np.uint64]) -> tuple[Path, npt.NDArray[np.bool_]]:
     """The folder with images of a subset, and which of these images it has."""
-    candidates = (root / "images" / subset, root / subset / "images", root / subset)
+    short = "val" if subset == "validation" else subset
+    candidates = (root / "images" / subset, root / subset / "images", root / f"images_{short}", root / subset)
     folder = first_existing(*candidates) or candidates[0]
     there = []
     if folder.exists():

@@ -25,9 +25,6 @@ DATASETS = MappingProxyType(
 )
 """Datasets for which papers give numbers -> their names in tables."""
 
-PUBLISHED_BY = "Kim et al., CVPR 2022 (arXiv 2206.03740)"
-"""Source of `published_map`: test mAP in percent, end to end and with LinearInit."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class HeadDescription:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from wsml_study.methods.catalogue import DATASETS, HEADS, METHODS, HeadDescription, describe
 from wsml_study.methods.method_record import MethodRecord
+from wsml_study.methods.published_numbers import BOOSTLU, WITH_BOOSTLU
 from wsml_study.options import Option
 
 WIDEST = 100
@@ -43,6 +44,7 @@ def _explain_head(head: HeadDescription) -> list[str]:
         f"{head.name}: {head.title}",
         *_section("logits", head.formula.split("\n")),
         *_section("source", [head.source]),
+        *_section(f"published mAP, end to end ({BOOSTLU})", _published_with(head)),
     ]
 
 
@@ -90,9 +92,22 @@ def _default(one: Option) -> str:
 
 
 def _published(method: MethodRecord) -> list[str]:
+    groups = ", ".join(f"G{number} {value:.1f}" for number, value in enumerate(method.published_groups, start=1))
     return [
-        f"{DATASETS[name]:<12}{end_to_end:.1f}{'' if linear_init is None else f' / {linear_init:.1f}'}"
-        for name, (end_to_end, linear_init) in method.published_map.items()
+        *(
+            f"{DATASETS[name]:<12}{end_to_end:.1f}{'' if linear_init is None else f' / {linear_init:.1f}'}"
+            for name, (end_to_end, linear_init) in method.published_map.items()
+        ),
+        *([f"OpenImages' groups of classes by number of training labels: {groups}"] if groups else []),
+    ]
+
+
+def _published_with(head: HeadDescription) -> list[str]:
+    if head.name != "boostlu":
+        return []
+    return [
+        f"{method:<7}{', '.join(f'{DATASETS[dataset]} {one.text}' for dataset, one in results.items())}"
+        for method, results in WITH_BOOSTLU.items()
     ]
 
 

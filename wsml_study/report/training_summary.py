@@ -10,15 +10,15 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import WsmlStudyError
-from wsml_study.methods.catalogue import DATASETS, METHODS, PUBLISHED_BY, describe
+from wsml_study.methods.catalogue import DATASETS, METHODS
+from wsml_study.methods.published_numbers import Published, published
 from wsml_study.record.files import write_whole
 from wsml_study.record.formats import aligned, csv_text, number, percent
 from wsml_study.record.wording import short_path
 from wsml_study.results.ranking import ranked_trials
-from wsml_study.study.data_section import Observe, Validation
+from wsml_study.study.published_protocol import differences_from_paper
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
-from wsml_study.study.training_section import LINEAR_EPOCHS
 
 MARKDOWN_FILE, CSV_FILE = "summary.md", "summary.csv"
 
@@ -48,9 +48,14 @@ class TrainedConfig:
         return float(self.seeds["test_map"].std()) if self.seeds["test_map"].count() > 1 else None
 
     @property
-    def published(self) -> tuple[float, float | None] | None:
-        """The paper's test mAP of this method on this dataset, end to end and LinearInit; None if it has none."""
-        return describe(self.study.method.name.value).published_map.get(self.study.data.dataset.value)
+    def published(self) -> tuple[Published | None, Published | None] | None:
+        """The published results of this method and head, end to end and LinearInit; None if there is neither."""
+        study = self.study
+        found = [
+            published(study.method.name.value, study.data.dataset.value, head=study.model.head, mode=mode)
+            for mode in ("end_to_end", "linear_init")
+        ]
+        return (found[0], found[1]) if any(found) else None
 
 
 def training_summary(folder: Path) -> list[str]:
@@ -183,43 +188,18 @@ def _ours(trained: TrainedConfig | None) -> str:
 def _papers(trained: TrainedConfig | None) -> str:
     if trained is None or trained.published is None:
         return "-"
-    return " / ".join("-" if value is None else f"{value:.1f}" for value in trained.published)
+    return " / ".join("-" if one is None else one.text for one in trained.published)
 
 
 def _notes(trainings: Sequence[TrainedConfig]) -> Iterator[str]:
-    if not any(one.published for one in trainings):
+    found = [one for trained in trainings for one in trained.published or () if one is not None]
+    if not found:
         return
-    yield f"paper: {PUBLISHED_BY}, end to end / LinearInit; re-runs by others differ from it by more than a point"
+    sources = " and ".join(sorted({one.source for one in found}))
+    yield f"paper: {sources}, end to end / LinearInit; re-runs by others differ from it by more than a point"
     for one in trainings:
         if one.published and (different := differences_from_paper(one.study)):
             yield f"{one.study.name} differs from the paper's protocol: {', '.join(different)}"
-
-
-def differences_from_paper(study: Study) -> list[str]:
-    """What of the paper's protocol for its four benchmarks a config changes, methods and learning rates aside.
-
-    ResNet-50, linear head, 448 x 448 pixels, one positive per training image drawn with seed 1200, a fifth of them held
-    out with the same seed, 10 epochs (in LinearInit after a linear probe of 25), batches of 16. OpenImages has
-    labels of its own.
-    """
-    model, data, training = study.model, study.data, study.training
-    found = {
-        "backbone": (model.backbone, "resnet50"),
-        "head": (model.head or "linear", "linear"),
-        "image_size": (data.image_size or 448, 448),
-        "observed labels": (data.observe, Observe() if data.dataset != "openimages_v3" else data.observe),
-        "held out": (data.validation, Validation()),
-        "train_on": (data.train_on or "train", "train"),
-        "mode": (training.mode, training.mode if training.mode != "linear" else None),
-        "linear_epochs": (training.num_linear_epochs, LINEAR_EPOCHS if training.mode == "linear_init" else 0),
-        "epochs": (training.epochs, 10),
-        "batch_size": (training.batch_size, 16),
-    }
-    return [
-        name if name in ("observed labels", "held out") else f"{name} {ours}"
-        for name, (ours, papers) in found.items()
-        if ours != papers
-    ]
 
 
 def _markdown(trainings: Sequence[TrainedConfig]) -> str:
@@ -248,8 +228,8 @@ def _csv(trainings: Sequence[TrainedConfig]) -> bytes:
 
 
 def _csv_row(trained: TrainedConfig) -> dict[str, object]:
-    study, published = trained.study, trained.published
-    end_to_end, linear_init = published or (None, None)
+    study, papers = trained.study, trained.published
+    end_to_end, linear_init = papers or (None, None)
     return {
         "training": study.name,
         "dataset": study.data.dataset.value,
@@ -262,7 +242,7 @@ def _csv_row(trained: TrainedConfig) -> dict[str, object]:
         "test_map_mean": trained.mean,
         "test_map_deviation": trained.deviation,
         "val_map_mean": trained.seeds["value"].mean(),
-        "paper_end_to_end": end_to_end,
-        "paper_linear_init": linear_init,
-        "departs_from_paper": "; ".join(differences_from_paper(study)) if published else None,
+        "paper_end_to_end": end_to_end and end_to_end.map,
+        "paper_linear_init": linear_init and linear_init.map,
+        "departs_from_paper": "; ".join(differences_from_paper(study)) if papers else None,
     }

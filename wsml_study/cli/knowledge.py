@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of
-from wsml_study.cli.output import FormatOption, OutputFile, deliver, say
+from wsml_study.cli.output import FormatOption, OutputFile, deliver, deliver_rendered, say
 from wsml_study.record.formats import Format
 
 PANEL = "Results"
@@ -46,16 +46,30 @@ def results(
     ] = None,
     sort: Annotated[str | None, typer.Option(help="Sort by this column instead of by rank.")] = None,
     descending: Annotated[bool, typer.Option("--descending", help="With --sort: largest values first.")] = False,
+    paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper", help="Instead of trials: test mAP over the seeds of each method beside the published figures."
+        ),
+    ] = False,
     form: FormatOption = None,
     output: OutputFile = None,
     storage: Storage = None,
 ) -> None:
     """Show a study's trials, best first, and which differences are confirmed. Works while the study runs."""
+    from wsml_study.report.paper_table import paper_table
     from wsml_study.report.summary import answer, trials_table
     from wsml_study.results.level_results import read_levels
     from wsml_study.results.trial_filter import select_trials
 
     folder = folder_of(study, storage)
+    if paper:
+        if (where, per, top, sort, descending) != (None, None, None, None, False):
+            raise typer.BadParameter(
+                "--paper shows every method; leave out --where, --per, --top, --sort, --descending"
+            )
+        deliver_rendered(paper_table(folder).rendered, form, output)
+        return
     trials = select_trials(folder, where=where, per=per, top=top, sort=sort, descending=descending)
     if output is not None or form not in (None, Format.TABLE):
         deliver(trials, form, output)

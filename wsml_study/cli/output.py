@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,18 +31,27 @@ def deliver(table: pa.Table, form: Format | None, output: Path | None) -> None:
     """Print a table, or write it to a file.
 
     Raises:
+        ResultsError: as `deliver_rendered`.
+    """
+    deliver_rendered(lambda chosen: rendered(table, chosen), form, output)
+
+
+def deliver_rendered(render: Callable[[Format], bytes], form: Format | None, output: Path | None) -> None:
+    """Print what a function renders in the chosen format, or write it to a file.
+
+    Raises:
         ResultsError: the format is Parquet and standard output is a terminal, or the file exists.
     """
     form = form or format_of(output)
+    content = render(form)
     if output is not None:
-        write_new(output, rendered(table, form))
+        write_new(output, content)
         say(output)
         return
     if form is Format.PARQUET and sys.stdout.isatty():
         raise ResultsError(
             "Parquet is a binary format and cannot be shown on a terminal; name a file with -o, or redirect with | or >"
         )
-    content = rendered(table, form)
     if sys.stdout.isatty():
         content = printable(content.decode()).encode()
     sys.stdout.buffer.write(content)

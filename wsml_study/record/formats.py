@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet evaluate a cell of a CSV file as a formula."""
 
+LATEX_TEXT = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "±": r"$\pm$"}
+)
+"""Special characters of LaTeX -> how they are written."""
+
 HOLDS_JSON = ("values", "config")
 """Columns of a trials table whose text is JSON."""
 
@@ -32,11 +38,14 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+    LATEX = "latex"
 
 
 def format_of(path: Path | None) -> Format:
     """The format of a file name's suffix; `TABLE` by default."""
     suffix = "" if path is None else path.suffix.removeprefix(".").lower()
+    if suffix == "tex":
+        return Format.LATEX
     return Format(suffix) if suffix in ("csv", "json", "parquet") else Format.TABLE
 
 
@@ -70,8 +79,30 @@ def rendered(table: pa.Table, form: Format) -> bytes:
             pyarrow.parquet.write_table(table, sink, compression="zstd")
             return sink.getvalue()
         case Format.TABLE:
-            columns = {field.name: [number(value) for value in table[field.name].to_pylist()] for field in table.schema}
-            return "".join(f"{line}\n" for line in aligned(columns)).encode()
+            return "".join(f"{line}\n" for line in aligned(_texts(table))).encode()
+        case Format.LATEX:
+            return f"{latex(_texts(table))}\n".encode()
+
+
+def _texts(table: pa.Table) -> dict[str, list[str]]:
+    return {field.name: [number(value) for value in table[field.name].to_pylist()] for field in table.schema}
+
+
+def latex(columns: Mapping[str, Sequence[str]]) -> str:
+    """Columns of text as LaTeX's tabular, names first, with the rules of the package booktabs."""
+    rows = [" & ".join(map(latex_text, row)) + r" \\" for row in zip(*columns.values(), strict=True)]
+    names = " & ".join(map(latex_text, columns)) + r" \\"
+    heading = [rf"\begin{{tabular}}{{{'l' * len(columns)}}}", r"\toprule", names, r"\midrule"]
+    return "\n".join([*heading, *rows, r"\bottomrule", r"\end{tabular}"])
+
+
+def latex_text(text: str) -> str:
+    r"""Text with LaTeX's special characters escaped.
+
+    >>> print(latex_text("batch_size 8 & 95 % ± 1"))
+    batch\_size 8 \& 95 \% $\pm$ 1
+    """
+    return _cell(text).translate(LATEX_TEXT)
 
 
 def csv_text(text: str) -> str:

@@ -156,6 +156,7 @@ class StudyHistory:
     Attributes:
         trials: by number.
         classes: names, in the order of lists with an AP per class.
+        class_groups: group of each class, as in the table `classes`; empty for a dataset without groups.
         runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
             them (it has not in version 0.1).
         num_trials: total number of trials that the newest run was asked for; None before the first run.
@@ -164,6 +165,7 @@ class StudyHistory:
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    class_groups: tuple[int, ...] = ()
     runs: tuple[dict[str, Any], ...] = ()
     num_trials: int | None = None
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -180,6 +182,7 @@ class StudyHistory:
         """Add one event."""
         if event["event"] == "run":
             self.classes = tuple(event["classes"])
+            self.class_groups = tuple(event.get("class_groups", ()))
             self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
             self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
             return

@@ -133,6 +133,11 @@ CLASSES = _schema(
         _column("epoch", pa.int32(), "the evaluated epoch, which is the trial's best one"),
         _column("class", pa.string(), "name of the class"),
         _maybe("average_precision", pa.float64(), "AP of the class", unit="percent; null without negative annotations"),
+        _maybe(
+            "class_group",
+            pa.int32(),
+            "OpenImages: which fifth of the classes it is in, from 1, that with the fewest training labels",
+        ),
     ],
 )
 """One row per class of each trial, at its best epoch."""
@@ -165,10 +170,10 @@ class TableWriter:
         loose = [trial for number, trial in sorted(history.trials.items()) if number not in self._in_blocks]
         closed = [trial for trial in loose if trial.closed]
         if len(closed) >= BLOCK:
-            self._blocks.append(_tables_of(self._study, closed, history.classes))
+            self._blocks.append(_tables_of(self._study, closed, history))
             self._in_blocks.update(trial.number for trial in closed)
             loose = [trial for trial in loose if not trial.closed]
-        parts = [*self._blocks, _tables_of(self._study, loose, history.classes)]
+        parts = [*self._blocks, _tables_of(self._study, loose, history)]
         for name in SCHEMAS:
             table = pa.concat_tables([part[name] for part in parts])
             _write(self._folder / f"{name}.parquet", _by_trial(table) if len(parts) > 1 else table)
@@ -185,7 +190,7 @@ def write_tables(folder: Path, study: Study, history: StudyHistory) -> None:
 
 def tables_of(study: Study, history: StudyHistory) -> dict[str, pa.Table]:
     """The tables trials, epochs and classes as `write_tables` writes them."""
-    return _tables_of(study, [trial for _, trial in sorted(history.trials.items())], history.classes)
+    return _tables_of(study, [trial for _, trial in sorted(history.trials.items())], history)
 
 
 def write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
@@ -241,11 +246,11 @@ def damaged_tables(folder: Path) -> list[str]:
     return damaged
 
 
-def _tables_of(study: Study, trials: Sequence[TrialHistory], classes: Sequence[str]) -> dict[str, pa.Table]:
+def _tables_of(study: Study, trials: Sequence[TrialHistory], history: StudyHistory) -> dict[str, pa.Table]:
     """Table name -> all rows of these trials."""
     trial_rows = [_trial_row(study, trial) for trial in trials]
     epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
-    class_rows = [row for trial in trials for row in _class_rows(study, trial, classes)]
+    class_rows = [row for trial in trials for row in _class_rows(study, trial, history)]
     return {
         "trials": pa.Table.from_pylist(trial_rows, schema=_with_searched_keys(study)),
         "epochs": pa.Table.from_pylist(epoch_rows, schema=EPOCHS),
@@ -351,7 +356,7 @@ def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
         yield row | {"values": json.dumps(trial.values_in(epoch)) if changing else None}
 
 
-def _class_rows(study: Study, trial: TrialHistory, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _class_rows(study: Study, trial: TrialHistory, history: StudyHistory) -> Iterator[dict[str, Any]]:
     by_split: dict[str, tuple[int, Sequence[float | None]]] = {}
     if trial.epochs:
         best = trial.epochs[trial.last_epoch]["best_epoch"]
@@ -359,7 +364,8 @@ def _class_rows(study: Study, trial: TrialHistory, classes: Sequence[str]) -> It
     if trial.test is not None:
         by_split["test"] = (trial.test["best_epoch"], trial.test["test_ap_C"])
     for split, (epoch, ap_C) in by_split.items():
-        for name, ap in zip(classes, ap_C, strict=True):
+        groups_C = history.class_groups or [None] * len(history.classes)
+        for name, ap, group in zip(history.classes, ap_C, groups_C, strict=True):
             yield {
                 "study": study.name,
                 "trial": trial.number,
@@ -367,4 +373,5 @@ def _class_rows(study: Study, trial: TrialHistory, classes: Sequence[str]) -> It
                 "epoch": epoch,
                 "class": name,
                 "average_precision": ap,
+                "class_group": group,
             }

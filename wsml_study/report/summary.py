@@ -69,6 +69,8 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         return [*lines, "Not finished; nothing is lost. The same command resumes the study."]
     if counts.get("failed", 0) == len(ranked) > 0:
         return [*lines, "Every trial failed; correct the cause named above, then `wsml-study run STUDY --restart`."]
+    if ranked["test_map"].notna().any():  # only a study with `test_trials` has these
+        return [*lines, "Next:", f"  wsml-study results {study_argument} --paper"]
     if ranked["value"].notna().any():
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines

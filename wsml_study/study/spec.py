@@ -87,6 +87,11 @@ class Draft(Description):
         strict=False,
         description="Multi-fidelity search: cheaper levels, the cheapest first; only survivors run at full size.",
     )
+    test_trials: bool | None = Field(
+        default=None,
+        description="Evaluate the best epoch of every complete trial on the test images, for a study whose trials are "
+        "results, such as a table of methods over seeds; false by default, so that a search never sees them.",
+    )
     confirm: Confirm | None = Field(
         default=None,
         description="After the search, run the best configs and the best baseline again over fresh seeds; `wsml-study "

@@ -269,6 +269,7 @@ def _begin(
     log.append(
         "run",
         classes=list(data.classes),
+        **({} if dataset.class_groups is None else {"class_groups": list(dataset.class_groups)}),
         num_trials=num_trials,
         environment=environment(),
         data_fingerprint=data_fingerprint(data),
@@ -440,7 +441,7 @@ class _Run:
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
             exclusive=exclusive,
-            tested=task.tested,
+            tested=task.tested or bool(self.study.test_trials),
             model_folder=None if task.model_folder is None else str(task.model_folder.absolute()),
             model_card=model_card,
             provenance=self.study.provenance,

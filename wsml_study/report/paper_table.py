@@ -1,0 +1,317 @@
+"""A study's test mAP over its seeds beside the published figures: the paper's table, as text, LaTeX or data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_lowercase
+
+import pandas as pd
+import pyarrow as pa
+
+from wsml_study.errors import ResultsError
+from wsml_study.methods.catalogue import DATASETS, METHODS
+from wsml_study.methods.published_numbers import ELSEWHERE, Published, published
+from wsml_study.record.formats import Format, aligned, latex, latex_text, percent, rendered
+from wsml_study.record.tables import read_table
+from wsml_study.record.wording import describe
+from wsml_study.results.class_groups import EXPLAINED, trial_groups
+from wsml_study.results.statistics import Estimate, estimate
+from wsml_study.study.identity import without_seeds
+from wsml_study.study.published_protocol import PROTOCOLS, differences_from_paper, protocol_of
+from wsml_study.study.reading import read_study
+from wsml_study.study.spec import TrialConfig
+
+NOT_PUBLISHED = "not published"
+SHOWN_ELSEWHERE = ("method.name", "model.head", "training.mode", "training.seed", "data.observe.seed")
+"""Searched keys that the columns method and mode show, or that seeds are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperRow:
+    """A method in a mode, over its seeds.
+
+    Attributes:
+        label: the method, its head if it is not linear, and what else distinguishes it.
+        mode: of training.
+        test_maps: in percent, one per seed that was evaluated on the test images; empty for a row of the paper's alone.
+        num_seeds: trials of this config, whatever their state.
+        groups: mAP in percent of the dataset's groups of classes, mean over the seeds.
+        paper: the published result; None if there is none.
+        departures: from the protocol of that result.
+    """
+
+    label: str
+    mode: str
+    test_maps: tuple[float, ...] = ()
+    num_seeds: int = 0
+    groups: tuple[float, ...] = ()
+    paper: Published | None = None
+    departures: tuple[str, ...] = ()
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """Mean over the seeds with its interval."""
+        return estimate(self.test_maps) if self.test_maps else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over the seeds; None for fewer than two."""
+        return float(pd.Series(self.test_maps).std()) if len(self.test_maps) > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """Points of mAP above the published figure."""
+        mean = self.estimate
+        return None if mean is None or self.paper is None else mean.mean - self.paper.map
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperTable:
+    """The table of a study.
+
+    Attributes:
+        study: its name.
+        dataset: as in study files.
+        rows: methods in the order of the catalogue, then those that only the paper has.
+        num_trials: how many trials the study asks for.
+    """
+
+    study: str
+    dataset: str
+    rows: tuple[PaperRow, ...]
+    num_trials: int
+
+    def arrow(self) -> pa.Table:
+        """A row per method and mode; numbers unrounded, absent ones null."""
+        return pa.Table.from_pylist([self._record(row) for row in self.rows], schema=self._schema())
+
+    def text(self) -> list[str]:
+        """Aligned columns, then what the marks mean."""
+        heading = f"{self.study}, {self._called}: test mAP in percent, mean ± standard deviation (number of seeds)"
+        lines = [heading, *aligned(self._columns()), ""]
+        if self._group_columns():
+            lines += [f"mAP by groups of classes. {EXPLAINED}", *aligned(self._group_columns()), ""]
+        return [*lines, *self.notes()]
+
+    def latex(self) -> str:
+        """The same as LaTeX's tabular with the rules of the package booktabs."""
+        groups = self._group_columns()
+        parts = [latex(self._columns()), *([latex(groups)] if groups else [])]
+        notes = latex_text(" ".join(f"{note}." for note in self.notes()))
+        return "\n\n".join([*parts, f"{{\\footnotesize {notes}\\par}}"]) + "\n"
+
+    def rendered(self, form: Format) -> bytes:
+        """The table in a format."""
+        match form:
+            case Format.TABLE:
+                return "".join(f"{line}\n" for line in self.text()).encode()
+            case Format.LATEX:
+                return self.latex().encode()
+        return rendered(self.arrow(), form)
+
+    def notes(self) -> list[str]:
+        """Sources, departures by their marks, and what is missing."""
+        sources = sorted({row.paper.source for row in self.rows if row.paper is not None})
+        notes = [f"published: {' and '.join(sources)}"] if sources else []
+        notes += [] if sources else [f"{self._called} is no dataset of the papers, so nothing stands beside it"]
+        notes += [f"{mark}: differs from the protocol by {', '.join(texts)}" for texts, mark in self._marks().items()]
+        if any(_is_compared(row) and not row.departures for row in self.rows):
+            notes.append("none: the published protocol in every key that is published")
+        protocol = PROTOCOLS.get(self.dataset)
+        if protocol is not None and not protocol.rates_are_published:
+            notes.append(
+                f"optimizer, learning rate and rejection rates on {self._called} are not published, nor compared"
+            )
+        tested = sum(len(row.test_maps) for row in self.rows)
+        if tested < self.num_trials:
+            notes.append(f"{tested} of {self.num_trials} trials have been evaluated on the test images")
+        return notes
+
+    @property
+    def _called(self) -> str:
+        return DATASETS.get(self.dataset, self.dataset)
+
+    def _marks(self) -> dict[tuple[str, ...], str]:
+        """Departures -> the letter that stands for them in the table, in the order of the rows."""
+        kinds = dict.fromkeys(row.departures for row in self.rows if row.departures and _is_compared(row))
+        return {kind: _letters(number) for number, kind in enumerate(kinds)}
+
+    def _columns(self) -> dict[str, list[str]]:
+        marks, rows = self._marks(), self.rows
+        columns = {
+            "method": [row.label for row in rows],
+            "mode": [row.mode for row in rows],
+            "test mAP": [_ours(row) for row in rows],
+            "95 % interval": [_interval(row.estimate) for row in rows],
+            "published": [NOT_PUBLISHED if row.paper is None else row.paper.text for row in rows],
+            "difference": ["-" if row.difference is None else f"{row.difference:+.2f}" for row in rows],
+            "departs": [marks.get(row.departures, "none") if _is_compared(row) else "-" for row in rows],
+        }
+        return columns if len({row.mode for row in rows}) > 1 else {k: v for k, v in columns.items() if k != "mode"}
+
+    def _group_columns(self) -> dict[str, list[str]]:
+        """Ours and the paper's mAP of each group; empty without groups."""
+        number = max((len(row.groups) for row in self.rows), default=0)
+        columns: dict[str, list[str]] = {"method": [row.label for row in self.rows]}
+        for group in range(number):
+            columns[f"G{group + 1}"] = [percent(row.groups[group]) if row.groups else "-" for row in self.rows]
+            columns[f"G{group + 1} published"] = [
+                f"{row.paper.groups[group]:.1f}" if row.paper is not None and row.paper.groups else "-"
+                for row in self.rows
+            ]
+        return columns if number else {}
+
+    def _record(self, row: PaperRow) -> dict[str, object]:
+        mean, paper = row.estimate, row.paper
+        groups = {f"g{number}": value for number, value in enumerate(row.groups, start=1)}
+        if paper is not None and self._num_groups():
+            groups |= {f"published_g{number}": value for number, value in enumerate(paper.groups, start=1)}
+        return {
+            "study": self.study,
+            "dataset": self.dataset,
+            "method": row.label,
+            "mode": row.mode,
+            "seeds": len(row.test_maps),
+            "test_map_mean": mean and mean.mean,
+            "test_map_deviation": row.deviation,
+            "test_map_low": mean and mean.low,
+            "test_map_high": mean and mean.high,
+            "published_map": paper and paper.map,
+            "difference": row.difference,
+            "departs_from_paper": "; ".join(row.departures) if _is_compared(row) else None,
+            "source": paper and paper.source,
+        } | groups
+
+    def _num_groups(self) -> int:
+        return max((len(row.groups) for row in self.rows), default=0)
+
+    def _schema(self) -> pa.Schema:
+        texts = ("study", "dataset", "method", "mode")
+        numbers = (
+            "test_map_mean",
+            "test_map_deviation",
+            "test_map_low",
+            "test_map_high",
+            "published_map",
+            "difference",
+        )
+        groups = [f"{name}{number}" for name in ("g", "published_g") for number in range(1, self._num_groups() + 1)]
+        return pa.schema(
+            [
+                *(pa.field(name, pa.string(), nullable=False) for name in texts),
+                pa.field("seeds", pa.int64(), nullable=False),
+                *(pa.field(name, pa.float64()) for name in numbers),
+                *(pa.field(name, pa.string()) for name in ("departs_from_paper", "source")),
+                *(pa.field(name, pa.float64()) for name in groups),
+            ]
+        )
+
+
+def paper_table(folder: Path) -> PaperTable:
+    """The table of a study, a confirmation or a final training whose trials were evaluated on the test images.
+
+    Args:
+        folder: of the results.
+
+    Raises:
+        ResultsError: the folder holds no study's tables, no trial was evaluated on the test images, or the trials are
+            of several datasets.
+        StudyFileError: its study file is damaged.
+    """
+    study, trials = read_study(folder / "study.yaml"), read_table(folder, "trials").to_pandas()
+    if not trials["test_map"].notna().any():
+        raise ResultsError(
+            f"{folder}: no trial has been evaluated on the test images; set `test_trials: true` in a study whose "
+            f"trials are results, or give a confirmation's folder ({folder}/confirm) or a training's (models/CONFIG)"
+        )
+    configs = [TrialConfig.model_validate_json(config) for config in trials["config"]]
+    datasets = sorted({config.data.dataset.value for config in configs})
+    if len(datasets) > 1:
+        raise ResultsError(f"{folder}: expected trials of one dataset, got {', '.join(datasets)}")
+    groups = trial_groups(read_table(folder, "classes").to_pandas(), "test")
+    kinds: dict[str, list[int]] = {}
+    for position, config in enumerate(configs):
+        kinds.setdefault(without_seeds(config), []).append(position)
+    rows = [_row(trials.iloc[places], [configs[place] for place in places], groups) for places in kinds.values()]
+    rows = _in_order(_with_settings(rows, trials, list(kinds.values())))
+    return PaperTable(
+        study=study.name,
+        dataset=datasets[0],
+        rows=(*rows, *_only_in_the_paper(datasets[0], rows)),
+        num_trials=max(study.trials, len(trials)) if study.test_trials else len(trials),
+    )
+
+
+def _row(trials: pd.DataFrame, configs: Sequence[TrialConfig], groups: pd.DataFrame) -> PaperRow:
+    config = configs[0]
+    tested = trials[trials["test_map"].notna()]
+    method, head = config.method.name.value, config.model.head
+    paper = published(method, config.data.dataset.value, head=head, mode=config.training.mode)
+    of_row = groups.loc[groups.index.isin(tested["trial"])] if len(groups) else groups
+    departures = dict.fromkeys(text for one in configs for text in differences_from_paper(one))
+    return PaperRow(
+        label=method if head in (None, "linear") else f"{method} + {head}",
+        mode=config.training.mode or "end_to_end",
+        test_maps=tuple(tested["test_map"]),
+        num_seeds=len(trials),
+        groups=tuple(of_row.mean()) if len(of_row) else (),
+        paper=paper,
+        departures=tuple(departures) if protocol_of(config) is not None else (),
+    )
+
+
+def _with_settings(rows: Sequence[PaperRow], trials: pd.DataFrame, places: Sequence[Sequence[int]]) -> list[PaperRow]:
+    """Rows of one method and mode get their other searched values into their labels."""
+    named = [(row.label, row.mode) for row in rows]
+    found = []
+    for row, own in zip(rows, places, strict=True):
+        values = json.loads(trials.iloc[own[0]]["values"])
+        others = {key: value for key, value in values.items() if key not in SHOWN_ELSEWHERE}
+        more = f" ({describe(others)})" if others and named.count((row.label, row.mode)) > 1 else ""
+        found.append(PaperRow(**{**vars(row), "label": f"{row.label}{more}"}))
+    return found
+
+
+def _in_order(rows: Sequence[PaperRow]) -> list[PaperRow]:
+    """By method as in the catalogue, then by mode."""
+    methods = list(METHODS)
+    return sorted(rows, key=lambda row: (methods.index(row.label.split(" ")[0]), row.label, row.mode))
+
+
+def _only_in_the_paper(dataset: str, rows: Sequence[PaperRow]) -> Iterator[PaperRow]:
+    """Published results without a trial of ours, in the modes that the study has."""
+    ours = {(row.label.split(" (")[0], row.mode) for row in rows}
+    for method in METHODS:
+        for mode in sorted({row.mode for row in rows}):
+            paper = published(method, dataset, mode=mode)
+            if paper is not None and (method, mode) not in ours:
+                yield PaperRow(label=method, mode=mode, paper=paper)
+    for method, paper in ELSEWHERE.get(dataset, {}).items():
+        yield PaperRow(label=method, mode="end_to_end", paper=paper)
+
+
+def _ours(row: PaperRow) -> str:
+    mean = row.estimate
+    if mean is None:
+        return "-"
+    spread = "" if row.deviation is None else f" ± {row.deviation:.2f}"
+    missing = "" if len(row.test_maps) == row.num_seeds else f" of {row.num_seeds}"
+    return f"{mean.mean:.2f}{spread} ({mean.count}{missing})"
+
+
+def _is_compared(row: PaperRow) -> bool:
+    """Whether both ours and the paper's figure are there."""
+    return bool(row.test_maps) and row.paper is not None
+
+
+def _interval(mean: Estimate | None) -> str:
+    return "-" if mean is None or mean.low is None or mean.high is None else f"{mean.low:.2f} to {mean.high:.2f}"
+
+
+def _letters(number: int) -> str:
+    """The letters a, b, ..., z, aa, ab, ...: for any number of kinds."""
+    rest, last = divmod(number, len(ascii_lowercase))
+    return (_letters(rest - 1) if rest else "") + ascii_lowercase[last]

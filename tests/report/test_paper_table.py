@@ -16,7 +16,10 @@ from wsml_study.errors import ResultsError
 from wsml_study.methods.published_numbers import published
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.tables import write_tables
+from wsml_study.report.figures.figure import Figure
+from wsml_study.report.figures.groups import map_by_group
 from wsml_study.report.paper_table import paper_table
+from wsml_study.results.study_results import read_record
 from wsml_study.study.published_protocol import differences_from_paper
 from wsml_study.study.reading import read_study
 from wsml_study.study.search_space import SearchSpace
@@ -130,6 +133,16 @@ def test_groups_of_openimages_stand_beside_the_published_ones(tmp_path: Path) ->
     assert groups["LL-R"] == ["78.70", "77.4", "80.70", "79.1", "82.70", "82.0", "84.70", "84.5", "86.70", "89.5"]
     assert groups["Curriculum"] == ["-", "70.4", "-", "71.3", "-", "76.2", "-", "80.5", "-", "86.8"]
     assert lines[-1] == "optimizer, learning rate and rejection rates on OpenImages are not published, nor compared"
+    assert printed("results", folder).splitlines()[37:40] == [
+        "mAP by groups of classes on the test images, best trials; published figures are of the test images",
+        "G1 is the fifth of the classes with the fewest training labels, G5 that with the most",
+        "method  trial  G1     G1 published  G2     G2 published  G3     G3 published  G4     G4 published  G5     "
+        "G5 published",
+    ]
+    figure = map_by_group(read_record(folder))
+    assert isinstance(figure, Figure)
+    assert figure.table is not None
+    assert ("IU", "71.90 (69.5)") in {row[:2] for row in figure.table.body}
     row = {row["method"]: row for row in paper_table(folder).arrow().to_pylist()}["LL-R"]
     assert (row["g5"], row["published_g5"]) == (pytest.approx(86.7), 89.5)
 

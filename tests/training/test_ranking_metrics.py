@@ -15,7 +15,6 @@ from torch import Tensor
 
 from wsml_study.training.ranking_metrics import (
     coverage,
-    group_means,
     label_choice,
     metrics_beside_map,
     one_error,
@@ -163,29 +162,6 @@ def test_all_metrics_of_a_test_by_name() -> None:
     assert (metrics["overall_precision"], metrics["overall_recall"]) == (0.5, 0.5)
     assert (metrics["overall_precision_top3"], metrics["overall_recall_top3"]) == (pytest.approx(2 / 3), 1.0)
     assert metrics_beside_map(logits, -torch.ones_like(labels))["one_error"] is None
-
-
-def test_groups_go_from_rarely_to_often_annotated_classes() -> None:
-    ap = torch.tensor([0.1, 0.2, 0.3, 0.4, math.nan, 0.6], dtype=torch.float64)
-    num_annotations = torch.tensor([60, 50, 40, 30, 20, 10])
-    assert group_means(ap, num_annotations, 3) == pytest.approx((0.6, 0.35, 0.15))
-
-
-def test_five_groups_of_a_thousand_classes() -> None:
-    ap = torch.arange(5000) / 5000
-    groups = group_means(ap, torch.arange(5000))
-    assert groups == pytest.approx([float(ap[1000 * g : 1000 * (g + 1)].mean()) for g in range(5)])
-
-
-def test_equally_annotated_classes_keep_their_order_and_an_uneven_number_is_cut_as_evenly_as_possible() -> None:
-    ap = torch.arange(7.0)
-    assert group_means(ap, torch.zeros(7, dtype=torch.int64), 3) == (1.0, 3.5, 5.5)
-
-
-def test_a_group_without_any_ap_has_no_mean() -> None:
-    first, second = group_means(torch.tensor([math.nan, 1.0]), torch.tensor([1, 2]), 2)
-    assert math.isnan(first)
-    assert second == 1.0
 
 
 def test_without_a_known_negative_there_is_no_metric() -> None:

@@ -57,6 +57,7 @@ def results(
     storage: Storage = None,
 ) -> None:
     """Show a study's trials, best first, and which differences are confirmed. Works while the study runs."""
+    from wsml_study.report.group_table import groups_of_trials
     from wsml_study.report.paper_table import paper_table
     from wsml_study.report.summary import answer, trials_table
     from wsml_study.results.level_results import read_levels
@@ -75,7 +76,9 @@ def results(
         deliver(trials, form, output)
         return
     levels = read_levels(folder)
-    lines = [*trials_table(trials.to_pandas()), "", *([] if levels is None else [*levels.lines(), ""])]
+    shown = trials.to_pandas()
+    lines = [*trials_table(shown), "", *groups_of_trials(folder, shown)]
+    lines += [*([] if levels is None else [*levels.lines(), ""])]
     for line in [*lines, *answer(folder, study_argument=argument(study, storage))]:
         say(line)
 

@@ -42,6 +42,7 @@ class AnnotatedImages:
         store: kind of store for the decoded images; None for the default.
         rows_M: the images of the split.
         labels_MC: their states: +1, -1, or 0 if not annotated.
+        groups_C: the group of each class, where the dataset has groups of classes (OpenImages V3).
     """
 
     described: str
@@ -49,6 +50,7 @@ class AnnotatedImages:
     store: Kind | None = None
     rows_M: npt.NDArray[np.int64]
     labels_MC: Labels
+    groups_C: tuple[int, ...] | None = None
 
 
 def annotated_images(
@@ -91,12 +93,14 @@ def _of_dataset(model: TrainedModel, data: Data, split: SplitName, data_root: Pa
     part, rows_M = _rows_of(dataset, data, split)
     if not len(rows_M):
         raise DataError(f"{dataset.name}: no image is held out for validation; take --split test")
+    columns, groups = _columns(model.classes, dataset), dataset.class_groups
     return AnnotatedImages(
         described=f"the {split} images of {dataset.name}",
         source=images_of(part),
         store=data.store,
         rows_M=rows_M,
-        labels_MC=dense_rows(part.labels_NC, rows_M)[:, _columns(model.classes, dataset)],
+        labels_MC=dense_rows(part.labels_NC, rows_M)[:, columns],
+        groups_C=None if groups is None else tuple(groups[column] for column in columns),
     )
 
 

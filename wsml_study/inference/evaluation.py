@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from wsml_study.inference.annotated_images import AnnotatedImages, SplitName, an
 from wsml_study.inference.model import TrainedModel, load_model
 from wsml_study.record.files import write_whole
 from wsml_study.record.formats import aligned, csv_text
+from wsml_study.report.group_table import published_for
+from wsml_study.results.class_groups import EXPLAINED, group_means
 from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.scoring import map_and_ap
 
@@ -38,6 +40,8 @@ class Evaluation:
         map: mean AP; None if no class has a known negative.
         classes: AP and counts of each.
         metrics: as `metrics_beside_map` names them.
+        groups: mAP of each group of classes, where the dataset has groups: OpenImages V3's G1 to G5.
+        published_groups: the published figures of the model's method on these groups; empty without any.
     """
 
     model: str
@@ -46,6 +50,8 @@ class Evaluation:
     map: float | None
     classes: tuple[ClassResult, ...]
     metrics: dict[str, float | None]
+    groups: dict[str, float | None] = field(default_factory=dict)
+    published_groups: tuple[float, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The evaluation as plain data for JSON."""
@@ -66,7 +72,18 @@ class Evaluation:
             {"metric": list(self.metrics), "value": [_shown(value, 4) for value in self.metrics.values()]}
         )
         heading = f"{self.model} on {self.data}, {self.num_images:,} images: mAP {_shown(self.map, 2)} %"
-        return [heading, "", *table, "", *metrics]
+        return [heading, "", *table, "", *self._group_lines(), *metrics]
+
+    def _group_lines(self) -> list[str]:
+        if not self.groups:
+            return []
+        columns = {"group": list(self.groups), "mAP": [_shown(value, 2) for value in self.groups.values()]}
+        if self.published_groups:
+            columns["published"] = [f"{value:.1f}" for value in self.published_groups]
+        heading = (
+            f"mAP by groups of classes{'; published figures are of the test images' if self.published_groups else ''}"
+        )
+        return [heading, EXPLAINED, *aligned(columns), ""]
 
     def as_csv(self) -> bytes:
         """A row per class."""
@@ -140,6 +157,8 @@ def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress
     logits_MC = model.logits(batches)
     mean, ap_C = map_and_ap(logits_MC, images.labels_MC)
     positives_C, negatives_C = ((images.labels_MC == state).sum(axis=0) for state in (POSITIVE, NEGATIVE))
+    groups = {} if images.groups_C is None else group_means(ap_C, images.groups_C)
+    paper = published_for(model.study) if groups else None
     return Evaluation(
         model=model.name,
         data=images.described,
@@ -150,6 +169,8 @@ def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress
             for name, ap, num_positive, num_negative in zip(model.classes, ap_C, positives_C, negatives_C, strict=True)
         ),
         metrics=metrics_beside_map(logits_MC.cpu(), torch.from_numpy(images.labels_MC)),
+        groups={f"G{group}": value for group, value in groups.items()},
+        published_groups=() if paper is None else paper.groups,
     )
 
 

@@ -14,9 +14,10 @@ import pyarrow as pa
 from wsml_study.errors import ResultsError
 from wsml_study.methods.catalogue import DATASETS, METHODS
 from wsml_study.methods.published_numbers import ELSEWHERE, Published, published
-from wsml_study.record.formats import Format, aligned, latex, latex_text, percent, rendered
+from wsml_study.record.formats import Format, aligned, latex, latex_text, rendered
 from wsml_study.record.tables import read_table
 from wsml_study.record.wording import describe
+from wsml_study.report.group_table import group_columns, published_for
 from wsml_study.results.class_groups import EXPLAINED, trial_groups
 from wsml_study.results.statistics import Estimate, estimate
 from wsml_study.study.identity import without_seeds
@@ -154,15 +155,8 @@ class PaperTable:
 
     def _group_columns(self) -> dict[str, list[str]]:
         """Ours and the paper's mAP of each group; empty without groups."""
-        number = max((len(row.groups) for row in self.rows), default=0)
-        columns: dict[str, list[str]] = {"method": [row.label for row in self.rows]}
-        for group in range(number):
-            columns[f"G{group + 1}"] = [percent(row.groups[group]) if row.groups else "-" for row in self.rows]
-            columns[f"G{group + 1} published"] = [
-                f"{row.paper.groups[group]:.1f}" if row.paper is not None and row.paper.groups else "-"
-                for row in self.rows
-            ]
-        return columns if number else {}
+        columns = group_columns([row.groups for row in self.rows], [row.paper for row in self.rows])
+        return {"method": [row.label for row in self.rows], **columns} if columns else {}
 
     def _record(self, row: PaperRow) -> dict[str, object]:
         mean, paper = row.estimate, row.paper
@@ -249,7 +243,6 @@ def _row(trials: pd.DataFrame, configs: Sequence[TrialConfig], groups: pd.DataFr
     config = configs[0]
     tested = trials[trials["test_map"].notna()]
     method, head = config.method.name.value, config.model.head
-    paper = published(method, config.data.dataset.value, head=head, mode=config.training.mode)
     of_row = groups.loc[groups.index.isin(tested["trial"])] if len(groups) else groups
     departures = dict.fromkeys(text for one in configs for text in differences_from_paper(one))
     return PaperRow(
@@ -258,7 +251,7 @@ def _row(trials: pd.DataFrame, configs: Sequence[TrialConfig], groups: pd.DataFr
         test_maps=tuple(tested["test_map"]),
         num_seeds=len(trials),
         groups=tuple(of_row.mean()) if len(of_row) else (),
-        paper=paper,
+        paper=published_for(config),
         departures=tuple(departures) if protocol_of(config) is not None else (),
     )
 

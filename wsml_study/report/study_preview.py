@@ -433,6 +433,7 @@ def _run_lines(study: Study) -> list[str]:
         _objective(study),
         f"each trial: {_length(study)}, {_workers(study.resources)}",
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
+        *(["each complete trial is evaluated on the test images, which choose nothing"] if study.test_trials else []),
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]

@@ -12,6 +12,7 @@ from wsml_study.record.formats import aligned, number, percent
 from wsml_study.record.storage import open_storage
 from wsml_study.record.tables import read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
+from wsml_study.report.group_table import groups_of_trials
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
@@ -61,6 +62,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         "",
         *trials_table(ranked),
         "",
+        *groups_of_trials(folder, ranked),
         *([] if levels is None else [*levels.lines(), ""]),
         *answer(folder, study_argument=study_argument),
         f"Tables: {short_path(place)}/trials.parquet, epochs.parquet, classes.parquet",
@@ -69,9 +71,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         return [*lines, "Not finished; nothing is lost. The same command resumes the study."]
     if counts.get("failed", 0) == len(ranked) > 0:
         return [*lines, "Every trial failed; correct the cause named above, then `wsml-study run STUDY --restart`."]
-    if ranked["test_map"].notna().any():  # only a study with `test_trials` has these
-        return [*lines, "Next:", f"  wsml-study results {study_argument} --paper"]
-    if ranked["value"].notna().any():
+    if ranked["value"].notna().any() and ranked["test_map"].isna().all():  # with a test mAP, trials are results
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines
 
@@ -116,6 +116,11 @@ def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:
         return [
             f"These {len(some)} trials are one config with other seeds: {said} on average "
             f"({mean.low:.2f} to {mean.high:.2f}); their differences are the effect of the seed."
+        ]
+    if ranked["test_map"].notna().any():
+        return [
+            "The trials were evaluated on the test images. Methods over their seeds, beside the published figures:",
+            f"  wsml-study results {study_argument} --paper",
         ]
     best = some.iloc[0]
     return [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-EXPLAINED = "G1: the fifth of the classes with the fewest training labels, G5: that with the most"
+EXPLAINED = "G1 is the fifth of the classes with the fewest training labels, G5 that with the most"
 
 
 def group_means(ap_C: Sequence[float | None], groups_C: Sequence[int]) -> dict[int, float | None]:

@@ -159,25 +159,6 @@ def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float 
     return {name: None if no_negative or math.isnan(value) else value for name, value in metrics.items()}
 
 
-def group_means(ap_C: Tensor, num_annotations_C: Tensor, num_groups: int = 5) -> tuple[float, ...]:
-    """Mean AP of groups of classes, from the rarely to the often annotated: G1 to G5 of OpenImages.
-
-    Classes are sorted by their number of training annotations, ascending, equal ones in their own order, and cut into
-    groups of equal size; where that does not divide, the first groups have one class more. 5,000 trainable classes
-    make five groups of 1,000.
-
-    Args:
-        ap_C: AP per class, NaN for a class without annotations among the images that it is evaluated on: left out.
-        num_annotations_C: positive and negative annotations per class among the training images.
-        num_groups: number of groups.
-
-    Returns:
-        A fraction per group; NaN for a group without any AP.
-    """
-    order_C = num_annotations_C.argsort(stable=True)
-    return tuple(float(group.nanmean()) for group in ap_C[order_C].tensor_split(num_groups))
-
-
 def _comparable(scores_NC: Tensor, labels_NC: Tensor) -> Tensor:
     """The scores without their gradients, in float32 at least, since half precision cannot be searched everywhere."""
     _check_shapes(scores_NC, labels_NC)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wsml_study.report.figures.confirmed import confirmed
 from wsml_study.report.figures.figure import Figure, LeftOut
+from wsml_study.report.figures.groups import map_by_group
 from wsml_study.report.figures.importance import importance
 from wsml_study.report.figures.learning import distrust, learning_curves, memorization
 from wsml_study.report.figures.levels import level_agreement
@@ -37,7 +38,9 @@ class Section:
 
 SECTIONS = (
     Section(
-        name="methods", title="Which method?", figures=(confirmed, gain_over_baseline, trials_by_method, ap_per_class)
+        name="methods",
+        title="Which method?",
+        figures=(confirmed, gain_over_baseline, trials_by_method, map_by_group, ap_per_class),
     ),
     Section(
         name="rate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -264,7 +264,7 @@ def _with_settings(rows: Sequence[PaperRow], trials: pd.DataFrame, places: Seque
         values = json.loads(trials.iloc[own[0]]["values"])
         others = {key: value for key, value in values.items() if key not in SHOWN_ELSEWHERE}
         more = f" ({describe(others)})" if others and named.count((row.label, row.mode)) > 1 else ""
-        found.append(PaperRow(**{**vars(row), "label": f"{row.label}{more}"}))
+        found.append(replace(row, label=f"{row.label}{more}"))
     return found
 
 

@@ -217,9 +217,11 @@ def paper_table(folder: Path) -> PaperTable:
     """
     study, trials = read_study(folder / "study.yaml"), read_table(folder, "trials").to_pandas()
     if not trials["test_map"].notna().any():
+        confirmed = (folder / "confirm").is_dir()
         raise ResultsError(
-            f"{folder}: no trial has been evaluated on the test images; set `test_trials: true` in a study whose "
-            f"trials are results, or give a confirmation's folder ({folder}/confirm) or a training's (models/CONFIG)"
+            f"{folder}: no trial has been evaluated on the test images; "
+            + (f"its confirmation has: --paper with {folder / 'confirm'}; or " if confirmed else "")
+            + "set `test_trials: true` in a study whose trials are results"
         )
     configs = [TrialConfig.model_validate_json(config) for config in trials["config"]]
     datasets = sorted({config.data.dataset.value for config in configs})

@@ -115,6 +115,12 @@ def test_a_config_with_nothing_to_search(preview_of: Callable[..., Preview]) -> 
     assert "a trial that fails is retried 1 time" in lines
 
 
+def test_a_share_of_the_training_images_is_told(preview_of: Callable[..., Preview], photos: Path) -> None:
+    shown = preview_of(data={"dataset": "voc2007", "root": str(photos), "train_share": 0.25})
+    assert [counts.num_images for counts in shown.splits.values()] == [2, 2, 4]
+    assert "  trained on 25 % of the training images that are not held out, drawn with seed 1200" in shown.lines()
+
+
 def test_a_confirmation_to_come_is_announced(preview_of: Callable[..., Preview]) -> None:
     lines = preview_of(confirm={"top": 2, "seeds": 4}).lines()
     assert "then: the best 2 configs and the best baseline, 4 seeds each, up to 12 trials" in lines

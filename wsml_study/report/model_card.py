@@ -10,7 +10,7 @@ from typing import Any
 
 from wsml_study.data.reader_record import Reads
 from wsml_study.methods.catalogue import describe
-from wsml_study.report.observation_text import observation
+from wsml_study.report.observation_text import observation, train_share
 from wsml_study.study.method_section import Method
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.provenance_section import Provenance
@@ -79,6 +79,8 @@ def _facts(study: Study, metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]
     yield "network", f"{model.backbone}, {_weights(model.weights)}, head {model.head or 'linear'}"
     yield _input(metrics["preprocessing"])
     yield "data", f"{data.dataset.value}: {_split_sizes(metrics['num_images'])}"
+    if data.train_share is not None:
+        yield "share", train_share(data)
     yield "labels", observation(data.observe)
     yield "method", f"{study.method.name.value}: {describe(study.method.name.value).title}"
     if keys := _method_keys(study.method):

@@ -22,7 +22,7 @@ from wsml_study.data.readers import read_dataset
 from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import describe, missing_options
 from wsml_study.methods.schedules import Schedule, distrusted_count, schedule
-from wsml_study.report.observation_text import observation
+from wsml_study.report.observation_text import observation, train_share
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity import at_level, heading, num_levels
@@ -162,7 +162,11 @@ def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
     train, validation = train_and_validation_rows(
-        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+        dataset,
+        data.validation.fraction,
+        data.validation.seed,
+        hold_out=data.holds_out,
+        share=data.train_share,
     )
     return {
         "train": count_labels(truth_NC[train], observed_NC[train]),
@@ -180,7 +184,11 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     data = study.data
     judged = {"test": tuple(judged_classes(dataset.test.labels_NC).tolist())}
     _, validation = train_and_validation_rows(
-        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+        dataset,
+        data.validation.fraction,
+        data.validation.seed,
+        hold_out=data.holds_out,
+        share=data.train_share,
     )
     if not len(validation):
         return judged
@@ -306,6 +314,7 @@ def _data_lines(shown: Preview) -> list[str]:
         *_class_lines(shown),
         *(f"  {notice}" for notice in shown.notices),
         *_scaling_lines(shown.study),
+        *(() if data.train_share is None else (f"  {train_share(data)}",)),
         f"  {observation(data.observe)}",
     ]
 

@@ -23,6 +23,8 @@ METRIC_NAMES = {
     "ranking_loss": "ranking loss (fraction, lower is better)",
     "coverage": "coverage (labels, lower is better)",
     "one_error": "one-error (fraction, lower is better)",
+    **{f"precision_at_{k}": f"precision at {k} (fraction)" for k in (1, 3, 5)},
+    **{f"recall_at_{k}": f"recall at {k} (fraction)" for k in (1, 3, 5)},
     "overall_f1": "OF1 at p > 0.5 (fraction)",
     "class_f1": "CF1 at p > 0.5 (fraction)",
 }

@@ -226,6 +226,19 @@ def test_a_method_that_these_labels_do_not_suit_is_announced(preview_of: Callabl
     assert shown.lines()[-2:] == ["these trials will fail:", f"  {shown.failing[0]}"]
 
 
+def test_soft_labels_of_mirrored_images_need_mirrored_images(preview_of: Callable[..., Preview], photos: Path) -> None:
+    method = {"name": "EM+APL", "pseudo_label_mirroring": True}
+    data = {"dataset": "voc2007", "root": str(photos)}
+    assert preview_of(method=method, data=data).failing == ()
+    without = "EM+APL with pseudo_label_mirroring needs mirrored training images, and there are none; set "
+    still = data | {"horizontal_flip": False}
+    assert preview_of(method=method, data=still).failing == (f"{without}data.horizontal_flip: true",)
+    probe = {"training": {"mode": "linear"}, "model": {"backbone": "resnet18", "weights": "IMAGENET1K_V1"}}
+    assert preview_of(method=method, data=data, **probe).failing == (f"{without}training.mirror_features: true",)
+    probe["training"] |= {"mirror_features": True}
+    assert preview_of(method=method, data=still, **probe).failing == ()
+
+
 def test_modes_are_told_and_each_phase_distrusts_from_its_first_epoch(preview_of: Callable[..., Preview]) -> None:
     shown = preview_of(
         model={"backbone": "resnet18", "weights": "IMAGENET1K_V1"},

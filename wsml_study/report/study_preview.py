@@ -23,6 +23,7 @@ from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import describe, missing_options
 from wsml_study.methods.schedules import Schedule, distrusted_count, schedule
 from wsml_study.report.observation_text import observation, train_share
+from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity import at_level, heading, num_levels
@@ -151,7 +152,7 @@ def preview(study: Study) -> Preview:
         never_shown=_never_shown(dataset),
         distrusted=_distrusted_labels(study, splits["train"]),
         num_combinations=SearchSpace.from_study(study).size(),
-        failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"]))),
+        failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"], mirrors=dataset.horizontal_flip))),
         image_size=dataset.image_size,
         num_channels=dataset.channels,
     )
@@ -231,7 +232,7 @@ def _distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabe
     )
 
 
-def _failing_methods(study: Study, train: LabelCounts) -> Iterator[str]:
+def _failing_methods(study: Study, train: LabelCounts, *, mirrors: bool) -> Iterator[str]:
     """Why a method that a trial may get cannot be trained on these labels, or without an option."""
     space = SearchSpace.from_study(study)
     for values in _extreme_values(study):
@@ -242,6 +243,19 @@ def _failing_methods(study: Study, train: LabelCounts) -> Iterator[str]:
             yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
         if describe(name).needs_observed_negatives and train.observed_negatives == 0:
             yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
+        remedy = _why_not_mirrored(config, mirrors=mirrors)
+        if config.method.given_options.get("pseudo_label_mirroring") and remedy is not None:
+            yield f"{name} with pseudo_label_mirroring needs mirrored training images, and there are none; {remedy}"
+
+
+def _why_not_mirrored(config: TrialConfig, *, mirrors: bool) -> str | None:
+    """What to do so that training images are mirrored in every phase; None where they are."""
+    if config.data.features is not None:
+        return "given features have none; leave the option out"
+    if config.training.mode in PROBE_MODES and not config.training.mirror_features:
+        return "set training.mirror_features: true"
+    flips = mirrors if config.data.horizontal_flip is None else config.data.horizontal_flip
+    return None if flips or config.training.mode == "linear" else "set data.horizontal_flip: true"
 
 
 def _extreme_values(study: Study) -> Iterator[dict[str, Scalar]]:

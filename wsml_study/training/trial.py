@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import safetensors.torch
@@ -116,7 +117,8 @@ class TrialTraining:
         started = time.perf_counter()
         epoch = self.epoch + 1
         self.optimization.enter_phase_of(epoch)
-        train_loss, memorization = self.optimization.train_epoch(epoch, lambda: self.evaluation.scores("train"))
+        training_scores = partial(self.evaluation.scores, "train")
+        train_loss, memorization = self.optimization.train_epoch(epoch, training_scores)
         trained = time.perf_counter()
         validation = self.evaluation.validate(epoch)
         result = self.end_epoch(train_loss, memorization, validation, train_seconds=trained - started)

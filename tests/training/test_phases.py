@@ -331,6 +331,7 @@ def test_save_load_go_on_equals_going_on_bit_for_bit(
     resumed.load_state_dict(state)
     assert [without_times(resumed.run_epoch()) for _ in range(4 - saved_after)] == curve[saved_after:]
     assert straight.test() == resumed.test()
+    assert straight.corrections() == resumed.corrections()
     assert straight.best_weights_safetensors() == resumed.best_weights_safetensors()
 
 

@@ -151,6 +151,7 @@ class TrialTraining:
         """
         progress, training = self.progress, self.config.training
         progress.epoch = epoch = progress.epoch + 1
+        progress.corrections.note(self.method.corrected_labels(), epoch)
         on_clean_labels = self.config.data.validation.labels == "clean"
         val_map, val_ap_C = validation.by_truth if on_clean_labels else validation.by_observed
         value, best, sign = validation.objective, progress.best_objective, self.config.objective.sign
@@ -210,6 +211,10 @@ class TrialTraining:
             preprocessing=preprocessing_of(self.config, self.data, self.classifier),
             num_images={name: len(self.data.split(name)) for name in SPLITS},
         )
+
+    def corrections(self) -> dict[str, list[Any]]:
+        """The labels that the method has corrected for good, as `Corrections.columns` gives them."""
+        return self.progress.corrections.columns(self.data.train, self.data.classes)
 
     def best_weights_safetensors(self) -> bytes:
         """The best epoch's weights in the safetensors format, those of a frozen backbone included.

@@ -438,6 +438,7 @@ class _Run:
             gpus_per_worker=math.ceil(gpus) if exclusive else gpus,
             filesystem=filesystem,
             scratch_folder=scratch,
+            corrections_folder=self.storage.corrections()[1],
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
             exclusive=exclusive,

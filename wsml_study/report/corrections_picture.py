@@ -153,8 +153,9 @@ def _sheet(found: Corrections, dataset: Dataset, subjects: Sequence[Subject]) ->
     open_picture = picture_opener(dataset.train.images)
     for place, subject in enumerate(subjects):
         top = head + place * height
-        page.paste(photo_of(open_picture(subject.row)), MARGIN, top)
-        page.write(MARGIN, top + TILE + 2, subject.name, color=FAINT)
+        photo = photo_of(open_picture(subject.row))
+        page.paste(photo, MARGIN, top - (TILE - photo.height) // 2)  # at the upper edge of its tile, as the text is
+        page.write(MARGIN, top + photo.height + 2, subject.name, color=FAINT)
         for number, (text, color) in enumerate(_lines(subject)):
             page.write(2 * MARGIN + TILE, top + number * LINE, text, color=color, width=CAPTION_WIDTH)
     return sheet

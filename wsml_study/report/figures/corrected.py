@@ -36,8 +36,8 @@ def corrections(record: StudyRecord) -> Figure | LeftOut | None:
         title=title,
         caption=_caption(found, by_class),
         panels=(
-            Panel(chart=_bars(by_epoch, "epoch", looks), title="by epoch"),
-            Panel(chart=_bars(by_class.head(MOST_CLASSES), "class", looks), title="by class"),
+            Panel(chart=_bars(by_epoch, "epoch", looks), title="By epoch"),
+            Panel(chart=_bars(by_class.head(MOST_CLASSES), "class", looks), title="By class"),
         ),
         keys=tuple(Key(label=kind, color=color, shape="square") for kind, color in looks.items()),
         table=Table(
@@ -76,7 +76,10 @@ def _bars(counts: pd.DataFrame, by: str, looks: dict[str, str]) -> alt.Chart:
     ]
     across, along = alt.X("number:Q", title="labels"), alt.Y(f"{by}:N", title=by, sort=order)
     if by == "epoch":
-        across, along = alt.X("epoch:N", title="epoch", sort=order), alt.Y("number:Q", title="labels")
+        across, along = (
+            alt.X("epoch:N", title="epoch", sort=order, axis=alt.Axis(labelAngle=0)),
+            alt.Y("number:Q", title="labels"),
+        )
     chart: alt.Chart = (
         alt.Chart(table_rows(pd.concat(parts), [by, "kind", "number", "precision", "rank"]))
         .mark_bar()

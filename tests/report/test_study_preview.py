@@ -245,12 +245,9 @@ def test_modes_are_told_and_each_phase_distrusts_from_its_first_epoch(preview_of
         training={"mode": "linear_init", "linear_epochs": 3, "epochs": 2},
     )
     assert shown.distrusted[0].count_by_epoch == (0, 2, 4, 0, 2)
-    assert any(
-        line.startswith(
-            "each trial: 5 epochs (the first 3 of a linear probe: only the head, on frozen features), 1 worker"
-        )
-        for line in shown.lines()
-    )
+    told = " ".join(line.strip() for line in shown.lines())
+    assert "each trial: 5 epochs (the first 3 of a linear probe: only the head, on frozen features; the others" in told
+    assert "the others from its best head), 1 worker" in told
 
 
 def test_given_features_are_rows(tmp_path: Path) -> None:

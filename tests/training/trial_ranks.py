@@ -58,6 +58,7 @@ def train(case: str, data: TrialData, peers: Peers) -> dict[str, Any]:
     return {
         "train_loss": [result.train_loss for result in results],
         "num_distrusted": [result.num_distrusted for result in results],
+        "corrections": trial.corrections(),
         "state": {key: value.clone() for key, value in trial.method.state_dict().items()},
     }
 

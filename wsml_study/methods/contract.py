@@ -187,6 +187,13 @@ class Method(nn.Module):
                 every rank calls it, or none.
         """
 
+    def corrected_labels(self) -> Tensor | None:
+        """Bool (N, C): unobserved labels that are positives for good, in all later epochs; None if there never are any.
+
+        A method that gives them says so in its record (`corrects_for_good`); a study then keeps them for each trial.
+        """
+        return None
+
     def rejection_rate(self, epoch: int) -> float | None:
         """The schedule's rate in an epoch, a fraction, or None where the method has none."""
         del epoch

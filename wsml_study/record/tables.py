@@ -120,6 +120,11 @@ EPOCHS = _schema(
             "objective", pa.float64(), "the metric that trials are compared by; `val_map` by default", unit=OBJECTIVE
         ),
         _maybe("best_objective", pa.float64(), "`objective` of the best epoch so far", unit=OBJECTIVE),
+        _maybe(
+            "head_epoch",
+            pa.int32(),
+            "linear_init, first epoch end to end: the epoch of the linear probe whose head it began with",
+        ),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the

@@ -33,7 +33,7 @@ METRIC_NAMES = {
 MODES = {
     "end_to_end": "end to end: backbone and head were trained",
     "linear": "linear probe: only the head was trained, on features of the frozen backbone",
-    "linear_init": "a linear probe first (only the head was trained), then everything end to end",
+    "linear_init": "a linear probe first (only the head was trained), then everything end to end from its {head} head",
 }
 
 
@@ -88,7 +88,7 @@ def _facts(study: Study, metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]
     if keys := _method_keys(study.method):
         yield "its settings", keys
     if training.mode is not None:
-        yield "mode", MODES[training.mode]
+        yield "mode", MODES[training.mode].format(head=(training.hand_over or "last") if data.holds_out else "last")
     yield "training", _training(training, metrics["best_epoch"], holds_out=data.holds_out)
     if study.provenance is not None:
         yield "config from", _provenance(study.provenance, study.objective)

@@ -27,6 +27,7 @@ from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity import at_level, heading, num_levels
+from wsml_study.study.new_defaults import HAND_OVER, with_new_defaults
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
@@ -79,7 +80,7 @@ class Preview:
     """What a study will run.
 
     Attributes:
-        study: as read.
+        study: as read, with the defaults of a new study.
         classes: names, in the order of the label columns.
         notices: the reader's remarks about the data.
         judged: whether each class has an AP that depends on the scores, by the split's name: some images
@@ -134,6 +135,7 @@ def preview(study: Study) -> Preview:
     Raises:
         DataError: images or labels are missing or malformed.
     """
+    study = with_new_defaults(study)
     data = study.data
     dataset = read_dataset(
         data.dataset,
@@ -514,15 +516,19 @@ def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
 def _phases(study: Study) -> str:
     """Phases of training in which only the head is trained; empty if all of it is trained throughout."""
     modes = study.search["training.mode"].choice or () if "training.mode" in study.search else (study.training.mode,)
-    words = {
-        "linear": "of a linear probe: only the head, on frozen features",
-        "linear_init": f"the first {study.training.linear_epochs or LINEAR_EPOCHS} of a linear probe: only the head, "
-        "on frozen features",
-    }
-    if "training.linear_epochs" in study.search:
-        words["linear_init"] = "the first ones of a linear probe: only the head, on frozen features"
+    probe = "of a linear probe: only the head, on frozen features"
+    first = "ones" if "training.linear_epochs" in study.search else study.training.linear_epochs or LINEAR_EPOCHS
+    words = {"linear": probe, "linear_init": f"the first {first} {probe}; {_handed_over(study)}"}
     phases = " or ".join(words[str(mode)] for mode in modes if mode in words)
     return f" ({phases})" if phases else ""
+
+
+def _handed_over(study: Study) -> str:
+    """The head that the end-to-end epochs of linear_init begin with."""
+    if HAND_OVER in study.search:
+        return f"the others from its {' or '.join(map(str, study.search[HAND_OVER].choice or ()))} head"
+    best = study.training.hand_over == "best" and study.data.holds_out
+    return f"the others from its {'best' if best else 'last'} head"
 
 
 def _failing_lines(shown: Preview) -> list[str]:

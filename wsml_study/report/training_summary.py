@@ -213,6 +213,7 @@ def differences_from_paper(study: Study) -> list[str]:
         "train_on": (data.train_on or "train", "train"),
         "mode": (training.mode, training.mode if training.mode != "linear" else None),
         "linear_epochs": (training.num_linear_epochs, LINEAR_EPOCHS if training.mode == "linear_init" else 0),
+        "hand_over": (training.hand_over or "last", "best" if training.mode == "linear_init" else "last"),
         "epochs": (training.epochs, 10),
         "batch_size": (training.batch_size, 16),
     }

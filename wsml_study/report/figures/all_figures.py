@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wsml_study.report.figures.confirmed import confirmed
+from wsml_study.report.figures.corrected import corrections
 from wsml_study.report.figures.figure import Figure, LeftOut
 from wsml_study.report.figures.importance import importance
 from wsml_study.report.figures.learning import distrust, learning_curves, memorization
@@ -45,7 +46,11 @@ SECTIONS = (
         title="Which rate, and what else decides?",
         figures=(rate_effect, map_over_rate, importance, parallel_coordinates),
     ),
-    Section(name="learning", title="What does the network learn?", figures=(learning_curves, memorization, distrust)),
+    Section(
+        name="learning",
+        title="What does the network learn?",
+        figures=(learning_curves, memorization, distrust, corrections),
+    ),
     Section(
         name="search",
         title="How did the search go?",

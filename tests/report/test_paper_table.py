@@ -151,6 +151,7 @@ def test_boostlu_has_boostlu_s_figure_in_the_paper_s_column(tmp_path: Path) -> N
     study = read_study(STUDIES / "voc2012.yaml")
     content = {**study.model_dump(mode="json", exclude_none=True)}
     content["model"] |= {"head": "boostlu"}
+    del content["training"]["hand_over"]
     content["search"] = {"training.seed": {"choice": [0, 1]}}
     folder = finished(tmp_path / "boosted", Study.model_validate(content | {"trials": 2}), lambda config: 89.0)
     row = paper_table(folder).rows[0]

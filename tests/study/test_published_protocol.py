@@ -27,6 +27,7 @@ VOC: dict[str, Any] = {
         "stop_below_best": 3,
         "precision": "fp32",
         "mode": "linear_init",
+        "hand_over": "best",
     },
 }
 """LL-Cp as published on VOC 2012, with LinearInit."""
@@ -35,7 +36,10 @@ STORE = "whose store LL-Cp's numbers come from"
 
 ONE_DEPARTURE: list[tuple[dict[str, Any], str]] = [
     ({"model.weights": "IMAGENET1K_V2"}, "weights IMAGENET1K_V2 instead of IMAGENET1K_V1"),
-    ({"model.weights": None, "training.mode": "end_to_end"}, "weights none instead of IMAGENET1K_V1"),
+    (
+        {"model.weights": None, "training.mode": "end_to_end", "training.hand_over": None},
+        "weights none instead of IMAGENET1K_V1",
+    ),
     ({"model.weights": "w/resnet50-11ad3fa6.pth"}, "weights w/resnet50-11ad3fa6.pth instead of IMAGENET1K_V1"),
     ({"model.backbone": "resnet101"}, "backbone resnet101 instead of resnet50"),
     ({"data.image_size": 224}, "image_size 224 instead of 448"),
@@ -44,8 +48,11 @@ ONE_DEPARTURE: list[tuple[dict[str, Any], str]] = [
     ({"data.observe": {"seed": 7}}, "observed labels"),
     ({"data.validation": {"fraction": 0.1}}, "held out"),
     ({"data.train_on": "train+validation"}, "train_on train+validation instead of train"),
-    ({"training.mode": "linear"}, "mode linear instead of end_to_end"),
+    ({"training.mode": "linear", "training.hand_over": None}, "mode linear instead of end_to_end"),
     ({"training.linear_epochs": 10}, "linear_epochs 10 instead of 25"),
+    ({"training.hand_over": "last"}, "hand_over last instead of best"),
+    ({"training.hand_over": None}, "hand_over last instead of best"),
+    ({"data.train_share": 0.5}, "train_share 0.5 instead of 1"),
     ({"training.mirror_features": True}, "mirror_features true instead of false"),
     ({"training.epochs": 12}, "epochs 12 instead of 10"),
     ({"training.stop_after_epoch": 8}, "stop_after_epoch 8 instead of none"),
@@ -87,7 +94,7 @@ def _without_absent(content: Any) -> Any:
 
 def test_the_protocol_departs_from_itself_in_nothing() -> None:
     assert differences_from_paper(study({})) == []
-    assert differences_from_paper(study({"training.mode": "end_to_end"})) == []
+    assert differences_from_paper(study({"training.mode": "end_to_end", "training.hand_over": None})) == []
     assert differences_from_paper(study({"model.weights": "w/resnet50-0676ba61.pth"})) == [], (
         "the file of these weights"
     )

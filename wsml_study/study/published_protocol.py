@@ -146,6 +146,7 @@ def _of_data(config: TrialConfig | Draft, protocol: Protocol) -> Iterator[_Pair]
     yield "held out", ours, "clean" if official else Validation()
     for key, value in further.items():
         yield key, data.reader_options[key], value
+    yield "train_share", data.train_share or 1, 1
     yield "train_on", data.train_on or "train", "train"
 
 
@@ -155,6 +156,7 @@ def _of_training(config: TrialConfig | Draft, protocol: Protocol) -> Iterator[_P
         yield "mode", "linear", "end_to_end"
     if training.mode == "linear_init":
         yield "linear_epochs", training.num_linear_epochs, LINEAR_EPOCHS
+        yield "hand_over", training.hand_over or "last", "best"  # a trial recorded without the key handed over the last
     yield "mirror_features", bool(training.mirror_features), False
     yield "epochs", training.epochs, 10
     yield "stop_after_epoch", training.stop_after_epoch, None

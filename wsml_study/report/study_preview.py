@@ -353,10 +353,16 @@ def _share_lines(shown: Preview) -> list[str]:
     if counted is None:
         train = shown.splits["train"]
         if train.observed_positives + train.observed_negatives == train.num_images * train.num_classes:
-            return ["  no training label is unobserved"]
+            return [f"  no training label is unobserved, so there is none to distrust: {_hiding(shown.study.data)}"]
         return ["  the true values of the unobserved training labels are unknown, so false negatives cannot be counted"]
     by_formula = "" if expected is None else f", {expected:.2%} by (m-1)/(C-1)"
     return [f"  false negatives among the unobserved training labels: {counted:.2%} as counted{by_formula}"]
+
+
+def _hiding(data: Data) -> str:
+    """How labels become unobserved."""
+    listed = data.labels is not None and data.labels.unlisted == "negative"
+    return "hide some with data.observe" + (", or say `unlisted: unobserved` under data.labels" if listed else "")
 
 
 def _search_lines(shown: Preview) -> list[str]:

@@ -311,11 +311,14 @@ def test_excels_table_is_read_in_every_encoding_that_is_certain(encoding: str, h
     if encoding == "cp1252":
         with pytest.raises(DataError, match=r"it is not UTF-8; .*`encoding: cp1252`"):
             read_table(tmp_path, content, **keys)
+        with pytest.raises(DataError, match=r"expected text in utf-8, as `encoding` says: .*; leave `encoding` out"):
+            read_table(tmp_path, content, **keys, encoding="utf-8")
         keys["encoding"] = "cp1252"
     dataset = read_table(tmp_path, content, **keys)
     assert states(dataset)["00.png"] == [-1]
     assert states(dataset)["01.png"] == [1]
     assert "labels.csv is separated by ';'" in dataset.notices
+    assert ("labels.csv is read as cp1252, as `encoding` says" in dataset.notices) == (encoding == "cp1252")
 
 
 def test_all_that_is_wrong_with_excels_table_is_one_message(tmp_path: Path) -> None:

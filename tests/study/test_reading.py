@@ -61,10 +61,10 @@ def test_what_is_not_yaml_names_the_place(tmp_path: Path, text: str, line: str) 
 
 
 def test_an_empty_block_of_text_names_the_quotes(tmp_path: Path) -> None:
-    table = "dataset: table\n  root: x\n  labels:\n    file: a.csv\n    separator: |\n    positives_column: b\n    unlisted: negative"
+    labels = "file: a.csv\n    separator: |\n    positives_column: b\n    unlisted: negative"
     assert_complains(
         tmp_path,
-        GOOD.replace("{dataset: digit_scenes}", "\n  " + table),
+        GOOD.replace("{dataset: digit_scenes}", f"\n  dataset: table\n  root: x\n  labels:\n    {labels}"),
         "7:16  data.labels.separator: expected a text of at least one character, got ``; quote a character that means "
         "something in YAML, as in '|'",
     )

@@ -54,7 +54,7 @@ SAYS_NONE = ("no ", "no_", "none", "nothing", "kein", "nichts", "aucun")
 """How names begin that may say that an image shows no class."""
 
 OPEN_IMAGES = ("ImageID", "LabelName", "Confidence")
-MEND = "mend these cells; nothing was read"
+MEND = "mend this; nothing was read"
 FEW = 3
 
 
@@ -106,7 +106,8 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
     if files.positives_column is None:
         wanted = classes or tuple(column for column in table.columns if column not in named)
         if lacking := [name for name in wanted if name not in table.columns]:
-            raise DataError(f"{file}: no column for the classes {', '.join(lacking[:10])}")
+            known = ", ".join(table.columns[:20])
+            raise DataError(f"{file}: no column for the classes {', '.join(lacking[:10])}; it has {known}")
         if not wanted:
             raise DataError(
                 f"{file}: expected a column per class beside {image_column}, or `positives_column`; found none"

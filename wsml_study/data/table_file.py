@@ -93,6 +93,8 @@ def open_table(file: Path, *, encoding: str | None) -> Table:
     problems, notices = Problems(), list[str]()
     if read.guessed is not None:
         problems.add("encoding", not_utf8(read.guessed))
+    if encoding is not None and read.encoding == encoding:
+        notices.append(f"{file.name} is read as {encoding}, as `encoding` says")
     celeba = _celeba(file, read.text, problems)
     if celeba is not None:
         return celeba

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wsml_study.data.dataset import Dataset
+from wsml_study.data.inspection import unreadable_formats
 from wsml_study.data.judged_classes import some_names, unjudged
 from wsml_study.data.label_states import (
     LabelCounts,
@@ -145,7 +146,7 @@ def preview(study: Study) -> Preview:
     return Preview(
         study=study,
         classes=dataset.classes,
-        notices=dataset.notices,
+        notices=(*dataset.notices, *unreadable_formats(dataset)),
         splits=splits,
         judged=_judged(dataset, study),
         never_shown=_never_shown(dataset),

@@ -88,7 +88,7 @@ def assert_shown(block: str, printed: str) -> None:
     """
     lines = [line.rstrip() for line in printed.splitlines()]
     for line in block.splitlines():
-        if line == "..." or re.search(r"best_val_map|\d  complete$|at a time$|^\S+ +\d[.]\d{4}$", line):
+        if line == "..." or re.search(r"best_val_map|\d +complete$|at a time$|^\S+ +\d[.]\d{4}$", line):
             continue
         start, dots, _ = line.partition(" ...")
         found = [one for one in lines if one.startswith(start)] if dots else line in lines

@@ -146,6 +146,24 @@ def test_a_disk_that_is_full_while_tables_are_written_loses_nothing(cli):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_tables_that_cannot_be_written_end_the_study_and_no_trial_runs_twice(cli):
+    cli.write("study.yaml", STUDY)
+    process = cli.start("run", "study.yaml")
+    wait_for_epochs(process, cli.folder / LOG, 2)
+    table = cli.folder / "results/interrupted/trials.parquet"
+    table.unlink(missing_ok=True)
+    (table / "in the way").mkdir(parents=True)
+    printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, printed
+    assert "trials.parquet: Is a directory; free some space or set another folder, then run again" in printed
+    assert "Traceback" not in printed
+    shutil.rmtree(table)
+    cli("run", "study.yaml")
+    assert_whole(cli.folder, 8)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler for a clock that jumps")
 @pytest.mark.parametrize("days", [1, -1])

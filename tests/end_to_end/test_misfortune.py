@@ -29,6 +29,7 @@ LONG = (
     .replace("grace_epochs: 2", "grace_epochs: 1")
 )
 DAY_S = 24 * 3600
+SERVERS = (b"raylet", b"gcs_server")
 EPOCHS_FIRST, EPOCHS_MORE = 6, 6
 """After how many epochs the first misfortune comes, and how many later the second."""
 
@@ -202,7 +203,7 @@ def test_a_signal_while_ray_starts_ends_a_study_as_ctrl_c_does(cli, number):
         while process.stdout.readline() != "starting Ray ...\n":
             assert process.poll() is None
         time.sleep(delay_s)
-        servers = [pid for pid in descendants(process.pid) if program_of(pid) in (b"raylet", b"gcs_server")]
+        servers = [pid for pid in descendants(process.pid) if program_of(pid) in SERVERS]
         os.killpg(process.pid, number)
         printed, _ = process.communicate(timeout=120)
         assert process.returncode == 130, (delay_s, printed)
@@ -251,8 +252,9 @@ def program_of(pid: int) -> bytes:
 
 
 def wait_until_gone(pids: list[int]) -> None:
+    """Wait for Ray's servers; one may have been an agent that the raylet was just starting under its own name."""
     deadline = time.monotonic() + 30
-    while any(alive(pid) for pid in pids):
+    while any(alive(pid) and program_of(pid) in SERVERS for pid in pids):
         assert time.monotonic() < deadline, pids
         time.sleep(0.1)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import accumulate, chain
 
 from wsml_study.methods.schedules import Schedule, distrusted_count
 
@@ -21,8 +22,10 @@ def rate_in_epoch(method: str, schedule: Schedule, epoch: int) -> Fraction:
     return schedule(epoch) - schedule(epoch - 1) if method == "LL-Cp" else schedule(epoch)
 
 
-def num_distrusted(variant: str, rate: Fraction, *, num_images: int, num_classes: int, num_observed: int) -> int:
-    """k, the labels that a batch distrusts.
+def num_distrusted(
+    variant: str, rate: Fraction, *, num_images: int, num_classes: int, num_observed: int
+) -> int | Fraction:
+    """k, the labels that a batch distrusts; of `carried`, whose batches differ, on average.
 
     Args:
         variant: of the method.
@@ -38,6 +41,8 @@ def num_distrusted(variant: str, rate: Fraction, *, num_images: int, num_classes
             return max(0, round(rate * num_unobserved) - 1)
         case "per_image":
             return num_images * distrusted_count(rate, num_classes)
+        case "carried":
+            return rate * num_images * num_classes
     return distrusted_count(rate, num_images * num_classes)
 
 
@@ -47,19 +52,29 @@ def course(
     schedule: Schedule,
     *,
     num_epochs: int,
-    batch_sizes: Iterable[int],
+    batches: Sequence[Sequence[int]],
     num_classes: int,
 ) -> Iterator[int | Fraction]:
     """What a training takes from its schedule: numbers that are equal for two schedules only if they act the same.
 
-    These are k for each epoch and each size that a batch may have; or the rate of each epoch, where k depends on how
-    many labels of a batch are observed.
+    These are k for each epoch and each batch, of which those of one size are alike except in `carried`; or the rate of
+    each epoch, where k depends on how many labels of a batch are observed.
+
+    Args:
+        method, variant: of the large-loss methods.
+        schedule: of the rate.
+        num_epochs: of the longest phase.
+        batches: images of each batch of an epoch; several such lists where it is not known how the last ones are made.
+        num_classes: of the dataset.
     """
-    sizes = sorted(set(batch_sizes))
+    sizes = sorted({size for epoch in batches for size in epoch})
     for epoch in range(1, num_epochs + 1):
         rate = rate_in_epoch(method, schedule, epoch)
         if variant in COUNT_ALL_ENTRIES:
             yield from (distrusted_count(rate, size * num_classes) for size in sizes)
+        elif variant == "carried":
+            sums = (accumulate(size * num_classes for size in epoch_batches) for epoch_batches in batches)
+            yield from (rate.numerator * entries // rate.denominator for entries in chain.from_iterable(sums))
         elif variant == "per_image":
             yield distrusted_count(rate, num_classes)
         else:

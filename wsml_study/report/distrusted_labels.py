@@ -11,9 +11,9 @@ from functools import partial
 
 from wsml_study.data.label_states import LabelCounts
 from wsml_study.description import Scalar
-from wsml_study.methods.distrusted_counts import LARGE_LOSS, course, num_distrusted, rate_in_epoch
+from wsml_study.methods.distrusted_counts import COUNT_ALL_ENTRIES, LARGE_LOSS, course, num_distrusted, rate_in_epoch
 from wsml_study.methods.schedules import Schedule, schedule
-from wsml_study.study.computation import batch_sizes
+from wsml_study.study.computation import batches_of_epoch
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.study.writing import flow
@@ -40,12 +40,12 @@ class DistrustedLabels:
     Attributes:
         setting: the schedule, and the batch size where it is searched.
         methods: names, with the variant where it is not the default one.
-        count_by_epoch: of every epoch, from the first, up to MOST_EPOCHS.
+        count_by_epoch: of every epoch, from the first, up to MOST_EPOCHS; an average where batches differ.
     """
 
     setting: str
     methods: tuple[str, ...]
-    count_by_epoch: tuple[int, ...]
+    count_by_epoch: tuple[int | Fraction, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class DifferentTrainings:
 
 def distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabels, ...]:
     """Counts at both ends of the searched rates; methods that agree under a schedule share a row."""
-    methods: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    methods: dict[tuple[str, tuple[int | Fraction, ...]], list[str]] = {}
     num_epochs = min(longest_training(study), MOST_EPOCHS)
     for values in extreme_values(study):
         config = SearchSpace.from_study(study).resolve(study, values)
@@ -106,7 +106,7 @@ def _end(key: SearchedKey, *, most: bool) -> Scalar:
     return key.value(key.num_values - 1 if upper else 0)
 
 
-def _num_distrusted(config: TrialConfig, rate: Schedule, train: LabelCounts, epoch: int) -> int:
+def _num_distrusted(config: TrialConfig, rate: Schedule, train: LabelCounts, epoch: int) -> int | Fraction:
     """k of a full batch; if the variant counts unobserved labels, of a batch with the average number of them."""
     batch_size = config.training.batch_size
     return num_distrusted(
@@ -149,8 +149,8 @@ def different_trainings(study: Study, train: LabelCounts) -> tuple[DifferentTrai
     found: dict[tuple[str, str], int] = {}
     for values in extreme_values(study):
         config = space.resolve(study, values)
-        if config.method.name.value not in LARGE_LOSS:
-            continue
+        if config.method.name.value not in LARGE_LOSS or _variant(config) not in (*COUNT_ALL_ENTRIES, "per_image"):
+            continue  # every rate is a training of its own
         for key in space.keys:
             if key.path in GROW_WITH and key.path in values:
                 number = _num_different(key, partial(_course_at, study, config, train, key.path.split(".")[-1]))
@@ -172,7 +172,7 @@ def _course_at(study: Study, config: TrialConfig, train: LabelCounts, name: str,
             _variant(config),
             schedule(**method.schedule.model_dump(mode="json") | {name: rate}),
             num_epochs=min(max(training.num_linear_epochs, training.epochs), MOST_EPOCHS),
-            batch_sizes=batch_sizes(train.num_images, training.batch_size, study.resources.workers_per_trial),
+            batches=batches_of_epoch(train.num_images, training.batch_size, study.resources.workers_per_trial),
             num_classes=train.num_classes,
         )
     )

@@ -6,6 +6,7 @@ import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.judged_classes import some_names, unjudged
@@ -311,7 +312,7 @@ def _distrusted_lines(shown: Preview) -> list[str]:
     rows = shown.distrusted[:MOST_ROWS]
     names = [f"  {', '.join(row.methods)}" for row in rows]
     epochs = _epochs_that_fit(rows, WIDEST - max(map(len, [*names, "epoch"])) - 4)
-    cells = [[str(row.count_by_epoch[epoch - 1]) for epoch in epochs] for row in rows]
+    cells = [[_count(row.count_by_epoch[epoch - 1]) for epoch in epochs] for row in rows]
     header, *table = _table(
         [["epoch", *map(str, epochs)], *([name, *row] for name, row in zip(names, cells, strict=True))]
     )
@@ -337,6 +338,10 @@ def _different_lines(shown: Preview) -> list[str]:
     return lines
 
 
+def _count(number: int | Fraction) -> str:
+    return str(number) if isinstance(number, int) else f"{float(number):.1f}"
+
+
 def _setting_of(row: tuple[DistrustedLabels, str]) -> str:
     return row[0].setting
 
@@ -344,7 +349,7 @@ def _setting_of(row: tuple[DistrustedLabels, str]) -> str:
 def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
     """All epochs, or as many as fit, evenly spread, the first and the last among them."""
     num_epochs = len(rows[0].count_by_epoch)
-    widest = max(len(str(count)) for row in rows for count in (*row.count_by_epoch, num_epochs))
+    widest = max(len(_count(count)) for row in rows for count in (*row.count_by_epoch, num_epochs))
     num_shown = min(num_epochs, max(2, width // (widest + 2)))
     if num_shown == num_epochs:
         return list(range(1, num_epochs + 1))

@@ -31,7 +31,7 @@ def computation(config: TrialConfig, *, num_images: int, num_classes: int, num_r
         str(method.given_options["variant"] or "code"),
         schedule(method.schedule.shape.value, **parameters),
         num_epochs=max(training.num_linear_epochs, training.epochs),
-        batch_sizes=batch_sizes(num_images, training.batch_size, num_ranks),
+        batches=batches_of_epoch(num_images, training.batch_size, num_ranks),
         num_classes=num_classes,
     )
     without_schedule = config.model_construct(
@@ -41,9 +41,10 @@ def computation(config: TrialConfig, *, num_images: int, num_classes: int, num_r
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def batch_sizes(num_images: int, batch_size: int, num_ranks: int) -> list[int]:
-    """Sizes that a batch may have: a full one, the last one, and the last two if these are joined."""
-    full, left = min(batch_size, num_images), num_images % batch_size
-    if left == 0 or num_images < batch_size:
-        return [full]
-    return [full, left] if left > num_ranks else [full, left, full + left]
+def batches_of_epoch(num_images: int, batch_size: int, num_ranks: int) -> list[list[int]]:
+    """Images of each batch of an epoch; also with the last two joined, where a network may not train on the last."""
+    full, left = divmod(num_images, batch_size)
+    batches = [batch_size] * full + ([left] if left else [])
+    if not 0 < left <= num_ranks or full == 0:
+        return [batches]
+    return [batches, [*batches[:-2], batch_size + left]]

@@ -35,7 +35,7 @@ from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
-from wsml_study.tuning.searcher import sampler_of
+from wsml_study.tuning.optuna_study import sampler_of
 
 CLOSE = 0.5
 """Points of mAP below the best of the grid that count as found."""
@@ -237,7 +237,7 @@ def tpe_seconds(study: Study, full: Measured, target: float, *, seed: int) -> fl
     search = optuna.create_study(direction="maximize")
     order: list[int] = []
     for number in range(MOST_PROPOSALS):
-        search.sampler = sampler_of(Sampler(seed=seed), number=number, several_at_once=False)
+        search.sampler = sampler_of(Sampler(seed=seed), seed=seed * 1_000_003 + number, several_at_once=False)
         trial = search.ask()
         index = grid.index(space.suggest(trial))
         search.tell(trial, full.values[index])

@@ -56,6 +56,7 @@ MAY_KNOW = {
     "study": (
         *GROUND,
         "methods.catalogue",
+        "methods.distrusted_counts",
         "methods.method_record",
         "methods.schedules",
         "data.label_files",
@@ -85,6 +86,7 @@ MAY_KNOW = {
         "results",
         "data",
         "methods.catalogue",
+        "methods.distrusted_counts",
         "methods.method_record",
         "methods.published_numbers",
         "methods.schedules",

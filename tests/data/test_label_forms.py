@@ -238,7 +238,7 @@ def test_empty_columns_and_rows_are_left_out_and_told(tmp_path: Path) -> None:
     dataset = read_table(tmp_path, csv(*rows, ",,,", ",,,", heading="image,cat,,"))
     assert dataset.classes == ("cat",)
     assert "2 blank rows of labels.csv are left out" in dataset.notices
-    assert "2 columns of labels.csv without a name and without content are left out" in dataset.notices
+    assert "left out of labels.csv: 2 columns without a name and without content" in dataset.notices
 
 
 def test_columns_of_other_things_name_the_way_out(tmp_path: Path) -> None:
@@ -311,11 +311,14 @@ def test_excels_table_is_read_in_every_encoding_that_is_certain(encoding: str, h
     if encoding == "cp1252":
         with pytest.raises(DataError, match=r"it is not UTF-8; .*`encoding: cp1252`"):
             read_table(tmp_path, content, **keys)
+        with pytest.raises(DataError, match=r"expected text in utf-8, as `encoding` says: .*; leave `encoding` out"):
+            read_table(tmp_path, content, **keys, encoding="utf-8")
         keys["encoding"] = "cp1252"
     dataset = read_table(tmp_path, content, **keys)
     assert states(dataset)["00.png"] == [-1]
     assert states(dataset)["01.png"] == [1]
     assert "labels.csv is separated by ';'" in dataset.notices
+    assert ("labels.csv is read as cp1252, as `encoding` says" in dataset.notices) == (encoding == "cp1252")
 
 
 def test_all_that_is_wrong_with_excels_table_is_one_message(tmp_path: Path) -> None:
@@ -408,6 +411,61 @@ def test_a_list_may_name_the_images_to_test_on(tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text("02.png\nnone.png\n")
     with pytest.raises(DataError, match=r"test.txt:2: 'none.png' has no row"):
         read_table(tmp_path, PATIENTS, test_list=str(tmp_path / "test.txt"))
+
+
+def test_a_name_of_the_test_list_that_differs_from_the_table_is_told_with_the_right_one(tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_text("02\n03.PNG\n")
+    with pytest.raises(DataError) as error:
+        read_table(tmp_path, PATIENTS, test_list=str(tmp_path / "test.txt"))
+    message = refusal(error)
+    assert "test.txt:1: '02' has no row, and '02.png' has one" in message
+    assert "test.txt:2: '03.PNG' has no row, and '03.png' has one" in message
+    assert "write the names in test.txt as the table does" in message
+
+
+FINDINGS = csv(
+    *(f"{name},{cell},{n // 2}" for n, (name, cell) in enumerate(zip(NAMES, ["A|B", "No Finding"] * 5, strict=True))),
+    heading="Image Index,Finding Labels,Patient ID",
+)
+LISTED: dict[str, Any] = {"positives_column": "Finding Labels", "separator": "|"}
+
+
+def test_a_name_may_stand_for_none_of_the_classes(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("A\nB\nC\n")
+    keys = LISTED | {"unlisted": "unobserved", "group_column": "Patient ID"}
+    for classes in (None, str(tmp_path / "classes.txt")):
+        dataset = read_table(tmp_path, FINDINGS, **keys, no_class="No Finding", classes=classes)
+        assert dataset.classes == ("A", "B", "C")[: 2 if classes is None else 3]
+        assert states(dataset)["00.png"] == [1, 1, 0][: len(dataset.classes)]
+        assert states(dataset)["01.png"] == [-1, -1, -1][: len(dataset.classes)]
+    with pytest.raises(DataError, match=r"csv:2: lists 'No Finding', which is no class, and 'A'"):
+        read_table(tmp_path, FINDINGS.replace("A|B", "A|B|No Finding", 1), **keys, no_class="No Finding")
+    with pytest.raises(DataError, match=r"'No Finding' is no class of the list(?s:.*)say `no_class: No Finding`"):
+        read_table(tmp_path, FINDINGS, **keys, classes=str(tmp_path / "classes.txt"))
+
+
+def test_what_may_be_meant_otherwise_is_noted(tmp_path: Path) -> None:
+    notices = read_table(tmp_path, FINDINGS, **LISTED, unlisted="negative").notices
+    assert any("'No Finding' is a class; if" in notice for notice in notices)
+    assert any("images of one 'Patient ID' may be in training and in test" in notice for notice in notices)
+    keys = LISTED | {"unlisted": "negative", "group_column": "Patient ID"}
+    assert read_table(tmp_path, FINDINGS, **keys, no_class="No Finding").notices == ()
+    notices = read_table(tmp_path, FINDINGS, **keys, no_class="none").notices
+    assert "no cell of Finding Labels says 'none', as `no_class` does" in notices
+
+
+def test_a_column_that_lists_classes_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r'`positives_column: Finding Labels`, `separator: "\|"` and `unlisted`'):
+        read_table(tmp_path, FINDINGS)
+
+
+def test_images_in_another_folder_name_the_root(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"give `root: .*images/deep` under data"):
+        read_table(tmp_path, PATIENTS, group_column="patient", names=[f"deep/{name}" for name in NAMES])
+    (tmp_path / "images/other").mkdir()
+    (tmp_path / "images/deep/00.png").rename(tmp_path / "images/other/00.png")
+    with pytest.raises(DataError, match=r"the images are in 2 folders below .*images"):
+        read_table(tmp_path, PATIENTS, group_column="patient", names=())
 
 
 def test_open_images_rows_of_image_and_class_are_read(tmp_path: Path) -> None:

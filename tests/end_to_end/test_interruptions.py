@@ -7,25 +7,12 @@ import signal
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from tests.end_to_end.interrupted_study import LOG, STUDY
 from tests.end_to_end.processes import command_of, descendants, kill_driver
 from tests.end_to_end.progress import events_so_far, num_epochs_so_far, wait_for_epochs
-
-
-def assert_whole(folder: Path, num_trials: int) -> None:
-    trials = pq.read_table(folder / "results/interrupted/trials.parquet").to_pandas()
-    epochs = pq.read_table(folder / "results/interrupted/epochs.parquet").to_pandas()
-    assert trials["trial"].tolist() == list(range(num_trials))
-    assert set(trials["state"]) <= {"complete", "stopped"}
-    for number, last_epoch in zip(trials["trial"], trials["last_epoch"], strict=True):
-        assert epochs[epochs["trial"] == number]["epoch"].tolist() == list(range(1, last_epoch + 1))
-    created = [event["trial"] for event in events_so_far(folder / LOG) if event["event"] == "created"]
-    ended = [event["trial"] for event in events_so_far(folder / LOG) if event["event"] == "ended"]
-    assert created == list(range(num_trials))
-    assert len(ended) == len(set(ended))
+from tests.end_to_end.whole_tables import assert_whole
 
 
 @pytest.mark.timeout(900)
@@ -52,7 +39,7 @@ def test_a_reader_that_leaves_and_sigterm_lose_nothing(cli):
     process.stdout.readline()
     process.stdout.close()  # as `| head -1` does
     wait_for_epochs(process, cli.folder / LOG, 5)
-    os.kill(process.pid, signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # as `timeout` and job schedulers send it
     assert process.wait(timeout=120) == 130
     assert "interrupted" in cli("status", "study.yaml")
     cli("run", "study.yaml")

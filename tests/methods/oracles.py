@@ -120,6 +120,7 @@ def distrusted(stopped: Array, example: Example) -> npt.NDArray[np.bool_]:
             selected[b, c] = {
                 "code": num_before < math.ceil(share * num_rows * num_classes),
                 "as_published": num_larger < math.ceil(share * num_rows * num_classes),
+                "carried": num_before < math.floor(share * num_rows * num_classes),  # the first batch of an epoch
                 "kept": num_before < math.ceil(share * num_rows * num_classes),
                 "paper": num_as_large <= math.ceil(share * len(group)),
                 "unobserved": num_before < math.ceil(share * len(group)),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wsml_study.methods.contract import ALONE, Batch
-from wsml_study.methods.large_loss import PermanentCorrection, Rejection, Scheme, Variant, large_loss
+from wsml_study.methods.large_loss import LargeLossMethod, PermanentCorrection, Rejection, Scheme, Variant, large_loss
 from wsml_study.methods.rates import Rates
 from wsml_study.methods.schedules import distrusted_count, exact_rate, schedule
 
@@ -135,6 +135,8 @@ def k_of(variant: Variant, labels: Tensor, rate: Fraction) -> int:
         return max(0, round(rate * num_unobserved) - 1)
     if variant is Variant.PER_IMAGE:
         return len(labels) * math.ceil(rate * labels.shape[1])
+    if variant is Variant.CARRIED:
+        return math.floor(rate * labels.numel())
     counted = num_unobserved if variant in (Variant.PAPER, Variant.UNOBSERVED) else labels.numel()
     return math.ceil(rate * counted)
 
@@ -155,7 +157,7 @@ def test_never_more_than_k_are_selected(
 @given(
     batch=batches(),
     rate=RATES,
-    variant=st.sampled_from([Variant.CODE, Variant.KEPT, Variant.UNOBSERVED, Variant.PER_IMAGE]),
+    variant=st.sampled_from([Variant.CODE, Variant.KEPT, Variant.UNOBSERVED, Variant.PER_IMAGE, Variant.CARRIED]),
 )
 def test_ties_are_cut_to_the_first_and_without_surplus_all_that_reaches_the_kth_is_selected(
     batch: tuple[Tensor, Tensor], rate: Fraction, variant: Variant
@@ -193,7 +195,12 @@ def test_constant_logits_select_k_of_16_x_20(scheme: Scheme, variant: Variant) -
     labels = torch.zeros(16, 20, dtype=torch.int8)
     labels[:, 3] = 1
     selected = large_loss(torch.zeros(16, 20), labels, scheme=scheme, rate=0.002, variant=variant).distrusted_BC
-    expected = {Variant.PAPER: [], Variant.MLCPL: [], Variant.PER_IMAGE: [[row, 0] for row in range(16)]}
+    expected = {
+        Variant.PAPER: [],
+        Variant.MLCPL: [],
+        Variant.PER_IMAGE: [[row, 0] for row in range(16)],
+        Variant.CARRIED: [],
+    }
     assert selected.nonzero().tolist() == expected.get(variant, [[0, 0]])
     as_published = large_loss(torch.zeros(16, 20), labels, scheme=scheme, rate=0.002, variant=Variant.AS_PUBLISHED)
     assert as_published.distrusted_BC.sum() == 304
@@ -463,3 +470,34 @@ def test_ll_cp_does_not_correct_observed_labels_even_if_its_memory_says_so() -> 
     outcome = method(batch_of(LOGITS, -torch.ones_like(LABELS), epoch=3))
     assert not outcome.distrusted_BC.any()
     assert outcome.loss.item() == pytest.approx(float(torch.log1p(LOGITS.exp()).mean()), abs=1e-6)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    rates=st.lists(st.integers(0, 1000), min_size=2, max_size=2).map(sorted),
+    cls=st.sampled_from([Rejection, PermanentCorrection]),
+)
+def test_carried_distrusts_the_rate_of_an_epoch_exactly(
+    sizes: list[int], rates: list[int], cls: type[LargeLossMethod]
+) -> None:
+    """Whatever the batches; each epoch starts anew, and LL-Cp takes the increase of the rate."""
+    labels = torch.zeros((sum(sizes), 7), dtype=torch.int8)
+    first, second = (Fraction(rate, 2000) for rate in rates)
+    method = cls(labels, schedule={0: Fraction(0), 1: first, 2: second}.__getitem__, variant="carried")
+    increase = second - first if cls is PermanentCorrection else second
+    for epoch, rate in ((1, first), (2, increase)):
+        seen = distrusted = 0
+        for indices in torch.arange(sum(sizes)).split(sizes):
+            logits = torch.randn((len(indices), 7), generator=torch.Generator().manual_seed(seen))
+            one = Batch(
+                logits_BC=logits,
+                labels_BC=labels[indices],
+                indices_B=indices,
+                epoch=epoch,
+                epochs=2,
+                num_images=len(indices),
+            )
+            earlier = method.corrected_NC[indices].sum() if isinstance(method, PermanentCorrection) else 0
+            distrusted += int(method(one).distrusted_BC.sum() - earlier)
+            seen += logits.numel()
+            assert distrusted == math.floor(rate * seen)

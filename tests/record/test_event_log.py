@@ -98,9 +98,22 @@ def test_a_full_disk_is_told_without_losing_what_was_written(tmp_path):
     full = tmp_path / "events.jsonl"
     full.symlink_to("/dev/full")
     log = EventLog.__new__(EventLog)
-    log.path, log._file, log._num_events = full, full.open("ab", buffering=0), 0
+    log.path, log._file, log._num_events, log.failure = full, full.open("ab", buffering=0), 0, None
     with pytest.raises(ResultsError, match="No space left on device; free some space"):
         log.append("run", classes=[])
+
+
+def test_after_a_failure_nothing_more_is_written(tmp_path):
+    log = EventLog(tmp_path / "study" / "events.jsonl")
+    created(log, 0)
+    (tmp_path / "study").rename(tmp_path / "elsewhere")
+    with pytest.raises(ResultsError, match="was deleted, moved or replaced"):
+        created(log, 1)
+    (tmp_path / "elsewhere").rename(tmp_path / "study")
+    before = log.path.read_bytes()
+    with pytest.raises(ResultsError, match="was deleted, moved or replaced"):
+        created(log, 2)
+    assert log.path.read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

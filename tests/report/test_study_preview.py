@@ -97,6 +97,8 @@ k, the labels distrusted in a batch of 16 images (20 classes), by epoch
   linear, warmup_epochs 1, rate_per_epoch 0.01
     LL-R, LL-Ct  0  4  7  10  13  16  20  23  26  29
     LL-Cp        0  4  4   4   4   4   4   4   4   4
+  method.schedule.rate_per_epoch holds few different trainings, since k is a whole number: LL-Cp 2.
+      Trials that are equal run once; a larger training.batch_size tells more rates apart
 
 early stopping: asha, comparing trials after epoch 1, 3, 9
 objective: best_val_map (max), on clean labels

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -35,4 +37,7 @@ def test_k_by_epoch_is_what_a_full_batch_without_ties_selects(variant: str) -> N
         large_loss(logits_BC, labels_BC, scheme=Scheme.REJECTION, rate=course(epoch), variant=Variant(variant))
         for epoch in range(1, 11)
     ]
-    assert list(announced.count_by_epoch) == [int(one.distrusted_BC.sum()) for one in selected]
+    # Of `carried` the average is announced; the first batch of an epoch has nothing carried to it.
+    assert [math.floor(count) for count in announced.count_by_epoch] == [
+        int(one.distrusted_BC.sum()) for one in selected
+    ]

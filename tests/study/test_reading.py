@@ -45,6 +45,10 @@ NOT_YAML = {
         "2:9  not valid YAML: a key where none can be; look at the indentation, and quote a text that contains `: `",
     ),
     "a control character": ("name: s\nstorage: a\x07b\n", "2:11  not valid YAML: the character U+0007 is not allowed"),
+    "an unquoted |": (
+        "search: {separator: |, x: 1}\n",
+        "1:21  not valid YAML: | cannot begin a text; quote it, as in '|'",
+    ),
     "an unknown alias": ("name: *other\n", "1:7  `*other` has no anchor `&other` above it"),
     "an alias of itself": ("name: &a [*a]\n", "1:11  `*a` contains itself"),
     "deep nesting": ("name: " + "[" * 5000 + "\n", "1:39  nested more than 32 levels"),
@@ -54,6 +58,16 @@ NOT_YAML = {
 @pytest.mark.parametrize(("text", "line"), NOT_YAML.values(), ids=NOT_YAML)
 def test_what_is_not_yaml_names_the_place(tmp_path: Path, text: str, line: str) -> None:
     assert_complains(tmp_path, text, line)
+
+
+def test_an_empty_block_of_text_names_the_quotes(tmp_path: Path) -> None:
+    labels = "file: a.csv\n    separator: |\n    positives_column: b\n    unlisted: negative"
+    assert_complains(
+        tmp_path,
+        GOOD.replace("{dataset: digit_scenes}", f"\n  dataset: table\n  root: x\n  labels:\n    {labels}"),
+        "7:16  data.labels.separator: expected a text of at least one character, got ``; quote a character that means "
+        "something in YAML, as in '|'",
+    )
 
 
 def test_a_bomb_of_aliases_is_defused(tmp_path: Path) -> None:

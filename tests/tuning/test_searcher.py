@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 
-import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
 from wsml_study.record.history import TrialState
+from wsml_study.study.computation import computation
 from wsml_study.study.sampler_record import SAMPLERS
+from wsml_study.study.search_space import SearchSpace
 from wsml_study.testing.promises import promise_in_words
 from wsml_study.testing.sampler_contract import SAMPLER_CONTRACT, SamplerCase, SimulatedSlot, study_with
-from wsml_study.tuning.searcher import OptunaSearcher, optuna_outcome
+from wsml_study.tuning.optuna_study import optuna_outcome
+from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.workers.protocol import Assignment, StepReport
 
 
@@ -38,11 +40,11 @@ def test_stopped_and_failed_trials_are_told_as_what_they_are(tmp_path):
     slot.end(first, a)
     slot.end(second, b, complete=False)
     slot.end(third, c, error=True)
-    told = slot.searcher._optuna.get_trials()
+    told = slot.searcher._asked.trials
     assert [t.state for t in told] == [OptunaState.COMPLETE, OptunaState.PRUNED, OptunaState.FAIL]
     assert [t.intermediate_values for t in told] == [{1: 50.0}, {1: 51.0}, {1: 52.0}]
     assert told[0].value == 50.0
-    replayed = SimulatedSlot(study_with("random"), tmp_path).searcher._optuna.get_trials()
+    replayed = SimulatedSlot(study_with("random"), tmp_path).searcher._asked.trials
     assert [t.state for t in replayed] == [t.state for t in told]
     assert [t.params for t in replayed] == [t.params for t in told]
 
@@ -75,8 +77,7 @@ def test_the_total_counts_what_ran_before(tmp_path):
 def test_no_trial_is_left_running_in_optuna(tmp_path):
     slot = SimulatedSlot(study_with("tpe"), tmp_path)
     slot.run(5)
-    assert all(trial.state.is_finished() for trial in slot.searcher._optuna.get_trials())
-    assert isinstance(slot.searcher._optuna, optuna.Study)
+    assert all(trial.state.is_finished() for trial in slot.searcher._asked.trials)
 
 
 def test_a_trial_without_a_value_is_not_told_as_complete():
@@ -127,3 +128,57 @@ def test_two_slots_share_what_comes_next(tmp_path):
     searcher = OptunaSearcher(study, EventLog(tmp_path / "e.jsonl"), num_trials=8, slots=lambda: 2, max_together=64)
     first, second = (set(Assignment.of(searcher.suggest(f"tune-{number}")).companions) for number in (1, 2))
     assert (len(first), len(second), first & second) == (3, 3, set())
+
+
+def study_of_three_rates(sampler="random", **options):
+    """LL-Cp with batches of 16 images of 20 classes: 1 label per batch at .001 and .002, 4 at .01."""
+    rates = {"method.schedule.rate_per_epoch": {"choice": [0.001, 0.002, 0.01]}}
+    method = {"name": "LL-Cp", "schedule": {"rate_per_epoch": 0.002}}
+    return study_with(sampler, options, search=rates, method=method, training={"batch_size": 16})
+
+
+def distrusts(config):
+    return computation(config, num_images=160, num_classes=20)
+
+
+def test_two_rates_that_distrust_the_same_labels_are_one_trial(tmp_path):
+    slot = SimulatedSlot(study_of_three_rates("grid"), tmp_path, computes=distrusts)
+    slot.run(5)
+    history = slot.log.history
+    assert [trial.values["method.schedule.rate_per_epoch"] for trial in history.trials.values()] == [0.001, 0.01]
+    assert [(repeat.trial, repeat.values) for repeat in history.trials[1].repeats] == [
+        (0, {"method.schedule.rate_per_epoch": 0.002})
+    ]
+    assert [trial.value for trial in slot.searcher._asked.trials] == [78.11, 78.11, 79.01]
+
+
+def test_a_repeat_of_a_running_trial_is_told_when_that_ends(tmp_path):
+    slot = SimulatedSlot(study_of_three_rates("grid"), tmp_path, slots=2, computes=distrusts)
+    (first, a), (_, b) = slot.start(), slot.start()
+    assert [trial.state for trial in slot.searcher._asked.trials] == [OptunaState.RUNNING] * 3
+    slot.epoch(a, 1, 50.0)
+    slot.end(first, a, complete=False)
+    states = [trial.state for trial in slot.searcher._asked.trials]
+    assert states == [OptunaState.PRUNED, OptunaState.PRUNED, OptunaState.RUNNING]
+    replayed = SimulatedSlot(study_of_three_rates("grid"), tmp_path, computes=distrusts)
+    assert [trial.state for trial in replayed.searcher._asked.trials] == states
+    assert [trial.intermediate_values for trial in replayed.searcher._asked.trials] == [{1: 50.0}, {1: 50.0}, {}]
+    assert b.trial == 1
+
+
+def test_trials_recorded_without_what_they_compute_are_known_again(tmp_path):
+    study = study_of_three_rates()
+    log = EventLog(tmp_path / "events.jsonl")
+    for number, rate in enumerate((0.001, 0.002)):  # earlier versions ran both
+        values = {"method.schedule.rate_per_epoch": rate}
+        config = SearchSpace.from_study(study).resolve(study, values).model_dump(mode="json")
+        log.append("created", trial=number, values=values, config=config, sampler_state={})
+        log.append("ended", trial=number, state="failed", error="x", sampler_state={})
+    log.close()
+    slot = SimulatedSlot(study, tmp_path, computes=distrusts)
+    slot.run(5)
+    assert [trial.values["method.schedule.rate_per_epoch"] for trial in slot.log.history.trials.values()] == [
+        0.001,
+        0.002,
+        0.01,
+    ]

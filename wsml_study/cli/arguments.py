@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -84,7 +85,18 @@ def folder_of(study: Path, storage: str | None) -> Path:
 
 
 class _Screen(Console):
-    """Standard output. A reader that closes it, as `| head` does, ends the printing and not the command."""
+    """Standard output. A reader that closes it, as `| head` does, ends the printing and not the command.
+
+    So does a terminal that has closed, which the command outlives if it ignores SIGHUP.
+    """
+
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -102,8 +114,12 @@ def progress_of(console: Console, study: Study) -> Iterator[Progress]:
     from wsml_study.cli.progress import Progress
 
     progress = Progress(console, objective=study.objective)
-    with progress.shown():
-        yield progress
+    try:
+        with progress.shown():
+            yield progress
+    except KeyboardInterrupt:  # before the first trial; later Ray Tune ends the run, and what there is is summarized
+        print("interrupted; nothing is lost. The same command goes on", file=sys.stderr)
+        raise
 
 
 def show(console: Console, lines: Iterable[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import sys
 from types import FrameType
 
@@ -25,9 +27,12 @@ app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 def main() -> None:
     """Entry point: an error that the user can correct is printed without a traceback, with exit status 1.
 
-    SIGTERM, as service managers and schedulers send it, ends a command as Ctrl-C does.
+    SIGTERM, as service managers and schedulers send it, ends a command as Ctrl-C does, and so does SIGHUP, which a
+    terminal sends when it closes; `nohup` has it ignored.
     """
     signal.signal(signal.SIGTERM, _as_interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _without_terminal)
     try:
         app()
     except WsmlStudyError as error:
@@ -36,6 +41,16 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _without_terminal(_signal: int, _frame: FrameType | None) -> None:
+    """End as by Ctrl-C; what is printed goes nowhere, since writing to a closed terminal is an error."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the shell and the kernel may both send it
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        if stat.S_ISCHR(os.fstat(stream).st_mode):  # os.isatty() says False of a closed terminal
+            os.dup2(nowhere, stream)
+    signal.raise_signal(signal.SIGINT)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

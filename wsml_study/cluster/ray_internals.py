@@ -19,6 +19,10 @@ MODULES = {
     "Node": "ray._private.node",
     "ray_constants": "ray._private",
     "node": "ray._private",
+    "services": "ray._private",
+    # Where Ray takes over signals of the driver.
+    "utils": "ray._private",
+    "_raylet": "ray",
     # Placement groups with their creators, which `placement_group_table` leaves out.
     "state": "ray._private.state",
     "PlacementGroupTableData": "ray.core.generated.gcs_pb2",

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self, TextIO
@@ -60,7 +61,7 @@ def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
     with _opened_log(log_file) as log, redirect_stdout(log), redirect_stderr(log):
         _send_logging_to(log)
         try:
-            with _sigterm_handler_kept():
+            with _signals_kept():
                 _start_local_ray() if address is None else _connect(address)
             yield
         finally:
@@ -70,12 +71,37 @@ def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _sigterm_handler_kept() -> Iterator[None]:
-    """The program's own handler of SIGTERM, which `ray.init` would replace; Ray's where the program has none."""
+def _signals_kept() -> Iterator[None]:
+    """The program's own handler of SIGTERM, while Ray starts and afterwards; no-op if it has none."""
     handler = signal.getsignal(signal.SIGTERM)
-    yield
-    if callable(handler) and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with (
+        _replaced(ray_internals.utils, "set_sigterm_handler", lambda _: None),
+        _replaced(ray_internals._raylet, "CoreWorker", partial(_core_worker, ray_internals._raylet.CoreWorker)),
+    ):
+        yield
+
+
+def _core_worker(original: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+    """Ray's part of the driver in C++, without the handler of SIGTERM that it sets, which prints a C++ stack."""
+    handler = signal.getsignal(signal.SIGTERM)
+    with _blocked(signal.SIGTERM):
+        try:
+            return original(*arguments, **settings)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    """A signal that arrives during the block is delivered after it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Session:
@@ -205,7 +231,13 @@ def check_temporary_folder(environ: Mapping[str, str]) -> None:
 def _start_local_ray() -> None:
     check_temporary_folder(os.environ)
     _keep_to_loopback()
-    with _replaced(ray_internals.node, "Node", _LocalNode):
+    services = ray_internals.services
+    with (
+        _replaced(ray_internals.node, "Node", _LocalNode),
+        # A process group of its own for each: a closed terminal, `timeout` and job schedulers signal the driver's whole
+        # group, and the driver needs Ray to save its trials. Linux kills Ray's processes if the driver dies.
+        _replaced(services, "ConsolePopen", partial(services.ConsolePopen, process_group=0)),
+    ):
         ray.init(
             address="local",
             num_cpus=len(os.sched_getaffinity(0)),

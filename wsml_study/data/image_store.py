@@ -222,11 +222,16 @@ def _name_of(source: ImageSource, row: int) -> str:
     return str(source.folder / source.names[row])
 
 
+READABLE = (
+    "put readable images in their place, or take them off the lists; `wsml-study data verify` finds those of all splits"
+)
+
+
 def _raise_unreadable(source: ImageSource, failures: Failures) -> None:
     if isinstance(source, RenderedImages):
         raise DataError(f"{source.identity}: rendered image {failures[0][0]} is no picture: {failures[0][1]}")
     problems = [f"{source.names[row]}: {reason}" for row, reason in sorted(failures)]
-    raise data_error(source.folder, problems, remedy="put readable images in their place, or take them off the lists")
+    raise data_error(source.folder, problems, remedy=READABLE)
 
 
 # Raw pixels: one array.

@@ -207,6 +207,13 @@ def count_formats(dataset: Dataset) -> Counter[str]:
     return formats
 
 
+def unreadable_formats(dataset: Dataset) -> list[str]:
+    """What to say of image files that need a plug-in which is not installed."""
+    return [
+        f"{count:,} images are {name}" for name, count in count_formats(dataset).items() if "cannot be read" in name
+    ]
+
+
 def _unlisted(dataset: Dataset) -> Iterator[str]:
     """Images in the folders that neither split lists."""
     suffixes = image_suffixes()

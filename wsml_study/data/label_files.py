@@ -49,6 +49,11 @@ class LabelFiles(Description):
     unlisted: Literal["negative", "unobserved"] | None = Field(
         default=None, description="table: what a class is that no column lists for an image."
     )
+    no_class: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="table: how `positives_column` says that an image shows none of the classes, such as `No Finding`; "
+        "all are negative there.",
+    )
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.2, description="Share of the images to test on, where neither a file nor a column says which."
     )
@@ -56,8 +61,9 @@ class LabelFiles(Description):
 
     @model_validator(mode="after")
     def _columns_go_together(self) -> Self:
-        if self.positives_column is None and (self.negatives_column is not None or self.unlisted is not None):
-            raise ValueError("`negatives_column` and `unlisted` need `positives_column`")
+        needing = [key for key in ("negatives_column", "unlisted", "no_class") if getattr(self, key) is not None]
+        if self.positives_column is None and needing:
+            raise ValueError(f"`{needing[0]}` needs `positives_column`")
         if self.positives_column is not None and self.negatives_column is None and self.unlisted is None:
             raise ValueError(
                 "`positives_column` needs `unlisted`: is a class that is not listed `negative`, or `unobserved`?"

@@ -1,11 +1,11 @@
-"""Why an image is not where a file of labels says: what the folder has instead, by cause."""
+"""Why a name is not where it should be, such as an image in its folder: what is there instead, by cause."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -48,12 +48,16 @@ CAUSES: tuple[tuple[str, Form], ...] = (
 """From the smallest difference to the largest: names that agree in this form are meant to be the same."""
 
 
-def explained(missing: Iterable[str], root: Path) -> Iterator[tuple[str, str | None, str | None]]:
-    """For each name that is not there: it, what the folder has instead, and how the two differ; None if nothing fits.
+def files_of(root: Path) -> list[str]:
+    """Files of a folder and of those below it, relative to it; at most MOST_FILES."""
+    return list(islice(_files(root), MOST_FILES))
 
-    Where several files would fit, none is named.
+
+def explained(missing: Iterable[str], there: Collection[str]) -> Iterator[tuple[str, str | None, str | None]]:
+    """For each name that is not there: it, what is there instead, and how the two differ; None if nothing fits.
+
+    Where several names would fit, none is given.
     """
-    there = list(islice(_files(root), MOST_FILES))
     indexes: dict[str, dict[str, list[str]]] = {}
     for cause, form in CAUSES:
         index = indexes.setdefault(cause, defaultdict(list))

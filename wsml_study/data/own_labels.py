@@ -20,7 +20,7 @@ import numpy.typing as npt
 from wsml_study.data.dataset import Dataset, GivenFeatures, ImageFiles, ImageSource, Split
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import Labels, draw_groups
-from wsml_study.data.name_hints import explained
+from wsml_study.data.name_hints import explained, files_of
 from wsml_study.data.problem_list import Problems, shown
 from wsml_study.data.text_lines import absent
 from wsml_study.errors import DataError
@@ -28,6 +28,11 @@ from wsml_study.errors import DataError
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
 """What a split may be called, and what it is."""
+
+GROUP_REMEDY = (
+    "put all images of a group into the same split, in the list, file or column that says it, or let `test_fraction` "
+    "draw whole groups; or leave out `group_column`"
+)
 
 MOST_PLACES = 4
 """Of an image that is listed more than once."""
@@ -225,7 +230,7 @@ def _refuse_groups(labelled: Labelled, rows: Sequence[int]) -> None:
         problems.add(
             "groups in two splits", f"{labelled.place(row)}: {name}: its group {shown(group)} is in another split too"
         )
-    raise problems.error(labelled.file, remedy="split by group, or leave out `group_column`")
+    raise problems.error(labelled.file, remedy=GROUP_REMEDY)
 
 
 def _split(labelled: Labelled, rows_M: npt.NDArray[np.int64], source_of: SourceOf) -> Split:
@@ -315,18 +320,35 @@ def located(labelled: Labelled, root: Path) -> Labelled:
     for row, name in enumerate(names):
         if name in missing:
             places.setdefault(name, row)
+    reasons = list(explained(places, files_of(root)))
+    in_folders = _where_images_are(reasons, root)
     remedy = (
         "write names as the folder has them, put the images there, take them off the list, or give another data.root"
     )
-    for name, instead, cause in explained(places, root):
+    for name, instead, cause in reasons:
         place = labelled.place(places[name])
         if instead is None:
             at = "" if labelled.places_N is None else f" ({place})"
             problems.add("no such image", f"no image {name}, which {labelled.file.name} lists{at}", remedy=remedy)
         else:
             assert cause is not None
-            problems.add(cause, f"the folder has {shown(instead)}; {place} says {shown(name)} ({cause})", remedy=remedy)
+            told = f"the folder has {shown(instead)}; {place} says {shown(name)} ({cause})"
+            problems.add(cause, told, remedy=in_folders or remedy)
     raise problems.error(root, notices=labelled.notices)
+
+
+def _where_images_are(reasons: Sequence[tuple[str, str | None, str | None]], root: Path) -> str | None:
+    """The remedy if all images that were found under other names are just in folders below the root."""
+    found = [(name, instead) for name, instead, _ in reasons if instead is not None]
+    if not found or not all(instead.endswith(f"/{name}") for name, instead in found):
+        return None
+    folders = {instead.removesuffix(name) for name, instead in found}
+    if len(folders) == 1:
+        return f"give `root: {root / folders.pop()}` under data"
+    return (
+        f"the images are in {len(folders):,} folders below {root}: write the folder into each name, or put all images, "
+        "or links to them, into one folder and give it as data.root"
+    )
 
 
 def _relative(name: str, root: Path) -> str:

@@ -7,7 +7,9 @@ refused with the likely cause.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from unicodedata import normalize
 
@@ -18,6 +20,7 @@ from wsml_study.data.dataset import Dataset
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
 from wsml_study.data.lists import read_class_names
+from wsml_study.data.name_hints import explained
 from wsml_study.data.own_labels import PARTS, TEST, TRAIN, Labelled, own_dataset
 from wsml_study.data.problem_list import Problems, shown
 from wsml_study.data.table_file import BINARY, Table, open_table
@@ -47,8 +50,11 @@ IMAGE_SUFFIXES = frozenset(
         "avif",
     )
 )
+SAYS_NONE = ("no ", "no_", "none", "nothing", "kein", "nichts", "aucun")
+"""How names begin that may say that an image shows no class."""
+
 OPEN_IMAGES = ("ImageID", "LabelName", "Confidence")
-MEND = "mend these cells; nothing was read"
+MEND = "mend this; nothing was read"
 FEW = 3
 
 
@@ -100,7 +106,8 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
     if files.positives_column is None:
         wanted = classes or tuple(column for column in table.columns if column not in named)
         if lacking := [name for name in wanted if name not in table.columns]:
-            raise DataError(f"{file}: no column for the classes {', '.join(lacking[:10])}")
+            known = ", ".join(table.columns[:20])
+            raise DataError(f"{file}: no column for the classes {', '.join(lacking[:10])}; it has {known}")
         if not wanted:
             raise DataError(
                 f"{file}: expected a column per class beside {image_column}, or `positives_column`; found none"
@@ -109,8 +116,9 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
             _check_unnamed(table, wanted, problems)
         labels_NC = _labels_by_column(table, wanted, files, problems, notices)
     else:
-        wanted, labels_NC = _listed_labels(table, files, classes, problems)
+        wanted, labels_NC = _listed_labels(table, files, classes, problems, notices)
     parts = _parts(table, names, files, problems)
+    notices += _ungrouped(table, wanted, files)
     groups = None if files.group_column is None else _groups(table, files.group_column, problems)
     if problems:
         if slashed := [name for name in names if "\\" in name]:
@@ -267,8 +275,20 @@ def _tell_wrong(table: Table, column: str, wrong: dict[str, list[int]], files: L
             "columns that are no labels",
             f"{table.rows[rows[0][0]].where}: {column}: {len(rows):,} of {len(table.rows):,} cells are not 1, 0 or "
             f"nothing: {some}",
-            remedy=_metadata_remedy(),
+            remedy=_listing_remedy(column, wrong) or _metadata_remedy(),
         )
+
+
+def _listing_remedy(column: str, texts: Iterable[str]) -> str | None:
+    """What to do about a column that seems to list classes; None for another one."""
+    words = [text for text in texts if _number(text) is None]
+    found = likely_separator(words, "\0")
+    if found is None or found[0] not in STRONG:
+        return None
+    return (
+        f"if {shown(column)} lists the classes of an image, say `positives_column: {column}`, "
+        f"`separator: {_quoted(found[0])}` and `unlisted` under data.labels"
+    )
 
 
 def _metadata_remedy() -> str:
@@ -304,13 +324,14 @@ def _number(text: str) -> float | None:
 
 
 def _listed_labels(
-    table: Table, files: LabelFiles, classes: tuple[str, ...] | None, problems: Problems
+    table: Table, files: LabelFiles, classes: tuple[str, ...] | None, problems: Problems, notices: list[str]
 ) -> tuple[tuple[str, ...], Labels]:
     """Labels of columns that list the names of classes."""
     assert files.positives_column is not None
     positives = _names(table, files.positives_column, files.separator, problems)
     negatives = _names(table, files.negatives_column, files.separator, problems)
-    found = set().union(*positives, *negatives)
+    found = set().union(*positives, *negatives) - {files.no_class}
+    notices += _none_of_the_classes(files, positives, classes)
     if classes is None:
         _check_listed(table, files, found, problems)
     known = classes or tuple(sorted(found))
@@ -318,13 +339,41 @@ def _listed_labels(
     columns = {name: column for column, name in enumerate(known)}
     labels_NC = np.full((len(table.rows), len(known)), unlisted, dtype=np.int8)
     for row, labels_C, present, absent in zip(table.rows, labels_NC, positives, negatives, strict=True):
+        if files.no_class in present:
+            if others := sorted((present | absent) - {files.no_class}):
+                told = f"{shown(files.no_class)}, which is no class, and {shown(others[0])}"
+                problems.add("classes beside no_class", f"{row.where}: lists {told}")
+            labels_C[:] = NEGATIVE
+            continue
         for name in sorted((present | absent) - columns.keys()):
-            problems.add("names that `classes` lacks", f"{row.where}: {shown(name)} is no class of the list")
+            problems.add(
+                "names that `classes` lacks",
+                f"{row.where}: {shown(name)} is no class of the list",
+                remedy="add these names to `classes` or mend the cells; for one that stands for none of the classes, "
+                "such as `No Finding`, say `no_class: No Finding` under data.labels",
+            )
         for name in sorted(present & absent):
             problems.add("present and absent", f"{row.where}: {name} is listed as present and as absent")
         labels_C[[columns[name] for name in absent if name in columns]] = NEGATIVE
         labels_C[[columns[name] for name in present if name in columns]] = POSITIVE
     return known, labels_NC
+
+
+def _none_of_the_classes(files: LabelFiles, positives: list[set[str]], classes: tuple[str, ...] | None) -> list[str]:
+    """What to say of a name that stands, or seems to stand, for none of the classes."""
+    if files.no_class is not None:
+        used = any(files.no_class in present for present in positives)
+        return [] if used else [f"no cell of {files.positives_column} says {shown(files.no_class)}, as `no_class` does"]
+    if classes is not None:
+        return []
+    alone = {name for present in positives if len(present) == 1 for name in present}
+    beside = {name for present in positives if len(present) > 1 for name in present}
+    return [
+        f"{shown(name)} is a class; if it says that an image shows none of the others, say `no_class: {name}` under "
+        "data.labels"
+        for name in sorted(alone - beside)
+        if name.casefold().startswith(SAYS_NONE)
+    ]
 
 
 def _names(table: Table, column: str | None, separator: str, problems: Problems) -> list[set[str]]:
@@ -424,16 +473,44 @@ def _parts(table: Table, names: tuple[str, ...], files: LabelFiles, problems: Pr
 
 def _parts_by_list(names: tuple[str, ...], file: Path, files: LabelFiles, problems: Problems) -> tuple[str, ...]:
     remedy = "give the file as `test_list` under data.labels"
-    known, chosen = set(names), set()
-    for number, line in own_lines(file, encoding=files.encoding, remedy=remedy):
-        if line not in known:
+    known = set(names)
+    lines = {line: number for number, line in own_lines(file, encoding=files.encoding, remedy=remedy)}
+    unknown = [line for line in lines if line not in known]
+    for line, instead, cause in explained(unknown, names):
+        place = f"{file.name}:{lines[line]}: {shown(line)}"
+        if instead is None:
             problems.add(
-                "names of the test list",
-                f"{file.name}:{number}: {shown(line)} has no row",
-                remedy="compare the two files",
+                "names of the test list without a row",
+                f"{place} has no row",
+                remedy=f"take these names off {file.name}, or add their rows",
             )
-        chosen.add(line)
+        else:
+            problems.add(
+                f"{cause} in the test list",
+                f"{place} has no row, and {shown(instead)} has one ({cause})",
+                remedy=f"write the names in {file.name} as the table does",
+            )
+    chosen = set(lines)
     return tuple(TEST if name in chosen else TRAIN for name in names)
+
+
+def _ungrouped(table: Table, classes: tuple[str, ...], files: LabelFiles) -> list[str]:
+    """What to say of a column that seems to tell patients apart, and that no split heeds."""
+    if files.group_column is not None:
+        return []
+    found = [
+        column
+        for column in table.columns
+        if column not in classes
+        and re.search(r"patient|subject", column, re.IGNORECASE)
+        and re.search(r"(id|number|no|nr)\.?$|^(patient|subject)$", column, re.IGNORECASE)
+        and len({row.text(column) for row in table.rows}) < len(table.rows)
+    ]
+    return [
+        f"images of one {shown(column)} may be in training and in test; `group_column: {column}` under data.labels "
+        "keeps them together"
+        for column in found[:1]
+    ]
 
 
 def _groups(table: Table, column: str, problems: Problems) -> tuple[str, ...]:

@@ -93,6 +93,8 @@ def open_table(file: Path, *, encoding: str | None) -> Table:
     problems, notices = Problems(), list[str]()
     if read.guessed is not None:
         problems.add("encoding", not_utf8(read.guessed))
+    if encoding is not None and read.encoding == encoding:
+        notices.append(f"{file.name} is read as {encoding}, as `encoding` says")
     celeba = _celeba(file, read.text, problems)
     if celeba is not None:
         return celeba
@@ -165,9 +167,9 @@ def _read_csv(file: Path, text: str, delimiter: str, skipped: int, problems: Pro
         if name or not rows or any(cells[place].strip() for _, cells in rows)
     ]
     if len(kept) < len(columns):
-        notices.append(
-            f"{len(columns) - len(kept)} columns of {file.name} without a name and without content are left out"
-        )
+        number = len(columns) - len(kept)
+        told = "a column" if number == 1 else f"{number} columns"
+        notices.append(f"left out of {file.name}: {told} without a name and without content")
     columns = [columns[place] for place in kept]
     return Table(
         columns=tuple(columns),

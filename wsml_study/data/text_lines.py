@@ -27,10 +27,12 @@ class ReadText:
 
     Attributes:
         text: its content, without a byte order mark.
+        encoding: that it was read in.
         guessed: the encoding that `text` was read in although nothing says that it is this one; None if it is certain.
     """
 
     text: str
+    encoding: str
     guessed: str | None = None
 
 
@@ -48,18 +50,28 @@ def read_text(file: Path, *, encoding: str | None, remedy: str) -> ReadText:
     if found is None and encoding is None and b"\0" in content:
         raise DataError(f"{file}: expected text, got zero bytes; save it as text in UTF-8, or name its `encoding`")
     try:
-        return ReadText(content.decode(found or encoding or "utf-8"))
+        used = found or encoding or "utf-8"
+        return ReadText(content.decode(used), used)
     except LookupError as error:
         raise DataError(f"{file}: {encoding!r} is no encoding that Python knows; try utf-8 or cp1252") from error
     except UnicodeDecodeError as error:
-        if found or encoding:
-            raise DataError(f"{file}: expected text in {found or encoding}: {error.reason}; {remedy}") from error
-        return ReadText(content.decode(GUESS, errors="replace"), guessed=GUESS)
+        if found:
+            told = "as its first bytes say; save it again"
+            raise DataError(f"{file}: expected text in {found}, {told}: {error.reason}") from error
+        if encoding:
+            told = "leave `encoding` out for UTF-8 and UTF-16, or name another one, such as cp1252"
+            raise DataError(
+                f"{file}: expected text in {encoding}, as `encoding` says: {error.reason}; {told}"
+            ) from error
+        return ReadText(content.decode(GUESS, errors="replace"), GUESS, guessed=GUESS)
 
 
 def not_utf8(guessed: str) -> str:
     """What to say of a file whose encoding could only be guessed."""
-    return f"it is not UTF-8; save it as `CSV UTF-8`, or say `encoding: {guessed}` under data.labels if it is that one"
+    return (
+        f"it is not UTF-8; save it as `CSV UTF-8`, or, if it is {guessed}, say `encoding: {guessed}` under data.labels "
+        "of a study file"
+    )
 
 
 def own_lines(file: Path, *, encoding: str | None = None, remedy: str) -> Iterator[tuple[int, str]]:

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -46,7 +47,7 @@ from wsml_study.methods.contract import (
     sum_of_entries,
 )
 from wsml_study.methods.rates import LARGEST_DENOMINATOR, Rates, Schedules
-from wsml_study.methods.schedules import Schedule, distrusted_count, exact_rate
+from wsml_study.methods.schedules import Schedule, carried_count, distrusted_count, exact_rate
 from wsml_study.methods.selection import (
     Counts,
     first_k,
@@ -86,6 +87,8 @@ class Variant(StrEnum):
       fixed number of the likeliest unobserved classes of each image (`LargeLossMattersMask`).
     - KEPT: as CODE, but LL-R's mean divides by the entries that are not rejected, as the losses of
       HCPLab-SYSU/HCP-MLR-PL and LL-R implementations built on them do. LL-Ct and LL-Cp reject nothing: they are CODE.
+    - CARRIED: as CODE, but k is not rounded up in every batch: what rounding leaves travels on to the epoch's next
+      batch, so that after n entries of an epoch exactly floor(rate * n) have been selected. No paper has it.
     """
 
     CODE = "code"
@@ -95,6 +98,7 @@ class Variant(StrEnum):
     MLCPL = "mlcpl"
     PER_IMAGE = "per_image"
     KEPT = "kept"
+    CARRIED = "carried"
 
 
 _STATE_OF_DISTRUSTED = {
@@ -129,6 +133,7 @@ def large_loss(
     rate: float | Fraction | Rates,
     variant: Variant = Variant.CODE,
     num_images: int | None = None,
+    num_before: int = 0,
     peers: Peers = ALONE,
 ) -> LargeLoss:
     """Binary cross-entropy that distrusts the largest losses among unobserved labels.
@@ -145,6 +150,7 @@ def large_loss(
             (K, B, C).
         variant: what the rate is a fraction of, how ties are treated, and what a mean divides by.
         num_images: images of the global batch, padding excluded; by default B, for one rank without padding.
+        num_before: entries of the epoch's earlier global batches, padding excluded; of them only CARRIED takes note.
         peers: the ranks that share the global batch.
 
     Returns:
@@ -162,7 +168,8 @@ def large_loss(
     num_entries = (logits_BC.shape[-2] if num_images is None else num_images) * logits_BC.shape[-1]
     rate = rate if isinstance(rate, Rates) else exact_rate(rate)
     candidates_BC = assume_negative(logits_BC.detach(), labels_BC).masked_fill(labels_BC != UNOBSERVED, -math.inf)
-    distrusted_BC = _SELECTIONS[variant](candidates_BC, rate, num_entries, peers) & (labels_BC == UNOBSERVED)
+    select = partial(_carried, num_before=num_before) if variant is Variant.CARRIED else _SELECTIONS[variant]
+    distrusted_BC = select(candidates_BC, rate, num_entries, peers) & (labels_BC == UNOBSERVED)
     stored_BC = distrusted_BC
     if variant is Variant.AS_PUBLISHED and scheme is Scheme.PERMANENT_CORRECTION:
         stored_BC = distrusted_BC & _above_kth(candidates_BC, rate, num_entries, peers)
@@ -228,6 +235,15 @@ def _largest_of_image(candidates_BC: Tensor, rate: Fraction | Rates, num_entries
     count = _count(rate, candidates_BC.shape[-1], candidates_BC.device)
     of_each = count if isinstance(count, int) else count.of_each_image(candidates_BC.shape[-2])
     return k_largest_of_each(candidates_BC, of_each)
+
+
+def _carried(
+    candidates_BC: Tensor, rate: Fraction | Rates, num_entries: int, peers: Peers, *, num_before: int
+) -> Tensor:
+    """The k largest losses, with which floor(rate * all entries so far) are selected."""
+    if isinstance(rate, Rates):
+        return k_largest(candidates_BC, rate.carried_counts(num_before, num_entries, candidates_BC.device), peers)
+    return k_largest(candidates_BC, carried_count(rate, num_before, num_entries), peers)
 
 
 def _count(rate: Fraction | Rates, num_counted: int, device: torch.device) -> int | Counts:
@@ -304,9 +320,15 @@ class LargeLossMethod(Method):
         super().__init__(labels_NC)
         self.schedule: Schedule | Schedules = schedule
         self.variant = Variant(variant)
+        self._epoch, self._num_before = 0, 0  # entries of the epoch's earlier batches
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Forget the batches of an epoch that is run again."""
+        del epoch, epochs
+        self._epoch = 0
 
     def forward(self, batch: Batch) -> Outcome:
-        """The large loss of a batch at the epoch's rate; no state."""
+        """The large loss of a batch at the epoch's rate."""
         result = self._large_loss(batch, batch.labels_BC, self.schedule(batch.epoch))
         return Outcome(loss=result.loss, distrusted_BC=result.distrusted_BC)
 
@@ -317,6 +339,10 @@ class LargeLossMethod(Method):
         return float(rate)
 
     def _large_loss(self, batch: Batch, labels_BC: Tensor, rate: Fraction | Rates) -> LargeLoss:
+        if batch.epoch != self._epoch:
+            self._epoch, self._num_before = batch.epoch, 0
+        num_before = self._num_before
+        self._num_before += batch.num_entries
         return large_loss(
             batch.logits_BC,
             labels_BC,
@@ -324,6 +350,7 @@ class LargeLossMethod(Method):
             rate=rate,
             variant=self.variant,
             num_images=batch.num_images,
+            num_before=num_before,
             peers=batch.peers,
         )
 

@@ -20,6 +20,8 @@ VARIANTS = {
     "mlcpl": "rate of U, rounded, at least 1; strictly above the k-th largest (maxium0526/mlcpl)",
     "per_image": "rate of the C classes; the k largest losses of each image (LargeLossMattersMask)",
     "kept": "as code, but LL-R's mean divides by the entries that are kept (after HCPLab-SYSU/HCP-MLR-PL)",
+    "carried": "as code, but what rounding leaves travels on to the next batch, so that a rate means the same at "
+    "every batch size (no paper has it)",
 }
 """Variants of the large-loss methods by name -> what each does."""
 

@@ -11,7 +11,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from wsml_study.methods.schedules import Schedule, distrusted_count, exact_rate
+from wsml_study.methods.schedules import Schedule, carried_count, distrusted_count, exact_rate
 from wsml_study.methods.selection import Counts
 
 LARGEST_DENOMINATOR = 10**9
@@ -36,6 +36,10 @@ class Rates:
             counts = [distrusted_count(rate, num_counted) for rate in self.rates]
             self._counts[num_counted] = Counts.of(counts, device)
         return self._counts[num_counted]
+
+    def carried_counts(self, num_before: int, num_counted: int, device: torch.device) -> Counts:
+        """`carried_count` for each rate."""
+        return Counts.of([carried_count(rate, num_before, num_counted) for rate in self.rates], device)
 
     def fraction(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Numerators and denominators (K, 1), int64."""

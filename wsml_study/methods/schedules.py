@@ -44,6 +44,20 @@ def distrusted_count(rate: Fraction, num_counted: int) -> int:
     return math.ceil(rate * num_counted)
 
 
+def carried_count(rate: Fraction, num_before: int, num_counted: int) -> int:
+    """How many labels a batch distrusts so that with those before it floor(rate * all) have been.
+
+    >>> [carried_count(exact_rate(0.001), 80 * batch, 80) for batch in (0, 11, 12, 13, 24)]
+    [0, 0, 1, 0, 1]
+
+    Args:
+        rate: fraction in [0, 1].
+        num_before: counted labels of the epoch's earlier batches.
+        num_counted: counted labels of the batch.
+    """
+    return math.floor(rate * (num_before + num_counted)) - math.floor(rate * num_before)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AfterWarmup:
     """Nothing during the warm-up, then the course that a subclass describes, at most 1.

@@ -25,7 +25,8 @@ class EventLog:
         path: of the file.
         history: the state after all events.
         dropped: text of a torn last line that was removed when the log was opened; None without one.
-        failure: why `append` failed; None while it works.
+        failure: why `append` failed, or what else must end the run; None while all is well. With it `append` only
+            raises: an event after a line that was cut short would damage the log.
     """
 
     def __init__(self, path: Path, mirror: EventMirror | None = None) -> None:
@@ -58,8 +59,11 @@ class EventLog:
         """Write an event with the current time to disk, and apply it to the history.
 
         Raises:
-            ResultsError: the file or the remote storage cannot be written, or the file was moved or deleted.
+            ResultsError: the file or the remote storage cannot be written, or the file was moved or deleted, now or
+                at an earlier event.
         """
+        if self.failure is not None:
+            raise self.failure
         # The number lets a reader notice a line that was removed.
         entry = {"event": event, "number": self._num_events + 1, "time": time.time(), **details}
         try:

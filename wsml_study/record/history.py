@@ -57,6 +57,21 @@ class Promotion:
     value: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Repeat:
+    """A proposal of the sampler that would have computed the same as an earlier trial, and so shares that trial's run.
+
+    Attributes:
+        trial: number of the earlier trial.
+        values: that the sampler proposed, by dotted path.
+        sampler_state: data that the sampler stores with the proposal.
+    """
+
+    trial: int
+    values: dict[str, Any]
+    sampler_state: dict[str, Any]
+
+
 @dataclass(kw_only=True)
 class TrialHistory:
     """History of one trial.
@@ -76,6 +91,8 @@ class TrialHistory:
         error: why the trial failed.
         out_of_memory: the error after which it waits to be retried while no other trial runs.
         sampler_state: data that the sampler stores with the trial.
+        computes: equal for trials that compute the same; None in logs of versions that ran each.
+        repeats: proposals that the sampler made between the trial before and this one, and that were no new trials.
         test: test metrics of the best epoch; None for trials that are not tested.
         confirms: in a confirmation, the trial of the search whose config this one repeats.
         promoted: the trial of a cheaper level of fidelity whose config this one runs.
@@ -96,6 +113,8 @@ class TrialHistory:
     error: str | None = None
     out_of_memory: str | None = None
     sampler_state: dict[str, Any] = field(default_factory=dict)
+    computes: str | None = None
+    repeats: tuple[Repeat, ...] = ()
     test: dict[str, Any] | None = None
     confirms: int | None = None
     promoted: Promotion | None = None
@@ -120,15 +139,17 @@ class TrialHistory:
     def values_by_epoch(self, objective: Objective) -> dict[int, float]:
         """Epoch -> the objective after it: the metric of the best epoch so far, or of the epoch itself.
 
-        Without validation images it is empty.
+        The best epoch of linear_init is one end to end, once these have begun from the probe's best head. Without
+        validation images it is empty.
         """
         values: dict[int, float] = {}
         best: float | None = None
-        for epoch in sorted(self.epochs):
-            value = metric_of(self.epochs[epoch])
+        for epoch, result in sorted(self.epochs.items()):
+            value = metric_of(result)
             if value is None:
                 continue
             best = value if best is None else objective.sign * max(objective.sign * best, objective.sign * value)
+            best = float(result.get("best_objective", best))  # absent from logs of versions without other metrics
             values[epoch] = best if objective.of_best_epoch else value
         return values
 
@@ -160,7 +181,9 @@ class StudyHistory:
         runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
             them (it has not in version 0.1).
         num_trials: total number of trials that the newest run was asked for; None before the first run.
-        proposed: number -> values and sampler_state of trials that were proposed in a batch and are not created yet.
+        proposed: number -> values, sampler_state and repeats of trials that were proposed in a batch and are not
+            created yet.
+        exhausted: the search space holds no other trial.
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
@@ -169,6 +192,7 @@ class StudyHistory:
     runs: tuple[dict[str, Any], ...] = ()
     num_trials: int | None = None
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
+    exhausted: bool = False
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -189,6 +213,10 @@ class StudyHistory:
         if event["event"] == "proposed":
             self.proposed |= dict(enumerate(event["proposals"], start=event["first"]))
             return
+        if event["event"] == "exhausted":
+            self.exhausted = True
+            self.num_trials = len(self.trials)
+            return
         if event["event"] == "created":
             number = event["trial"]
             self.proposed.pop(number, None)
@@ -197,6 +225,8 @@ class StudyHistory:
                 values=dict(event["values"]),
                 config=dict(event["config"]),
                 sampler_state=dict(event["sampler_state"]),
+                computes=event.get("computes"),
+                repeats=tuple(Repeat(**repeat) for repeat in event.get("repeats", ())),
                 confirms=event.get("confirms"),
                 promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
             )

@@ -61,6 +61,12 @@ TRIALS = _schema(
         _maybe("ended", pa.float64(), "end, for any reason", unit=SINCE_1970),
         _column("values", pa.string(), "suggested values: JSON, dotted path -> value"),
         _column("config", pa.string(), "the complete trial config: JSON"),
+        _maybe(
+            "repeats",
+            pa.string(),
+            "proposals before this trial that compute the same as an earlier one and were not run again: JSON, list of "
+            "trial, values",
+        ),
         _maybe("confirms", pa.int32(), "confirmation: number of the trial of the search whose config this one repeats"),
         _maybe("promoted_level", pa.int32(), "fidelity: number of the level that the config survived, from 1"),
         _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial at that level"),
@@ -338,11 +344,17 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
             "ended": trial.ended,
             "values": json.dumps(trial.values),
             "config": json.dumps(trial.config),
+            "repeats": _repeats(trial),
             "confirms": trial.confirms,
             "train_share": trial.config["data"].get("train_share"),
         }
         | _promotion_columns(trial)
     )
+
+
+def _repeats(trial: TrialHistory) -> str | None:
+    repeats = [{"trial": repeat.trial, "values": repeat.values} for repeat in trial.repeats]
+    return json.dumps(repeats) if repeats else None
 
 
 def _promotion_columns(trial: TrialHistory) -> dict[str, Any]:

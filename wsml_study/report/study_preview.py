@@ -6,8 +6,10 @@ import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from wsml_study.data.dataset import Dataset
+from wsml_study.data.inspection import unreadable_formats
 from wsml_study.data.judged_classes import some_names, unjudged
 from wsml_study.data.label_states import (
     LabelCounts,
@@ -19,9 +21,16 @@ from wsml_study.data.label_states import (
 )
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
-from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import describe, missing_options
-from wsml_study.methods.schedules import Schedule, distrusted_count, schedule
+from wsml_study.report.distrusted_labels import (
+    BATCH_SIZE,
+    MOST_EPOCHS,
+    DifferentTrainings,
+    DistrustedLabels,
+    different_trainings,
+    distrusted_labels,
+    extreme_values,
+)
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
@@ -36,11 +45,8 @@ from wsml_study.study.training_section import LINEAR_EPOCHS
 from wsml_study.study.writing import flow
 
 WIDEST = 100
-MOST_BRANCHES = 200
-"""Combinations of method, variant and shape, and of what they depend on, that are counted."""
-
-MOST_EPOCHS = 1000
-"""Epochs whose distrusted labels are counted."""
+FEW_TRAININGS = 10
+"""Fewer different trainings in a searched rate are remarked on."""
 
 MOST_NAMES = 40
 """Classes whose names are shown."""
@@ -53,26 +59,6 @@ EMPTY = {
 
 MOST_ROWS = 16
 """Rows of counts that are shown; a search over more shapes and methods than that is cut."""
-
-DECIDES_COUNTS = {"method.name", "method.variant", "method.schedule.shape", "training.mode"}
-GROW_WITH = ("method.schedule.rate_per_epoch", "method.schedule.final_rate", "method.schedule.rate_per_step")
-SHRINK_WITH = ("method.schedule.warmup_epochs", "method.schedule.ramp_epochs", "method.schedule.epochs_per_step")
-BATCH_SIZE = "training.batch_size"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistrustedLabels:
-    """How many labels of a full batch some methods distrust under one schedule.
-
-    Attributes:
-        setting: the schedule, and the batch size where it is searched.
-        methods: names, with the variant where it is not the default one.
-        count_by_epoch: of every epoch, from the first, up to MOST_EPOCHS.
-    """
-
-    setting: str
-    methods: tuple[str, ...]
-    count_by_epoch: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +74,7 @@ class Preview:
         never_shown: classes that no image of any split is known to show.
         splits: what is known and what can be seen of the labels of each split, by the split's name.
         distrusted: at both ends of the searched rates.
+        different: how many different trainings the searched rates hold.
         num_combinations: of searched values; None for infinitely many.
         failing: why trials of some methods cannot start on these labels, a sentence each.
         image_size, num_channels: of the dataset's images by default, pixels of a side; None for given features.
@@ -100,6 +87,7 @@ class Preview:
     judged: dict[str, tuple[bool, ...]]
     never_shown: tuple[str, ...]
     distrusted: tuple[DistrustedLabels, ...]
+    different: tuple[DifferentTrainings, ...]
     num_combinations: int | None
     failing: tuple[str, ...]
     image_size: int | None
@@ -148,11 +136,12 @@ def preview(study: Study) -> Preview:
     return Preview(
         study=study,
         classes=dataset.classes,
-        notices=dataset.notices,
+        notices=(*dataset.notices, *unreadable_formats(dataset)),
         splits=splits,
         judged=_judged(dataset, study),
         never_shown=_never_shown(dataset),
-        distrusted=_distrusted_labels(study, splits["train"]),
+        distrusted=distrusted_labels(study, splits["train"]),
+        different=different_trainings(study, splits["train"]),
         num_combinations=SearchSpace.from_study(study).size(),
         failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"], mirrors=dataset.horizontal_flip))),
         image_size=dataset.image_size,
@@ -216,28 +205,10 @@ def _never_shown(dataset: Dataset) -> tuple[str, ...]:
     return tuple(name for name, found in zip(dataset.classes, shown_C, strict=True) if not found)
 
 
-def _distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabels, ...]:
-    """Counts at both ends of the searched rates; methods that agree under a schedule share a row."""
-    methods: dict[tuple[str, tuple[int, ...]], list[str]] = {}
-    num_epochs = min(longest_training(study), MOST_EPOCHS)
-    for values in _extreme_values(study):
-        config = SearchSpace.from_study(study).resolve(study, values)
-        if config.method.schedule is not None:
-            rate = schedule(**config.method.schedule.model_dump(mode="json"))
-            counts = tuple(_num_distrusted(config, rate, train, epoch) for epoch in range(1, num_epochs + 1))
-            names = methods.setdefault((_setting(study, config), counts), [])
-            names += [name for name in [_method_name(config)] if name not in names]
-    settings = list(dict.fromkeys(setting for setting, _ in methods))
-    return tuple(
-        DistrustedLabels(setting=setting, methods=tuple(names), count_by_epoch=counts)
-        for (setting, counts), names in sorted(methods.items(), key=lambda row: settings.index(row[0][0]))
-    )
-
-
 def _failing_methods(study: Study, train: LabelCounts, *, mirrors: bool) -> Iterator[str]:
     """Why a method that a trial may get cannot be trained on these labels, or without an option."""
     space = SearchSpace.from_study(study)
-    for values in _extreme_values(study):
+    for values in extreme_values(study):
         config = space.resolve(study, values)
         name, dataset = config.method.name.value, config.data.dataset.value
         given = config.method.model_dump(exclude={"name", "schedule"})
@@ -258,63 +229,6 @@ def _why_not_mirrored(config: TrialConfig, *, mirrors: bool) -> str | None:
         return "set training.mirror_features: true"
     flips = mirrors if config.data.horizontal_flip is None else config.data.horizontal_flip
     return None if flips or config.training.mode == "linear" else "set data.horizontal_flip: true"
-
-
-def _extreme_values(study: Study) -> Iterator[dict[str, Scalar]]:
-    """For every method, variant and shape: the searched values that distrust fewest labels, and most."""
-    space = SearchSpace.from_study(study)
-    for most in (False, True):
-        for branch in itertools.islice(space.branches(DECIDES_COUNTS & study.search.keys()), MOST_BRANCHES):
-            values: dict[str, Scalar] = {}
-            for key in space.keys:
-                if key.applies(values):
-                    values[key.path] = branch.get(key.path, _end(key, most=most))
-            yield values
-
-
-def _end(key: SearchedKey, *, most: bool) -> Scalar:
-    """The value with which fewest, or most, labels are distrusted; any value where it makes no difference."""
-    if key.path not in (*GROW_WITH, *SHRINK_WITH, BATCH_SIZE):
-        return key.value(0)
-    upper = most != (key.path in SHRINK_WITH)
-    if isinstance(key.domain, tuple):
-        numbers = [value for value in key.domain if not isinstance(value, str)]
-        return max(numbers) if upper else min(numbers)
-    if key.num_values is None:
-        return key.domain.high if upper else key.domain.low
-    return key.value(key.num_values - 1 if upper else 0)
-
-
-def _num_distrusted(config: TrialConfig, rate: Schedule, train: LabelCounts, epoch: int) -> int:
-    """k of a full batch; if the variant counts unobserved labels, of a batch with the average number of them."""
-    epoch = config.training.epoch_of_phase(epoch)
-    # LL-Cp keeps its corrections, so each epoch corrects what the rate has grown by.
-    permanent = config.method.name == "LL-Cp"
-    share = rate(epoch) - rate(epoch - 1) if permanent else rate(epoch)
-    batch_size, num_entries = config.training.batch_size, config.training.batch_size * train.num_classes
-    num_observed = round(batch_size * (train.observed_positives + train.observed_negatives) / train.num_images)
-    match config.method.given_options["variant"]:
-        case "paper" | "unobserved":
-            return distrusted_count(share, num_entries - num_observed)
-        case "mlcpl":
-            return max(0, round(share * (num_entries - num_observed)) - 1)
-        case "per_image":
-            return batch_size * distrusted_count(share, train.num_classes)
-    return distrusted_count(share, num_entries)
-
-
-def _setting(study: Study, config: TrialConfig) -> str:
-    assert config.method.schedule is not None
-    parameters = config.method.schedule.model_dump(mode="json", exclude_none=True)
-    shape = parameters.pop("shape")
-    batch = [f"batches of {config.training.batch_size}"] if BATCH_SIZE in study.search else []
-    mode = [f"mode {config.training.mode}"] if "training.mode" in study.search else []
-    return ", ".join([shape, *(f"{name} {flow(value)}" for name, value in parameters.items()), *batch, *mode])
-
-
-def _method_name(config: TrialConfig) -> str:
-    name, variant = config.method.name.value, config.method.given_options["variant"]
-    return name if variant in (None, "code") else f"{name} ({variant})"
 
 
 def _data_lines(shown: Preview) -> list[str]:
@@ -378,10 +292,16 @@ def _share_lines(shown: Preview) -> list[str]:
     if counted is None:
         train = shown.splits["train"]
         if train.observed_positives + train.observed_negatives == train.num_images * train.num_classes:
-            return ["  no training label is unobserved"]
+            return [f"  no training label is unobserved, so there is none to distrust: {_hiding(shown.study.data)}"]
         return ["  the true values of the unobserved training labels are unknown, so false negatives cannot be counted"]
     by_formula = "" if expected is None else f", {expected:.2%} by (m-1)/(C-1)"
     return [f"  false negatives among the unobserved training labels: {counted:.2%} as counted{by_formula}"]
+
+
+def _hiding(data: Data) -> str:
+    """How labels become unobserved."""
+    listed = data.labels is not None and data.labels.unlisted == "negative"
+    return "hide some with data.observe" + (", or say `unlisted: unobserved` under data.labels" if listed else "")
 
 
 def _search_lines(shown: Preview) -> list[str]:
@@ -424,7 +344,7 @@ def _distrusted_lines(shown: Preview) -> list[str]:
     rows = shown.distrusted[:MOST_ROWS]
     names = [f"  {', '.join(row.methods)}" for row in rows]
     epochs = _epochs_that_fit(rows, WIDEST - max(map(len, [*names, "epoch"])) - 4)
-    cells = [[str(row.count_by_epoch[epoch - 1]) for epoch in epochs] for row in rows]
+    cells = [[_count(row.count_by_epoch[epoch - 1]) for epoch in epochs] for row in rows]
     header, *table = _table(
         [["epoch", *map(str, epochs)], *([name, *row] for name, row in zip(names, cells, strict=True))]
     )
@@ -433,7 +353,25 @@ def _distrusted_lines(shown: Preview) -> list[str]:
         lines += textwrap.wrap(f"  {setting}", WIDEST, subsequent_indent="      ")
         lines += [line for _, line in group]
     num_left_out = len(shown.distrusted) - len(rows)
-    return [*lines, f"  ... and {num_left_out} more"] if num_left_out else lines
+    return [*lines, *([f"  ... and {num_left_out} more"] if num_left_out else []), *_different_lines(shown)]
+
+
+def _different_lines(shown: Preview) -> list[str]:
+    """How many different trainings a searched rate holds, if the study could try as many."""
+    lines = []
+    for key, group in itertools.groupby(shown.different, key=lambda one: one.key):
+        few = [f"{one.method} {one.number}" for one in group if one.number < min(FEW_TRAININGS, shown.study.trials)]
+        if few:
+            text = (
+                f"  {key} holds few different trainings, since k is a whole number: {', '.join(few)}. Trials that are "
+                f"equal run once; a larger training.batch_size tells more rates apart"
+            )
+            lines += textwrap.wrap(text, WIDEST, subsequent_indent="      ", break_on_hyphens=False)
+    return lines
+
+
+def _count(number: int | Fraction) -> str:
+    return str(number) if isinstance(number, int) else f"{float(number):.1f}"
 
 
 def _setting_of(row: tuple[DistrustedLabels, str]) -> str:
@@ -443,7 +381,7 @@ def _setting_of(row: tuple[DistrustedLabels, str]) -> str:
 def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
     """All epochs, or as many as fit, evenly spread, the first and the last among them."""
     num_epochs = len(rows[0].count_by_epoch)
-    widest = max(len(str(count)) for row in rows for count in (*row.count_by_epoch, num_epochs))
+    widest = max(len(_count(count)) for row in rows for count in (*row.count_by_epoch, num_epochs))
     num_shown = min(num_epochs, max(2, width // (widest + 2)))
     if num_shown == num_epochs:
         return list(range(1, num_epochs + 1))

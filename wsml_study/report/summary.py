@@ -17,6 +17,7 @@ from wsml_study.results.confirmation import Confirmation, confirmed_ranking, rea
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
+from wsml_study.results.repeats import repeat_notes
 from wsml_study.results.statistics import estimate
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.objective_section import Objective
@@ -89,7 +90,7 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
         return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
     if ranked["confirms"].notna().any():
         return []  # these are runs of a confirmation, whose study has the answer
-    notes = [*_upper_bound(ranked), *_diverged(folder)]
+    notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
     confirmation = read_confirmation(folder)
     if confirmation is not None:
         return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *notes]

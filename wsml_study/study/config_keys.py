@@ -162,13 +162,17 @@ def expectation(node: NodeSchema) -> str:
             return "a list of at least one value" if node.get("minItems") else "a list"
         case "object":
             return f"a mapping{' of at least one key' if node.get('minProperties') else _known_keys(node)}"
-    return f"a text that matches {node['pattern']}" if "pattern" in node else "a text"
+    if "pattern" in node:
+        return f"a text that matches {node['pattern']}"
+    return "a text of at least one character" if node.get("minLength") else "a text"
 
 
 def mismatch(node: NodeSchema, value: Any) -> str:
     """The message for a value that its key does not accept, with the closest allowed word as a hint."""
     meant = closest(value, node.get("enum", ())) if isinstance(value, str) else None
     hint = f"; did you mean `{meant}`?" if meant else ""
+    if value == "" and node.get("minLength"):  # `separator: |` begins a block of text, which is empty then
+        hint = "; quote a character that means something in YAML, as in '|'"
     return f"expected {expectation(node)}, got {shown(value)}{hint}"
 
 

@@ -153,6 +153,9 @@ def _syntax_problem(error: MarkedYAMLError) -> Problem:
             "not valid YAML: a key where none can be; look at the indentation, and quote a text that contains `: `"
         )
         return Problem(message=message, place=place)
+    if found := re.match(r"found character '(.)' that cannot start any token", error.problem or ""):
+        message = f"not valid YAML: {found[1]} cannot begin a text; quote it, as in '{found[1]}'"
+        return Problem(message=message, place=place)
     context = ""
     if error.context and error.context_mark is not None:
         context = f", {error.context} that starts at {_place(error.context_mark)}"

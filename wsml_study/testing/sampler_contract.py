@@ -14,6 +14,7 @@ from typing import Any
 from wsml_study.description import Scalar
 from wsml_study.options import Value
 from wsml_study.record.event_log import EventLog
+from wsml_study.study.identity import fingerprint
 from wsml_study.study.reading import parse_study
 from wsml_study.study.sampler_record import BATCH, SAMPLERS
 from wsml_study.study.search_space import SearchSpace
@@ -105,10 +106,17 @@ def value_of(config: TrialConfig) -> float:
 class SimulatedSlot:
     """Does what Tune does in a run: takes suggestions, logs what trials report, tells the searcher how they end."""
 
-    def __init__(self, study: Study, folder: Path, num_trials: int = 1000, slots: int = 1) -> None:
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        num_trials: int = 1000,
+        slots: int = 1,
+        computes: Callable[[TrialConfig], str] = fingerprint,
+    ) -> None:
         """Start the study, or go on with it from its event log in the folder."""
         self.log = EventLog(folder / "events.jsonl")
-        self.searcher = OptunaSearcher(study, self.log, num_trials=num_trials, slots=lambda: slots)
+        self.searcher = OptunaSearcher(study, self.log, num_trials=num_trials, slots=lambda: slots, computes=computes)
         self.count = 0
 
     def start(self) -> tuple[str, Any]:
@@ -203,6 +211,24 @@ def proposals_differ(case: SamplerCase) -> None:
         expect(len(different) > 1, f"{len(slot.proposals)} trials have the same values {slot.proposals[0]}")
 
 
+def equal_proposals_are_one_trial(case: SamplerCase) -> None:
+    """A search over three configs ends after three trials, however often they are proposed, interrupted or not."""
+    values = {"method.name": {"choice": ["AN", "LL-R"]}}
+    rates: dict[str, Any] = {"method.schedule.rate_per_epoch": {"float": {"low": 0.001, "high": 0.003, "step": 0.002}}}
+    study = study_with(case.name, case.options, search=values | rates)
+    with _folder() as folder:
+        whole = SimulatedSlot(study, folder / "whole")
+        whole.run(NUM_TRIALS)
+        different = {tuple(sorted(values.items())) for values in whole.proposals}
+        expect(len(different) == len(whole.proposals) == 3, f"the trials of three configs are {whole.proposals}")
+        expect(whole.log.history.exhausted, "a search without further configs does not end")
+        for _ in range(3):
+            parts = SimulatedSlot(study, folder / "parts")
+            parts.run(1)
+            parts.log.close()
+        _expect_same(parts.proposals, whole.proposals, "with repeated proposals, after interruptions")
+
+
 def what_is_not_model_based_does_not_look_at_results(case: SamplerCase) -> None:
     """Such a sampler is asked ahead, before earlier trials have results."""
     if SAMPLERS[case.name].model_based:
@@ -219,6 +245,7 @@ SAMPLER_CONTRACT: tuple[Callable[[SamplerCase], None], ...] = (
     partial(a_batch_survives_interruptions, cuts=(0, 14, 3, 13)),  # the second and third end within a batch
     proposals_lie_within_the_search_space,
     proposals_differ,
+    equal_proposals_are_one_trial,
     what_is_not_model_based_does_not_look_at_results,
 )
 """All promises of a sampler."""

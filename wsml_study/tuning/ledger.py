@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
+from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Lease
@@ -133,8 +134,13 @@ class Ledger(tune.Callback):  # type: ignore[misc]
     def _write_tables(self) -> None:
         """Write the tables, and schedule the next writing."""
         started = time.monotonic()
-        self._tables.write(self._log.history)
-        self._storage.upload(*TABLE_FILES)
+        try:
+            self._tables.write(self._log.history)
+            self._storage.upload(*TABLE_FILES)
+        except ResultsError as error:
+            # Tune takes an error at the end of a trial for the trial's own and runs it again. The log refuses that.
+            self._log.failure = error
+            raise
         ended = time.monotonic()
         # Tables of large studies take long to write: the pause bounds their share of the driver's time at 1 in 21.
         self._tables_due = ended + max(TABLES_INTERVAL_S, TABLES_PAUSE_FACTOR * (ended - started))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, op
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
 from wsml_study.report.model_card import model_card
+from wsml_study.study.computation import computation
 from wsml_study.study.early_stopping_record import Rule
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.resources_section import MOST_FUSED
 from wsml_study.study.search_space import SearchSpace, longest_training
-from wsml_study.study.spec import Study
+from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.training.trial_data import TrialData, dataset_of, open_trial_data
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
@@ -229,6 +231,7 @@ def run_leased(
         if not _finished(log.history, total):
             with tracked(study, storage.folder, listener) as followers:
                 _begin(study, storage, log, lease, session, followers, task, num_trials=total)
+            total = _total(study, task, total, log.history)
         write_tables(storage.folder, study, log.history)
         storage.upload(*TABLE_FILES)
         outcome = Outcome(
@@ -289,6 +292,12 @@ def _begin(
         listener=listener,
         num_trials=num_trials,
         task=task,
+        computes=partial(
+            computation,
+            num_images=len(data.train),
+            num_classes=len(data.classes),
+            num_ranks=study.resources.workers_per_trial,
+        ),
         capacity=None if session.address is None else CapacityRequest(study.resources),
     ).trials()
 
@@ -331,9 +340,11 @@ def _finished(history: StudyHistory, num_trials: int) -> bool:
 
 
 def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
-    """Total number of trials: as requested, at least those that exist, at most the size of a grid."""
+    """Total number of trials: as requested, at least those that exist, at most those that differ."""
     if task.plan is not None:
         return len(history.trials) + len(not_begun(task.plan, history))
+    if history.exhausted:
+        return len(history.trials)
     total = max(wanted, len(history.trials))
     size = SearchSpace.from_study(study).size() if study.sampler.record.exhaustive else None
     return total if size is None else min(total, size)
@@ -350,12 +361,18 @@ class _Run:
     listener: Listener
     num_trials: int
     task: Task
+    computes: Callable[[TrialConfig], str]
     capacity: CapacityRequest | None
 
     def trials(self) -> None:
         """Run the remaining trials; then, one at a time, those that ran out of memory while sharing a machine."""
         if self._num_left(out_of_memory=False) > 0:
             self._fit(exclusive=False)
+        if self.log.history.exhausted:
+            self.listener.on_notice(
+                f"the search space holds no other trial than these {len(self.log.history.trials)}: every other "
+                f"proposal would compute the same as one of them"
+            )
         num_exclusive = self._num_left(out_of_memory=True)
         if num_exclusive > 0 and self._num_left(out_of_memory=False) == 0 and not self.lease.stop_requested.is_set():
             self.listener.on_notice(f"{num_exclusive} trials that ran out of memory are retried, one at a time")
@@ -364,7 +381,8 @@ class _Run:
     def _num_left(self, *, out_of_memory: bool) -> int:
         history = self.log.history
         exclusive = sum(trial.out_of_memory is not None for trial in history.with_state(TrialState.RUNNING))
-        return exclusive if out_of_memory else self.num_trials - len(history.with_state(*ENDED)) - exclusive
+        num_trials = len(history.trials) if history.exhausted else self.num_trials
+        return exclusive if out_of_memory else num_trials - len(history.with_state(*ENDED)) - exclusive
 
     def _fit(self, *, exclusive: bool) -> None:
         study, log = self.study, self.log
@@ -415,7 +433,14 @@ class _Run:
         max_together = 1 if exclusive else self._max_together()
         if plan is None:
             return OptunaSearcher(
-                study, log, num_trials=self.num_trials, slots=slots, exclusive=exclusive, max_together=max_together
+                study,
+                log,
+                num_trials=self.num_trials,
+                slots=slots,
+                exclusive=exclusive,
+                max_together=max_together,
+                # Members of a population begin alike and part at their first exploit.
+                computes=None if study.early_stopping.record.is_population else self.computes,
             )
         return PlannedTrials(study, log, plan=plan, slots=slots, exclusive=exclusive, max_together=max_together)
 

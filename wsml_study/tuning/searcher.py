@@ -1,43 +1,37 @@
-"""Optuna as a Tune searcher: ask, tell, and replay every trial after a restart.
+"""Optuna as a Tune searcher: asks for trials, runs equal ones once, and replays every trial after a restart.
 
 Differs from Ray's OptunaSearch: a stopped trial is reported as PRUNED with its values per epoch, a failed one as FAIL;
-the sampler is created anew for each proposal with a seed derived from the study's seed and the trial's number, so a
-resumed study proposes what it would have proposed without the interruption; interrupted trials come first.
+the sampler is created anew for each proposal with a seed derived from the study's seed and the proposal's number, so a
+resumed study proposes what it would have proposed without the interruption; interrupted trials come first. A proposal
+that would compute the same as an earlier trial is no new trial: the sampler is told that trial's value and asked again.
 """
 
 from __future__ import annotations
 
 import itertools
-import warnings
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
-from optuna.trial import TrialState as OptunaState
 from ray.tune.result import DONE
 
 from wsml_study.description import Scalar
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import TrialHistory, TrialState
-from wsml_study.registry import implementation
+from wsml_study.record.history import Repeat, TrialHistory, TrialState
+from wsml_study.study.identity import fingerprint
 from wsml_study.study.option_fields import option_values
-from wsml_study.study.sampler_record import SamplerRequest
-from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.tuning.optuna_study import OptunaStudy
 from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.workers.protocol import StepReport
 
-OPTUNA_STATES = {
-    TrialState.RUNNING: OptunaState.RUNNING,
-    TrialState.COMPLETE: OptunaState.COMPLETE,
-    TrialState.STOPPED: OptunaState.PRUNED,
-    TrialState.FAILED: OptunaState.FAIL,
-}
+MOST_REPEATS = 10
+"""Repeats in a row after which a trial is drawn at random from those that differ."""
+
+MOST_DRAWS = 1000
+"""Random draws without a trial that differs, after which the search space counts as exhausted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +40,8 @@ class Proposal:
 
     values: dict[str, Scalar]
     config: TrialConfig
+    computes: str | None = None
+    repeats: tuple[Repeat, ...] = ()
 
 
 class OptunaSearcher(TrialSource):
@@ -60,6 +56,7 @@ class OptunaSearcher(TrialSource):
         slots: Callable[[], int],
         exclusive: bool = False,
         max_together: int = 1,
+        computes: Callable[[TrialConfig], str] | None = fingerprint,
     ) -> None:
         """Replay the history into a new Optuna study.
 
@@ -70,20 +67,27 @@ class OptunaSearcher(TrialSource):
             slots: returns how many trials may run at a time, which changes as machines join and leave.
             exclusive: hand out only the trials that have run out of memory; otherwise all others.
             max_together: linear probes that a worker may train together, at most.
+            computes: gives a text that is equal for configs that compute the same, which are run once; None to run all.
         """
         super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
+        self._computes = computes
         self._space = SearchSpace.from_study(study)
-        self._grid = list(itertools.islice(self._space.grid(), num_trials)) if study.sampler.record.exhaustive else None
-        if self._grid is not None:
-            self._num_trials = min(self._num_trials, len(self._grid))
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        # In memory and rebuilt for every run: the event log is the only storage, and proposals never wait for a file.
-        self._optuna = optuna.create_study(direction="maximize" if study.objective.sign > 0 else "minimize")
-        for _, trial in sorted(log.history.trials.items()):
-            self._optuna.add_trial(self._as_optuna(trial))
+        self._asked = OptunaStudy(study, self._space, lambda: slots() > 1 or self._batch > 1)
+        self._proposal_of: dict[int, int] = {}  # number of a trial -> of its proposal
+        self._open_repeats: defaultdict[int, list[int]] = defaultdict(list)  # number of a trial -> of proposals
+        self._first_to_compute: dict[str | None, int] = {}  # what a trial computes -> the first that does
         self._proposals: deque[Proposal] = deque()
+        self._none_left = log.history.exhausted
+        for _, trial in sorted(log.history.trials.items()):
+            self._repeat_again(trial.repeats)
+            recorded = trial.computes or self._computation(TrialConfig.model_validate(trial.config))
+            self._note_computation(trial.number, recorded)
+            self._proposal_of[trial.number] = self._asked.add_trial(trial)
         for _, proposed in sorted(log.history.proposed.items()):
             self._propose_again(**proposed)
+        self._grid: Iterator[dict[str, Scalar]] | None = None
+        if study.sampler.record.exhaustive:
+            self._grid = itertools.islice(self._space.grid(), len(self._asked), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended; one that was interrupted or ran out of memory stays open for a later run."""
@@ -92,25 +96,19 @@ class OptunaSearcher(TrialSource):
         state = ending_of(result, error=error)
         if state is None or self._log.history.trials[number].moving:
             return
-        trial = optuna.trial.Trial(self._optuna, self._optuna.get_trials(deepcopy=False)[number]._trial_id)
-        history = self._log.history.trials[number]
-        objective = self._study.objective
-        for epoch, reported in history.values_by_epoch(objective).items():
-            trial.report(reported, epoch)
-        optuna_state, value = optuna_outcome(state, history.value(objective))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._optuna.sampler = self._sampler(number)
-            self._optuna.tell(trial, value, state=optuna_state)
+        for proposal in (self._proposal_of[number], *self._open_repeats.pop(number, ())):
+            self._asked.tell(proposal, self._log.history.trials[number], state)
 
     def sampler_state(self, number: int) -> dict[str, Any]:
         """The sampler's own attributes of a trial (such as its generation), to be kept in the event log."""
-        return dict(self._optuna.get_trials(deepcopy=False)[number].system_attrs)
+        return self._asked.sampler_state(self._proposal_of[number])
 
-    def _new_trial(self) -> TrialHistory:
+    def _new_trial(self) -> TrialHistory | None:
         number = len(self._log.history.trials)
         if not self._proposals:
             self._propose_batch()
+        if not self._proposals:
+            return None
         proposal = self._proposals.popleft()
         self._log.append(
             "created",
@@ -118,15 +116,16 @@ class OptunaSearcher(TrialSource):
             values=proposal.values,
             config=proposal.config.model_dump(mode="json"),
             sampler_state=self.sampler_state(number),
+            computes=proposal.computes,
+            **_recorded(proposal.repeats),
         )
         return self._log.history.trials[number]
 
     def _upcoming(self, count: int) -> list[TrialConfig]:
         """Proposals ahead of time, of samplers that are not model-based: these depend only on the trial's number."""
         while not self._study.sampler.record.model_based and self._num_proposed < self._num_trials:
-            if len(self._proposals) >= count:
+            if len(self._proposals) >= count or not self._propose():
                 break
-            self._propose()
         return [proposal.config for proposal in itertools.islice(self._proposals, count)]
 
     @property
@@ -144,54 +143,93 @@ class OptunaSearcher(TrialSource):
         """
         first = self._num_proposed
         for _ in range(min(self._batch, self._num_trials - first)):
-            self._propose()
-        if self._batch > 1:
+            if not self._propose():
+                break
+        if not self._proposals and not self._log.history.exhausted:
+            self._log.append("exhausted")
+        elif self._batch > 1:
             proposals = [
-                {"values": proposal.values, "sampler_state": self.sampler_state(number)}
+                {
+                    "values": proposal.values,
+                    "sampler_state": self.sampler_state(number),
+                    **_recorded(proposal.repeats),
+                }
                 for number, proposal in enumerate(self._proposals, start=first)
             ]
             self._log.append("proposed", first=first, proposals=proposals)
 
-    def _propose_again(self, values: dict[str, Scalar], sampler_state: dict[str, Any]) -> None:
+    def _propose_again(
+        self, values: dict[str, Scalar], sampler_state: dict[str, Any], repeats: Sequence[dict[str, Any]] = ()
+    ) -> None:
         """Add a proposal of an earlier run to the queue."""
-        trial = optuna.trial.create_trial(
-            state=OptunaState.RUNNING,
-            params=values,
-            distributions=self._space.distributions(values),
-            system_attrs=sampler_state,
-        )
-        self._optuna.add_trial(trial)
-        self._proposals.append(Proposal(values=values, config=self._space.resolve(self._study, values)))
+        before = tuple(Repeat(**repeat) for repeat in repeats)
+        self._repeat_again(before)
+        self._queue(self._asked.add_open(values, sampler_state), replace(self._proposed(values), repeats=before))
 
-    def _propose(self) -> None:
-        """Ask Optuna for one more trial."""
-        number = self._num_proposed
+    def _repeat_again(self, repeats: Sequence[Repeat]) -> None:
+        """Add repeats of an earlier run to what was asked for."""
+        for repeat in repeats:
+            self._share(repeat.trial, self._asked.add_open(repeat.values, repeat.sampler_state))
+
+    def _propose(self) -> bool:
+        """Queue one more trial that differs from all others; False if the search space holds none."""
+        repeats: list[Repeat] = []
+        while not self._none_left:
+            prescribed = self._prescribed(len(repeats))
+            if self._none_left:
+                break
+            number, values = self._asked.ask(prescribed)
+            proposal = self._proposed(values)
+            earlier = self._first_to_compute.get(proposal.computes)
+            if earlier is None:
+                self._queue(number, replace(proposal, repeats=tuple(repeats)))
+                return True
+            self._share(earlier, number)
+            repeats.append(
+                Repeat(trial=earlier, values=values, sampler_state=self._asked.sampler_state(number)),
+            )
+        return False
+
+    def _prescribed(self, num_repeats: int) -> dict[str, Scalar] | None:
+        """Values that the next trial must have, after so many repeats; None leaves them to the sampler.
+
+        A grid prescribes all. A sampler that goes on repeating trials is given values that differ.
+        """
+        values = None
         if self._grid is not None:
-            self._optuna.enqueue_trial(self._grid[number])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._optuna.sampler = self._sampler(number)
-            values = self._space.suggest(self._optuna.ask())
-        self._proposals.append(Proposal(values=values, config=self._space.resolve(self._study, values)))
+            values = next(self._grid, None)
+        elif num_repeats >= MOST_REPEATS:
+            draws = itertools.islice(self._asked.random_values(), MOST_DRAWS)
+            values = next((one for one in draws if self._proposed(one).computes not in self._first_to_compute), None)
+        else:
+            return None
+        self._none_left = values is None
+        return values
 
-    def _as_optuna(self, trial: TrialHistory) -> optuna.trial.FrozenTrial:
-        objective = self._study.objective
-        distributions: dict[str, BaseDistribution] = self._space.distributions(trial.values)
-        state, value = optuna_outcome(trial.state, trial.value(objective))
-        return optuna.trial.create_trial(
-            state=state,
-            params=trial.values,
-            distributions=distributions,
-            value=value,
-            # Epochs are reported when a trial ends, so an interrupted trial must have none here either: a sampler would
-            # otherwise see more of it than without the interruption.
-            intermediate_values={} if trial.state is TrialState.RUNNING else trial.values_by_epoch(objective),
-            system_attrs=trial.sampler_state,
-        )
+    def _proposed(self, values: dict[str, Scalar]) -> Proposal:
+        config = self._space.resolve(self._study, values)
+        return Proposal(values=values, config=config, computes=self._computation(config))
 
-    def _sampler(self, number: int) -> BaseSampler:
-        # With several trials open, TPE needs `constant_liar`: it counts them as bad and so avoids proposing them twice.
-        return sampler_of(self._study.sampler, number=number, several_at_once=self._slots() > 1 or self._batch > 1)
+    def _queue(self, number: int, proposal: Proposal) -> None:
+        trial = self._num_proposed
+        self._proposal_of[trial] = number
+        self._note_computation(trial, proposal.computes)
+        self._proposals.append(proposal)
+
+    def _computation(self, config: TrialConfig) -> str | None:
+        return None if self._computes is None else self._computes(config)
+
+    def _note_computation(self, trial: int, computes: str | None) -> None:
+        if computes is not None:
+            self._first_to_compute.setdefault(computes, trial)
+
+    def _share(self, number: int, proposal: int) -> None:
+        """Let a proposal share the outcome of a trial, now or when that ends."""
+        trial = self._log.history.trials.get(number)
+        if trial is None or trial.state is TrialState.RUNNING:
+            self._open_repeats[number].append(proposal)
+        else:
+            self._asked.tell(proposal, trial, trial.state)
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:
@@ -204,18 +242,6 @@ def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | Non
     return TrialState.COMPLETE if report.complete else TrialState.STOPPED
 
 
-def optuna_outcome(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:
-    """State and value to report to Optuna: FAIL for a complete trial without a value, since COMPLETE requires one."""
-    if state is not TrialState.COMPLETE:
-        return OPTUNA_STATES[state], None
-    return (OptunaState.FAIL, None) if value is None else (OptunaState.COMPLETE, value)
-
-
-def sampler_of(sampler: Sampler, *, number: int, several_at_once: bool) -> BaseSampler:
-    """A sampler for one proposal, seeded by the study's seed and the trial's number."""
-    seed = (sampler.seed * 1_000_003 + number) % 2**32
-    record = sampler.record
-    create = implementation(record.create) if isinstance(record.create, str) else record.create
-    request = SamplerRequest(seed=seed, several_at_once=several_at_once, options=option_values(sampler, record))
-    made: BaseSampler = create(request)
-    return made
+def _recorded(repeats: Sequence[Repeat]) -> dict[str, Any]:
+    """As a key of an event; absent if there are none."""
+    return {"repeats": [asdict(repeat) for repeat in repeats]} if repeats else {}

@@ -53,14 +53,12 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         """Tune's config of the next trial, FINISHED if there is none, None while one may follow."""
         if len(self._live) >= self._slots():
             return None
-        if self._unfinished:
-            trial, config = self._unfinished.popleft()
-        elif len(self._log.history.trials) < self._num_trials:
-            trial, config = self._queued(self._new_trial())
-        else:
+        following = self._next()
+        if following is None:
             # Tune never asks again after FINISHED, but a trial of a population may still stop to be handed out again.
             may_come_back = self._live and self._study.early_stopping.record.is_population
             return None if may_come_back else str(Searcher.FINISHED)
+        trial, config = following
         self._live[trial_id] = trial.number
         assignment = Assignment(
             trial=trial.number,
@@ -80,6 +78,12 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What a sampler needs to know about a trial after a restart; kept in the event log."""
         return {}
+
+    def _next(self) -> tuple[TrialHistory, TrialConfig] | None:
+        if self._unfinished:
+            return self._unfinished.popleft()
+        new = self._new_trial() if len(self._log.history.trials) < self._num_trials else None
+        return None if new is None else self._queued(new)
 
     def _queued(self, trial: TrialHistory) -> tuple[TrialHistory, TrialConfig]:
         """A trial with its config; the only place where a recorded config is validated."""
@@ -121,8 +125,8 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         """Configs of the next new trials, as far as they are known before any trial ends; none is created yet."""
 
     @abstractmethod
-    def _new_trial(self) -> TrialHistory:
-        """Write a new trial to the log and return it."""
+    def _new_trial(self) -> TrialHistory | None:
+        """Write a new trial to the log and return it; None if there is no other."""
 
 
 def _best_so_far(trial: TrialHistory) -> BestSoFar:

@@ -19,7 +19,7 @@ from wsml_study.options import Value
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
-from wsml_study.tuning.searcher import optuna_outcome
+from wsml_study.tuning.optuna_study import optuna_outcome
 
 JOURNAL = "journal.log"
 DIRECTIONS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}

@@ -1,0 +1,50 @@
+"""What a trial computes, as a fingerprint: two configs with the same one give the same results to the last bit."""
+
+from __future__ import annotations
+
+import hashlib
+
+from wsml_study.methods.distrusted_counts import LARGE_LOSS, course
+from wsml_study.methods.schedules import schedule
+from wsml_study.study.identity import fingerprint
+from wsml_study.study.spec import TrialConfig
+
+
+def computation(config: TrialConfig, *, num_images: int, num_classes: int, num_ranks: int = 1) -> str:
+    """Sixteen hexadecimal digits that are equal for two configs only if their trials must compute the same.
+
+    A large-loss method depends on its schedule only through the number of labels that each batch distrusts. So LL-Cp at
+    a rate of .001 or of .002 per epoch is one and the same training with batches of 16 images of 20 classes: 1 label.
+
+    Args:
+        config: of the trial.
+        num_images: to train on.
+        num_classes: of the dataset.
+        num_ranks: that share a batch.
+    """
+    method, training = config.method, config.training
+    if method.name.value not in LARGE_LOSS or method.schedule is None:
+        return fingerprint(config)
+    parameters = method.schedule.model_dump(exclude={"shape"}, exclude_none=True)
+    counts = course(
+        method.name.value,
+        str(method.given_options["variant"] or "code"),
+        schedule(method.schedule.shape.value, **parameters),
+        num_epochs=max(training.num_linear_epochs, training.epochs),
+        batches=batches_of_epoch(num_images, training.batch_size, num_ranks),
+        num_classes=num_classes,
+    )
+    without_schedule = config.model_construct(
+        **{**dict(config), "method": method.model_copy(update={"schedule": None})}
+    )
+    text = f"{fingerprint(without_schedule)} {','.join(map(str, counts))}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def batches_of_epoch(num_images: int, batch_size: int, num_ranks: int) -> list[list[int]]:
+    """Images of each batch of an epoch; also with the last two joined, where a network may not train on the last."""
+    full, left = divmod(num_images, batch_size)
+    batches = [batch_size] * full + ([left] if left else [])
+    if not 0 < left <= num_ranks or full == 0:
+        return [batches]
+    return [batches, [*batches[:-2], batch_size + left]]

@@ -1,0 +1,143 @@
+"""Optuna's study of a search: kept in memory, rebuilt from the history, with a fresh sampler for each proposal."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+
+from wsml_study.description import Scalar
+from wsml_study.record.history import TrialHistory, TrialState
+from wsml_study.registry import implementation
+from wsml_study.study.option_fields import option_values
+from wsml_study.study.sampler_record import SamplerRequest
+from wsml_study.study.sampler_section import Sampler
+from wsml_study.study.search_space import SearchSpace
+from wsml_study.study.spec import Study
+
+OPTUNA_STATES = {
+    TrialState.RUNNING: OptunaState.RUNNING,
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.STOPPED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
+class OptunaStudy:
+    """Proposals of a sampler, numbered from 0 in the order in which they were asked for, and what it was told of them.
+
+    A proposal that repeats an earlier one is a trial of Optuna's as well, so these numbers are not those of our trials.
+    """
+
+    def __init__(self, study: Study, space: SearchSpace, several_at_once: Callable[[], bool]) -> None:
+        """Start without proposals.
+
+        Args:
+            study: with sampler and objective.
+            space: what to propose values of.
+            several_at_once: whether other proposals may be open while the sampler is asked for one.
+        """
+        self._settings, self._space, self._several_at_once = study, space, several_at_once
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # In memory and rebuilt for every run: the event log is the only storage, and proposals never wait for a file.
+        self._study = optuna.create_study(direction="maximize" if study.objective.sign > 0 else "minimize")
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """Optuna's own trials, by number; not to be changed."""
+        return self._study.get_trials(deepcopy=False)
+
+    def ask(self, values: dict[str, Scalar] | None = None) -> tuple[int, dict[str, Scalar]]:
+        """Ask the sampler for a proposal, or register these values as its next one.
+
+        Returns:
+            the number of the proposal and its values.
+        """
+        if values is not None:
+            self._study.enqueue_trial(values)
+        with self._sampler_for(len(self)):
+            trial = self._study.ask()
+            return trial.number, self._space.suggest(trial)
+
+    def tell(self, number: int, trial: TrialHistory, state: TrialState) -> None:
+        """Tell the sampler that a proposal ended as this trial did, in this state."""
+        objective = self._settings.objective
+        asked = optuna.trial.Trial(self._study, self.trials[number]._trial_id)
+        for epoch, reported in trial.values_by_epoch(objective).items():
+            asked.report(reported, epoch)
+        optuna_state, value = optuna_outcome(state, trial.value(objective))
+        with self._sampler_for(number):
+            self._study.tell(asked, value, state=optuna_state)
+
+    def add_trial(self, trial: TrialHistory) -> int:
+        """Add a trial of an earlier run as it stands, and return the number of its proposal."""
+        objective = self._settings.objective
+        state, value = optuna_outcome(trial.state, trial.value(objective))
+        # Epochs are reported when a trial ends, so an interrupted trial must have none here either: a sampler would
+        # otherwise see more of it than without the interruption.
+        epochs = {} if trial.state is TrialState.RUNNING else trial.values_by_epoch(objective)
+        return self._add(trial.values, trial.sampler_state, state=state, value=value, intermediate_values=epochs)
+
+    def add_open(self, values: dict[str, Scalar], sampler_state: dict[str, Any]) -> int:
+        """Add a proposal of an earlier run that the sampler has not been told of, and return its number."""
+        return self._add(values, sampler_state, state=OptunaState.RUNNING)
+
+    def sampler_state(self, number: int) -> dict[str, Any]:
+        """The sampler's own attributes of a proposal, such as its generation."""
+        return dict(self.trials[number].system_attrs)
+
+    def random_values(self) -> Iterator[dict[str, Scalar]]:
+        """Values drawn at random, of which the sampler is not told; the same after an interruption."""
+        draws = optuna.create_study(sampler=RandomSampler(seed=self._seed(len(self))))
+        while True:
+            yield self._space.suggest(draws.ask())
+
+    def _add(self, values: dict[str, Scalar], sampler_state: dict[str, Any], **outcome: Any) -> int:
+        self._study.add_trial(
+            create_trial(
+                params=values,
+                distributions=self._space.distributions(values),
+                system_attrs=sampler_state,
+                **outcome,
+            )
+        )
+        return len(self) - 1
+
+    @contextmanager
+    def _sampler_for(self, number: int) -> Iterator[None]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # With several trials open, TPE needs `constant_liar`: it counts them as bad and so avoids proposing them
+            # twice.
+            self._study.sampler = sampler_of(
+                self._settings.sampler, seed=self._seed(number), several_at_once=self._several_at_once()
+            )
+            yield
+
+    def _seed(self, number: int) -> int:
+        return (self._settings.sampler.seed * 1_000_003 + number) % 2**32
+
+
+def optuna_outcome(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:
+    """State and value to report to Optuna: FAIL for a complete trial without a value, since COMPLETE requires one."""
+    if state is not TrialState.COMPLETE:
+        return OPTUNA_STATES[state], None
+    return (OptunaState.FAIL, None) if value is None else (OptunaState.COMPLETE, value)
+
+
+def sampler_of(sampler: Sampler, *, seed: int, several_at_once: bool) -> BaseSampler:
+    """A sampler for one proposal."""
+    record = sampler.record
+    create = implementation(record.create) if isinstance(record.create, str) else record.create
+    request = SamplerRequest(seed=seed, several_at_once=several_at_once, options=option_values(sampler, record))
+    made: BaseSampler = create(request)
+    return made

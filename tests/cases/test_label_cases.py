@@ -1,11 +1,10 @@
-"""The inputs from the field that are about labels, where they are at hand: $WSML_SHARED_CASES, or beside the checkout.
+"""The inputs from the field that are about labels; conftest.py says where they lie.
 
 tests/data/test_label_forms.py makes an input of each of these kinds anew.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -34,15 +33,6 @@ CLASSES = {
     "label_studio_choices_cell": ("Cat", "Dog"),
     "parquet_list_of_labels": ("cat", "dog"),
 }
-
-
-@pytest.fixture
-def cases() -> Path:
-    beside = Path(__file__).parents[3] / "shared" / "cases"
-    folder = Path(os.environ.get("WSML_SHARED_CASES") or beside)
-    if not folder.is_dir():
-        pytest.skip(f"no cases at {folder}; set WSML_SHARED_CASES to where they lie")
-    return folder
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from wsml_study.data.dataset import Dataset, GivenFeatures, ImageFiles, ImageSource, Split
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import Labels, draw_groups
-from wsml_study.data.name_hints import explained
-from wsml_study.data.problem_list import Problems, shown
+from wsml_study.data.name_hints import explained, files_below
+from wsml_study.data.problem_list import Problems, cut, shown
 from wsml_study.data.text_lines import absent
 from wsml_study.errors import DataError
 
@@ -318,11 +318,11 @@ def located(labelled: Labelled, root: Path) -> Labelled:
     remedy = (
         "write names as the folder has them, put the images there, take them off the list, or give another data.root"
     )
-    for name, instead, cause in explained(places, root):
+    for name, instead, cause in explained(places, files_below(root)):
         place = labelled.place(places[name])
         if instead is None:
             at = "" if labelled.places_N is None else f" ({place})"
-            problems.add("no such image", f"no image {name}, which {labelled.file.name} lists{at}", remedy=remedy)
+            problems.add("no such image", f"no image {cut(name)}, which {labelled.file.name} lists{at}", remedy=remedy)
         else:
             assert cause is not None
             problems.add(cause, f"the folder has {shown(instead)}; {place} says {shown(name)} ({cause})", remedy=remedy)

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from tests.cases.test_label_cases import CLASSES, REFUSED
+from tests.cases.label_cases import CLASSES, REFUSED
 from wsml_study.cli.entry import app
 from wsml_study.data.pixels import open_decoded
 from wsml_study.errors import WsmlStudyError

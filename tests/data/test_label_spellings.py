@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.data.test_label_forms import NAMES, ROWS, coco, csv, read_arff, read_coco, read_parquet, read_table, refusal
-from tests.data.test_label_forms import shown as shown_classes
-from tests.data.test_label_forms import states as states_of
+from tests.data.made_labels import NAMES, ROWS, coco, csv, read_arff, read_coco, read_parquet, read_table, refusal
+from tests.data.made_labels import shown as shown_classes
+from tests.data.made_labels import states as states_of
 from tests.data.trees import arff
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.readers import read_dataset

@@ -242,12 +242,23 @@ def damaged_tables(folder: Path) -> list[str]:
 
 
 def _tables_of(study: Study, trials: Sequence[TrialHistory], classes: Sequence[str]) -> dict[str, pa.Table]:
-    """Table name -> all rows of these trials."""
+    """Table name -> all rows of these trials.
+
+    Raises:
+        ResultsError: a trial's values are not of the kinds that the study searches.
+    """
     trial_rows = [_trial_row(study, trial) for trial in trials]
     epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
     class_rows = [row for trial in trials for row in _class_rows(study, trial, classes)]
+    try:
+        of_trials = pa.Table.from_pylist(trial_rows, schema=_with_searched_keys(study))
+    except (pa.ArrowInvalid, TypeError) as error:
+        raise ResultsError(
+            f"the event log has a trial whose values do not fit the study's `search` ({error}); the log or "
+            f"study.yaml is damaged: restore them from a copy, or set the study aside with --restart"
+        ) from error
     return {
-        "trials": pa.Table.from_pylist(trial_rows, schema=_with_searched_keys(study)),
+        "trials": of_trials,
         "epochs": pa.Table.from_pylist(epoch_rows, schema=EPOCHS),
         "classes": pa.Table.from_pylist(class_rows, schema=CLASSES),
     }

@@ -44,9 +44,9 @@ BAD_VALUES = {
     '"val_map": ': ('"val_map": "abc", "was": ', "result.val_map: expected a number or null, got 'abc'"),
     '"val_ap_C": [': ('"val_ap_C": [[], ', "result.val_ap_C: expected a list of numbers and nulls"),
     '"attempt": ': ('"attempt": {}, "was": ', "attempt: expected a whole number, 0 or more, got {}"),
-    '"best_epoch": ': ('"was": ', "no key result.best_epoch"),
+    '"val_map": 2': ('"was": 2', "no key result.val_map"),
     '"time": ': ('"time": 1e99, "was": ', "time: expected seconds since 1970, got 1e+99"),
-    '"method": {': ('"method": 7, "was": {', "config: expected an object of objects with method.name"),
+    '"method": {': ('"method": 7, "was": {', "config: expected an object of objects"),
 }
 
 

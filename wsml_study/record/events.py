@@ -66,7 +66,7 @@ def _check_fit(event: dict[str, Any], history: StudyHistory) -> None:
     if event["event"] != "epoch":
         return
     result, epochs = event["result"], history.trials[event["trial"]].epochs
-    if result["best_epoch"] not in epochs:
+    if result.get("best_epoch", result["epoch"]) not in epochs:
         raise ValueError(f"result.best_epoch: expected an epoch of the trial, got {result['best_epoch']}")
     for name, aps in (
         ("result.val_ap_C", result.get("val_ap_C")),

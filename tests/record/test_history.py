@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsml_study.record.history import StudyHistory
@@ -37,6 +37,7 @@ class Counted(int):
     __hash__ = int.__hash__
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["", "saved", "exploited"])), max_size=40))
 def test_an_epoch_replaces_all_that_came_after_it(steps: list[tuple[int, str]]) -> None:
     """Each step goes back some epochs from the newest one, as after a crash, runs the next, and may note something."""

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import sparse
 
+from wsml_study.data.dataset import Dataset, GivenFeatures, Split
 from wsml_study.data.label_states import hide_labels
-from wsml_study.data.observation import hide_with_bias, keep_share, observed_labels
+from wsml_study.data.observation import hide_with_bias, keep_share, observed_labels, train_and_validation_rows
 from wsml_study.errors import DataError
 
 LABELS = arrays.arrays(np.int8, st.tuples(st.integers(1, 12), st.integers(1, 6)), elements=st.sampled_from([-1, 0, 1]))
@@ -60,3 +61,46 @@ def test_partial_labels_are_kept_and_not_hidden_further() -> None:
     assert observed_labels(truth_NC, **NOTHING_ELSE | {"positives": "all", "negatives": "all"}, seed=1) is truth_NC
     with pytest.raises(DataError, match="partial already"):
         observed_labels(truth_NC, **NOTHING_ELSE, seed=1)
+
+
+def dataset_of(num_images: int) -> Dataset:
+    def split(count: int) -> Split:
+        return Split(
+            names=tuple(map(str, range(count))),
+            labels_NC=np.ones((count, 1), dtype=np.int8),
+            images=GivenFeatures(values_ND=np.zeros((count, 2), dtype=np.float32)),
+        )
+
+    return Dataset(
+        name="features",
+        classes=("one",),
+        train=split(num_images),
+        test=split(1),
+        image_size=None,
+        horizontal_flip=False,
+        channels=None,
+    )
+
+
+@given(small=st.floats(0.1, 1), large=st.floats(0.1, 1), hold_out=st.booleans(), seed=st.integers(0, 99))
+def test_a_smaller_share_of_the_training_images_is_a_part_of_a_larger_one(small, large, hold_out, seed) -> None:
+    dataset = dataset_of(50)
+    small, large = sorted((small, large))
+    whole, held_out = train_and_validation_rows(dataset, 0.2, seed, hold_out=hold_out)
+    rows = {}
+    for share in (small, large):
+        rows[share], validation = train_and_validation_rows(dataset, 0.2, seed, hold_out=hold_out, share=share)
+        np.testing.assert_array_equal(validation, held_out)
+        assert len(rows[share]) == round(share * len(whole))
+        assert (np.diff(rows[share]) > 0).all()
+    assert set(rows[small]) <= set(rows[large]) <= set(whole)
+
+
+def test_another_seed_draws_other_training_images() -> None:
+    drawn = [train_and_validation_rows(dataset_of(50), 0.2, seed, share=0.5)[0].tolist() for seed in (1, 2, 1)]
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_a_share_without_an_image_is_refused() -> None:
+    with pytest.raises(DataError, match=r"data.train_share: 0.01 of 8 training images is less than one"):
+        train_and_validation_rows(dataset_of(10), 0.2, 1, share=0.01)

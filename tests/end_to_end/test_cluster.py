@@ -88,6 +88,7 @@ def test_a_study_in_a_bucket_goes_on_after_a_kill(cli):
         status = json.loads(cli("status", "study.yaml", "--storage", uri, "--json"))
         assert (status["state"], status["trials"]["complete"]) == ("finished", 6)
         assert "LL-Cp" in cli("results", "study.yaml", "--storage", uri)
+        assert "LL-Cp) corrected " in cli("corrections", "study.yaml", "--storage", uri)
 
 
 @pytest.mark.slow

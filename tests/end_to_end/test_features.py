@@ -47,11 +47,17 @@ def test_heads_on_frozen_features_and_everything_after_them(cli):
     striped_photos(cli.folder / "photos")
     small_model(cli.folder)
     cli.write("frozen.yaml", FROZEN)
-    assert "the first ones of a linear probe: only the head, on frozen features" in cli("check", "frozen.yaml")
+    assert "the first ones of a linear probe: only the head, on frozen features; the others from its best" in cli(
+        "check", "frozen.yaml"
+    )
     assert "2 of 2 trials ended" in cli("run", "frozen.yaml")
     epochs = pq.read_table(cli.folder / "results/frozen/epochs.parquet").to_pandas()
     phases = {trial: rows.sort_values("epoch")["phase"].tolist() for trial, rows in epochs.groupby("trial")}
     assert phases == {0: ["linear"] * 2, 1: ["linear"] * 2 + ["end_to_end"] * 2}
+    first = epochs.loc[epochs["head_epoch"].notna()].iloc[0]
+    values = epochs.loc[(epochs["trial"] == 1) & (epochs["phase"] == "linear"), "objective"].tolist()
+    assert (first["trial"], first["epoch"], first["head_epoch"]) == (1, 3, 1 + values.index(max(values)))
+    assert "hand_over: best" in (cli.folder / "results/frozen/study.yaml").read_text()
 
 
 @pytest.mark.timeout(1200)

@@ -47,6 +47,12 @@ def tables(folder):
     return {name: frame.drop(columns=CHANGING, errors="ignore") for name, frame in frames.items()}
 
 
+def corrections(folder):
+    """Trial -> the labels that it has corrected for good."""
+    files = (folder / "corrections").iterdir()
+    return {int(file.stem.removeprefix("trial_")): pq.read_table(file).to_pydict() for file in files}
+
+
 @pytest.mark.timeout(600)
 def test_heads_trained_together_killed_and_resumed_equal_heads_trained_one_by_one(cli):
     """One slot, so that a study has one course."""
@@ -64,3 +70,8 @@ def test_heads_trained_together_killed_and_resumed_equal_heads_trained_one_by_on
     together, apart = (tables(cli.folder / storage / "heads") for storage in ("results", "one_by_one"))
     for name, frame in apart.items():
         pd.testing.assert_frame_equal(together[name], frame, rtol=1e-5, check_exact=False)
+    trials = apart["trials"]
+    complete = trials[(trials["method"] == "LL-Cp") & (trials["state"] == "complete")]["trial"].tolist()
+    kept, again = (corrections(cli.folder / storage / "heads") for storage in ("results", "one_by_one"))
+    assert sorted(kept) == complete != []
+    assert kept == again

@@ -63,6 +63,9 @@ def test_a_config_trained_twice_gives_one_model_that_is_put_to_use(cli):
     cli("maps", model, "two/best/seed_0", "test-0003", "scenes/007.png", "-o", "maps.png")
     assert Image.open(cli.folder / "maps.png").width > 3 * 224
 
+    assert "trial 0 (LL-Cp) corrected " in cli("corrections", "one/best", "--picture", "corrected.png")
+    assert Image.open(cli.folder / "corrected.png").height > 3 * 224
+
     printed = cli("train", "best.yaml", "-o", "one", "--on", "train+validation")
     assert "trained on train and validation images for 2 of 3 epochs, as trial 4 was best in the search" in printed
     both = json.loads((cli.folder / "one/best-trainval/seed_0/metrics.json").read_text())

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.inference.models import digits_config, train_model
+from wsml_study.data.picture_sheet import MARGIN, TILE
 from wsml_study.errors import DataError, ResultsError
-from wsml_study.inference.map_picture import MARGIN, TILE, overlaid
+from wsml_study.inference.map_picture import overlaid
 from wsml_study.inference.maps import draw_maps
 
 GRAY = Image.new("RGB", (40, 20), (100, 100, 100))

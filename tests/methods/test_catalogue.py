@@ -73,9 +73,9 @@ def test_a_study_file_knows_every_method_and_every_key_with_its_limits_and_taker
         config_key = config_keys()[f"method.{key}"]
         whole, least = limits.kind is Kind.WHOLE, limits.least or 0.0
         beyond = [least - 1, 1e9] if limits.most else [least - 1]
-        wrong = ["nonsense"] if limits.choices else [*beyond, 0.5] if whole else beyond
+        wrong = ["nonsense"] if limits.choices or limits.kind is Kind.FLAG else [*beyond, 0.5] if whole else beyond
         assert not any(config_key.takes(value) or limits.allow(value) for value in wrong)
-        right = limits.choices or [1 if whole else max(least, 0.001)]
+        right = [True, False] if limits.kind is Kind.FLAG else limits.choices or [1 if whole else max(least, 0.001)]
         assert all(config_key.takes(value) and limits.allow(value) for value in right)
 
 

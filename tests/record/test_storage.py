@@ -9,6 +9,7 @@ import pytest
 
 from tests.storage_server import CREDENTIALS, bucket
 from wsml_study.errors import ResultsError
+from wsml_study.record.correction_files import read_corrections_of, trials_with_corrections, write_corrections
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
 from wsml_study.record.storage import SEGMENT_BYTES, EventMirror, StudyStorage, open_storage
@@ -131,3 +132,17 @@ def test_a_bucket_that_is_not_there_is_an_error_that_names_it(uri: str, monkeypa
 def test_a_uri_that_means_nothing_is_an_error() -> None:
     with pytest.raises(ResultsError, match="expected a folder or a URI"):
         open_storage("gopher://somewhere/else", "s")
+
+
+def test_corrections_far_away_are_fetched_once_and_dropped_with_their_study(
+    storage: StudyStorage,
+) -> None:
+    columns = {"image": ["a"], "class": ["cat"], "epoch": [2], "right": [True]}
+    storage.write("study.yaml", b"name: s\n")
+    filesystem, folder = storage.corrections()
+    write_corrections(filesystem, folder, 3, columns)
+    assert trials_with_corrections(storage.fetch()) == [3]
+    assert read_corrections_of(storage.folder, 3).to_pydict() == {"trial": [3], **columns}
+    storage.move_to(storage.sibling(f"{storage.folder.name}.1"))
+    storage.write("study.yaml", b"name: s\n")
+    assert trials_with_corrections(storage.fetch()) == []

@@ -10,7 +10,7 @@ from tests.sample_studies.stories import small_study
 from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.storage import open_storage
-from wsml_study.record.study_folder import claim
+from wsml_study.record.study_folder import claim, settled
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 
@@ -50,3 +50,43 @@ def test_a_trial_that_has_begun_is_enough(tmp_path: Path) -> None:
     log.close()
     with pytest.raises(ResultsError, match="results of a different study"):
         claim(storage, other(study))
+
+
+def warmed_up(**training: str) -> Study:
+    content = small_study().model_dump(mode="json", exclude_none=True)
+    content["model"] = {"backbone": "resnet18", "weights": "IMAGENET1K_V1"}
+    content["training"] |= {"mode": "linear_init", **training}
+    return Study.model_validate(content)
+
+
+def test_a_new_study_hands_over_the_best_head(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path), "told")
+    assert settled(storage, warmed_up()) == warmed_up(hand_over="best")
+    assert settled(storage, warmed_up(hand_over="last")) == warmed_up(hand_over="last")
+    assert settled(storage, small_study()) == small_study()
+
+
+def test_the_study_of_an_earlier_version_hands_over_the_last_head_when_it_is_resumed(tmp_path: Path) -> None:
+    """Its file lacks the key, and its trials handed over the last head."""
+    storage = open_storage(str(tmp_path), "told")
+    storage.folder.mkdir(parents=True)
+    claim(storage, warmed_up())
+    assert settled(storage, warmed_up()) == warmed_up(hand_over="best")  # without a trial it is a new study
+    log = EventLog(storage.folder / "events.jsonl")
+    log.append("created", trial=0, values={}, config={}, sampler_state={})
+    log.close()
+    assert settled(storage, warmed_up()) == warmed_up()
+    claim(storage, warmed_up())
+    with pytest.raises(ResultsError, match=r"training\.hand_over: absent -> best"):
+        claim(storage, settled(storage, warmed_up(hand_over="best")))
+
+
+def test_a_resumed_study_keeps_the_head_that_it_was_begun_with(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path), "told")
+    storage.folder.mkdir(parents=True)
+    claim(storage, settled(storage, warmed_up()))
+    log = EventLog(storage.folder / "events.jsonl")
+    log.append("created", trial=0, values={}, config={}, sampler_state={})
+    log.close()
+    claim(storage, settled(storage, warmed_up()))
+    assert read_study(storage.folder / "study.yaml").training.hand_over == "best"

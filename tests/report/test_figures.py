@@ -27,11 +27,13 @@ from wsml_study.report.figures.methods import ap_per_class, gain_over_baseline, 
 from wsml_study.report.figures.parallel import ABSENT, axis_of, parallel_coordinates
 from wsml_study.report.figures.parts import sample
 from wsml_study.report.figures.rate_effect import map_over_rate
+from wsml_study.report.figures.rate_lines import rate_effect
 from wsml_study.report.figures.search import best_so_far, rank_agreement, slots_over_time
 from wsml_study.report.html_report import write_report
 from wsml_study.results.best_so_far import Devices, Improvement, devices_per_trial, improvements
 from wsml_study.results.study_results import StudyRecord, read_record
 from wsml_study.study.method_section import MethodName
+from wsml_study.study.reading import parse_study
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 
@@ -79,6 +81,71 @@ def test_map_is_drawn_over_the_searched_rate_with_the_ramp_of_the_best(record):
     assert values(points, "rate", "value", "stopped") == [(0.01, 70, 1)]
     assert rule == [{"at": 60}]
     assert values(data_of(figure.panels[1])[0], "epoch", "rejection_rate") == [(1, 0), (2, 0.01)]
+
+
+def grid_record(folder, shapes: list[str]) -> StudyRecord:
+    """A made-up grid search over four rates of each shape of schedule, with several seeds and learning rates."""
+    methods = ["LL-R", "LL-Ct"]
+    rates = {
+        f"method.schedule.{key}": {
+            "when": {"method.schedule.shape": [shape], "method.name": methods},
+            "choice": [0.001, 0.002, 0.003, 0.004],
+        }
+        for shape, key in (("linear", "rate_per_epoch"), ("constant", "final_rate"))
+        if shape in shapes
+    }
+    content = {
+        "name": "grid",
+        "data": {"dataset": "digit_scenes"},
+        "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.01}},
+        "training": {"epochs": 5},
+        "search": {
+            "method.name": {"choice": ["AN", *methods]},
+            "method.schedule.shape": {"when": {"method.name": methods}, "choice": shapes},
+            **rates,
+            "training.seed": {"choice": [0, 1, 2]},
+        },
+        "trials": 80,
+    }
+    study = parse_study(content, source="grid")
+    write_folder(folder, study, synthetic_events(study))
+    return read_record(folder)
+
+
+@pytest.mark.parametrize("shapes", [["linear"], ["linear", "constant"]], ids=len)
+def test_the_effect_of_the_rate_is_the_mean_and_range_of_each_rates_trials(tmp_path, shapes):
+    record = grid_record(tmp_path, shapes)
+    complete = record.trials[record.trials["state"] == "complete"]
+    baseline, *lines = data_of(rate_effect(record).panels[0])
+    of_an = complete[complete["method"] == "AN"]["value"]
+    assert values(baseline, "mean", "low", "high")[0] == pytest.approx((of_an.mean(), of_an.min(), of_an.max()))
+    keys = {"linear": "method.schedule.rate_per_epoch", "constant": "method.schedule.final_rate"}
+    for point in itertools.chain(*lines):
+        key = keys[point["shape"]]
+        # Over the rate per epoch where all schedules are linear, else over the rate of the last of five epochs.
+        factor = 4 if len(shapes) > 1 and point["shape"] == "linear" else 1
+        column = key if key in complete else key.rpartition(".")[2]
+        same = np.isclose(factor * complete[column].astype(float), point["rate"], rtol=1e-6)
+        found = complete[(complete["method"] == point["method"]) & same]["value"]
+        expected = (found.mean(), found.min(), found.max(), len(found))
+        assert (point["mean"], point["low"], point["high"], point["trials"]) == pytest.approx(expected, rel=1e-6)
+    drawn = sum(point["trials"] for point in itertools.chain(*lines))
+    assert drawn == (complete["method"] != "AN").sum() > 20
+    labels = [key.label for key in rate_effect(record).keys]
+    assert labels[-1] == "AN, mean"
+    assert ("constant schedule" in labels) == (len(shapes) > 1)
+
+
+def test_many_rates_are_joined_and_stopped_trials_left_out(large):
+    figure = rate_effect(large)
+    _, *lines = data_of(figure.panels[0])
+    complete = large.trials[(large.trials["state"] == "complete") & (large.trials["method"] != "AN")]
+    assert [len(line) for line in lines] == [
+        min(6, max(2, n // 3)) for n in complete.groupby("method", sort=False).size()
+    ]
+    assert sum(point["trials"] for line in lines for point in line) == len(complete)
+    assert all(point["low"] <= point["mean"] <= point["high"] for line in lines for point in line)
+    assert f"{large.counts['stopped']} trials that were stopped early are left out" in figure.caption
 
 
 def test_learning_curves_mark_the_trials_that_were_stopped(record):
@@ -134,6 +201,7 @@ def test_the_best_so_far_grows_as_trials_end_over_time_and_over_what_was_used(re
 @pytest.mark.parametrize(
     ("figure", "why"),
     [
+        (rate_effect, "at least two different rejection rates"),
         (importance, "at least 10 trials with a value, and there are 3"),
         (gain_over_baseline, "Fewer than two classes"),
         (memorization, "no false negatives to memorize"),

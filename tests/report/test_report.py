@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
 from tests.sample_studies.stories import small_study, told_events
 from tests.sample_studies.synthetic import (
@@ -18,6 +19,7 @@ from tests.sample_studies.synthetic import (
     write_folder,
 )
 from wsml_study.errors import ResultsError
+from wsml_study.record.correction_files import write_corrections
 from wsml_study.report.html_report import write_report
 from wsml_study.results.study_results import read_record
 
@@ -152,13 +154,16 @@ def test_each_figure_is_also_a_file(told, tmp_path):
     again = write_report(told, tmp_path / "r.html", address="told", figures=tmp_path / "figures", file_format="png")
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in again.files)
     assert {path.stem for path in report.files} == {path.stem for path in again.files}
-    assert len(report.left_out) == 6
+    assert len(report.left_out) == 7
 
 
 def test_a_thousand_trials_make_a_page_of_at_most_five_megabytes(tmp_path):
     study, folder = synthetic_study(1000), tmp_path / "large"
     history = write_folder(folder, study, synthetic_events(study))
     write_events(folder / "confirm", synthetic_confirmation(study, history))
+    corrected = {"image": ["a", "b"], "class": ["cat", "dog"], "epoch": [2, 3], "right": [True, False]}
+    one = next(number for number, trial in history.trials.items() if trial.config["method"]["name"] == "LL-Cp")
+    write_corrections(fs.LocalFileSystem(), str(folder / "corrections"), one, corrected)
     report = write_report(folder, tmp_path / "report.html", address="large")
     assert report.num_bytes == report.path.stat().st_size < MOST_BYTES
     assert report.left_out == {}

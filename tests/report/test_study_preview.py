@@ -115,6 +115,12 @@ def test_a_config_with_nothing_to_search(preview_of: Callable[..., Preview]) -> 
     assert "a trial that fails is retried 1 time" in lines
 
 
+def test_a_share_of_the_training_images_is_told(preview_of: Callable[..., Preview], photos: Path) -> None:
+    shown = preview_of(data={"dataset": "voc2007", "root": str(photos), "train_share": 0.25})
+    assert [counts.num_images for counts in shown.splits.values()] == [2, 2, 4]
+    assert "  trained on 25 % of the training images that are not held out, drawn with seed 1200" in shown.lines()
+
+
 def test_a_confirmation_to_come_is_announced(preview_of: Callable[..., Preview]) -> None:
     lines = preview_of(confirm={"top": 2, "seeds": 4}).lines()
     assert "then: the best 2 configs and the best baseline, 4 seeds each, up to 12 trials" in lines
@@ -220,18 +226,28 @@ def test_a_method_that_these_labels_do_not_suit_is_announced(preview_of: Callabl
     assert shown.lines()[-2:] == ["these trials will fail:", f"  {shown.failing[0]}"]
 
 
+def test_soft_labels_of_mirrored_images_need_mirrored_images(preview_of: Callable[..., Preview], photos: Path) -> None:
+    method = {"name": "EM+APL", "pseudo_label_mirroring": True}
+    data = {"dataset": "voc2007", "root": str(photos)}
+    assert preview_of(method=method, data=data).failing == ()
+    without = "EM+APL with pseudo_label_mirroring needs mirrored training images, and there are none; set "
+    still = data | {"horizontal_flip": False}
+    assert preview_of(method=method, data=still).failing == (f"{without}data.horizontal_flip: true",)
+    probe = {"training": {"mode": "linear"}, "model": {"backbone": "resnet18", "weights": "IMAGENET1K_V1"}}
+    assert preview_of(method=method, data=data, **probe).failing == (f"{without}training.mirror_features: true",)
+    probe["training"] |= {"mirror_features": True}
+    assert preview_of(method=method, data=still, **probe).failing == ()
+
+
 def test_modes_are_told_and_each_phase_distrusts_from_its_first_epoch(preview_of: Callable[..., Preview]) -> None:
     shown = preview_of(
         model={"backbone": "resnet18", "weights": "IMAGENET1K_V1"},
         training={"mode": "linear_init", "linear_epochs": 3, "epochs": 2},
     )
     assert shown.distrusted[0].count_by_epoch == (0, 2, 4, 0, 2)
-    assert any(
-        line.startswith(
-            "each trial: 5 epochs (the first 3 of a linear probe: only the head, on frozen features), 1 worker"
-        )
-        for line in shown.lines()
-    )
+    told = " ".join(line.strip() for line in shown.lines())
+    assert "each trial: 5 epochs (the first 3 of a linear probe: only the head, on frozen features; the others" in told
+    assert "the others from its best head), 1 worker" in told
 
 
 def test_given_features_are_rows(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 
+from wsml_study.methods.schedules import schedule as rate_of
 from wsml_study.record.history import StudyHistory, TrialHistory
 from wsml_study.record.tables import write_tables
 from wsml_study.study.objective_section import Objective
@@ -149,10 +150,11 @@ def _trial(
 ) -> list[dict[str, Any]]:
     method = config["method"]["name"]
     schedule = config["method"]["schedule"]
-    off = 0.0 if schedule is None else abs(math.log10(schedule["rate_per_epoch"] / 0.005))
-    settled = (
-        SETTLED[method] - 6 * off - 4 * abs(math.log10(values["training.learning_rate"] / 1e-3)) + chance.gauss(0, 0.5)
+    off = (
+        0.0 if schedule is None else abs(math.log10((schedule["rate_per_epoch"] or schedule["final_rate"] / 4) / 0.005))
     )
+    rate_off = abs(math.log10(values.get("training.learning_rate", 1e-3) / 1e-3))
+    settled = SETTLED[method] - 6 * off - 4 * rate_off + chance.gauss(0, 0.5)
     fails = number % 50 == 7
     stops = not fails and settled < 79 + chance.gauss(0, 1)
     last = 2 if fails else 4 if stops else study.training.epochs
@@ -163,7 +165,7 @@ def _trial(
         at += chance.uniform(2, 4)
         val_map = settled * (1 - math.exp(-epoch / 1.5)) + chance.gauss(0, 0.3)
         best = max(best, (epoch, val_map), key=lambda one: one[1])
-        rate = None if schedule is None else schedule["rate_per_epoch"] * max(0, epoch - schedule["warmup_epochs"])
+        rate = None if schedule is None else float(rate_of(**schedule)(epoch))
         state = "running" if fails or epoch < last else "stopped" if stops else "complete"
         result = _result(epoch, val_map, best, rate, num_classes, chance)
         events.append({"event": "epoch", "time": at, "trial": number, "attempt": 1, "result": result, "state": state})

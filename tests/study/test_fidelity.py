@@ -33,7 +33,7 @@ def study_with(levels: list[dict[str, Any]], **changes: Any) -> Study:
         "name": "s",
         "data": {"dataset": "digit_scenes"},
         "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.002}},
-        "training": {"epochs": 6, "mode": "linear_init", "linear_epochs": 7},
+        "training": {"epochs": 6, "mode": "linear_init", "linear_epochs": 7, "hand_over": "best"},
         "model": {"backbone": "mobilenet_v2", "weights": "IMAGENET1K_V1"},
         "search": {"training.learning_rate": {"choice": [1e-4, 1e-3, 1e-2]}},
         "sampler": {"name": "random"},
@@ -60,7 +60,7 @@ def test_a_level_changes_the_base_config_and_nothing_else() -> None:
 
 def test_a_level_has_no_keys_that_its_own_values_have_no_use_for() -> None:
     first = at_level(study_with(TWO), 1)
-    assert (first.training.mode, first.training.linear_epochs) == ("linear", None)
+    assert (first.training.mode, first.training.linear_epochs, first.training.hand_over) == ("linear", None, None)
 
 
 def test_each_level_has_as_many_trials_as_survived_the_one_below() -> None:

@@ -27,6 +27,12 @@ def test_spelling_out_a_default_changes_nothing(make_study: MakeStudy) -> None:
     assert canonical(make_study(training={"epochs": 10})) == canonical(make_study())
 
 
+def test_another_share_of_the_training_images_is_another_study(make_study: MakeStudy) -> None:
+    whole, half = (make_study(data={"dataset": "digit_scenes", "train_share": share}) for share in (1, 0.5))
+    assert fingerprint(whole) == fingerprint(make_study())
+    assert differences(whole, half) == ["data.train_share: absent -> 0.5"]
+
+
 def test_the_order_of_keys_changes_nothing(make_study: MakeStudy) -> None:
     when = dict(reversed(SEARCH["training.seed"]["when"].items()))
     other = {"training.seed": {"when": when, "choice": [1, 2]}, "method.name": SEARCH["method.name"]}

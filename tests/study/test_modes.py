@@ -30,6 +30,8 @@ def study_of(search: dict[str, Any] | None = None, **sections: Any) -> Study:
         ({"training": {"mode": "linear_init"}, "model": PRETRAINED | {"head": "boostlu"}},
          r"model\.head: boostlu boosts a feature map, and mode linear_init trains on pooled features, which have none"),
         ({"training": {"linear_epochs": 5}}, r"training\.linear_epochs: mode end_to_end takes no `linear_epochs`"),
+        ({"training": {"mode": "linear", "hand_over": "best"}, "model": PRETRAINED},
+         r"training\.hand_over: mode linear takes no `hand_over` \(only linear_init\)"),
         ({"training": {"mode": "linear", "linear_epochs": 5}, "model": PRETRAINED},
          r"training\.linear_epochs: mode linear takes no `linear_epochs` \(only linear_init\)"),
         ({"training": {"mirror_features": True}}, r"mode end_to_end takes no `mirror_features`"),

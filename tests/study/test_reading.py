@@ -522,7 +522,7 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
     keys = (
         "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, pixel_range, observe "
-        "and 2 more"
+        "and 3 more"
     )
     assert_complains(
         tmp_path,
@@ -530,7 +530,7 @@ def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
         f"2:1  data: missing; expected a mapping with the keys {keys}",
         "2:1  method: missing; expected a mapping with the keys name, schedule, negative_weight, smoothing, "
         "expected_positives, estimate_learning_rate_multiplier, variant, gamma_positive, gamma_negative, "
-        "probability_margin and 23 more",
+        "probability_margin and 24 more",
         "2:1  name: missing; expected a text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
     )
 
@@ -691,6 +691,13 @@ def test_keys_of_final_training_are_refused_where_trials_are_compared(tmp_path: 
         "5:3  data.train_on: cannot be searched: it changes what the objective means, so its trials could not be "
         "compared",
     )
+
+
+def test_the_share_of_the_training_images_is_checked_and_not_searched(tmp_path: Path) -> None:
+    message = "data.train_share: cannot be searched: the largest share would win; run a study per share"
+    assert_complains(tmp_path, GOOD + "search:\n  data.train_share: {choice: [0.5, 1]}\n", f"5:3  {message}")
+    expected = "2:44  data.train_share: expected a number greater than 0 and of at most 1, got 0"
+    assert_complains(tmp_path, GOOD.replace("digit_scenes}", "digit_scenes, train_share: 0}"), expected)
 
 
 def test_content_without_a_file_is_judged_alike() -> None:

@@ -26,7 +26,7 @@ from wsml_study.training.trial_data import open_trial_data
 
 MODES: dict[str, dict[str, Any]] = {
     "linear": {"mode": "linear", "epochs": 3, "mirror_features": True},
-    "linear_init": {"mode": "linear_init", "linear_epochs": 2, "epochs": 1},
+    "linear_init": {"mode": "linear_init", "linear_epochs": 2, "epochs": 1, "hand_over": "best"},
 }
 
 
@@ -54,6 +54,7 @@ def train(mode: str, folder: Path, peers: Peers) -> dict[str, Any]:
     return {
         "phases": [result.phase for result in results],
         "train_loss": [result.train_loss for result in results],
+        "head_epoch": [result.head_epoch for result in results],
         "val_map": [result.val_map for result in results],
         "num_distrusted": [result.num_distrusted for result in results],
         "parameters": {name: parameter.detach() for name, parameter in trial.classifier.named_parameters()},

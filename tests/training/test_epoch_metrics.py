@@ -31,6 +31,7 @@ EXPECTED = {
     "ranking_loss": metrics.label_ranking_loss(TRUTH, SCORES),
     "coverage": metrics.coverage_error(TRUTH, SCORES),
 }
+TOP_3 = np.take_along_axis(TRUTH, np.argsort(-SCORES)[:, :3], axis=1).sum(1)
 
 
 def value_of(**objective) -> float | None:
@@ -49,6 +50,15 @@ def test_one_error_counts_images_whose_top_label_is_negative() -> None:
     assert value_of(metric="last_val_one_error") == pytest.approx(wrong.mean())
 
 
+def test_precision_and_recall_at_k_are_those_of_the_sorted_labels() -> None:
+    assert value_of(metric="best_val_precision_at_k") == pytest.approx(100 * TOP_3.mean() / 3)
+    some = TRUTH.any(1)
+    assert value_of(metric="last_val_recall_at_k") == pytest.approx(100 * (TOP_3 / TRUTH.sum(1).clip(1))[some].mean())
+    wrong = value_of(metric="best_val_one_error")
+    of_all = value_of(metric="best_val_precision_at_k", k=1)
+    assert of_all == pytest.approx(100 * (1 - wrong) * some.mean())
+
+
 def test_classes_with_few_positives_are_left_out_of_the_mean() -> None:
     often = TRUTH.sum(0) >= 10
     assert not often.all()
@@ -56,7 +66,7 @@ def test_classes_with_few_positives_are_left_out_of_the_mean() -> None:
 
 
 def test_every_metric_that_there_is_has_an_expected_value_here() -> None:
-    assert set(METRICS) == {*EXPECTED, "one_error"}
+    assert set(METRICS) == {*EXPECTED, "one_error", "precision_at_k", "recall_at_k"}
 
 
 def test_the_best_epoch_is_that_of_the_objective() -> None:

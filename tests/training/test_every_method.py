@@ -15,6 +15,7 @@ from wsml_study.methods.catalogue import METHODS
 from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.model_section import Model
+from wsml_study.training.randomness import mirrored_in_prediction
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
 
@@ -85,6 +86,29 @@ def test_soft_labels_are_what_the_classifier_predicts_at_the_end_of_the_epoch(sc
     labelled = soft_NC >= 0
     assert labelled.any()
     torch.testing.assert_close(soft_NC[labelled], trial.evaluation.scores("train").sigmoid()[labelled])
+
+
+def test_soft_labels_of_mirrored_images_are_what_the_classifier_predicts_of_these(scenes: TrialData) -> None:
+    values = {"warmup_epochs": 1, "pseudo_label_share": 1.0, "pseudo_label_mirroring": True}
+    trial = TrialTraining(config_of("EM+APL", values), replace(scenes, horizontal_flip=True))
+    trial.run_epoch()
+    mirrored = mirrored_in_prediction(len(scenes.train), seed=trial.config.training.seed, epoch=1)
+    assert 0.3 < mirrored.double().mean() < 0.7
+    images_NcHW = torch.from_numpy(scenes.train.images_NcHW[scenes.train.rows_M].copy())
+    images_NcHW[mirrored] = images_NcHW[mirrored].flip(-1)
+    with torch.inference_mode():
+        expected = trial.classifier.eval()(images_NcHW).sigmoid()
+    soft_NC = trial.method.state_dict()["soft_NC"]
+    labelled = soft_NC >= 0
+    torch.testing.assert_close(soft_NC[labelled], expected[labelled])
+    unmirrored = trial.evaluation.scores("train").sigmoid()
+    assert not torch.allclose(soft_NC[labelled], unmirrored[labelled])
+
+
+def test_soft_labels_of_mirrored_images_need_mirrored_images(scenes: TrialData) -> None:
+    config = config_of("EM+APL", {"pseudo_label_mirroring": True})
+    with pytest.raises(TrainingError, match=r"method EM\+APL: it is to predict mirrored images.*horizontal_flip: true"):
+        TrialTraining(config, scenes)
 
 
 def test_the_defaults_of_the_dataset_are_taken(scenes: TrialData) -> None:

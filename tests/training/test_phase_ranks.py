@@ -42,5 +42,6 @@ def test_everything_stays_the_same_on_both_ranks_after_the_head(results: dict[tu
     assert first["phases"] == ["linear", "linear", "end_to_end"]
     assert first["train_loss"][:2] == pytest.approx(alone["train_loss"][:2], rel=1e-5)
     assert first["train_loss"] == second["train_loss"]
+    assert first["head_epoch"] == second["head_epoch"] == alone["head_epoch"]
     for name, parameter in first["parameters"].items():
         assert torch.equal(second["parameters"][name], parameter)

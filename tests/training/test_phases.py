@@ -250,6 +250,46 @@ class TestLinearInit:
         trial.run_epoch()
         assert not trial.method.state_dict()["corrected_NC"].any()
 
+    @pytest.mark.parametrize("hand_over", ["best", "last"])
+    def test_the_second_phase_begins_with_the_best_head_or_the_last(
+        self, hand_over: str, photos: Data, data: TrialData, model: Model
+    ) -> None:
+        config = config_of(
+            photos, model, mode="linear_init", linear_epochs=2, epochs=1, hand_over=hand_over,
+            linear_learning_rate=1.0, learning_rate=1e-12,
+        )  # fmt: skip
+        trial = TrialTraining(config, data)
+        heads, values = [], []
+        for _ in range(2):
+            result = trial.run_epoch()
+            assert result.head_epoch is None
+            heads.append(state_of(trial.classifier.head))
+            values.append(result.objective)
+        epoch = 1 + (values.index(max(values)) if hand_over == "best" else 1)
+        assert max(values) > values[-1]
+        assert trial.run_epoch().head_epoch == epoch
+        for name, tensor in state_of(trial.classifier.head).items():
+            torch.testing.assert_close(tensor, heads[epoch - 1][name], rtol=0, atol=1e-6)
+
+    def test_of_equally_good_heads_the_first_is_handed_over(self, photos: Data, data: TrialData, model: Model) -> None:
+        config = config_of(
+            photos, model, mode="linear_init", linear_epochs=3, epochs=1, hand_over="best", linear_learning_rate=1e-12
+        )
+        trial = TrialTraining(config, data)
+        assert len({trial.run_epoch().objective for _ in range(3)}) == 1
+        assert trial.run_epoch().head_epoch == 1
+
+    def test_a_state_without_best_head_is_that_of_an_earlier_version(
+        self, photos: Data, data: TrialData, model: Model
+    ) -> None:
+        config = config_of(photos, model, mode="linear_init", linear_epochs=1, epochs=1)
+        straight, resumed = TrialTraining(config, data), TrialTraining(config, data)
+        straight.run_epoch()
+        state = straight.state_dict()
+        del state["best_head"], state["corrections"]
+        resumed.load_state_dict(state)
+        assert without_times(resumed.run_epoch()) == without_times(straight.run_epoch())
+
     def test_the_linear_probe_has_its_own_learning_rate(self, photos: Data, data: TrialData, model: Model) -> None:
         config = config_of(
             photos, model, mode="linear_init", linear_epochs=1, epochs=1, linear_learning_rate=0.5, learning_rate=1e-4
@@ -280,7 +320,7 @@ def test_save_load_go_on_equals_going_on_bit_for_bit(
     elif mode == "linear":
         config = config_of(photos, model, method, mode=mode, epochs=4)
     else:
-        config = config_of(photos, model, method, mode=mode, linear_epochs=2, epochs=2)
+        config = config_of(photos, model, method, mode=mode, linear_epochs=2, epochs=2, hand_over="best")
     straight = TrialTraining(config, data, keep_best=True)
     curve = [without_times(straight.run_epoch()) for _ in range(4)]
     interrupted = TrialTraining(config, data, keep_best=True)
@@ -291,6 +331,7 @@ def test_save_load_go_on_equals_going_on_bit_for_bit(
     resumed.load_state_dict(state)
     assert [without_times(resumed.run_epoch()) for _ in range(4 - saved_after)] == curve[saved_after:]
     assert straight.test() == resumed.test()
+    assert straight.corrections() == resumed.corrections()
     assert straight.best_weights_safetensors() == resumed.best_weights_safetensors()
 
 

@@ -1,4 +1,4 @@
-"""Ranking loss, coverage, one-error, F1 and group means: equal to scikit-learn's, and what differs from it by name."""
+"""Ranking loss, coverage, one-error, precision, recall, F1, group means: as scikit-learn, or what differs by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from wsml_study.training.ranking_metrics import (
     label_choice,
     metrics_beside_map,
     one_error,
+    precision_at,
     ranking_loss,
+    recall_at,
     top_labels,
 )
 
@@ -75,12 +77,47 @@ def test_one_error_is_the_share_of_images_whose_best_label_is_not_surely_positiv
     assert one_error(scores, labels) == pytest.approx(expected, nan_ok=True)
 
 
+@settings(deadline=None)
+@given(ranked(states=(-1, 0, 1, 9)), st.integers(1, 7))
+def test_precision_and_recall_at_k_are_those_of_the_sorted_annotated_labels(
+    example: tuple[Tensor, Tensor], k: int
+) -> None:
+    scores, labels = example
+    precisions, recalls = [], []
+    for row, states in zip(scores.tolist(), labels.tolist(), strict=True):
+        annotated = [(-score, state) for score, state in zip(row, states, strict=True) if state in (-1, 1)]
+        top = [state for _, state in sorted(annotated)[:k]]
+        if annotated:
+            precisions.append(top.count(1) / len(top))
+        if 1 in states:
+            recalls.append(top.count(1) / states.count(1))
+    for metric, expected in ((precision_at, precisions), (recall_at, recalls)):
+        mean = sum(expected) / len(expected) if expected else math.nan
+        assert metric(scores, labels, k) == pytest.approx(mean, nan_ok=True)
+
+
+@settings(deadline=None)
+@given(ranked())
+def test_one_error_is_what_precision_at_1_lacks_among_images_with_a_positive(example: tuple[Tensor, Tensor]) -> None:
+    scores, labels = example
+    some = (labels == 1).any(1)
+    if some.any():
+        assert precision_at(scores[some], labels[some], 1) == pytest.approx(1 - one_error(scores, labels))
+
+
+def test_a_rank_below_1_is_refused() -> None:
+    with pytest.raises(ValueError, match="k of at least 1, got 0"):
+        recall_at(torch.zeros(1, 2), torch.ones(1, 2), 0)
+
+
 def test_an_image_checked_by_hand() -> None:
     """Ranked b d a c, positives d and c: of four pairs b before d, b before c and a before c are wrong."""
     scores, labels = torch.tensor([[0.3, 0.9, 0.1, 0.7]]), torch.tensor([[-1, -1, 1, 1]])
     assert ranking_loss(scores, labels) == 0.75
     assert coverage(scores, labels) == 4.0
     assert one_error(scores, labels) == 1.0
+    assert [precision_at(scores, labels, k) for k in (1, 2, 5)] == [0.0, 0.5, 0.5]
+    assert [recall_at(scores, labels, k) for k in (1, 2, 5)] == [0.0, 0.5, 1.0]
 
 
 def test_ties_are_errors() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.training.bit_for_bit import through_a_file
 from tests.training.head_trials import NUM_EPOCHS, assert_equal, config_of, one_by_one, write_features
@@ -111,11 +112,21 @@ def test_mirrored_features_are_taken_by_the_same_images(tmp_path: Path, monkeypa
     (tmp_path / "photos").mkdir()
     photos = striped_photos(tmp_path / "photos").model_copy(update={"observe": Observe()})
     model = small_model(tmp_path)
+    soft = {"warmup_epochs": 1, "pseudo_label_weight": 1.0}
+    settings = [("AN", {}), ("LL-R", {}), ("AN", {})]
+    settings += [("EM+APL", soft | {"pseudo_label_mirroring": mirroring}) for mirroring in (True, True, False)]
     configs = [
-        config_of(photos, case, seed=seed, mode="linear", mirror_features=True, model=model)
-        for seed, case in enumerate(("AN", "LL-R", "AN"))
+        config_of(photos, case, values, seed=seed, mode="linear", mirror_features=True, model=model)
+        for seed, (case, values) in enumerate(settings)
     ]
-    assert_equal_curves(one_by_one(configs), together(opened(configs)))
+    trials = opened(configs)
+    assert_equal_curves(one_by_one(configs), together(trials))
+    alone = TrialTraining(configs[4], open_trial_data(photos))
+    for _ in range(NUM_EPOCHS):
+        alone.run_epoch()
+    torch.testing.assert_close(trials[4].method.soft_NC, alone.method.soft_NC)
+    with pytest.raises(TrainingError, match=r"set training\.mirror_features: true"):
+        TrialTraining(config_of(photos, *settings[3], mode="linear", model=model), open_trial_data(photos))
 
 
 def test_a_trial_that_diverges_fails_as_on_its_own_and_no_other_does(given: Data) -> None:

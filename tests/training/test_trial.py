@@ -12,9 +12,11 @@ from safetensors.torch import load
 from tests.training.bit_for_bit import through_a_file, without_times
 from tests.training.striped_trials import METHODS, NUM_CLASSES, config_of, small_data, striped_images
 from wsml_study.errors import TrainingError
+from wsml_study.study.data_section import Data
 from wsml_study.study.method_section import MethodName
 from wsml_study.study.model_section import Model
 from wsml_study.training.trial import TrialTraining
+from wsml_study.training.trial_data import open_trial_data
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -161,3 +163,20 @@ def test_a_test_says_what_images_the_classifier_takes():
     trial = TrialTraining(config_of(MethodName.AN), small_data(), keep_best=True)
     trial.run_epoch()
     assert trial.test().preprocessing == {"image_size": 16, "channels": 1, "mean": [0.5], "std": [0.5]}
+
+
+def test_a_share_of_the_training_images_keeps_their_labels_and_the_other_splits():
+    whole, part = (
+        open_trial_data(Data(dataset="digit_scenes", train_share=share, validation={"labels": "observed"}))
+        for share in (None, 0.1)
+    )
+    assert len(part.train) == round(0.1 * len(whole.train))
+    at = np.searchsorted(whole.train.rows_M, part.train.rows_M)
+    for of_whole, of_part in (
+        (whole.train.rows_M[at], part.train.rows_M),
+        (whole.train.observed_MC[at], part.train.observed_MC),
+        (whole.validation.rows_M, part.validation.rows_M),
+        (whole.validation.observed_MC, part.validation.observed_MC),
+        (whole.test.truth_MC, part.test.truth_MC),
+    ):
+        np.testing.assert_array_equal(of_whole, of_part)

@@ -23,6 +23,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "ROLE": ("ROLE", {}, None),
     "EPR": ("EPR", {}, None),
     "EM+APL": ("EM+APL", {"warmup_epochs": 1}, None),
+    "EM+APL, mirrored": ("EM+APL", {"warmup_epochs": 1, "pseudo_label_mirroring": True}, None),
     "CSL": ("CSL", {"prior_threshold": 0.2, "likely_per_image": 1}, None),
     "LL-Cp kept by the boosted head": ("LL-Cp", {}, "boostlu"),
 }
@@ -47,7 +48,7 @@ def few_scenes(folder: Path) -> TrialData:
         split = getattr(data, name)
         arrays = {key: getattr(split, key)[:NUM_IMAGES] for key in ("rows_M", "truth_MC", "observed_MC")}
         parts[name] = replace(split, **arrays)
-    return replace(data, **parts)
+    return replace(data, horizontal_flip=True, **parts)
 
 
 def train(case: str, data: TrialData, peers: Peers) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def train(case: str, data: TrialData, peers: Peers) -> dict[str, Any]:
     return {
         "train_loss": [result.train_loss for result in results],
         "num_distrusted": [result.num_distrusted for result in results],
+        "corrections": trial.corrections(),
         "state": {key: value.clone() for key, value in trial.method.state_dict().items()},
     }
 

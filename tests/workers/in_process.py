@@ -156,6 +156,7 @@ class Bench:
             "gpus_per_worker": 0,
             "filesystem": fs.LocalFileSystem(),
             "scratch_folder": str(folder),
+            "corrections_folder": str(folder / "corrections"),
             "checkpoint_interval_s": 1e9,
             "checkpoint_interval_epochs": None,
             "tested": False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -9,6 +10,8 @@ from tests.training.head_trials import NUM_EPOCHS as NUM_HEAD_EPOCHS
 from tests.training.head_trials import config_of, write_features
 from tests.workers.in_process import JOIN_S, NUM_EPOCHS, Bench, Tiny, config_with
 from wsml_study.errors import TrainingError
+from wsml_study.training.trial import TrialTraining
+from wsml_study.training.trial_data import open_trial_data
 from wsml_study.workers.checkpoint_files import STATE_FILE
 from wsml_study.workers.loop import open_trial
 from wsml_study.workers.protocol import Assignment, BestSoFar, StepReport
@@ -215,3 +218,32 @@ def test_closing_ends_the_workers(bench):
     one.slot.close()
     one.groups[0].join(JOIN_S)
     assert one.groups[0].has_ended
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_a_trial_has_corrected_for_good_is_kept_after_its_last_epoch(bench, tmp_path, together):
+    data = write_features(tmp_path)
+    configs = [config_of(data, case, seed=1) for case in ("LL-Cp", "LL-R")]
+    slot = bench(open_trial).slot
+    for number, config in enumerate(configs):
+        companions = tuple(configs[1:]) if together and number == 0 else ()
+        slot.take(Assignment(trial=number, config=config, companions=companions))
+        assert not list((tmp_path / "corrections").glob(f"trial_{number:05d}*"))
+        assert run_to_the_end(slot)[-1].complete
+    (kept,) = (tmp_path / "corrections").iterdir()
+    assert kept.name == "trial_00000.parquet"
+    alone = TrialTraining(configs[0], open_trial_data(data))
+    for _ in range(NUM_HEAD_EPOCHS):
+        alone.run_epoch()
+    table = pq.read_table(kept).to_pydict()
+    assert table.pop("trial") == [0] * len(table["image"])
+    assert table == alone.corrections()
+
+
+def test_corrections_that_cannot_be_written_cost_a_notice_and_not_the_trial(bench, tmp_path):
+    (tmp_path / "corrections").write_text("a file where the folder should be")
+    slot = bench(open_trial).slot
+    slot.take(Assignment(trial=0, config=config_of(write_features(tmp_path), "LL-Cp")))
+    last = run_to_the_end(slot)[-1]
+    assert last.complete
+    assert last.notice.startswith("the labels that it corrected are not kept: ")

@@ -20,6 +20,7 @@ from wsml_study.cli.arguments import (
     show,
 )
 from wsml_study.cli.output import FormatOption, OutputFile, deliver, say
+from wsml_study.record.formats import Format
 
 PANEL = "Results"
 
@@ -66,6 +67,43 @@ def query(
     from wsml_study.results.queries import query_study
 
     deliver(query_study(folder_of(study, storage), sql), form, output)
+
+
+@app.command(rich_help_panel=PANEL)
+def corrections(
+    study: StudyOrFolder,
+    trial: Annotated[
+        int | None, typer.Option(min=0, help="Number of the trial. Default: the best trial of LL-Cp.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Also draw photos with their corrected labels into this .png file.")
+    ] = None,
+    photos: Annotated[
+        int, typer.Option(min=1, max=100, help="Number of photos in --picture: those with the most corrected labels.")
+    ] = 3,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --picture.")] = False,
+    form: FormatOption = None,
+    output: OutputFile = None,
+    storage: Storage = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Show the labels that a trial of LL-Cp corrected for good, and how many rightly, by epoch and class.
+
+    -o writes a row per label: image, class, epoch, right.
+    """
+    from wsml_study.results.corrections import read_corrections
+
+    folder = folder_of(study, storage)
+    found = read_corrections(folder, trial)
+    if output is not None or form not in (None, Format.TABLE):
+        deliver(found.table, form, output)
+    else:
+        for line in found.lines():
+            say(line)
+    if picture is not None:
+        from wsml_study.report.corrections_picture import draw_corrections
+
+        say(draw_corrections(folder, found, picture, num_photos=photos, data_root=data_root, overwrite=overwrite))
 
 
 @app.command(rich_help_panel=PANEL)

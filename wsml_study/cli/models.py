@@ -115,7 +115,7 @@ def evaluate(
     overwrite: Overwrite = False,
     device: OnDevice = Device.AUTO,
 ) -> None:
-    """Evaluate a model on labelled images: mAP, AP per class, ranking loss, OF1 and CF1."""
+    """Evaluate a model on labelled images: mAP, AP per class, ranking loss, precision at k, OF1, CF1."""
     from wsml_study.cli.progress import counting
     from wsml_study.inference.evaluation import evaluate_model
 
@@ -126,6 +126,69 @@ def evaluate(
             split=split.value,
             data_root=data_root,
             output=output,
+            overwrite=overwrite,
+            device=device,
+            progress=progress,
+        )
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+        return
+    for line in found.lines():
+        say(line)
+
+
+@app.command(rich_help_panel=PANEL)
+def pointing(
+    model: ModelFolder,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="A study file or config, a table (.csv, .tsv, .parquet) or a list of labelled images. Default: the "
+            "data that the model was trained with.",
+            show_default=False,
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Boxes around the objects: a folder of .xml files as Pascal VOC has them, or a .json file as COCO has "
+            "it. Default: those of the dataset, if it has any.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Split of the dataset to take.")] = Split.TEST,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, max=1e6, help="Pixels beside a box that still count as a hit, of the annotated image."),
+    ] = 15.0,
+    data_root: DataRoot = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Also write the classes to this .parquet, .csv or .json file."),
+    ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(help="Also write a row per image and class to this .parquet, .csv or .json file."),
+    ] = None,
+    overwrite: Overwrite = False,
+    device: OnDevice = Device.AUTO,
+) -> None:
+    """Play the pointing game: is the maximum of each class activation map in a box of the class?"""
+    from wsml_study.cli.progress import counting
+    from wsml_study.inference.pointing_game import play_pointing_game
+
+    with counting("images decoded") as progress:
+        found = play_pointing_game(
+            model,
+            data,
+            boxes=boxes,
+            split=split.value,
+            data_root=data_root,
+            tolerance=tolerance,
+            output=output,
+            points=points,
             overwrite=overwrite,
             device=device,
             progress=progress,

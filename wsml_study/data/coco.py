@@ -102,7 +102,7 @@ def read_instances(file: Path, *, remedy: str) -> Instances:
         content = json.loads(written)
         if not isinstance(content, dict):
             raise ValueError("a list" if isinstance(content, list) else "another value")
-        images = [(image["id"], _file_name(image)) for image in content["images"]]
+        images = [(image["id"], file_name_of(image)) for image in content["images"]]
         categories = [(category["id"], _category_name(category)) for category in content["categories"]]
         above = {str(category.get("supercategory")) for category in content["categories"]}
         present = frozenset((one["image_id"], one["category_id"]) for one in content["annotations"])
@@ -139,8 +139,8 @@ def read_instances(file: Path, *, remedy: str) -> Instances:
     )
 
 
-def _file_name(image: dict[str, Any]) -> str:
-    """LVIS has no names, but addresses that end in a folder and a name."""
+def file_name_of(image: dict[str, Any]) -> str:
+    """The file name of an entry of `images`. LVIS has no names, but addresses that end in a folder and a name."""
     if "file_name" not in image and "coco_url" in image:
         return "/".join(str(image["coco_url"]).split("/")[-2:])
     return str(image["file_name"])

@@ -66,19 +66,28 @@ def observed_labels(
 
 
 def train_and_validation_rows(
-    dataset: Dataset, fraction: float, seed: int, *, hold_out: bool = True
+    dataset: Dataset, fraction: float, seed: int, *, hold_out: bool = True, share: float | None = None
 ) -> tuple[Rows, Rows]:
     """Rows of the training split to train on, and to validate on: as the labels say, or drawn, groups as a whole.
+
+    A share of the training rows depends on the seed and not on labels: the rows of a smaller share are among those of
+    a larger one, and the validation rows are the same for every share.
 
     Args:
         dataset: whose training split it is.
         fraction: of the images to validate on.
         seed: of their draw.
         hold_out: False trains on all of them, and validates on none.
+        share: the fraction of the training rows to keep, rounded to whole images; None keeps all.
 
     Raises:
         DataError: the images are too few to draw from.
     """
+    train, validation = _split_rows(dataset, fraction, seed, hold_out=hold_out)
+    return train if share is None else _share_of(train, share, seed), validation
+
+
+def _split_rows(dataset: Dataset, fraction: float, seed: int, *, hold_out: bool) -> tuple[Rows, Rows]:
     num_images = len(dataset.train)
     if not hold_out:
         return np.arange(num_images), np.arange(0)
@@ -89,6 +98,16 @@ def train_and_validation_rows(
         return split_validation(num_images, fraction, seed)
     validation = np.array(dataset.validation_rows, dtype=np.int64)
     return np.setdiff1d(np.arange(num_images), validation), validation
+
+
+def _share_of(rows_M: Rows, share: float, seed: int) -> Rows:
+    """The first of these rows in an order that depends on their number and the seed, sorted."""
+    count = round(share * len(rows_M))
+    if count == 0:
+        raise DataError(
+            f"data.train_share: {share:g} of {len(rows_M):,} training images is less than one; give a larger share"
+        )
+    return np.sort(np.random.RandomState(seed).permutation(rows_M)[:count])
 
 
 def hide_with_bias(truth_NC: Labels, *, positives: Kept, negatives: Kept, bias: float, seed: int) -> Labels:

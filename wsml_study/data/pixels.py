@@ -56,6 +56,9 @@ TURNS = {
 }
 """EXIF orientation -> what makes the picture upright."""
 
+QUARTER_TURNS = frozenset(TURNS[orientation] for orientation in (5, 6, 7, 8))
+"""Those that exchange width and height."""
+
 Gray = npt.NDArray[np.uint8]
 
 
@@ -76,6 +79,21 @@ def open_decoded(file: str | Path, pixel_range: PixelRange = "full") -> Image.Im
         raise DataError(_unidentified(Path(file))) from None
     with picture:
         return decoded(picture, pixel_range)
+
+
+def upright_size(file: str | Path) -> tuple[tuple[int, int], Image.Transpose | None]:
+    """Width and height of the upright picture in a file, and the turn that makes it upright, None for none.
+
+    Raises:
+        OSError: it cannot be read, or is no picture.
+    """
+    _register_heif()
+    with Image.open(file) as picture:
+        if picture.format in ("TIFF", "PNG"):
+            picture.load()  # of a PNG, EXIF data may follow the pixels; a TIFF turns itself
+        turn = TURNS.get(_orientation(picture))
+        width, height = picture.size
+    return ((height, width) if turn in QUARTER_TURNS else (width, height)), turn
 
 
 def decoded(picture: Image.Image, pixel_range: PixelRange = "full") -> Image.Image:

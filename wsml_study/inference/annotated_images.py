@@ -104,7 +104,11 @@ def _rows_of(dataset: Dataset, data: Data, split: SplitName) -> tuple[Split, npt
     if split == "test":
         return dataset.test, np.arange(len(dataset.test))
     train, validation = train_and_validation_rows(
-        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+        dataset,
+        data.validation.fraction,
+        data.validation.seed,
+        hold_out=data.holds_out,
+        share=data.train_share,
     )
     return dataset.train, train if split == "train" else validation
 

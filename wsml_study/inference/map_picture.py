@@ -1,4 +1,4 @@
-"""Drawing of a sheet of activation maps: tiles with photos, overlaid colors, and captions.
+"""Colors of activation maps over photos.
 
 Shapes: h x w places of a feature map, H x W pixels of a photo.
 """
@@ -7,28 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
-
-from wsml_study.data.inspection import fitting
-
-TILE, MARGIN, LINE = 224, 12, 18
-TITLE_SIZE, TEXT_SIZE = 16, 13
-TEXT, FAINT = (30, 30, 30), (110, 110, 110)
+from PIL import Image
 
 HEAT = np.array([[40, 60, 200], [0, 170, 220], [60, 200, 90], [250, 210, 40], [220, 30, 30]], dtype=np.float64)
 """Colors from the least to the largest activation; the least is nearly transparent."""
 
 STRONGEST = 0.7
 """Opacity of the color of the largest activation."""
-
-
-def photo_of(picture: Image.Image) -> Image.Image:
-    """A picture scaled to fit a tile, and closed; strongly enlarged pictures keep sharp pixels."""
-    with picture:
-        scale = TILE / max(picture.size)
-        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        kind = Image.Resampling.NEAREST if scale > 2 else Image.Resampling.BILINEAR
-        return picture.convert("RGB").resize(size, kind)
 
 
 def overlaid(photo: Image.Image, map_hw: npt.NDArray[np.float32]) -> Image.Image:
@@ -41,28 +26,3 @@ def overlaid(photo: Image.Image, map_hw: npt.NDArray[np.float32]) -> Image.Image
     covered_HW1 = (STRONGEST * heat_HW)[..., None]
     mixed_HW3 = (1 - covered_HW1) * np.asarray(photo, dtype=np.float64) + covered_HW1 * colors_HW3
     return Image.fromarray(np.rint(mixed_HW3).astype(np.uint8))
-
-
-class Page:
-    """A sheet to write and paste on."""
-
-    def __init__(self, sheet: Image.Image) -> None:
-        self._sheet, self._draw = sheet, ImageDraw.Draw(sheet)
-
-    def write(
-        self,
-        left: int,
-        top: int,
-        text: str,
-        *,
-        size: int = TEXT_SIZE,
-        color: tuple[int, int, int] = TEXT,
-        width: int = TILE,
-    ) -> None:
-        """Write as much of a text as fits into a width."""
-        font = ImageFont.load_default(size=size)
-        self._draw.text((left, top), fitting(self._draw, text, font, width), fill=color, font=font)
-
-    def paste(self, picture: Image.Image, left: int, top: int) -> None:
-        """Put a picture in the middle of a tile."""
-        self._sheet.paste(picture, (left + (TILE - picture.width) // 2, top + (TILE - picture.height) // 2))

@@ -20,11 +20,12 @@ from wsml_study.data.dataset import Dataset, PixelRange, Split
 from wsml_study.data.decoded_rows import OpenPicture
 from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import POSITIVE, dense_rows
+from wsml_study.data.picture_sheet import FAINT, LINE, MARGIN, TILE, TITLE_SIZE, Page, photo_of
 from wsml_study.data.pixels import open_decoded
 from wsml_study.data.problem_list import data_error
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.datasets import dataset_of, images_of
-from wsml_study.inference.map_picture import FAINT, LINE, MARGIN, TILE, TITLE_SIZE, Page, overlaid, photo_of
+from wsml_study.inference.map_picture import overlaid
 from wsml_study.inference.model import TrainedModel, load_model
 from wsml_study.inference.pictures import read_pixels
 from wsml_study.record.files import write_whole

@@ -140,9 +140,12 @@ class Method(nn.Module):
     Attributes:
         stacked_numbers: attributes that may be tensors (K, 1, 1) instead of numbers, since they are only combined with
             tensors of entries; `forward` then takes K batches (K, B, C) as well as one. None where it takes only one.
+        predicts_mirrored: whether half of the images are mirrored, drawn by seed and epoch, when `finish_epoch`
+            predicts. Only where training mirrors images.
     """
 
     stacked_numbers: ClassVar[tuple[str, ...] | None] = None
+    predicts_mirrored: bool = False
 
     def __init__(self, labels_NC: Tensor) -> None:
         """Start with nothing learnt and nothing corrected.
@@ -179,9 +182,17 @@ class Method(nn.Module):
         Args:
             epoch: the epoch that ends, from 1.
             epochs: how many the trial is meant to run.
-            predict: gives the logits (N, C) of all training images under the current weights, unmirrored and without
-                dropout, equal on every rank. It is a pass over the data: either every rank calls it, or none.
+            predict: gives the logits (N, C) of all training images under the current weights, unmirrored (or as
+                `predicts_mirrored` says) and without dropout, equal on every rank. It is a pass over the data: either
+                every rank calls it, or none.
         """
+
+    def corrected_labels(self) -> Tensor | None:
+        """Bool (N, C): unobserved labels that are positives for good, in all later epochs; None if there never are any.
+
+        A method that gives them says so in its record (`corrects_for_good`); a study then keeps them for each trial.
+        """
+        return None
 
     def rejection_rate(self, epoch: int) -> float | None:
         """The schedule's rate in an epoch, a fraction, or None where the method has none."""

@@ -60,8 +60,9 @@ class AsymmetricPseudoLabels(EntropyMaximization):
     no soft label yet get one: s, their p at that moment. From then on their loss is
     beta * (-s ln p - (1 - s) ln(1 - p)). U_c counts the class's unobserved training labels, T the epochs.
 
-    Unlike the source: counts come from exact arithmetic; equal p are taken in the order of the images; nothing is
-    labelled after the last epoch, since no training follows it.
+    Unlike the source: p comes from unmirrored images unless `pseudo_label_mirroring` is set; counts come from exact
+    arithmetic; equal p are taken in the order of the images; nothing is labelled after the last epoch, since no
+    training follows it.
 
     Attributes:
         soft_NC: float32, soft labels of the training images, -1 where there is none; equal on every rank.
@@ -80,6 +81,7 @@ class AsymmetricPseudoLabels(EntropyMaximization):
         pseudo_label_weight: float,
         pseudo_label_share: float,
         warmup_epochs: int,
+        pseudo_label_mirroring: bool = False,
     ) -> None:
         """Take the options.
 
@@ -89,11 +91,14 @@ class AsymmetricPseudoLabels(EntropyMaximization):
             pseudo_label_weight: beta, at least 0.
             pseudo_label_share: share of the unobserved labels that have a soft label in the end, in [0, 1].
             warmup_epochs: w, the first epoch after which labels become soft negatives.
+            pseudo_label_mirroring: take p of half of the images from the mirrored image, as the source does, which
+                labels in a pass over the augmented training images.
         """
         super().__init__(labels_NC, entropy_weight=entropy_weight)
         self.pseudo_label_weight = pseudo_label_weight
         self.pseudo_label_share = exact_rate(pseudo_label_share)
         self.warmup_epochs = warmup_epochs
+        self.predicts_mirrored = pseudo_label_mirroring
         self.register_buffer("soft_NC", torch.full(labels_NC.shape, UNLABELLED))
         self.register_buffer("unobserved_NC", labels_NC == UNOBSERVED, persistent=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsml_study.methods.method_record import MethodRecord
-from wsml_study.options import AT_LEAST_0, COUNT_OR_0, FRACTION, Option
+from wsml_study.options import AT_LEAST_0, COUNT_OR_0, FLAG, FRACTION, Option
 
 ZHOU = (
     'Zhou et al., "Acknowledging the Unknown for Multi-label Learning with Single Positive Labels", ECCV 2022; '
@@ -67,6 +67,13 @@ RECORDS = (
                 default=5,
                 by_dataset={"voc2012": 5, "coco2014": 5, "nuswide": 4, "cub": 3},
                 search="{int: {low: 2, high: 8}}",
+            ),
+            Option(
+                key="pseudo_label_mirroring",
+                limits=FLAG,
+                meaning="take the p of half of the images from the mirrored image when labels become soft negatives, "
+                "drawn anew each time, as the published code does; training has to mirror images",
+                default=False,
             ),
         ),
     ),

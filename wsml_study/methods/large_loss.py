@@ -372,6 +372,10 @@ class PermanentCorrection(LargeLossMethod):
         self._correct(rows_B, result.stored_BC, batch.peers)
         return Outcome(loss=result.loss, distrusted_BC=earlier_BC | result.distrusted_BC)
 
+    def corrected_labels(self) -> Tensor:
+        """The stored ones."""
+        return self.corrected_NC
+
     def _increase(self, epoch: int) -> Fraction | Rates:
         if isinstance(self.schedule, Schedules):
             return self.schedule.increase(epoch)

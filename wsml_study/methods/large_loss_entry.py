@@ -70,6 +70,7 @@ RECORDS = (
         factory="wsml_study.methods.large_loss:PermanentCorrection",
         options=(VARIANT,),
         takes_schedule=True,
+        corrects_for_good=True,
         rate_by_dataset={"voc2012": 0.001, "coco2014": 0.002, "nuswide": 0.002, "cub": 0.002},
         published_map=published((88.4, 88.3), (70.7, 71.0), (48.3, 49.4), (20.1, 21.4), 82.5),
     ),

@@ -31,6 +31,7 @@ class MethodRecord:
         rate_by_dataset: the paper's growth of the rate per epoch, a fraction, where it takes a schedule.
         learns_from_truth: it sees every true label.
         needs_observed_negatives: it cannot learn from labels without observed negatives.
+        corrects_for_good: its `corrected_labels` are kept for each trial.
         published_map: mAP in percent by dataset, end to end and with LinearInit.
         requires: packages that it needs beyond those that every installation has.
     """
@@ -47,6 +48,7 @@ class MethodRecord:
     rate_by_dataset: Mapping[str, float] = field(default_factory=dict)
     learns_from_truth: bool = False
     needs_observed_negatives: bool = False
+    corrects_for_good: bool = False
     published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     requires: tuple[Requirement, ...] = ()
 

@@ -29,6 +29,9 @@ DOCUMENTS = ("study.yaml", *TABLE_FILES)
 CONFIRMATION = "confirm"
 """Subfolder of a study with its confirmation."""
 
+CORRECTIONS_FOLDER = "corrections"
+"""Subfolder of a study with a table per trial of the labels that it has corrected for good."""
+
 LEVELS = "fidelity"
 """Subfolder of a study with one study per level of fidelity below full size."""
 
@@ -141,6 +144,18 @@ class StudyStorage:
             else:
                 write_whole(self.folder / name, content)
         write_whole(self.folder / EVENTS, b"".join(segment for _, segment in self.segments()))
+        self._copy_corrections()
+
+    def _copy_corrections(self) -> None:
+        """Download the trials' corrections that the local copy lacks, and remove those that are no longer there."""
+        assert self.remote is not None
+        folder = self.folder / CORRECTIONS_FOLDER
+        there = set(self.remote.names(CORRECTIONS_FOLDER))
+        here = {path.name for path in folder.glob("*")}
+        for name in here - there:
+            (folder / name).unlink()
+        for name in there - here:  # a trial that has ended is not run again, so a file that is here is still the same
+            write_whole(folder / name, self.remote.read(f"{CORRECTIONS_FOLDER}/{name}") or b"")
 
     def read(self, name: str) -> bytes | None:
         """Read a file from the storage; None if it does not exist."""
@@ -179,6 +194,12 @@ class StudyStorage:
         if self.remote is None:
             return fs.LocalFileSystem(), str(self.folder / "ray")
         return self.remote.filesystem, f"{self.remote.path}/ray"
+
+    def corrections(self) -> tuple[fs.FileSystem, str]:
+        """File system and path of the folder for the labels that trials have corrected."""
+        if self.remote is None:
+            return fs.LocalFileSystem(), str(self.folder / CORRECTIONS_FOLDER)
+        return self.remote.filesystem, f"{self.remote.path}/{CORRECTIONS_FOLDER}"
 
     def delete_scratch(self) -> None:
         """Remove checkpoints and state of Ray, when the study has ended."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from wsml_study.record.correction_files import CORRECTIONS
 from wsml_study.record.tables import SCHEMAS
 
 HEAD = """\
@@ -50,12 +51,17 @@ NOTES = {
     "trials": "One row per trial. A nullable column per searched key follows, named by its dotted path.",
     "epochs": "One row per epoch of each trial, without gaps or repeats.",
     "classes": "One row per class of each trial, at its best epoch.",
+    "corrections": "A file per trial of LL-Cp that ran through all its epochs, `corrections/trial_00007.parquet`: "
+    "one row per unobserved label that is a positive for good, by epoch. `wsml-study corrections STUDY` shows and "
+    "exports them, `wsml_study.load(...).corrections()` gives them in Python, and queries have the view `corrections` "
+    "of all trials.",
 }
 
 
 def tables_page() -> str:
     """The page as Markdown."""
-    return "\n".join([HEAD, *(line for name, schema in SCHEMAS.items() for line in _section(name, schema))])
+    every = {**SCHEMAS, "corrections": CORRECTIONS}
+    return "\n".join([HEAD, *(line for name, schema in every.items() for line in _section(name, schema))])
 
 
 def _section(name: str, schema: pa.Schema) -> Iterator[str]:

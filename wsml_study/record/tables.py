@@ -65,6 +65,7 @@ TRIALS = _schema(
         _maybe("promoted_level", pa.int32(), "fidelity: number of the level that the config survived, from 1"),
         _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial at that level"),
         _maybe("promoted_value", pa.float64(), "fidelity: objective of the trial at that level", unit=PERCENT),
+        _maybe("train_share", pa.float64(), "`data.train_share`; null for all training images", unit="fraction"),
     ],
 )
 """One row per trial. A study's own file adds a nullable column per searched key, named by its dotted path."""
@@ -119,6 +120,11 @@ EPOCHS = _schema(
             "objective", pa.float64(), "the metric that trials are compared by; `val_map` by default", unit=OBJECTIVE
         ),
         _maybe("best_objective", pa.float64(), "`objective` of the best epoch so far", unit=OBJECTIVE),
+        _maybe(
+            "head_epoch",
+            pa.int32(),
+            "linear_init, first epoch end to end: the epoch of the linear probe whose head it began with",
+        ),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the
@@ -369,6 +375,7 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
             "values": json.dumps(trial.values),
             "config": json.dumps(trial.config),
             "confirms": trial.confirms,
+            "train_share": trial.config["data"].get("train_share"),
         }
         | _promotion_columns(trial)
     )

@@ -17,6 +17,7 @@ from wsml_study.report.figures.drawing import Format, drawn, write_figure
 from wsml_study.report.figures.figure import Figure
 from wsml_study.report.summary import answer, study_folder, trials_table
 from wsml_study.results.confirmation import Confirmation, read_confirmation
+from wsml_study.results.corrections import Corrections, read_corrections
 from wsml_study.results.level_results import Levels, read_levels
 from wsml_study.results.ranking import best_per_method, ranked_trials
 from wsml_study.results.study_results import read_record
@@ -120,6 +121,39 @@ class StudyResults:
     def levels(self) -> Levels | None:
         """The levels of a multi-fidelity study and how well neighbouring levels agree; None without levels."""
         return read_levels(self.folder)
+
+    def corrections(self, trial: int | None = None) -> Corrections:
+        """The labels that a trial has corrected for good (LL-Cp), with their counts by epoch and class.
+
+        Args:
+            trial: its number; by default the best one whose corrections are kept.
+
+        Raises:
+            ResultsError: no trial has any kept, or this one has not.
+        """
+        return read_corrections(self.folder, trial)
+
+    def draw_corrections(
+        self,
+        output: str | Path,
+        *,
+        trial: int | None = None,
+        photos: int = 3,
+        data_root: str | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Draw photos with their corrected labels into a .png file; as `wsml-study corrections --picture`.
+
+        Raises:
+            ResultsError: there are no corrections, or the file exists or cannot be written.
+            DataError: the data are not there, or have no photos.
+        """
+        from wsml_study.report.corrections_picture import draw_corrections
+
+        found = self.corrections(trial)
+        return draw_corrections(
+            self.folder, found, Path(output), num_photos=photos, data_root=data_root, overwrite=overwrite
+        )
 
     def arrow(self, table: str) -> pa.Table:
         """A table with the types, units and meanings of its columns.

@@ -10,7 +10,7 @@ from typing import Any
 
 from wsml_study.data.reader_record import Reads
 from wsml_study.methods.catalogue import describe
-from wsml_study.report.observation_text import observation
+from wsml_study.report.observation_text import observation, train_share
 from wsml_study.study.method_section import Method
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.provenance_section import Provenance
@@ -23,6 +23,8 @@ METRIC_NAMES = {
     "ranking_loss": "ranking loss (fraction, lower is better)",
     "coverage": "coverage (labels, lower is better)",
     "one_error": "one-error (fraction, lower is better)",
+    **{f"precision_at_{k}": f"precision at {k} (fraction)" for k in (1, 3, 5)},
+    **{f"recall_at_{k}": f"recall at {k} (fraction)" for k in (1, 3, 5)},
     "overall_f1": "OF1 at p > 0.5 (fraction)",
     "class_f1": "CF1 at p > 0.5 (fraction)",
 }
@@ -31,7 +33,7 @@ METRIC_NAMES = {
 MODES = {
     "end_to_end": "end to end: backbone and head were trained",
     "linear": "linear probe: only the head was trained, on features of the frozen backbone",
-    "linear_init": "a linear probe first (only the head was trained), then everything end to end",
+    "linear_init": "a linear probe first (only the head was trained), then everything end to end from its {head} head",
 }
 
 
@@ -79,12 +81,14 @@ def _facts(study: Study, metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]
     yield "network", f"{model.backbone}, {_weights(model.weights)}, head {model.head or 'linear'}"
     yield _input(metrics["preprocessing"])
     yield "data", f"{data.dataset.value}: {_split_sizes(metrics['num_images'])}"
+    if data.train_share is not None:
+        yield "share", train_share(data)
     yield "labels", observation(data.observe)
     yield "method", f"{study.method.name.value}: {describe(study.method.name.value).title}"
     if keys := _method_keys(study.method):
         yield "its settings", keys
     if training.mode is not None:
-        yield "mode", MODES[training.mode]
+        yield "mode", MODES[training.mode].format(head=(training.hand_over or "last") if data.holds_out else "last")
     yield "training", _training(training, metrics["best_epoch"], holds_out=data.holds_out)
     if study.provenance is not None:
         yield "config from", _provenance(study.provenance, study.objective)

@@ -1,8 +1,8 @@
-"""Describes the section `data.observe` of a study in words."""
+"""Describes in words which training images and which of their labels a study trains on."""
 
 from __future__ import annotations
 
-from wsml_study.study.data_section import Observe
+from wsml_study.study.data_section import Data, Observe
 
 
 def observation(observe: Observe) -> str:
@@ -19,3 +19,9 @@ def observation(observe: Observe) -> str:
         f"seen of the training labels: {observe.positives} positive and {observe.negatives} negative per image, "
         f"{drawn}{bias}"
     )
+
+
+def train_share(data: Data) -> str:
+    """The share of the images that is trained on, in words; `data.train_share` is given."""
+    source = "training images that are not held out" if data.holds_out else "training images"
+    return f"trained on {100 * (data.train_share or 1):.4g} % of the {source}, drawn with seed {data.validation.seed}"

@@ -22,10 +22,12 @@ from wsml_study.data.readers import read_dataset
 from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import describe, missing_options
 from wsml_study.methods.schedules import Schedule, distrusted_count, schedule
-from wsml_study.report.observation_text import observation
+from wsml_study.report.observation_text import observation, train_share
+from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity import at_level, heading, num_levels
+from wsml_study.study.new_defaults import HAND_OVER, with_new_defaults
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
@@ -78,7 +80,7 @@ class Preview:
     """What a study will run.
 
     Attributes:
-        study: as read.
+        study: as read, with the defaults of a new study.
         classes: names, in the order of the label columns.
         notices: the reader's remarks about the data.
         judged: whether each class has an AP that depends on the scores, by the split's name: some images
@@ -133,6 +135,7 @@ def preview(study: Study) -> Preview:
     Raises:
         DataError: images or labels are missing or malformed.
     """
+    study = with_new_defaults(study)
     data = study.data
     dataset = read_dataset(
         data.dataset,
@@ -151,7 +154,7 @@ def preview(study: Study) -> Preview:
         never_shown=_never_shown(dataset),
         distrusted=_distrusted_labels(study, splits["train"]),
         num_combinations=SearchSpace.from_study(study).size(),
-        failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"]))),
+        failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"], mirrors=dataset.horizontal_flip))),
         image_size=dataset.image_size,
         num_channels=dataset.channels,
     )
@@ -162,7 +165,11 @@ def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
     train, validation = train_and_validation_rows(
-        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+        dataset,
+        data.validation.fraction,
+        data.validation.seed,
+        hold_out=data.holds_out,
+        share=data.train_share,
     )
     return {
         "train": count_labels(truth_NC[train], observed_NC[train]),
@@ -180,7 +187,11 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     data = study.data
     judged = {"test": tuple(judged_classes(dataset.test.labels_NC).tolist())}
     _, validation = train_and_validation_rows(
-        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+        dataset,
+        data.validation.fraction,
+        data.validation.seed,
+        hold_out=data.holds_out,
+        share=data.train_share,
     )
     if not len(validation):
         return judged
@@ -223,7 +234,7 @@ def _distrusted_labels(study: Study, train: LabelCounts) -> tuple[DistrustedLabe
     )
 
 
-def _failing_methods(study: Study, train: LabelCounts) -> Iterator[str]:
+def _failing_methods(study: Study, train: LabelCounts, *, mirrors: bool) -> Iterator[str]:
     """Why a method that a trial may get cannot be trained on these labels, or without an option."""
     space = SearchSpace.from_study(study)
     for values in _extreme_values(study):
@@ -234,6 +245,19 @@ def _failing_methods(study: Study, train: LabelCounts) -> Iterator[str]:
             yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
         if describe(name).needs_observed_negatives and train.observed_negatives == 0:
             yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
+        remedy = _why_not_mirrored(config, mirrors=mirrors)
+        if config.method.given_options.get("pseudo_label_mirroring") and remedy is not None:
+            yield f"{name} with pseudo_label_mirroring needs mirrored training images, and there are none; {remedy}"
+
+
+def _why_not_mirrored(config: TrialConfig, *, mirrors: bool) -> str | None:
+    """What to do so that training images are mirrored in every phase; None where they are."""
+    if config.data.features is not None:
+        return "given features have none; leave the option out"
+    if config.training.mode in PROBE_MODES and not config.training.mirror_features:
+        return "set training.mirror_features: true"
+    flips = mirrors if config.data.horizontal_flip is None else config.data.horizontal_flip
+    return None if flips or config.training.mode == "linear" else "set data.horizontal_flip: true"
 
 
 def _extreme_values(study: Study) -> Iterator[dict[str, Scalar]]:
@@ -306,6 +330,7 @@ def _data_lines(shown: Preview) -> list[str]:
         *_class_lines(shown),
         *(f"  {notice}" for notice in shown.notices),
         *_scaling_lines(shown.study),
+        *(() if data.train_share is None else (f"  {train_share(data)}",)),
         f"  {observation(data.observe)}",
     ]
 
@@ -491,15 +516,19 @@ def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
 def _phases(study: Study) -> str:
     """Phases of training in which only the head is trained; empty if all of it is trained throughout."""
     modes = study.search["training.mode"].choice or () if "training.mode" in study.search else (study.training.mode,)
-    words = {
-        "linear": "of a linear probe: only the head, on frozen features",
-        "linear_init": f"the first {study.training.linear_epochs or LINEAR_EPOCHS} of a linear probe: only the head, "
-        "on frozen features",
-    }
-    if "training.linear_epochs" in study.search:
-        words["linear_init"] = "the first ones of a linear probe: only the head, on frozen features"
+    probe = "of a linear probe: only the head, on frozen features"
+    first = "ones" if "training.linear_epochs" in study.search else study.training.linear_epochs or LINEAR_EPOCHS
+    words = {"linear": probe, "linear_init": f"the first {first} {probe}; {_handed_over(study)}"}
     phases = " or ".join(words[str(mode)] for mode in modes if mode in words)
     return f" ({phases})" if phases else ""
+
+
+def _handed_over(study: Study) -> str:
+    """The head that the end-to-end epochs of linear_init begin with."""
+    if HAND_OVER in study.search:
+        return f"the others from its {' or '.join(map(str, study.search[HAND_OVER].choice or ()))} head"
+    best = study.training.hand_over == "best" and study.data.holds_out
+    return f"the others from its {'best' if best else 'last'} head"
 
 
 def _failing_lines(shown: Preview) -> list[str]:

@@ -209,9 +209,11 @@ def differences_from_paper(study: Study) -> list[str]:
         "image_size": (data.image_size or 448, 448),
         "observed labels": (data.observe, Observe() if data.dataset != "openimages_v3" else data.observe),
         "held out": (data.validation, Validation()),
+        "train_share": (data.train_share or 1, 1),
         "train_on": (data.train_on or "train", "train"),
         "mode": (training.mode, training.mode if training.mode != "linear" else None),
         "linear_epochs": (training.num_linear_epochs, LINEAR_EPOCHS if training.mode == "linear_init" else 0),
+        "hand_over": (training.hand_over or "last", "best" if training.mode == "linear_init" else "last"),
         "epochs": (training.epochs, 10),
         "batch_size": (training.batch_size, 16),
     }

@@ -12,6 +12,7 @@ from wsml_study.record.files import write_whole
 from wsml_study.results.confirmation import confirmed_ranking
 from wsml_study.results.ranking import ranked_trials, top_trials
 from wsml_study.study.identity import fingerprint
+from wsml_study.study.new_defaults import explicit
 from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study, TrialConfig
@@ -67,7 +68,7 @@ def _given(ranked: pd.DataFrame, trial: int, folder: Path) -> pd.DataFrame:
 
 
 def _export(study: Study, row: pd.Series, output: Path) -> Path:
-    config = TrialConfig.model_validate_json(row["config"])
+    config = explicit(TrialConfig.model_validate_json(row["config"]))
     provenance = Provenance(
         study=study.name,
         trial=int(row["trial"]),

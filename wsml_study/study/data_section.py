@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.reader_record import READERS, ReaderRecord
@@ -115,6 +115,11 @@ class Data(Description):
     validation: Validation = Field(
         default=Validation(), description="The training images that are held out for validation."
     )
+    train_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="Train on this fraction of the images that are not held out, drawn with `validation.seed` "
+        "without regard to labels; a smaller fraction is a part of a larger one. All of them by default, and with 1.",
+    )
     train_on: Literal["train", "train+validation"] | None = Field(
         default=None,
         description="Final training: `train+validation` holds out no image, so that the last epoch is the result; "
@@ -135,6 +140,12 @@ class Data(Description):
     def holds_out(self) -> bool:
         """Whether validation images are held out of training."""
         return self.train_on != "train+validation"
+
+    @field_validator("train_share")
+    @classmethod
+    def _whole_is_absent(cls, share: float | None) -> float | None:
+        # Equal studies have equal fingerprints, and those of studies from before this key have no such key.
+        return None if share == 1 else share
 
     @model_validator(mode="before")
     @classmethod

@@ -86,6 +86,7 @@ def _mode_rules() -> Iterator[KeyRule]:
     for key, modes in (
         ("linear_epochs", ("linear_init",)),
         ("linear_learning_rate", ("linear_init",)),
+        ("hand_over", ("linear_init",)),
         ("mirror_features", ("linear", "linear_init")),
     ):
         yield KeyRule(

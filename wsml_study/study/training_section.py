@@ -31,6 +31,11 @@ class Training(Description):
         default=None,
         description="linear_init: learning rate of the linear probe; by default that of the head end to end.",
     )
+    hand_over: Literal["best", "last"] | None = Field(
+        default=None,
+        description="linear_init: the head of the linear probe that training end to end begins with: that of its "
+        "`best` epoch by the objective (default, as published; without validation images the last), or of its `last`.",
+    )
     mirror_features: bool | None = Field(
         default=None,
         description="linear and linear_init: train the linear probe also on features of mirrored images, for half of "

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wsml_study.methods.catalogue import describe
-from wsml_study.methods.contract import PADDING, Batch, Method, Outcome
+from wsml_study.methods.contract import PADDING, UNOBSERVED, Batch, Method, Outcome
 from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
 from wsml_study.options import Value
@@ -284,6 +284,24 @@ def the_rejection_rate_is_a_fraction_or_none(case: MethodCase) -> None:
     expect(rates == expected, f"expected {expected} in the first epochs, got {rates}")
 
 
+def labels_corrected_for_good_are_unobserved_ones_and_stay(case: MethodCase) -> None:
+    """They are given by methods whose record says `corrects_for_good`, and by no other."""
+    method = train(case.create(LABELS_NC), range(1, 7))
+    before = method.corrected_labels()
+    if not describe(case.name).corrects_for_good:
+        expect(before is None, "it gives corrected labels, and its record does not say `corrects_for_good`")
+        return
+    expect(
+        before is not None and before.shape == LABELS_NC.shape and before.dtype == torch.bool, "expected bool (N, C)"
+    )
+    assert before is not None
+    before = before.clone()
+    expect(not before[LABELS_NC != UNOBSERVED].any(), "an observed label is corrected")
+    later = train(method, range(7, 9)).corrected_labels()
+    assert later is not None
+    expect(bool((later | ~before).all()), "a label that was corrected is so no longer")
+
+
 METHOD_CONTRACT: tuple[Callable[[MethodCase], None], ...] = (
     *(
         partial(loss_and_gradient_are_finite, state=state, scale=scale, dtype=dtype)
@@ -301,6 +319,7 @@ METHOD_CONTRACT: tuple[Callable[[MethodCase], None], ...] = (
     partial(a_batch_never_waits_for_a_value_from_the_device, epoch=2),
     the_labels_of_the_training_images_are_only_read,
     the_rejection_rate_is_a_fraction_or_none,
+    labels_corrected_for_good_are_unobserved_ones_and_stay,
 )
 """All promises of a method."""
 

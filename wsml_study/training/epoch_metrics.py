@@ -16,7 +16,14 @@ from wsml_study.methods.contract import NEGATIVE, POSITIVE
 from wsml_study.registry import implementation
 from wsml_study.study.objective_section import Objective
 from wsml_study.training.average_precision import average_precision_C, mean_average_precision
-from wsml_study.training.ranking_metrics import coverage, label_choice, one_error, ranking_loss
+from wsml_study.training.ranking_metrics import (
+    coverage,
+    label_choice,
+    one_error,
+    precision_at,
+    ranking_loss,
+    recall_at,
+)
 
 
 def objective_of(objective: Objective, scores_MC: Tensor, labels_MC: Tensor) -> float | None:
@@ -72,6 +79,16 @@ def mean_coverage(scores_MC: Tensor, labels_MC: Tensor) -> float:
 def mean_one_error(scores_MC: Tensor, labels_MC: Tensor) -> float:
     """`one_error`, a fraction."""
     return one_error(scores_MC, labels_MC)
+
+
+def mean_precision_at_k(scores_MC: Tensor, labels_MC: Tensor, *, k: int) -> float:
+    """`precision_at`, in percent."""
+    return 100 * precision_at(scores_MC, labels_MC, k)
+
+
+def mean_recall_at_k(scores_MC: Tensor, labels_MC: Tensor, *, k: int) -> float:
+    """`recall_at`, in percent."""
+    return 100 * recall_at(scores_MC, labels_MC, k)
 
 
 def _any_annotated(labels_MC: Tensor) -> bool:

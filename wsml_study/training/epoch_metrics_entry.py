@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from wsml_study.options import COUNT_OR_0, Option
+from wsml_study.options import COUNT, COUNT_OR_0, Option
 from wsml_study.study.metric_record import MetricRecord
 
 MODULE = "wsml_study.training.epoch_metrics"
+
+K = Option(key="k", limits=COUNT, default=3, meaning="how many of an image's top-ranked labels count")
 
 RECORDS = (
     MetricRecord(
@@ -71,5 +73,23 @@ RECORDS = (
         label="one-error",
         compute=f"{MODULE}:mean_one_error",
         greater_is_better=False,
+    ),
+    MetricRecord(
+        name="precision_at_k",
+        position=80,
+        title="share of positives among an image's k top-ranked labels",
+        label="precision at k",
+        compute=f"{MODULE}:mean_precision_at_k",
+        percent=True,
+        options=(K,),
+    ),
+    MetricRecord(
+        name="recall_at_k",
+        position=90,
+        title="share of an image's positives among its k top-ranked labels",
+        label="recall at k",
+        compute=f"{MODULE}:mean_recall_at_k",
+        percent=True,
+        options=(K,),
     ),
 )

@@ -24,7 +24,7 @@ from wsml_study.training.memorization import Memorization, MemorizationMeter
 from wsml_study.training.model_check import trains_on_one_image
 from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.phases import EndToEnd, LinearProbe, Phase, PhaseName
-from wsml_study.training.randomness import order_of_epoch, seed_of
+from wsml_study.training.randomness import mirrored_in_prediction, order_of_epoch, seed_of
 from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial_data import TrialData
 
@@ -87,12 +87,13 @@ class Optimization:
             torch.manual_seed(seed_of(self._config.training.seed, 0, 1))
             self._begin(name, None)
 
-    def train_epoch(self, epoch: int, training_scores: Callable[[], Tensor]) -> tuple[float, Memorization]:
+    def train_epoch(self, epoch: int, training_scores: Callable[[Tensor | None], Tensor]) -> tuple[float, Memorization]:
         """Train an epoch, whose phase has been entered.
 
         Args:
             epoch: of the trial, from 1. The method counts the epochs of the phase only.
-            training_scores: gives the logits (N, C) of the training images, for methods that look at them afterwards.
+            training_scores: gives the logits (N, C) of the training images, for methods that look at them afterwards;
+                takes a mask (N,) of the images to mirror, None for none.
 
         Returns:
             the mean loss, and what the classifier memorized.
@@ -136,11 +137,19 @@ class Optimization:
                 truth_BC=truth_BC,
                 distrusted_BC=outcome.distrusted_BC,
             )
-        self.method.finish_epoch(epoch_of_phase, num_epochs, training_scores)
+        self.method.finish_epoch(
+            epoch_of_phase, num_epochs, lambda: training_scores(self.mirrored_in_prediction(epoch))
+        )
         train_loss = self._peers.sum(loss_sum / self._peers.size).item() / num_images
         if not np.isfinite(train_loss):
             raise diverged(f"the training loss is {train_loss}", epoch)
         return train_loss, meter.result()
+
+    def mirrored_in_prediction(self, epoch: int) -> Tensor | None:
+        """The training images (N,) that are mirrored where the method predicts them after an epoch; None for none."""
+        if not self.method.predicts_mirrored:
+            return None
+        return mirrored_in_prediction(len(self._data.train), seed=self._config.training.seed, epoch=epoch)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, int]]:
         """This rank's share of each global batch: inputs, indices, observed and true states, size of the global batch.
@@ -191,6 +200,9 @@ class Optimization:
             assert isinstance(self.classifier, Classifier)
             self.phase = EndToEnd(config, self.classifier, self._data, self._device, self._peers)
         self.method = _method(config, self._data).to(self._device)
+        if self.method.predicts_mirrored and (remedy := self.phase.why_not_mirrored) is not None:
+            what = f"method {config.method.name.value}: it is to predict mirrored images"
+            raise TrainingError(f"{what}, and no training image is mirrored here; {remedy}")
         groups = self.phase.parameter_groups() + self.method.parameter_groups(config.training.learning_rate)
         self.optimizer = optimizer_of(config.training, groups)
         self.inputs = inputs or TrialInputs(self.phase.inputs)

@@ -44,6 +44,10 @@ class Phase(Protocol):
     def inputs(self, split: SplitName) -> Inputs:
         """The inputs of a split; those of the training split can be mirrored if the config says so."""
 
+    @property
+    def why_not_mirrored(self) -> str | None:
+        """What to do so that training images are mirrored; None where they are."""
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters with their learning rates, for an optimizer."""
 
@@ -68,6 +72,11 @@ class EndToEnd:
         """Images, half of the training images mirrored if the data asks for it."""
         flips = split == "train" and self._data.horizontal_flip
         return ImageInputs(self._data.split(split), self._device, flips=flips)
+
+    @property
+    def why_not_mirrored(self) -> str | None:
+        """As `Phase` says."""
+        return None if self._data.horizontal_flip else "set data.horizontal_flip: true"
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Backbone and head, each at its rate."""
@@ -104,6 +113,15 @@ class LinearProbe:
         """Features, all of them on the device."""
         mirrored = split == "train" and bool(self._config.training.mirror_features)
         return FeatureInputs(self._features(split), self._features(split, mirrored=True) if mirrored else None)
+
+    @property
+    def why_not_mirrored(self) -> str | None:
+        """As `Phase` says."""
+        if self._data.features_are_given:
+            return "given features have no mirrored images; leave the option out"
+        if not self._config.training.mirror_features:
+            return "set training.mirror_features: true, which keeps the features of mirrored images too"
+        return None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The head at its rate."""

@@ -18,3 +18,9 @@ def order_of_epoch(num_images: int, *, seed: int, epoch: int) -> tuple[Tensor, T
     # A generator of its own: the order is the same whatever else has drawn numbers, on any rank and device.
     generator = torch.Generator().manual_seed(seed_of(seed, epoch))
     return torch.randperm(num_images, generator=generator), torch.rand(num_images, generator=generator) < 0.5
+
+
+def mirrored_in_prediction(num_images: int, *, seed: int, epoch: int) -> Tensor:
+    """A mask (N,) of the images that are mirrored when training images are predicted after an epoch."""
+    generator = torch.Generator().manual_seed(seed_of(seed, epoch, 0, 1))  # another draw than the epoch's own
+    return torch.rand(num_images, generator=generator) < 0.5

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from wsml_study.methods.contract import NEGATIVE, POSITIVE
 
+RANKS = (1, 3, 5)
+"""Numbers of top-ranked labels whose precision and recall every test reports."""
+
 
 def ranking_loss(scores_NC: Tensor, labels_NC: Tensor) -> float:
     """Share of an image's pairs of a positive and a negative label that are in the wrong order, mean over all images.
@@ -81,6 +84,54 @@ def one_error(scores_NC: Tensor, labels_NC: Tensor) -> float:
     return _mean(error_N[positive_NC.any(1)].double())
 
 
+def precision_at(scores_NC: Tensor, labels_NC: Tensor, k: int) -> float:
+    """Share of positives among an image's k top-ranked labels, mean over the images with an annotated label.
+
+    Only annotated labels are ranked; an image with fewer than k of them has them all on top. A tie of a positive and a
+    negative label is in the wrong order, as in the ranking loss. NaN if no image has an annotated label.
+
+    >>> precision_at(torch.tensor([[0.9, 0.8, 0.1]]), torch.tensor([[-1, 1, -1]]), 2)
+    0.5
+
+    Args and errors as ranking_loss; a ValueError too if k is below 1.
+    """
+    hits_N, annotated_N, _ = _top_hits(scores_NC, labels_NC, k)
+    some_N = annotated_N > 0
+    return _mean((hits_N.double() / annotated_N.clamp(min=1, max=k))[some_N])
+
+
+def recall_at(scores_NC: Tensor, labels_NC: Tensor, k: int) -> float:
+    """Share of an image's positive labels among its k top-ranked ones, mean over the images that have a positive one.
+
+    Ranked as by precision_at. An image with more than k positives cannot reach 1; some sources divide by k where
+    that is less than their number. NaN if no image has a positive label.
+
+    >>> recall_at(torch.tensor([[0.9, 0.8, 0.1]]), torch.tensor([[-1, 1, 1]]), 2)
+    0.5
+
+    Args and errors as precision_at.
+    """
+    hits_N, _, positives_N = _top_hits(scores_NC, labels_NC, k)
+    some_N = positives_N > 0
+    return _mean((hits_N.double() / positives_N.clamp(min=1))[some_N])
+
+
+def _top_hits(scores_NC: Tensor, labels_NC: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Positives among each image's k top-ranked annotated labels (N), annotated labels (N), positive ones (N)."""
+    if k < 1:
+        raise ValueError(f"expected k of at least 1, got {k}")
+    scores_NC = _comparable(scores_NC, labels_NC)
+    positive_NC, negative_NC = labels_NC == POSITIVE, labels_NC == NEGATIVE
+    annotated_NC = positive_NC | negative_NC
+    # Sorted twice, stably: first negatives, positives, all others; then by score. So negatives lead among equal scores.
+    kind_NC = torch.where(annotated_NC, positive_NC.long(), 2)
+    order_NC = kind_NC.argsort(dim=1, stable=True)
+    ordered_NC = scores_NC.masked_fill(~annotated_NC, -math.inf).gather(1, order_NC)
+    order_NC = order_NC.gather(1, ordered_NC.argsort(dim=1, descending=True, stable=True))
+    hits_N = positive_NC.gather(1, order_NC)[:, :k].sum(1)
+    return hits_N, annotated_NC.sum(1), positive_NC.sum(1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabelChoice:
     """Precision, recall and F1 of chosen labels, fractions; 0 where there is nothing to divide by, as scikit-learn has.
@@ -138,7 +189,9 @@ def top_labels(scores_NC: Tensor, k: int) -> Tensor:
 
 
 def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float | None]:
-    """Ranking loss, coverage, one-error, and OF1 and CF1 with their parts: of p > 0.5, and of each image's top three.
+    """Ranking loss, coverage, one-error, precision and recall at 1, 3 and 5, and OF1 and CF1 with their parts.
+
+    OF1 and CF1 are those of p > 0.5, and of each image's top three labels.
 
     Args:
         logits_NC: scores before the sigmoid.
@@ -152,6 +205,8 @@ def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float 
         "ranking_loss": ranking_loss(logits_NC, labels_NC),
         "coverage": coverage(logits_NC, labels_NC),
         "one_error": one_error(logits_NC, labels_NC),
+        **{f"precision_at_{k}": precision_at(logits_NC, labels_NC, k) for k in RANKS},
+        **{f"recall_at_{k}": recall_at(logits_NC, labels_NC, k) for k in RANKS},
     }
     for suffix, chosen_NC in (("", logits_NC > 0), ("_top3", top_labels(logits_NC, 3))):
         metrics |= {f"{name}{suffix}": value for name, value in vars(label_choice(chosen_NC, labels_NC)).items()}

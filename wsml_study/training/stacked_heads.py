@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -238,7 +239,7 @@ class _Stack:
             trial.method.start_epoch(epoch, self._num_epochs)
         losses, memorizations = self._train(epoch)
         for trial in self._trials:
-            trial.method.finish_epoch(epoch, self._num_epochs, self._predictor(trial))
+            trial.method.finish_epoch(epoch, self._num_epochs, partial(self._predicted, trial, epoch))
         trained = time.perf_counter()
         validations = self._validate()
         share = (time.perf_counter() - trained) / len(self._trials)
@@ -254,8 +255,13 @@ class _Stack:
                 ended.append((trial, replace(result, validation_seconds=share)))
         return ended
 
-    def _predictor(self, trial: TrialTraining) -> Callable[[], Tensor]:
-        return lambda: logits_of(trial.classifier.head, torch.split(self._features_ND, ROWS_AT_ONCE), bf16=self._bf16)
+    def _predicted(self, trial: TrialTraining, epoch: int) -> Tensor:
+        """Logits (N, C) of a trial's training images after an epoch, of mirrored ones where its method wants that."""
+        features_ND, mirrored_N = self._features_ND, trial.optimization.mirrored_in_prediction(epoch)
+        if mirrored_N is not None:
+            rows_N = torch.arange(len(mirrored_N)) + len(mirrored_N) * mirrored_N
+            features_ND = self._features_RD.index_select(0, rows_N.to(self._device))
+        return logits_of(trial.classifier.head, torch.split(features_ND, ROWS_AT_ONCE), bf16=self._bf16)
 
     def _train(self, epoch: int) -> tuple[list[float], list[Memorization]]:
         """Mean losses and memorization, of each trial."""

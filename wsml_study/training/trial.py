@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor, nn
 
 from wsml_study.errors import TrainingError
 from wsml_study.methods.contract import ALONE, Method, Peers
@@ -20,7 +22,7 @@ from wsml_study.training.memorization import Memorization
 from wsml_study.training.optimization import Optimization
 from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.scoring import map_and_ap
-from wsml_study.training.trial_checkpoint import Checkpoint, Progress
+from wsml_study.training.trial_checkpoint import BestHead, Checkpoint, Progress
 from wsml_study.training.trial_classifier import initial_classifier, preprocessing_of, weights_with_backbone
 from wsml_study.training.trial_data import SPLITS, TrialData
 from wsml_study.training.trial_evaluation import Evaluation, ValidationScores
@@ -115,12 +117,29 @@ class TrialTraining:
         """
         started = time.perf_counter()
         epoch = self.epoch + 1
+        head_epoch = self._hand_over(epoch)
         self.optimization.enter_phase_of(epoch)
-        train_loss, memorization = self.optimization.train_epoch(epoch, lambda: self.evaluation.scores("train"))
+        training_scores = partial(self.evaluation.scores, "train")
+        train_loss, memorization = self.optimization.train_epoch(epoch, training_scores)
         trained = time.perf_counter()
         validation = self.evaluation.validate(epoch)
         result = self.end_epoch(train_loss, memorization, validation, train_seconds=trained - started)
-        return replace(result, validation_seconds=time.perf_counter() - trained)
+        return replace(result, head_epoch=head_epoch, validation_seconds=time.perf_counter() - trained)
+
+    def _hand_over(self, epoch: int) -> int | None:
+        """Before the first epoch end to end of linear_init: put the head in place that it begins with.
+
+        Returns:
+            the epoch of the linear probe whose head that is; None before any other epoch.
+        """
+        last = self.config.training.num_linear_epochs
+        if last == 0 or epoch != last + 1:
+            return None
+        best, self.progress.best_head = self.progress.best_head, None
+        if best is None:
+            return last
+        self.classifier.head.load_state_dict(best.weights)
+        return best.epoch
 
     def end_epoch(
         self, train_loss: float, memorization: Memorization, validation: ValidationScores, *, train_seconds: float
@@ -132,8 +151,9 @@ class TrialTraining:
             validation: of its weights.
             train_seconds: what the training took.
         """
-        progress = self.progress
+        progress, training = self.progress, self.config.training
         progress.epoch = epoch = progress.epoch + 1
+        progress.corrections.note(self.method.corrected_labels(), epoch)
         on_clean_labels = self.config.data.validation.labels == "clean"
         val_map, val_ap_C = validation.by_truth if on_clean_labels else validation.by_observed
         value, best, sign = validation.objective, progress.best_objective, self.config.objective.sign
@@ -141,7 +161,9 @@ class TrialTraining:
         if value is None or best is None or sign * value > sign * best:
             progress.best_objective, progress.best_val_map, progress.best_epoch = value, val_map, epoch
             if self.keep_best:
-                progress.best_weights = {k: v.detach().clone() for k, v in self.classifier.state_dict().items()}
+                progress.best_weights = _copy_of(self.classifier)
+            if training.hand_over == "best" and epoch <= training.num_linear_epochs:
+                progress.best_head = BestHead(epoch=epoch, weights=_copy_of(self.classifier.head))
         return EpochResult(
             epoch=epoch,
             phase=self.optimization.phase.name.value,
@@ -154,7 +176,7 @@ class TrialTraining:
             best_epoch=progress.best_epoch,
             objective=value,
             best_objective=progress.best_objective,
-            rejection_rate=self.method.rejection_rate(self.config.training.epoch_of_phase(epoch)),
+            rejection_rate=self.method.rejection_rate(training.epoch_of_phase(epoch)),
             **vars(memorization),
             train_seconds=train_seconds,
             validation_seconds=0.0,
@@ -176,7 +198,7 @@ class TrialTraining:
         """
         if self.progress.best_weights is None:
             raise TrainingError(NO_BEST_WEIGHTS)
-        last = {k: v.detach().clone() for k, v in self.classifier.state_dict().items()}
+        last = _copy_of(self.classifier)
         self.classifier.load_state_dict(self.progress.best_weights)
         scores_MC = self.evaluation.scores("test")
         test_map, ap_C = map_and_ap(scores_MC, self.data.test.truth_MC)
@@ -191,6 +213,10 @@ class TrialTraining:
             preprocessing=preprocessing_of(self.config, self.data, self.classifier),
             num_images={name: len(self.data.split(name)) for name in SPLITS},
         )
+
+    def corrections(self) -> dict[str, list[Any]]:
+        """The labels that the method has corrected for good, as `Corrections.columns` gives them."""
+        return self.progress.corrections.columns(self.data.train, self.data.classes)
 
     def best_weights_safetensors(self) -> bytes:
         """The best epoch's weights in the safetensors format, those of a frozen backbone included.
@@ -233,6 +259,10 @@ class TrialTraining:
         self._checkpoint.take_over(
             state, best_objective=best_objective, best_val_map=best_val_map, best_epoch=best_epoch
         )
+
+
+def _copy_of(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
 def _with_images_of(one: TrialData, other: TrialData) -> TrialData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +11,21 @@ from torch import Tensor
 from wsml_study.errors import TrainingError
 from wsml_study.study.population_keys import fixed_part
 from wsml_study.study.spec import TrialConfig
+from wsml_study.training.correction_log import Corrections
 from wsml_study.training.optimization import Optimization
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestHead:
+    """The head of the best epoch of a linear probe so far, to begin end-to-end training with.
+
+    Attributes:
+        epoch: that epoch, from 1.
+        weights: the head's state.
+    """
+
+    epoch: int
+    weights: dict[str, Tensor]
 
 
 @dataclass(kw_only=True)
@@ -24,6 +38,8 @@ class Progress:
         best_val_map: validation mAP of that epoch, in percent.
         best_epoch: that epoch; without validation images the last one.
         best_weights: the classifier's of that epoch, if they are kept.
+        corrections: labels that the method has corrected for good.
+        best_head: in the first phase of linear_init with `hand_over: best`; None elsewhere.
     """
 
     epoch: int = 0
@@ -31,6 +47,8 @@ class Progress:
     best_val_map: float | None = None
     best_epoch: int = 0
     best_weights: dict[str, Tensor] | None = None
+    corrections: Corrections = field(default_factory=Corrections)
+    best_head: BestHead | None = None
 
 
 class Checkpoint:
@@ -40,7 +58,10 @@ class Checkpoint:
         self._config, self._optimization, self._progress = config, optimization, progress
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next epoch depends on. Earlier versions' checkpoints lack `best_objective`."""
+        """Everything that the next epoch depends on.
+
+        Checkpoints of earlier versions lack `best_objective`, `best_head` and `corrections`.
+        """
         progress = self._progress
         return {
             "config": self._identity(),
@@ -49,6 +70,8 @@ class Checkpoint:
             "best_val_map": progress.best_val_map,
             "best_epoch": progress.best_epoch,
             "best_weights": progress.best_weights,
+            "corrections": progress.corrections.state_dict(),
+            "best_head": None if progress.best_head is None else vars(progress.best_head),
             **self._optimization.state_dict(),
         }
 
@@ -82,6 +105,12 @@ class Checkpoint:
         self._optimization.enter_phase_of(max(1, state["epoch"]))
         self._optimization.load_state_dict(state)
         self._progress.epoch = state["epoch"]
+        self._progress.corrections.load_state_dict(
+            state.get("corrections"), self._optimization.method.corrected_labels()
+        )
+        # With the network: where another trial's is taken over, its best head is too.
+        best_head = state.get("best_head")
+        self._progress.best_head = None if best_head is None else BestHead(**best_head)
 
     def _identity(self) -> str:
         """The config as JSON without the folder of its data, which may move between saving and loading."""

@@ -145,7 +145,11 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
     train_rows, validation_rows = train_and_validation_rows(
-        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out
+        dataset,
+        data.validation.fraction,
+        data.validation.seed,
+        hold_out=data.holds_out,
+        share=data.train_share,
     )
 
     def part_of_train(rows_M: npt.NDArray[np.int64]) -> LabelledImages:

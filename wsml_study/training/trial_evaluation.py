@@ -45,15 +45,15 @@ class Evaluation:
         self._bf16 = uses_bf16(config.training.precision, device)
 
     @torch.inference_mode()
-    def scores(self, split: SplitName) -> Tensor:
-        """Logits (M, C) in float32 of all images of a split, on every rank."""
+    def scores(self, split: SplitName, mirrored_M: Tensor | None = None) -> Tensor:
+        """Logits (M, C) in float32 of all images of a split, on every rank; of training images some may be mirrored."""
         num_images = len(self._data.split(split))
         if num_images == 0:
             return torch.zeros(0, len(self._data.classes), device=self._device)
         rank, size = self._peers.rank, self._peers.size
         # Every size-th image, wrapping around at the end: gathering needs as many of each rank.
         share = torch.arange(rank, rank + size * -(-num_images // size), size) % num_images
-        inputs = self._optimization.inputs.of(split).batches(torch.split(share, self._batch_size))
+        inputs = self._optimization.inputs.of(split).batches(torch.split(share, self._batch_size), mirrored_M)
         scores_mC = logits_of(self._optimization.phase.evaluated, inputs, bf16=self._bf16)
         by_rank_RmC = self._peers.gather(scores_mC).view(size, len(share), -1)
         return by_rank_RmC.transpose(0, 1).flatten(0, 1)[:num_images]

@@ -25,6 +25,7 @@ class EpochResult:
         best_objective: the same of the best epoch so far.
         rejection_rate: the schedule's fraction, None for methods without one.
         num_distrusted, ..., loss_false_negative: as in `Memorization`.
+        head_epoch: in the first end-to-end epoch of linear_init, the epoch whose head it began with.
         ends_trial: no epoch is to follow, since the objective has fallen too far (`training.stop_below_best`).
     """
 
@@ -48,6 +49,7 @@ class EpochResult:
     loss_false_negative: float | None
     train_seconds: float
     validation_seconds: float
+    head_epoch: int | None = None
     ends_trial: bool = False
 
 

@@ -16,7 +16,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_history
 from wsml_study.record.history import ENDED, StudyHistory
 from wsml_study.record.storage import CONFIRMATION, StudyStorage, open_storage
-from wsml_study.record.study_folder import claim, locked
+from wsml_study.record.study_folder import claim, locked, settled
 from wsml_study.record.tables import read_table
 from wsml_study.results.confirmation import worth_confirming
 from wsml_study.results.ranking import ranked_trials
@@ -86,6 +86,7 @@ def confirm_study(
     if not storage.exists():
         raise ResultsError(f"{storage.described}: no results of study {study.name} yet; `wsml-study run` makes them")
     with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
+        study = settled(storage, study)
         claim(storage, study)
         _warn_if_unfinished(storage, study, listener.on_notice)
         place = storage.inside(CONFIRMATION)

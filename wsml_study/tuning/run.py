@@ -23,7 +23,7 @@ from wsml_study.record.events import read_history
 from wsml_study.record.history import ENDED, StudyHistory, TrialState
 from wsml_study.record.lease import Lease
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
-from wsml_study.record.study_folder import claim, locked, set_aside
+from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
 from wsml_study.report.model_card import model_card
 from wsml_study.study.early_stopping_record import Rule
@@ -148,6 +148,7 @@ def run_study(
         set_aside(storage, listener.on_notice)
     task = Task(tested=model_folder is not None, model_folder=model_folder, open_trial=open_trial)
     with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
+        study = settled(storage, study)
         if study.fidelity is not None and model_folder is None:
             return _run_levels(study, storage, lease, session, listener, task, num_trials=num_trials)
         return run_leased(study, storage, lease, session, listener, task, num_trials=num_trials)
@@ -437,6 +438,7 @@ class _Run:
             gpus_per_worker=math.ceil(gpus) if exclusive else gpus,
             filesystem=filesystem,
             scratch_folder=scratch,
+            corrections_folder=self.storage.corrections()[1],
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
             exclusive=exclusive,

@@ -60,6 +60,10 @@ class BatchedTrial:
         """The best epoch's weights."""
         return self._training.best_weights_safetensors()
 
+    def corrections(self) -> dict[str, list[Any]]:
+        """The labels that were corrected for good, after the last epoch."""
+        return self._training.corrections()
+
     def state_after(self, epoch: int) -> dict[str, Any]:
         """Everything that the next epoch depends on. If the batch is ahead of it, the trial is trained again."""
         from wsml_study.training.stacked_heads import state_of

@@ -16,6 +16,7 @@ from wsml_study.workers.protocol import (
     BestEpochScores,
     Command,
     Done,
+    ListCorrections,
     Load,
     OutOfMemory,
     Reply,
@@ -46,6 +47,9 @@ class Trial(Protocol):
 
     def best_weights_safetensors(self) -> bytes:
         """The best epoch's weights."""
+
+    def corrections(self) -> dict[str, list[Any]]:
+        """Columns of the labels that were corrected for good; asked only of methods that do so."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -122,6 +126,8 @@ class Worker:
             case RunTest():
                 trial = self._open
                 return BestEpochScores(metrics=vars(trial.test()), weights=trial.best_weights_safetensors())
+            case ListCorrections():
+                return self._open.corrections()
             case Save(epoch=epoch):
                 return _to_bytes(self._open.state_after(epoch)) if self._peers.rank == 0 else None
             case Load(state=state):
@@ -173,6 +179,10 @@ class SingleTrial:
     def best_weights_safetensors(self) -> bytes:
         """The best epoch's weights."""
         return self.training.best_weights_safetensors()
+
+    def corrections(self) -> dict[str, list[Any]]:
+        """The labels that were corrected for good, after the last epoch."""
+        return self.training.corrections()
 
     def state_after(self, epoch: int) -> dict[str, Any]:
         """The newest state, which is that after the epoch: nothing is trained ahead."""

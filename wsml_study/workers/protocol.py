@@ -154,6 +154,11 @@ class RunTest(Command[BestEpochScores]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListCorrections(Command[dict[str, list[Any]]]):
+    """Answered by the labels that the trial has corrected for good, as columns: image, class, epoch, right."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Save(Command[bytes]):
     """Answered by the trial's state after an epoch, as `torch.save` writes it.
 

@@ -15,7 +15,9 @@ from typing import Any, Protocol, TypeVar
 
 from pyarrow import fs
 
-from wsml_study.errors import TrainingError
+from wsml_study.errors import ResultsError, TrainingError
+from wsml_study.methods.catalogue import describe
+from wsml_study.record.correction_files import write_corrections
 from wsml_study.record.history import best_metric_of, metric_of
 from wsml_study.record.model_folder import ModelCard, write_model_folder
 from wsml_study.study.provenance_section import Provenance
@@ -28,6 +30,7 @@ from wsml_study.workers.protocol import (
     Command,
     Done,
     GroupCrashed,
+    ListCorrections,
     Load,
     OutOfMemory,
     RunEpochs,
@@ -55,6 +58,7 @@ class WorkerSettings:
         gpus_per_worker: GPUs of each rank, 0 to train on the CPU.
         filesystem: holds checkpoints and Ray Train's own files.
         scratch_folder: the folder for them there.
+        corrections_folder: the folder for the labels that trials have corrected for good.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
         checkpoint_interval_epochs: a trial is also saved after every so many epochs; None to go by time only.
         tested: evaluate each trial's best epoch on the test images after its last epoch.
@@ -71,6 +75,7 @@ class WorkerSettings:
     gpus_per_worker: float
     filesystem: fs.FileSystem
     scratch_folder: str
+    corrections_folder: str
     checkpoint_interval_s: float
     checkpoint_interval_epochs: int | None
     tested: bool
@@ -148,6 +153,8 @@ class Slot:
         self._epoch = result["epoch"]
         config = self._assignment.config
         complete = self._epoch >= config.training.last_epoch or result.get("ends_trial", False)
+        if complete and describe(config.method.name.value).corrects_for_good:
+            self._keep_corrections()
         return StepReport(
             result=result,
             value=best_metric_of(result) if config.objective.of_best_epoch else metric_of(result),
@@ -220,6 +227,15 @@ class Slot:
                 raise OutOfMemoryError(f"out of memory{beside}: {error}; lower training.batch_size or data.image_size")
             case GroupCrashed(error=error):
                 raise RuntimeError(f"the worker group stopped: {error}")
+
+    def _keep_corrections(self) -> None:
+        columns = self._ask(ListCorrections())
+        try:
+            write_corrections(
+                self._settings.filesystem, self._settings.corrections_folder, self._assignment.trial, columns
+            )
+        except ResultsError as error:  # the trial's results do not depend on this file
+            self._notice = f"the labels that it corrected are not kept: {error}"
 
     def _test(self) -> dict[str, Any]:
         scores = self._ask(RunTest())

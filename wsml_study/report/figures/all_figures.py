@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wsml_study.report.figures.confirmed import confirmed
+from wsml_study.report.figures.corrected import corrections
 from wsml_study.report.figures.figure import Figure, LeftOut
 from wsml_study.report.figures.importance import importance
 from wsml_study.report.figures.learning import distrust, learning_curves, memorization
@@ -13,6 +14,7 @@ from wsml_study.report.figures.levels import level_agreement
 from wsml_study.report.figures.methods import ap_per_class, gain_over_baseline, trials_by_method
 from wsml_study.report.figures.parallel import parallel_coordinates
 from wsml_study.report.figures.rate_effect import map_over_rate
+from wsml_study.report.figures.rate_lines import rate_effect
 from wsml_study.report.figures.search import best_so_far, rank_agreement, slots_over_time
 from wsml_study.results.study_results import StudyRecord
 
@@ -42,9 +44,13 @@ SECTIONS = (
     Section(
         name="rate",
         title="Which rate, and what else decides?",
-        figures=(map_over_rate, importance, parallel_coordinates),
+        figures=(rate_effect, map_over_rate, importance, parallel_coordinates),
     ),
-    Section(name="learning", title="What does the network learn?", figures=(learning_curves, memorization, distrust)),
+    Section(
+        name="learning",
+        title="What does the network learn?",
+        figures=(learning_curves, memorization, distrust, corrections),
+    ),
     Section(
         name="search",
         title="How did the search go?",

@@ -121,15 +121,17 @@ class TrialHistory:
     def values_by_epoch(self, objective: Objective) -> dict[int, float]:
         """Epoch -> the objective after it: the metric of the best epoch so far, or of the epoch itself.
 
-        Without validation images it is empty.
+        The best epoch of linear_init is one end to end, once these have begun from the probe's best head. Without
+        validation images it is empty.
         """
         values: dict[int, float] = {}
         best: float | None = None
-        for epoch in sorted(self.epochs):
-            value = metric_of(self.epochs[epoch])
+        for epoch, result in sorted(self.epochs.items()):
+            value = metric_of(result)
             if value is None:
                 continue
             best = value if best is None else objective.sign * max(objective.sign * best, objective.sign * value)
+            best = float(result.get("best_objective", best))  # absent from logs of versions without other metrics
             values[epoch] = best if objective.of_best_epoch else value
         return values
 

@@ -135,9 +135,13 @@ class TrialTraining:
         last = self.config.training.num_linear_epochs
         if last == 0 or epoch != last + 1:
             return None
-        best, self.progress.best_head = self.progress.best_head, None
+        progress = self.progress
+        best, progress.best_head = progress.best_head, None
         if best is None:
             return last
+        # As published, the epochs from the best head on are a training of their own: the best epoch, and how far the
+        # objective has fallen below it, are found among these alone.
+        progress.best_objective = progress.best_val_map = None
         self.classifier.head.load_state_dict(best.weights)
         return best.epoch
 

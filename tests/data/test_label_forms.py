@@ -4,89 +4,33 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from tests.data.made_labels import (
+    NAMES,
+    ROWS,
+    coco,
+    csv,
+    read_arff,
+    read_coco,
+    read_parquet,
+    read_table,
+    refusal,
+    shown,
+    states,
+    touch,
+)
 from tests.data.trees import arff, voc_xml
-from wsml_study.data.dataset import Dataset
 from wsml_study.data.inspection import look_at_images
-from wsml_study.data.label_files import FeatureFiles, LabelFiles
+from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.observation import train_and_validation_rows
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.table import image_column
 from wsml_study.errors import DataError
-
-NAMES = tuple(f"{number:02}.png" for number in range(10))
-
-
-def touch(folder: Path, names: Iterable[str]) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-
-
-def read_table(
-    folder: Path, content: str | bytes, *, names: Sequence[str] = NAMES, file: str = "labels.csv", **keys: Any
-) -> Dataset:
-    (folder / "images").mkdir(exist_ok=True)
-    touch(folder / "images", names)
-    (folder / file).write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_dataset("table", root=folder / "images", labels=LabelFiles(file=str(folder / file), **keys))
-
-
-def read_parquet(folder: Path, table: pa.Table, **keys: Any) -> Dataset:
-    (folder / "images").mkdir(exist_ok=True)
-    touch(folder / "images", NAMES)
-    pq.write_table(table, folder / "labels.parquet")
-    return read_dataset("table", root=folder / "images", labels=LabelFiles(file=str(folder / "labels.parquet"), **keys))
-
-
-def read_coco(folder: Path, content: object, **keys: Any) -> Dataset:
-    (folder / "images").mkdir(exist_ok=True)
-    touch(folder / "images", NAMES)
-    (folder / "labels.json").write_text(json.dumps(content))
-    return read_dataset(
-        "coco_json", root=folder / "images", labels=LabelFiles(file=str(folder / "labels.json"), **keys)
-    )
-
-
-def read_arff(folder: Path, text: str, **keys: Any) -> Dataset:
-    (folder / "data.arff").write_text(text)
-    return read_dataset("features", root=folder, features=FeatureFiles(file="data.arff", **keys))
-
-
-def shown(dataset: Dataset) -> dict[str, set[str]]:
-    """The classes that each image shows."""
-    return {
-        name: {label for label, state in zip(dataset.classes, labels_C, strict=True) if state == 1}
-        for split in (dataset.train, dataset.test)
-        for name, labels_C in zip(split.names, np.asarray(split.labels_NC), strict=True)
-    }
-
-
-def states(dataset: Dataset) -> dict[str, list[int]]:
-    return {
-        name: labels_C.tolist()
-        for split in (dataset.train, dataset.test)
-        for name, labels_C in zip(split.names, np.asarray(split.labels_NC), strict=True)
-    }
-
-
-def refusal(error: pytest.ExceptionInfo[DataError]) -> str:
-    text = str(error.value)
-    assert len(text.splitlines()) <= 20, text
-    return text
-
-
-def csv(*rows: str, heading: str = "image,tags") -> str:
-    return "\n".join([heading, *rows]) + "\n"
-
 
 LISTS = {
     "['cat', 'dog']": {"cat", "dog"},
@@ -487,17 +431,6 @@ def test_rows_without_any_label_are_noted(tmp_path: Path) -> None:
     assert sum(int(note.split(": ")[1].split(" ")[0]) for note in told) == 8
 
 
-def coco(
-    images: Sequence[dict[str, Any]] | None = None,
-    categories: Sequence[dict[str, Any]] = ({"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}),
-    annotations: Iterable[tuple[object, object]] = (),
-) -> dict[str, Any]:
-    if images is None:
-        images = [{"id": number, "file_name": name} for number, name in enumerate(NAMES)]
-    pairs = [{"image_id": image, "category_id": category} for image, category in annotations]
-    return {"images": list(images), "categories": list(categories), "annotations": pairs}
-
-
 def test_coco_ids_and_names_are_there_once(tmp_path: Path) -> None:
     images = [{"id": number % 5, "file_name": name} for number, name in enumerate(NAMES)]
     with pytest.raises(DataError, match=r"image id 0 is there 2 times: entry 0 \('00.png'\) and entry 5 \('05.png'\)"):
@@ -575,9 +508,6 @@ def test_cvats_xml_is_named(tmp_path: Path) -> None:
     text = '<?xml version="1.0"?><annotations><image name="00.png"><tag label="cat"/></image></annotations>'
     with pytest.raises(DataError, match=r"CVAT export; export as `COCO 1.0`"):
         read_table(tmp_path, text, file="labels.xml")
-
-
-ROWS = ["0,1,0.5", "1,0,0.1", "1,1,0.2", "0,0,0.9", "1,0,0.4"]
 
 
 def test_escaped_names_of_attributes_are_read(tmp_path: Path) -> None:

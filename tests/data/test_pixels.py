@@ -89,6 +89,13 @@ KINDS: dict[str, Write] = {
     "gray16.jp2": by_magick(GRAY16, "-quality", "100"),
     "gray16_alpha.png": by_magick(GRAY16, "-alpha", "set", "-channel", "A", "-evaluate", "set", "40%", "+channel"),
     "rgb16.png": by_magick(RGB, "-depth", "16", "-define", "png:color-type=2", "-define", "png:bit-depth=16"),
+    "rgb16.ppm": by_magick(RGB, "-depth", "16", "-evaluate", "Multiply", "0.77"),
+    "rgba16.png": by_magick(
+        RGB, "-depth", "16", "-alpha", "set", "-channel", "A", "-evaluate", "set", "40%", "+channel"
+    ),
+    "cmyk16.tif": by_magick(RGB, "-colorspace", "CMYK", "-depth", "16"),
+    "gray16_predictor.tif": by_magick(GRAY16, "-compress", "LZW", "-define", "tiff:predictor=2"),
+    "gray32.tif": by_magick(GRAY16, "-depth", "32"),
     "rgb16.tif": by_magick(RGB, "-depth", "16", "-evaluate", "Multiply", "0.77"),
     "float.tif": picture(FLOAT),
     "cmyk.jpg": cmyk,
@@ -223,6 +230,13 @@ def test_the_used_range_of_16_bit_color_is_refused(tmp_path: Path) -> None:
     KINDS["rgb16.png"](tmp_path / "rgb16.png")
     with pytest.raises(DataError, match="16-bit color has its full range only; leave out"):
         open_decoded(tmp_path / "rgb16.png", "used")
+
+
+@pytest.mark.parametrize(("bits", "suffix"), [(10, "jp2"), (16, "jp2"), (12, "j2k")])
+def test_deep_colors_of_jpeg_2000_are_refused(bits: int, suffix: str, tmp_path: Path) -> None:
+    by_magick(RGB, "-depth", str(bits), "-quality", "100")(tmp_path / f"deep.{suffix}")
+    with pytest.raises(DataError, match=f"JPEG 2000 color of {bits} bits, which Pillow reads wrong; save it as"):
+        open_decoded(tmp_path / f"deep.{suffix}")
 
 
 def test_a_mode_that_is_not_understood_is_refused_by_name() -> None:

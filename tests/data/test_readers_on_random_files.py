@@ -33,8 +33,22 @@ SPELLINGS = {
     -1: ("0", "0.0", "0,0", "false", "FALSE", "no", "falsch", "0 "),
     0: ("", " ", "NaN", "?", "NA"),
 }
-CLASS_NAMES = ("cat", "dog", "Größe", "traffic light", "Swainson's Thrush", "a\\b", 'the "big" one', "100%", "0", "x,y")
+CLASS_NAMES = (
+    "cat",
+    "dog",
+    "Größe",
+    "traffic light",
+    "Swainson's Thrush",
+    "a\\b",
+    'the "big" one',
+    "'quoted'",
+    'so "called"',
+    "100%",
+    "0",
+    "x,y",
+)
 QUOTES = ("'", '"')
+FEW = st.integers(0, 3).map(lambda number: number == 0)
 IMAGE_NAMES = ("a.png", "b c.jpg", "Größe.png", "sub/d.jpeg", "sub/e;f.png", "g,h.JPG", "i'j.png", "0001.png")
 
 
@@ -204,7 +218,7 @@ def test_coco_files(data: Any) -> None:
         for _ in range(data.draw(st.integers(1, 2)))
     ]
     mistake = data.draw(
-        st.sampled_from([None, None, None, "image id", "name", "category id", "category name", "unknown"])
+        st.sampled_from([None, None, None, "image id", "name", "category id", "category name", "case", "unknown"])
     )
     if mistake == "image id":
         images[1]["id"] = images[0]["id"]
@@ -213,6 +227,10 @@ def test_coco_files(data: Any) -> None:
     elif mistake in ("category id", "category name"):
         extra = {"id": 99, "name": "new"} | {mistake.split()[1]: categories[0][mistake.split()[1]]}
         categories.append(extra)
+    elif mistake == "case":
+        other = categories[0]["name"].swapcase()
+        assume(other != categories[0]["name"])
+        categories.append({"id": 99, "name": other})
     elif mistake == "unknown":
         pairs.append({"image_id": data.draw(st.sampled_from([77, str(ids[0])])), "category_id": kinds[0], "bbox": []})
     placeholder = mistake is None and data.draw(st.booleans())
@@ -223,9 +241,10 @@ def test_coco_files(data: Any) -> None:
         "categories": data.draw(st.permutations(categories)),
         "annotations": data.draw(st.permutations(pairs)),
     }
+    encoding, ascii_only = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])), data.draw(st.booleans())
 
     def read(folder: Path) -> Dataset:
-        (folder / "labels.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        (folder / "labels.json").write_bytes(json.dumps(content, ensure_ascii=ascii_only).encode(encoding))
         labels = LabelFiles(file=str(folder / "labels.json"))
         return read_dataset("coco_json", root=folder / "images", labels=labels)
 
@@ -236,33 +255,62 @@ def quoted(name: str, mark: str) -> str:
     return mark + name.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
 
 
+def sparse_row(draw: Callable[..., Any], cells: list[str], first: list[str | None]) -> str:
+    """A row without some of the cells that have the first value of their attribute, in any order."""
+    kept = [
+        f"{n} {cell}"
+        for n, (cell, implied) in enumerate(zip(cells, first, strict=True))
+        if cell != implied or draw(FEW)
+    ]
+    return "{" + ", ".join(draw(st.permutations(kept))) + "}"
+
+
 @quick_and_thorough
 def test_arff_files(data: Any) -> None:
     truth = data.draw(truths())
     pairs = {one: data.draw(st.sampled_from([("1", "0"), ("YES", "NO"), ("true", "false")])) for one in truth.classes}
     sparse = data.draw(st.booleans())
-    attributes = []
+    keyword = data.draw(st.sampled_from(["@attribute ", "@ATTRIBUTE\t", " @Attribute  "]))
+    attributes, first = list[str](), list[str | None]()
     for name in truth.classes:
         values = data.draw(st.permutations(pairs[name]))
-        attributes.append(f"@attribute {quoted(name, data.draw(st.sampled_from(QUOTES)))} {{{','.join(values)}}}")
+        first.append(values[0])
+        attributes.append(f"{keyword}{quoted(name, data.draw(st.sampled_from(QUOTES)))} {{{','.join(values)}}}")
     in_front = data.draw(st.booleans())
     number = len(truth.classes)
-    declared = [*attributes, "@attribute feature numeric"] if in_front else ["@attribute feature numeric", *attributes]
-    filtered = data.draw(st.sampled_from([False, False, True]))
-    relation = f"data: -C {number if in_front else -number}{'-weka.filters.Remove-R1' if filtered else ''}"
-    lines = [f"@relation '{relation}'", *declared, "@data"]
+    feature = f"{keyword}feature numeric"
+    declared = [*attributes, feature] if in_front else [feature, *attributes]
+    first = [*first, None] if in_front else [None, *first]
+    mistake = data.draw(
+        st.sampled_from([None, None, None, "filtered", "two values", "short row", "odd cell", "two names"])
+    )
+    relation = f"data: -C {number if in_front else -number}{'-weka.filters.Remove-R1' if mistake == 'filtered' else ''}"
+    if mistake == "two names":
+        declared[0 if in_front else 1] = declared[-1 if not in_front else -2]
+        assume(number > 1)
+    lines = ["% made from a known truth", f"@relation '{relation}'", *declared, "", "@data"]
     for row, states in enumerate(truth.states_NC):
         cells = [
             "?" if state == 0 else pairs[one][state == -1] for one, state in zip(truth.classes, states, strict=True)
         ]
         cells = [*cells, f"{row}.5"] if in_front else [f"{row}.5", *cells]
-        lines.append(
-            "{" + ", ".join(f"{n} {cell}" for n, cell in enumerate(cells)) + "}" if sparse else ",".join(cells)
-        )
+        if row == 2 and mistake == "odd cell":
+            cells[0 if in_front else 1] = data.draw(st.sampled_from(["perhaps", "2", "-1", "YESS"]))
+        if row == 2 and mistake == "short row":
+            cells.pop()
+        if row == 2 and mistake == "two values":
+            lines.append(f"{{0 {cells[0]}, 1 {cells[1]}, 0 {cells[0]}}}")
+        elif mistake == "short row" and row == 2:
+            lines.append(",".join(cells))
+        else:
+            lines.append(sparse_row(data.draw, cells, first) if sparse else ",".join(cells))
     expected = {f"data.arff#{row}": states for row, states in enumerate(truth.by_name().values())}
+    encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]))
+    text = data.draw(st.sampled_from(["\n", "\r\n"])).join(lines) + "\n"
 
     def read(folder: Path) -> Dataset:
-        (folder / "data.arff").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / "data.arff").write_bytes(text.encode(encoding))
         return read_dataset("features", root=folder, features=FeatureFiles(file="data.arff"))
 
-    check(read, expected, may_refuse=False, must_refuse=filtered)
+    unreadable = encoding == "cp1252" and not text.isascii()
+    check(read, expected, may_refuse=False, must_refuse=mistake is not None or unreadable)

@@ -10,14 +10,21 @@ from wsml_study.record.events import read_events
 from wsml_study.record.history import TrialState
 from wsml_study.study.objective_section import Objective
 
+OTHERS = {"train_loss": 1.0, "num_distrusted": 0, "train_seconds": 1.0, "validation_seconds": 1.0}
+
+
+def result_of(number: int, val_map: float) -> dict[str, object]:
+    return OTHERS | {"epoch": number, "val_map": val_map, "best_val_map": val_map, "best_epoch": number}
+
 
 def created(log: EventLog, trial: int) -> None:
-    log.append("created", trial=trial, values={"training.seed": trial}, config={}, sampler_state={})
+    log.append(
+        "created", trial=trial, values={"training.seed": trial}, config={"method": {"name": "AN"}}, sampler_state={}
+    )
 
 
 def epoch(log: EventLog, trial: int, number: int, val_map: float) -> None:
-    result = {"epoch": number, "val_map": val_map, "best_epoch": number}
-    log.append("epoch", trial=trial, attempt=1, result=result, state="running")
+    log.append("epoch", trial=trial, attempt=1, result=result_of(number, val_map), state="running")
 
 
 def test_a_reopened_log_has_the_same_history(tmp_path):
@@ -60,8 +67,7 @@ def test_an_epoch_run_again_replaces_itself_and_all_later_ones(tmp_path):
 def test_the_last_epoch_ends_a_trial_even_if_the_end_was_not_written(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     created(log, 0)
-    result = {"epoch": 1, "val_map": 50.0, "best_epoch": 1}
-    log.append("epoch", trial=0, attempt=1, result=result, state="stopped")
+    log.append("epoch", trial=0, attempt=1, result=result_of(1, 50.0), state="stopped")
     log.close()
     assert EventLog(tmp_path / "events.jsonl").history.trials[0].state is TrialState.STOPPED
 

@@ -46,7 +46,7 @@ def test_a_trial_that_has_begun_is_enough(tmp_path: Path) -> None:
     claim(storage, study)
     log = EventLog(storage.folder / "events.jsonl")
     log.append("run", classes=["cat"], num_trials=1)
-    log.append("created", trial=0, values={}, config={}, sampler_state={})
+    log.append("created", trial=0, values={}, config={"method": {"name": "AN"}}, sampler_state={})
     log.close()
     with pytest.raises(ResultsError, match="results of a different study"):
         claim(storage, other(study))

@@ -67,7 +67,11 @@ class Told:
         yield {"event": "attempt", "trial": number, "attempt": 1, "time": 1.0}
         epoch = {"event": "epoch", "trial": number, "attempt": 1, "time": 2.0, "result": epoch_of(value)}
         if state != "failed":
-            yield epoch | {"state": state} | ({} if test is None else {"test": {"test_map": test}})
+            yield (
+                epoch
+                | {"state": state}
+                | ({} if test is None else {"test": {"test_map": test, "best_epoch": 1, "test_ap_C": [test]}})
+            )
         if state != "running":
             yield {"event": "ended", "trial": number, "state": state, "error": None, "sampler_state": {}, "time": 3.0}
 

@@ -111,7 +111,13 @@ def synthetic_confirmation(study: Study, history: StudyHistory, *, num_seeds: in
         events += [
             created | about,
             {"event": "attempt", "attempt": 1} | about,
-            {"event": "epoch", "attempt": 1, "result": result, "state": "complete", "test": {"test_map": value - 1}}
+            {
+                "event": "epoch",
+                "attempt": 1,
+                "result": result,
+                "state": "complete",
+                "test": {"test_map": value - 1, "best_epoch": 1, "test_ap_C": [value - 1]},
+            }
             | about,
         ]
     return events

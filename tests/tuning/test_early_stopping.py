@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
@@ -84,6 +84,7 @@ def test_the_median_rule_needs_company():
     assert rule.goes_on(1, 1)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.floats(0, 100), min_size=1, max_size=9), min_size=1, max_size=12), st.data())
 def test_rungs_after_a_restart_equal_those_without(curves, data):
     """Trials report in any interleaving, and some begin again from an earlier epoch; the rungs replayed from the events

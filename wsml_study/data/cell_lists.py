@@ -6,15 +6,19 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from unicodedata import normalize
 
 QUOTED = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*(,?)""")
 ESCAPED = re.compile(r"\\(.)")
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
-STRONG = ("|", ";", "\t", "\n")
-"""Characters that separate classes and are next to never in the name of one."""
+STRONG = ("|", ";", "\t", "\n", "\uff5c", "\uff1b", "\uff0c", "\u3001")
+"""Characters that separate classes and are next to never in the name of one; the last four are East Asian."""
 
 WEAK = (",", "/", "&", "+", "#", " ")
 """Characters that separate classes, or stand in the name of one."""
+
+PRINTED = re.compile(r"""^(['"]).*\1$|^[A-Za-z_.]+\(\)$|[\[{(]\s*['"]|['"]\s*[\]})]""", re.DOTALL)
+"""What is in a text that a program has printed and nobody calls a class: `set()`, `array(['cat'])`, `'cat', 'dog'`."""
 
 NOTHING = frozenset({"nan", "null", "none", "<na>", "n/a"})
 """How programs write an empty cell."""
@@ -101,6 +105,18 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def alike_names(names: Iterable[str]) -> list[list[str]]:
+    """Different names that agree but for upper and lower case or their Unicode form.
+
+    >>> alike_names(["cat", "dog", "Cat"])
+    [['Cat', 'cat']]
+    """
+    folded: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        folded.setdefault(normalize("NFC", name).casefold(), []).append(name)
+    return [alike for alike in folded.values() if len(alike) > 1]
 
 
 def looks_like_states(lists: Sequence[Sequence[str]]) -> bool:

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from wsml_study.data.cell_lists import alike_names
 from wsml_study.data.dataset import Dataset, ImageFiles, Split
 from wsml_study.data.foreign_exports import json_advice
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
-from wsml_study.data.problem_list import Problems, data_error
-from wsml_study.data.text_lines import absent
+from wsml_study.data.problem_list import Problems, data_error, shown
+from wsml_study.data.text_lines import absent, kind_of
 from wsml_study.errors import DataError
 
 SOURCE = "http://images.cocodataset.org"
 MOST_PLACES = 4
+RENUMBER = "number and name all entries anew, each once; put together, two files need ids of their own"
 Id: TypeAlias = Any
 """A number, or text in files that programs write."""
 
@@ -94,9 +96,14 @@ def read_instances(file: Path, *, remedy: str) -> Instances:
     """
     content: Any = None
     try:
-        content = json.loads(file.read_bytes())
+        written = file.read_bytes()
+        if (other := kind_of(written)) is not None:
+            raise ValueError(other)
+        content = json.loads(written)
+        if not isinstance(content, dict):
+            raise ValueError("a list" if isinstance(content, list) else "another value")
         images = [(image["id"], file_name_of(image)) for image in content["images"]]
-        categories = [(category["id"], str(category["name"]).strip()) for category in content["categories"]]
+        categories = [(category["id"], _category_name(category)) for category in content["categories"]]
         above = {str(category.get("supercategory")) for category in content["categories"]}
         present = frozenset((one["image_id"], one["category_id"]) for one in content["annotations"])
         federated = any("neg_category_ids" in image for image in content["images"])
@@ -115,10 +122,8 @@ def read_instances(file: Path, *, remedy: str) -> Instances:
     _check_ids("image", images, problems)
     _check_ids("category", categories, problems)
     named = present | missing
-    for image in sorted({image for image, _ in named if image not in known_images}, key=str):
-        problems.add("unknown images", f"an annotation of image {image!r}, which `images` lacks")
-    for category in sorted({category for _, category in named if category not in known_categories}, key=str):
-        problems.add("unknown categories", f"an annotation of category {category!r}, which `categories` lacks")
+    _check_known("image", {image for image, _ in named}, known_images, problems)
+    _check_known("category", {category for _, category in named}, known_categories, problems)
     for image, category in sorted(present & missing, key=str):
         problems.add("present and absent", f"image {image!r}: {category!r} is annotated and in neg_category_ids")
     if problems:
@@ -141,6 +146,26 @@ def file_name_of(image: dict[str, Any]) -> str:
     return str(image["file_name"])
 
 
+def _category_name(category: dict[str, Any]) -> str:
+    name = category["name"]
+    if not isinstance(name, str | int) or not str(name).strip():
+        raise ValueError(f"a category without a name: {shown(name)}")
+    return str(name).strip()
+
+
+def _check_known(kind: str, used: Collection[Id], known: Mapping[Id, str], problems: Problems) -> None:
+    """What annotations name is there."""
+    entries = "images" if kind == "image" else "categories"
+    texts = {str(one): one for one in known}
+    for one in sorted((one for one in used if one not in known), key=str):
+        alike = f" (it has {texts[str(one)]!r}: ids are text here and numbers there)" if str(one) in texts else ""
+        problems.add(
+            f"unknown {entries}",
+            f"an annotation of {kind} {one!r}, which `{entries}` lacks{alike}",
+            remedy=f"give each {kind} an entry in `{entries}`, or take its annotations out",
+        )
+
+
 def _check_ids(kind: str, entries: Sequence[tuple[Id, str]], problems: Problems) -> None:
     """Ids and names that are there twice, with both places."""
     kinds = {type(one) for one, _ in entries}
@@ -156,8 +181,20 @@ def _check_ids(kind: str, entries: Sequence[tuple[Id, str]], problems: Problems)
                 problems.add(
                     f"the same {kind} {called}",
                     f"{kind} {called} {value!r} is there {len(found)} times: {those}",
-                    remedy="number and name all entries anew, each once; put together, two files need ids of their own",
+                    remedy=RENUMBER,
                 )
+    if kind == "category":
+        _check_spellings([name for _, name in entries], problems)
+
+
+def _check_spellings(names: Sequence[str], problems: Problems) -> None:
+    for alike in alike_names(names):
+        problems.add(
+            "spellings",
+            f"category names differ in upper and lower case, or in Unicode form, and in nothing else: "
+            f"{' and '.join(map(shown, alike))}",
+            remedy=RENUMBER,
+        )
 
 
 def _read(year: str, root: Path) -> Dataset:
@@ -195,4 +232,6 @@ def _read_split(root: Path, part: str, year: str) -> tuple[Split, tuple[str, ...
 
 
 def _explained(error: Exception) -> str:
-    return f"no key {error}" if isinstance(error, KeyError) else str(error)
+    if isinstance(error, KeyError):
+        return f"no key {error}"
+    return f"entries of another form ({error})" if isinstance(error, TypeError | AttributeError) else str(error)

@@ -13,7 +13,10 @@ from wsml_study.data.own_labels import TEST, TRAIN, VALIDATION, Labelled, own_da
 from wsml_study.data.problem_list import shown
 from wsml_study.errors import DataError
 
-REMEDY = "give the file as `file` under data.labels"
+REMEDY = (
+    "give a file as COCO has it as `file` under data.labels; other programs export one, or Pascal VOC's XML (dataset: "
+    "voc_xml), or write a table (dataset: table)"
+)
 EXPORTED = "_annotations.coco.json"
 FOLDERS = {"train": TRAIN, "valid": VALIDATION, "test": TEST}
 """Of an export by Roboflow, each with its images and a file of their objects."""

@@ -6,7 +6,7 @@ Shapes: N rows, K columns of numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wsml_study.data.label_words import ABSENT, PRESENT
 from wsml_study.data.problem_list import data_error, shown
+from wsml_study.data.text_lines import encoding_of
 from wsml_study.errors import DataError
 
 MEKA_LABELS = re.compile(r"-C\s+(-?\d+)")
 ESCAPED = re.compile(r"""\\(['"\\%])""")
-TRUE, FALSE = frozenset({"yes", "true", "y", "t", "present"}), frozenset({"no", "false", "n", "f", "absent"})
+QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+ATTRIBUTE = re.compile(rf"\s*@attribute\s+({QUOTED}|[^\s'\"]\S*)\s+(\S.*)", re.IGNORECASE)
+SPARSE_INDEX = re.compile(r"[{,]\s*(\d+)\s")
 MOST_COLUMNS_SHOWN = 20
 
 
@@ -161,13 +165,14 @@ def _read_arff(file: Path, text_columns: Collection[str]) -> FeatureTable:
         import arff
     except ImportError as error:
         raise DataError(f"{file}: ARFF needs liac-arff, not installed here: pip install 'wsml-study[arff]'") from error
-    with file.open(encoding="utf-8-sig") as lines:
+    attributes: list[str] = []
+    with file.open(encoding=encoding_of(file)) as lines:
         try:
-            content = arff.load(lines, return_type=arff.DENSE_GEN)
-        except (arff.ArffException, UnicodeDecodeError) as error:
+            content = arff.load(_with_plain_names(file, lines, attributes), return_type=arff.DENSE_GEN)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{file}: expected text in UTF-8: {error.reason}; save it so") from error
+        except arff.ArffException as error:
             raise DataError(f"{file}: cannot be read as ARFF: {error}") from error
-        # The library keeps what was quoted as it was written: Swainson\'s.
-        attributes = [ESCAPED.sub(r"\1", str(name)) for name, _ in content["attributes"]]
         if repeated := sorted({name for name in attributes if attributes.count(name) > 1}):
             raise DataError(
                 f"{file}: expected each attribute once, got {', '.join(map(shown, repeated))} more than once"
@@ -198,6 +203,41 @@ def _read_arff(file: Path, text_columns: Collection[str]) -> FeatureTable:
         label_columns=label_columns,
         no_label_columns=mistrust,
     )
+
+
+def _with_plain_names(file: Path, lines: Iterable[str], names: list[str]) -> Iterator[str]:
+    """The lines of an ARFF file for the library, each attribute called by its number; the names are appended to a list.
+
+    The library strips all quotes from the ends of a name, those that belong to it as well, and takes the last of two
+    values that a sparse row has for one attribute.
+    """
+    in_header = True
+    for number, line in enumerate(lines, start=1):
+        if not in_header:
+            _check_sparse(file, number, line)
+            yield line
+        elif line.lstrip().lower().startswith("@attribute"):
+            found = ATTRIBUTE.match(line)
+            if found is None:
+                raise DataError(f"{file}:{number}: expected @attribute, a name and a type, got {shown(line.strip())}")
+            name = found[1][1:-1] if found[1][0] in "'\"" else found[1]
+            names.append(ESCAPED.sub(r"\1", name))
+            yield f"@attribute a{len(names)} {found[2]}\n"
+        else:
+            in_header = not line.lstrip().lower().startswith("@data")
+            yield line
+
+
+def _check_sparse(file: Path, number: int, line: str) -> None:
+    if not line.lstrip().startswith("{"):
+        return
+    indices = SPARSE_INDEX.findall(re.sub(QUOTED, "", line) if "'" in line or '"' in line else line)
+    if len(set(indices)) < len(indices):
+        repeated = next(index for index in indices if indices.count(index) > 1)
+        raise DataError(
+            f"{file}:{number}: expected one value for each attribute, got several for attribute {repeated}; mend this "
+            f"row"
+        )
 
 
 def _arff_rows(file: Path, rows: Iterator[list[Any]]) -> Iterator[list[Any]]:
@@ -231,7 +271,7 @@ def _truths(values: object) -> dict[str, str] | None:
     if not isinstance(values, list) or len(values) != 2:
         return None
     words = {str(value).casefold(): str(value) for value in values}
-    present, missing = words.keys() & TRUE, words.keys() & FALSE
+    present, missing = words.keys() & PRESENT, words.keys() & ABSENT
     if len(present) != 1 or len(missing) != 1:
         return None
     return {words[present.pop()]: "1", words[missing.pop()]: "0"}
@@ -253,7 +293,7 @@ def _labels_by_relation(
     if not numbers:
         return None, None
     told = f"its relation name counts labels (-C {', '.join(map(str, sorted(numbers)))})"
-    if "weka.filters" in relation:
+    if ".filters." in relation:  # Weka's, or those of MEKA
         return None, f"{told}, but has passed through Weka's filters since, which may have moved or removed them"
     if len(numbers) > 1:
         return None, f"{told} in two ways"
@@ -269,7 +309,7 @@ def _labels_by_relation(
 
 def _has_header(file: Path) -> bool:
     """Whether the first line that is neither blank nor a comment is a declaration."""
-    with file.open(encoding="utf-8-sig", errors="replace") as lines:
+    with file.open(encoding=encoding_of(file), errors="replace") as lines:
         for line in lines:
             if line.strip() and not line.lstrip().startswith("%"):
                 return line.lstrip().startswith("@")
@@ -294,7 +334,13 @@ def _read_arff_body(file: Path) -> FeatureTable:
 def _loaded_text(file: Path) -> npt.NDArray[np.float32]:
     def load(converters: Callable[[str], float] | None) -> npt.NDArray[np.float32]:
         return np.loadtxt(
-            file, dtype=np.float32, delimiter=",", comments="%", ndmin=2, encoding="utf-8-sig", converters=converters
+            file,
+            dtype=np.float32,
+            delimiter=",",
+            comments="%",
+            ndmin=2,
+            encoding=encoding_of(file),
+            converters=converters,
         )
 
     try:

@@ -15,8 +15,21 @@ VOC = "this is Pascal VOC's XML of one image; say `dataset: voc_xml` and give th
 CREATE_ML = "this is a list of images as Create ML has it; export as COCO (dataset: coco_json)"
 
 
+DATUMARO = "this is a Datumaro export, as CVAT writes; export as `COCO 1.0` (dataset: coco_json)"
+OTHER = (
+    "export labels as COCO's JSON (dataset: coco_json) or Pascal VOC's XML (dataset: voc_xml), or write a table of "
+    "names and classes (dataset: table)"
+)
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml")
+"""Of files that programs export."""
+
+
 def export_advice(file: Path) -> str | None:
-    """What to do about a file that some other program has exported; None if it is not known."""
+    """What to do about a file that some other program has exported; None if it is none."""
+    return _known_advice(file) or (OTHER if file.suffix.lower() in SUFFIXES else None)
+
+
+def _known_advice(file: Path) -> str | None:
     if file.suffix.lower() == ".xml":
         return _xml_advice(file)
     if file.suffix.lower() != ".json":
@@ -31,7 +44,7 @@ def export_advice(file: Path) -> str | None:
 
 
 def json_advice(content: object) -> str | None:
-    """The same of JSON that has been read."""
+    """What to do about JSON that some other program has exported; None if it is not known which."""
     if isinstance(content, list) and content and isinstance(content[0], dict):
         first = content[0]
         if "annotations" in first and "image" in first and "data" not in first:
@@ -41,6 +54,8 @@ def json_advice(content: object) -> str | None:
         return None
     if "samples" in content or ("labels" in content and "images" not in content):
         return FIFTYONE
+    if "items" in content and "categories" in content:
+        return DATUMARO
     if "shapes" in content or any(key.startswith("_via_") for key in content):
         return "this is an export of LabelMe or VIA; export as COCO (dataset: coco_json)"
     return None

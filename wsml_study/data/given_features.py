@@ -165,9 +165,10 @@ def _states(file: Path, values_NC: npt.NDArray[np.float32], columns: list[str]) 
                 f"cells of {shown(name)}",
                 f"row {row}: {name}: expected 1, 0 or nothing, got {values_NC[row, column]:g}",
             )
-        raise problems.error(
-            file, remedy=f"say under {SECTION} which columns are labels: `num_labels` or `classes`; theirs are 1 and 0"
-        )
+        remedy = f"say under {SECTION} which columns are labels: `num_labels` or `classes`; theirs are 1 and 0"
+        if {float(values_NC[row, column]) for row, column in wrong} == {-1.0}:
+            remedy = "write 0 for -1 where it stands for absent, and nothing (in ARFF: ?) where it does not"
+        raise problems.error(file, remedy=remedy)
     return np.where(unknown_NC, UNOBSERVED, np.where(values_NC == 1, POSITIVE, NEGATIVE)).astype(np.int8)
 
 
@@ -208,9 +209,11 @@ def _read_classes(file: Path) -> tuple[str, ...]:
         root = ElementTree.parse(file).getroot()
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}; name the file as `classes` under {SECTION}") from error
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # ValueError: in an encoding of many bytes
         raise DataError(f"{file}: cannot be read as XML: {error}") from error
     names = [element.get("name") for element in root.iter() if element.tag.rpartition("}")[2] == "label"]
     if not names or None in names:
         raise DataError(f'{file}: expected <label name="..."> elements as Mulan has them, got {len(names)}')
+    if repeated := sorted({str(name) for name in names if names.count(name) > 1}):
+        raise data_error(file, [f"label {shown(name)} is there more than once" for name in repeated])
     return tuple(map(str, names))

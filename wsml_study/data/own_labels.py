@@ -20,8 +20,8 @@ import numpy.typing as npt
 from wsml_study.data.dataset import Dataset, GivenFeatures, ImageFiles, ImageSource, Split
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import Labels, draw_groups
-from wsml_study.data.name_hints import explained, files_of
-from wsml_study.data.problem_list import Problems, shown
+from wsml_study.data.name_hints import explained, files_below
+from wsml_study.data.problem_list import Problems, cut, shown
 from wsml_study.data.text_lines import absent
 from wsml_study.errors import DataError
 
@@ -320,7 +320,7 @@ def located(labelled: Labelled, root: Path) -> Labelled:
     for row, name in enumerate(names):
         if name in missing:
             places.setdefault(name, row)
-    reasons = list(explained(places, files_of(root)))
+    reasons = list(explained(places, files_below(root)))
     in_folders = _where_images_are(reasons, root)
     remedy = (
         "write names as the folder has them, put the images there, take them off the list, or give another data.root"
@@ -329,7 +329,7 @@ def located(labelled: Labelled, root: Path) -> Labelled:
         place = labelled.place(places[name])
         if instead is None:
             at = "" if labelled.places_N is None else f" ({place})"
-            problems.add("no such image", f"no image {name}, which {labelled.file.name} lists{at}", remedy=remedy)
+            problems.add("no such image", f"no image {cut(name)}, which {labelled.file.name} lists{at}", remedy=remedy)
         else:
             assert cause is not None
             told = f"the folder has {shown(instead)}; {place} says {shown(name)} ({cause})"

@@ -37,6 +37,10 @@ DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 GRAY_MODES = frozenset({"1", "L", "LA", "La"})
 COLOR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "HSV"})
 
+JPEG2000_START = b"\xff\x4f\xff\x51"
+"""Start of codestream, and of the segment of sizes; the bits of the first component less one are 42 bytes from here."""
+JPEG2000_BITS, JPEG2000_HEAD = 42, 2**20
+
 # Of TIFF.
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 WHITE_IS_ZERO, SIGNED = 0, 2
@@ -110,6 +114,7 @@ def decoded(picture: Image.Image, pixel_range: PixelRange = "full") -> Image.Ima
         DataError: the mode is not understood; the message names it and the way out.
     """
     raw_mode = _raw_mode(picture)  # gone once the pixels are loaded
+    _refuse_deep_jpeg2000(picture)
     picture.load()  # of a PNG, EXIF data may follow the pixels; a TIFF turns itself
     turn = TURNS.get(_orientation(picture))
     converted = _deep(picture, pixel_range) if picture.mode in DEEP_MODES else _shallow(picture, raw_mode, pixel_range)
@@ -210,6 +215,21 @@ def _with_alpha(picture: Image.Image, raw_mode: str) -> Image.Image:
 
 def _over_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+
+
+def _refuse_deep_jpeg2000(picture: Image.Image) -> None:
+    """Pillow rounds JPEG 2000 colors of more than 8 bits so that the brightest become 0."""
+    opened = getattr(picture, "fp", None)
+    if picture.format != "JPEG2000" or picture.mode in DEEP_MODES or opened is None:
+        return
+    place = opened.tell()
+    opened.seek(0)
+    head = opened.read(JPEG2000_HEAD)
+    opened.seek(place)
+    start = head.find(JPEG2000_START)
+    bits = (head[start + JPEG2000_BITS] & 127) + 1 if 0 <= start < len(head) - JPEG2000_BITS else 8
+    if bits > 8:
+        raise DataError(f"JPEG 2000 color of {bits} bits, which Pillow reads wrong; save it as 16-bit PNG")
 
 
 def _raw_mode(picture: Image.Image) -> str:

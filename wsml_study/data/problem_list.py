@@ -11,6 +11,8 @@ MOST_LINES = 20
 """Of a message whose problems are grouped by cause."""
 
 LONGEST_CELL = 60
+LONGEST_NAME = 255
+"""Of a file, in most file systems."""
 
 
 def shown(cell: object) -> str:
@@ -23,6 +25,11 @@ def shown(cell: object) -> str:
         return f"{len(cell):,} bytes"
     text = repr(cell if isinstance(cell, str) else str(cell))
     return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 4]}...{text[-1]}"
+
+
+def cut(name: str) -> str:
+    """As much of a text as a file can be called."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}... ({len(name):,} characters)"
 
 
 class Problems:

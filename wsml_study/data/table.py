@@ -11,45 +11,32 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from unicodedata import normalize
 
 import numpy as np
 
-from wsml_study.data.cell_lists import NOTHING, STRONG, likely_separator, listed, looks_like_states
+from wsml_study.data.cell_lists import (
+    BRACKETS,
+    NOTHING,
+    PRINTED,
+    STRONG,
+    alike_names,
+    likely_separator,
+    listed,
+    looks_like_states,
+)
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
+from wsml_study.data.label_words import ABSENT, NOT_ANNOTATED, PRESENT
 from wsml_study.data.lists import read_class_names
-from wsml_study.data.name_hints import explained
+from wsml_study.data.name_hints import explained, is_image_name
 from wsml_study.data.own_labels import PARTS, TEST, TRAIN, Labelled, own_dataset
-from wsml_study.data.problem_list import Problems, shown
+from wsml_study.data.problem_list import LONGEST_NAME, Problems, shown
 from wsml_study.data.table_file import BINARY, Table, open_table
 from wsml_study.data.text_lines import own_lines
 from wsml_study.errors import DataError
 
-YES = frozenset({"true", "yes", "y", "t", "wahr", "ja", "vrai", "oui"})
-NO = frozenset({"false", "no", "n", "f", "falsch", "nein", "faux", "non"})
-BLANK = frozenset({"", "?", "na", "nan", "null", "n/a", "<na>"})
 UNCERTAIN = {"unobserved": UNOBSERVED, "positive": POSITIVE, "negative": NEGATIVE}
-IMAGE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        "jpg",
-        "jpeg",
-        "png",
-        "bmp",
-        "gif",
-        "tif",
-        "tiff",
-        "webp",
-        "jp2",
-        "ppm",
-        "pgm",
-        "heic",
-        "heif",
-        "avif",
-    )
-)
 SAYS_NONE = ("no ", "no_", "none", "nothing", "kein", "nichts", "aucun")
 """How names begin that may say that an image shows no class."""
 
@@ -85,9 +72,11 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
         DataError: all cells that cannot be understood, or the lack of a column.
     """
     table = open_table(file, encoding=files.encoding)
+    if not table.columns:
+        raise DataError(f"{file}: expected a row per image below a heading, got an empty file")
     if set(OPEN_IMAGES) <= set(table.columns) and files.positives_column is None:
         return _open_images(file, table, classes)
-    image_column = files.image_column or (table.columns[0] if table.columns else "")
+    image_column = files.image_column or table.columns[0]
     named = [
         image_column,
         *filter(None, (files.split_column, files.group_column, files.positives_column, files.negatives_column)),
@@ -111,6 +100,7 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
         if not wanted:
             raise DataError(
                 f"{file}: expected a column per class beside {image_column}, or `positives_column`; found none"
+                + ("; separate cells by commas, not by blanks" if len(image_column.split()) > 1 else "")
             )
         if classes is None:
             _check_unnamed(table, wanted, problems)
@@ -151,11 +141,6 @@ def image_column(file: Path) -> list[str]:
     return [row.text(table.columns[0]) for row in table.rows]
 
 
-def is_image_name(text: str) -> bool:
-    """Whether a name ends as those of images do."""
-    return Path(text.strip()).suffix.lower() in IMAGE_SUFFIXES
-
-
 def _check_heading(file: Path, table: Table, root: Path | None) -> None:
     """Refuse a table whose first line is an image already."""
     first = table.columns[0] if table.columns else ""
@@ -182,6 +167,21 @@ def _image_names(table: Table, column: str, files: LabelFiles, problems: Problem
         )
         return tuple(row.where for row in table.rows)
     names = tuple(row.text(column) for row in table.rows)
+    if records := [row for row in table.rows if not isinstance(row.cells[column], str)]:
+        problems.add(
+            "records",
+            f"{records[0].where}: {column}: expected names of image files, got {_kind(records[0].cells[column])}",
+            remedy="write a column with the names alone, and say which it is as `image_column`",
+        )
+        return names
+    if encoded := [row for row, name in zip(table.rows, names, strict=True) if len(name) > LONGEST_NAME * 16]:
+        problems.add(
+            "encoded images",
+            f"{encoded[0].where}: {column}: expected names of image files, got text of "
+            f"{len(encoded[0].text(column)):,} characters, perhaps an encoded image",
+            remedy="write these images into files, and their names into the table (`image_column`)",
+        )
+        return names
     for row, name in zip(table.rows, names, strict=True):
         if not name:
             problems.add("no image", f"{row.where}: {column}: expected an image file")
@@ -195,6 +195,13 @@ def _image_names(table: Table, column: str, files: LabelFiles, problems: Problem
                 remedy=f"say `image_column: {others[0]}` under data.labels",
             )
     return names
+
+
+def _kind(cell: object) -> str:
+    """What a cell of Parquet that is no text is."""
+    if isinstance(cell, dict):
+        return f"records of {', '.join(map(str, cell))}"
+    return "lists" if isinstance(cell, list) else type(cell).__name__
 
 
 def _check_unnamed(table: Table, classes: tuple[str, ...], problems: Problems) -> None:
@@ -221,7 +228,7 @@ def _labels_by_column(
     with_comma: set[str] = set()
     for column, name in enumerate(classes):
         if name in table.binary:
-            problems.add("not labels", f"{name}: expected 1, 0 or nothing, got bytes", remedy=_metadata_remedy())
+            problems.add("not labels", f"{name}: expected 1, 0 or nothing, got bytes", remedy=_metadata_remedy(files))
             continue
         states: dict[str, int | None] = {}
         wrong: dict[str, list[int]] = defaultdict(list)
@@ -275,7 +282,7 @@ def _tell_wrong(table: Table, column: str, wrong: dict[str, list[int]], files: L
             "columns that are no labels",
             f"{table.rows[rows[0][0]].where}: {column}: {len(rows):,} of {len(table.rows):,} cells are not 1, 0 or "
             f"nothing: {some}",
-            remedy=_listing_remedy(column, wrong) or _metadata_remedy(),
+            remedy=_listing_remedy(column, wrong) or _metadata_remedy(files),
         )
 
 
@@ -291,21 +298,23 @@ def _listing_remedy(column: str, texts: Iterable[str]) -> str | None:
     )
 
 
-def _metadata_remedy() -> str:
+def _metadata_remedy(files: LabelFiles) -> str:
+    if files.classes is not None:
+        return "write 1 where an image shows the class, 0 where it does not, and nothing where it is not known"
     return (
         "name the columns that are labels, one a line in a file, as `classes` under data.labels; the others are left "
-        "out then"
+        "out then (labels are 1 and 0)"
     )
 
 
 def _state(text: str, files: LabelFiles) -> int | None:
     """The state that a cell says; None if it says none."""
     word = text.casefold()
-    if word in BLANK:
+    if word in NOT_ANNOTATED:
         return UNOBSERVED
-    if word in YES:
+    if word in PRESENT:
         return POSITIVE
-    if word in NO:
+    if word in ABSENT:
         return NEGATIVE
     third = None if files.uncertain is None else UNCERTAIN[files.uncertain]
     known: dict[float | None, int | None]
@@ -424,6 +433,8 @@ def _quoted(mark: str) -> str:
 def _check_listed(table: Table, files: LabelFiles, found: set[str], problems: Problems) -> None:
     """Refuse what cannot be names of classes, if nothing says that it is."""
     remedy = "name the classes, one a line in a file, as `classes` under data.labels, if these are some"
+    texts = [row.text(str(files.positives_column)) for row in table.rows]
+    plain = {part.strip() for text in texts if text[:1] not in BRACKETS for part in text.split(files.separator)}
     for name in sorted(found):
         if name.casefold() in NOTHING:
             problems.add(
@@ -431,27 +442,29 @@ def _check_listed(table: Table, files: LabelFiles, found: set[str], problems: Pr
             )
         elif "separator" in problems:
             continue
+        elif name in plain and PRINTED.search(name):
+            problems.add(
+                "printed lists",
+                f"a class is called {shown(name)}, as programs print lists; write names with {files.separator!r} "
+                f"between them, or JSON",
+                remedy=remedy,
+            )
         elif held := [mark for mark in STRONG if mark in name and mark != files.separator]:
             problems.add(
                 "separators in names", f"a class is called {shown(name)}, with {held[0]!r} in it", remedy=remedy
             )
-    texts = [row.text(str(files.positives_column)) for row in table.rows]
     numbers = [text for text in texts if text and _number(text) is not None and not text.lstrip("-").isdecimal()]
     if numbers and len(numbers) == sum(map(bool, texts)):
         problems.add(
             "numbers", f"{files.positives_column}: expected names of classes, got {', '.join(map(shown, numbers[:3]))}"
         )
-    folded = defaultdict(list)
-    for name in sorted(found):
-        folded[normalize("NFC", name).casefold()].append(name)
-    for names in folded.values():
-        if len(names) > 1:
-            told = " and ".join(map(shown, names))
-            problems.add(
-                "spellings",
-                f"classes differ in upper and lower case, or in Unicode form, and in nothing else: {told}",
-                remedy=remedy,
-            )
+    for names in alike_names(found):
+        problems.add(
+            "spellings",
+            f"classes differ in upper and lower case, or in Unicode form, and in nothing else: "
+            f"{' and '.join(map(shown, names))}",
+            remedy=remedy,
+        )
 
 
 def _parts(table: Table, names: tuple[str, ...], files: LabelFiles, problems: Problems) -> tuple[str, ...] | None:

@@ -20,7 +20,9 @@ from wsml_study.data.text_lines import not_utf8, read_text
 from wsml_study.errors import DataError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\1*(?:\r?\n|\r)', re.IGNORECASE)
+"""The first line that Excel understands; saved again by it, the line is filled up with separators."""
+
 ROWS_COMPARED = 200
 GIVE_TABLE = "give the table as `file` under data.labels"
 
@@ -242,8 +244,20 @@ def _open_parquet(file: Path) -> Table:
 def _holds_bytes(kind: Any) -> bool:
     import pyarrow as pa
 
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+    if any(
+        is_of(kind)
+        for is_of in (
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+            pa.types.is_fixed_size_binary,
+            pa.types.is_binary_view,
+        )
+    ):
         return True
+    if pa.types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _holds_bytes(kind.storage_type)
     return any(_holds_bytes(kind.field(number).type) for number in range(kind.num_fields))
 
 

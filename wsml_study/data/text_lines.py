@@ -21,6 +21,18 @@ GUESS = "cp1252"
 """What Excel and old Windows programs write in western Europe and America."""
 
 
+OTHER_KINDS = {
+    b"PK\3\4": "an Excel file or another ZIP archive; save the table as `CSV UTF-8`",
+    b"\xd0\xcf\x11\xe0": "an old Excel file; save the table as `CSV UTF-8`",
+    b"\x1f\x8b": "a gzip archive; unpack it",
+    b"PAR1": "Parquet; call it .parquet",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with `git lfs pull`",
+    b"<!doctype html": "an HTML page, as a download that needs a login gives; download the file itself",
+    b"<html": "an HTML page, as a download that needs a login gives; download the file itself",
+}
+"""How files of other kinds begin, lower case where it is text, and what to do about them."""
+
+
 @dataclass(frozen=True)
 class ReadText:
     """A text file.
@@ -36,6 +48,26 @@ class ReadText:
     guessed: str | None = None
 
 
+def kind_of(content: bytes) -> str | None:
+    """What a file is, with the remedy, if it begins as those of another kind do; None if it does not.
+
+    >>> kind_of(b"image,cat"), kind_of(b"PAR1...")
+    (None, 'Parquet; call it .parquet')
+    """
+    start = content[:64]
+    for head, kind in OTHER_KINDS.items():
+        if start.startswith(head) or start.lstrip().lower().startswith(head):
+            return kind
+    return None
+
+
+def encoding_of(file: Path) -> str:
+    """The encoding that a file's byte order mark names, or else UTF-8."""
+    with file.open("rb") as stream:
+        start = stream.read(4)
+    return next((name for mark, name in BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
+
+
 def read_text(file: Path, *, encoding: str | None, remedy: str) -> ReadText:
     """A text file of the user's own, in UTF-8, in UTF-16 or 32 with its mark, or in the encoding given.
 
@@ -46,6 +78,8 @@ def read_text(file: Path, *, encoding: str | None, remedy: str) -> ReadText:
         content = file.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise DataError(f"{file}: {getattr(error, 'strerror', None) or error}; {remedy}") from error
+    if (other := kind_of(content)) is not None:
+        raise DataError(f"{file}: expected text, got {other}")
     found = next((name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), None)
     if found is None and encoding is None and b"\0" in content:
         raise DataError(f"{file}: expected text, got zero bytes; save it as text in UTF-8, or name its `encoding`")

@@ -11,11 +11,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from wsml_study.data.cell_lists import alike_names
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.foreign_exports import CVAT
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED
 from wsml_study.data.lists import read_class_names
+from wsml_study.data.name_hints import IMAGE_SUFFIXES
 from wsml_study.data.own_labels import Labelled, own_dataset
 from wsml_study.data.problem_list import Problems, shown
 from wsml_study.errors import DataError
@@ -33,9 +35,22 @@ def read_voc_xml(root: Path, files: LabelFiles) -> Dataset:
     folders = [Path(file) for file in (files.file, files.test_file) if file is not None]
     objects = [_read_folder(folder) for folder in folders]
     found = {name for images in objects for _, states in images.values() for name in states}
+    if classes is None:
+        _check_spellings(folders[0], found)
     known = classes or tuple(sorted(found))
     first, *others = (_labelled(folder, images, known, root) for folder, images in zip(folders, objects, strict=True))
     return own_dataset("voc_xml", root, files, first, others[0] if others else None)
+
+
+def _check_spellings(folder: Path, found: set[str]) -> None:
+    problems = Problems()
+    for alike in alike_names(found):
+        told = " and ".join(map(shown, alike))
+        problems.add(
+            "spellings", f"classes differ in upper and lower case, or in Unicode form, and in nothing else: {told}"
+        )
+    if problems:
+        raise problems.error(folder, remedy="name the classes, one a line in a file, as `classes` under data.labels")
 
 
 def _read_folder(folder: Path) -> dict[Path, tuple[str, dict[str, int]]]:
@@ -44,10 +59,10 @@ def _read_folder(folder: Path) -> dict[Path, tuple[str, dict[str, int]]]:
         raise DataError(f"{folder}: expected a folder of .xml files, an image each; {REMEDY}")
     problems = Problems()
     images = {}
-    for file in sorted(folder.rglob("*.xml")):
+    for file in sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".xml"):
         try:
             annotation = ElementTree.parse(file).getroot()
-        except (OSError, ElementTree.ParseError) as error:
+        except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
             problems.add("unreadable", f"{file.relative_to(folder)}: cannot be read as XML: {error}")
             continue
         if annotation.tag != "annotation":
@@ -60,7 +75,7 @@ def _read_folder(folder: Path) -> dict[Path, tuple[str, dict[str, int]]]:
         states: dict[str, int] = {}
         for thing in annotation.iter("object"):
             label = (thing.findtext("name") or "").strip()
-            difficult = (thing.findtext("difficult") or "0").strip() == "1"
+            difficult = (thing.findtext("difficult") or "0").strip().lower() in ("1", "true", "yes")
             if not label:
                 problems.add("objects without a name", f"{file.relative_to(folder)}: an <object> has no <name>")
             states[label] = POSITIVE if not difficult or states.get(label) == POSITIVE else UNOBSERVED
@@ -107,4 +122,18 @@ def _image(file: Path, name: str, folder: Path, root: Path) -> str:
     for place in places if name else ():
         if (root / place).is_file():
             return place.as_posix()
+    if not name:
+        called = [one for one in _called(file.stem, root / inside, beside) if one.is_relative_to(root.resolve())]
+        if len(called) == 1:
+            return called[0].relative_to(root.resolve()).as_posix()
     return (inside / (name or file.stem)).as_posix()
+
+
+def _called(stem: str, *folders: Path) -> set[Path]:
+    """Images of a name, whatever their suffix."""
+    return {
+        path
+        for folder in {folder.resolve() for folder in folders}
+        for suffix in IMAGE_SUFFIXES
+        if (path := folder / f"{stem}{suffix}").is_file()
+    }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.event_forms import check_form
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import EVENTS
 from wsml_study.record.tables import refuse_lost_events
@@ -36,9 +37,11 @@ def read_log(path: Path) -> tuple[list[dict[str, Any]], StudyHistory]:
     events, history = [], StudyHistory()
     for number, event in _located(path):
         try:
+            check_form(event)
             history.apply(event)
+            _check_fit(event, history)
         except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-            expected = f"an event that fits those before it, got {event['event']!r} ({error!r})"
+            expected = f"an event that fits those before it, got {event['event']!r} ({_told(error)})"
             raise _damaged(path, number, expected) from error
         events.append(event)
     return events, history
@@ -56,6 +59,25 @@ def read_history(folder: Path) -> StudyHistory:
     history = read_log(path)[1]
     refuse_lost_events(folder, history)
     return history
+
+
+def _check_fit(event: dict[str, Any], history: StudyHistory) -> None:
+    """Raise ValueError if an epoch names a best one that there is not, or has not an AP for each class."""
+    if event["event"] != "epoch":
+        return
+    result, epochs = event["result"], history.trials[event["trial"]].epochs
+    if result.get("best_epoch", result["epoch"]) not in epochs:
+        raise ValueError(f"result.best_epoch: expected an epoch of the trial, got {result['best_epoch']}")
+    for name, aps in (
+        ("result.val_ap_C", result.get("val_ap_C")),
+        ("test.test_ap_C", (event.get("test") or {}).get("test_ap_C")),
+    ):
+        if aps is not None and len(aps) != len(history.classes):
+            raise ValueError(f"{name}: expected an AP for each of {len(history.classes)} classes, got {len(aps)}")
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else repr(error)
 
 
 def _located(path: Path) -> Iterator[Located]:

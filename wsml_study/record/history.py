@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from wsml_study.study.objective_section import Objective
@@ -83,9 +84,9 @@ class TrialHistory:
         state: running until the trial has ended.
         closed: the event of its end has been read, so the trial changes no more.
         attempt: number of starts; 0 before the first.
-        epochs: epoch -> fields of its `EpochResult`, as plain data.
+        epochs: epoch -> fields of its `EpochResult`, as plain data; in ascending order.
         checkpoint: (epoch, folder) of the checkpoint to resume from, or None; another trial's after an exploit.
-        saved: epoch -> folder of its own checkpoints that still exist.
+        saved: epoch -> folder of its own checkpoints that still exist; in ascending order.
         exploits: in population based training, oldest first.
         moving: it has ended in one slot and will resume from an exploit in another.
         error: why the trial failed.
@@ -124,7 +125,7 @@ class TrialHistory:
     @property
     def last_epoch(self) -> int:
         """The newest epoch, 0 before the first."""
-        return max(self.epochs, default=0)
+        return next(reversed(self.epochs), 0)
 
     @property
     def takes_over(self) -> bool:
@@ -241,6 +242,7 @@ class StudyHistory:
                 _put_epoch(trial, event)
             case "saved":
                 trial.checkpoint = (event["epoch"], event["checkpoint"])
+                _drop_from(trial.saved, event["epoch"])
                 trial.saved[event["epoch"]] = event["checkpoint"]
             case "exploited":
                 _move(trial, event)
@@ -261,10 +263,10 @@ class StudyHistory:
 def _put_epoch(trial: TrialHistory, event: Event) -> None:
     """An epoch that is repeated after a restart replaces its earlier result and everything after it."""
     result = dict(event["result"])
-    for later in [number for number in trial.epochs if number >= result["epoch"]]:
-        del trial.epochs[later]
-    trial.exploits = [exploit for exploit in trial.exploits if exploit.epoch < result["epoch"]]
-    trial.saved = {number: folder for number, folder in trial.saved.items() if number < result["epoch"]}
+    _drop_from(trial.epochs, result["epoch"])
+    _drop_from(trial.saved, result["epoch"])
+    while trial.exploits and trial.exploits[-1].epoch >= result["epoch"]:
+        trial.exploits.pop()
     if trial.checkpoint is not None and trial.checkpoint[0] >= result["epoch"]:
         trial.checkpoint = None
     trial.epochs[result["epoch"]] = result | {"time": event["time"], "attempt": event["attempt"]}
@@ -272,6 +274,13 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     # The event of the last epoch already says that the trial has ended: a crash may prevent the `ended` event.
     trial.state = TrialState(event["state"])
     trial.ended = None if trial.state is TrialState.RUNNING else event["time"]
+
+
+def _drop_from(by_epoch: dict[int, Any], epoch: int) -> None:
+    """Remove an epoch and those after it from a dictionary in ascending order."""
+    # From the end: looking at all epochs after every epoch would take quadratic time to read a long study's log.
+    for later in list(takewhile(lambda number: number >= epoch, reversed(by_epoch))):
+        del by_epoch[later]
 
 
 def _move(trial: TrialHistory, event: Event) -> None:

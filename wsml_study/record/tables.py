@@ -240,6 +240,20 @@ def _completed(content: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table([*columns.values(), *own.values()], schema=pa.schema(fields, metadata=content.schema.metadata))
 
 
+OF_EVERY_EPOCH = (
+    "best_epoch",
+    "best_val_map",
+    "train_loss",
+    "num_distrusted",
+    "train_seconds",
+    "validation_seconds",
+    "val_ap_C",
+)
+"""Keys of an epoch's result that logs of all versions have, and the tables need."""
+
+OF_EVERY_TEST = ("best_epoch", "test_map", "test_ap_C")
+
+
 def searched_keys(names: Iterable[str]) -> list[str]:
     """The columns of a trials table that are searched keys: only these have a dot in their name."""
     return [name for name in names if "." in name]
@@ -259,15 +273,42 @@ def damaged_tables(folder: Path) -> list[str]:
 
 
 def _tables_of(study: Study, trials: Sequence[TrialHistory], history: StudyHistory) -> dict[str, pa.Table]:
-    """Table name -> all rows of these trials."""
+    """Table name -> all rows of these trials.
+
+    Raises:
+        ResultsError: an event lacks what a column needs, or a trial's values are not of the kinds that are searched.
+    """
+    for trial in trials:
+        _check_complete(trial)
     trial_rows = [_trial_row(study, trial) for trial in trials]
     epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
     class_rows = [row for trial in trials for row in _class_rows(study, trial, history)]
+    try:
+        of_trials = pa.Table.from_pylist(trial_rows, schema=_with_searched_keys(study))
+    except (pa.ArrowInvalid, TypeError) as error:
+        raise _damaged(f"a trial has values that do not fit the study's `search`: {error}") from error
     return {
-        "trials": pa.Table.from_pylist(trial_rows, schema=_with_searched_keys(study)),
+        "trials": of_trials,
         "epochs": pa.Table.from_pylist(epoch_rows, schema=EPOCHS),
         "classes": pa.Table.from_pylist(class_rows, schema=CLASSES),
     }
+
+
+def _check_complete(trial: TrialHistory) -> None:
+    """Raise ResultsError if the events of a trial lack a key that a column is made from."""
+    if "name" not in trial.config.get("method", {}):
+        raise _damaged(f"trial {trial.number} has no key config.method.name")
+    for epoch, result in trial.epochs.items():
+        if missing := [key for key in OF_EVERY_EPOCH if key not in result]:
+            raise _damaged(f"epoch {epoch} of trial {trial.number} has no key {missing[0]}")
+    if trial.test is not None and (missing := [key for key in OF_EVERY_TEST if key not in trial.test]):
+        raise _damaged(f"the test of trial {trial.number} has no key {missing[0]}")
+
+
+def _damaged(what: str) -> ResultsError:
+    return ResultsError(
+        f"events.jsonl: {what}; the log is damaged: restore it from a copy, or set the study aside with --restart"
+    )
 
 
 def refuse_lost_events(folder: Path, history: StudyHistory) -> None:

@@ -12,8 +12,10 @@ all: lint types test
 study: $(VENV)/.installed
 	$(BIN)/wsml-study run studies/rejection_rate.yaml
 
+# Tests that start Ray run alone, one after another; all others in two processes, as many as the smallest machine has cores.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/end_to_end
+	$(BIN)/python -m pytest tests/end_to_end
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

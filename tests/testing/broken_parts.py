@@ -85,7 +85,8 @@ class IndependentSampler(optuna.samplers.BaseSampler):
         u = self.share(study)
         if isinstance(param_distribution, optuna.distributions.CategoricalDistribution):
             return param_distribution.choices[int(u * len(param_distribution.choices))]
-        return param_distribution.low + u * (param_distribution.high - param_distribution.low)
+        low, high, step = param_distribution.low, param_distribution.high, param_distribution.step
+        return low + u * (high - low) if step is None else low + step * int(u * ((high - low) / step + 1))
 
     def share(self, study) -> float:
         return self.draw.random()

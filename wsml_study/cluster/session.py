@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any, Self, TextIO
 
 import ray
@@ -61,13 +61,44 @@ def ray_session(address: str | None, log_file: Path) -> Iterator[None]:
     with _opened_log(log_file) as log, redirect_stdout(log), redirect_stderr(log):
         _send_logging_to(log)
         try:
-            with _signals_kept():
+            with _interrupts_kept(), _signals_kept():
                 _start_local_ray() if address is None else _connect(address)
             yield
         finally:
             ray.shutdown()
             os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
             ray_constants.ENABLE_RAY_CLUSTER = True
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Ends the program after the block if a signal that should have ended it got lost there.
+
+    Python turns a signal into an exception wherever the main thread is, and Ray's callbacks drop exceptions.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def noted(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        handler = handlers[signal.Signals(number)]
+        assert callable(handler)
+        handler(number, frame)
+
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, noted)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if callable(handler) and signal.getsignal(number) is noted:
+                signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -112,9 +112,9 @@ class SimulatedSlot:
         folder: Path,
         num_trials: int = 1000,
         slots: int = 1,
-        computes: Callable[[TrialConfig], str] = fingerprint,
+        computes: Callable[[TrialConfig], str] | None = fingerprint,
     ) -> None:
-        """Start the study, or go on with it from its event log in the folder."""
+        """Start the study, or go on with it from its event log in the folder; `computes` as in `OptunaSearcher`."""
         self.log = EventLog(folder / "events.jsonl")
         self.searcher = OptunaSearcher(study, self.log, num_trials=num_trials, slots=lambda: slots, computes=computes)
         self.count = 0
@@ -205,7 +205,7 @@ def proposals_lie_within_the_search_space(case: SamplerCase) -> None:
 def proposals_differ(case: SamplerCase) -> None:
     """A search that repeats one trial finds nothing."""
     with _folder() as folder:
-        slot = SimulatedSlot(case.study(), folder)
+        slot = SimulatedSlot(case.study(), folder, computes=None)  # the searcher would ask again
         slot.run(NUM_TRIALS)
         different = {tuple(sorted(values.items())) for values in slot.proposals}
         expect(len(different) > 1, f"{len(slot.proposals)} trials have the same values {slot.proposals[0]}")

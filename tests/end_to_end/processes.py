@@ -26,11 +26,12 @@ def kill_driver(process: subprocess.Popen[str]) -> None:
 
     Ray's agents for dashboard and environments notice only after a minute, and hold nothing: they are not waited for.
     """
-    children = [pid for pid in descendants(process.pid) if not is_agent(pid)]
+    children = descendants(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 60
-    while any(alive(pid) for pid in children) and time.monotonic() < deadline:
+    # An agent takes its name only once it has started, so it is asked for again and again.
+    while any(alive(pid) and not is_agent(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.2)
 
 

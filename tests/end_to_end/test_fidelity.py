@@ -53,6 +53,7 @@ def assert_best_went_on(cli, *, num_trials: int) -> None:
     assert [trial["values"] for trial in upper] == [trial["values"] for trial in best]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_study_killed_at_full_size_goes_on_there(cli):
     cli.write("study.yaml", STUDY)

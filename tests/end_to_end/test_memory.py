@@ -11,6 +11,7 @@ from wsml_study.record.tables import read_table
 from wsml_study.tuning.run import run_study
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_who_runs_out_of_memory_is_retried_exclusively(tmp_path):
     machine = tmp_path / "machine"

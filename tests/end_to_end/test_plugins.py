@@ -122,6 +122,7 @@ def test_an_option_of_another_backbone_is_refused(wsml: Command, package: Path) 
     assert "backbone small_cnn takes no `hidden_units` (only tiny_mlp)" in wsml("check", "wrong.yaml", fails=True)
 
 
+@pytest.mark.slow
 def test_a_study_runs_with_all_of_it_from_search_to_prediction(wsml: Command, package: Path) -> None:
     assert "3 of 3 trials ended" in wsml("run", "striped.yaml")
     results = package / "results" / "striped"

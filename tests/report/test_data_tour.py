@@ -87,7 +87,7 @@ def test_a_changed_photo_is_prepared_anew(run: Run, study: Path, tmp_path: Path)
 
 def test_sound_data_verifies(run: Run, study: Path) -> None:
     assert run("verify", study).splitlines()[-2:] == [
-        "test: 1 classes have no positive label: dog",
+        "test: 1 class has no positive label: dog",
         "4 images checked; problems: 0, notes: 1",
     ]
 
@@ -100,8 +100,8 @@ def test_verify_finds_what_spoils_results(run: Run, study: Path, tmp_path: Path)
     found = run("verify", study, status=1)
     assert "train image c.jpg cannot be read" in found
     assert "the same picture: train d.jpg, test e.jpg" in found
-    assert "1 images in" in found
-    assert "have no labels: extra.jpg" in found
+    assert "1 image in" in found
+    assert "without labels: extra.jpg" in found
     assert found.splitlines()[-1] == "4 images checked; problems: 2, notes: 2"
 
 

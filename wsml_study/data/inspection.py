@@ -189,11 +189,16 @@ def _look(open_row: OpenPicture, row: int) -> bytes | str | None:
         return reason_of(error)
 
 
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
+
+
 def _about_flat(flat: list[str]) -> str:
     shown = ", ".join(flat[:5]) + (", ..." if len(flat) > 5 else "")
     return (
-        f"{len(flat):,} images are nearly constant (standard deviation of the pixels below {LEAST_DEVIATION:g} of "
-        f"255): {shown}; if they have more than 8 bits and use few of the values, set `data.pixel_range: used`"
+        f"{_counted(len(flat), 'image is', 'images are')} nearly constant (standard deviation of the pixels below "
+        f"{LEAST_DEVIATION:g} of 255): {shown}; if they have more than 8 bits and use few of the values, set "
+        "`data.pixel_range: used`"
     )
 
 
@@ -210,7 +215,9 @@ def count_formats(dataset: Dataset) -> Counter[str]:
 def unreadable_formats(dataset: Dataset) -> list[str]:
     """What to say of image files that need a plug-in which is not installed."""
     return [
-        f"{count:,} images are {name}" for name, count in count_formats(dataset).items() if "cannot be read" in name
+        f"{_counted(count, 'image is', 'images are')} {name}"
+        for name, count in count_formats(dataset).items()
+        if "cannot be read" in name
     ]
 
 
@@ -230,7 +237,7 @@ def _unlisted(dataset: Dataset) -> Iterator[str]:
         }
         if extra := sorted(there - names):
             shown = ", ".join(extra[:3]) + (", ..." if len(extra) > 3 else "")
-            yield f"{len(extra):,} images in {folder} have no labels: {shown}"
+            yield f"{_counted(len(extra), 'image', 'images')} in {folder} without labels: {shown}"
 
 
 def _without_labels(dataset: Dataset) -> Iterator[str]:
@@ -245,7 +252,8 @@ def _without_labels(dataset: Dataset) -> Iterator[str]:
         ]
         if blank:
             shown = ", ".join(blank[:3]) + (", ..." if len(blank) > 3 else "")
-            yield f"{part}: {len(blank):,} of {len(split):,} rows have no label at all: {shown}"
+            verb = "has" if len(blank) == 1 else "have"
+            yield f"{part}: {len(blank):,} of {len(split):,} rows {verb} no label at all: {shown}"
 
 
 def _classes_without_positives(dataset: Dataset) -> Iterator[str]:
@@ -254,4 +262,4 @@ def _classes_without_positives(dataset: Dataset) -> Iterator[str]:
         names = [name for name, none in zip(dataset.classes, none_C, strict=True) if none]
         if names:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            yield f"{part}: {len(names):,} classes have no positive label: {shown}"
+            yield f"{part}: {_counted(len(names), 'class has', 'classes have')} no positive label: {shown}"

@@ -86,8 +86,15 @@ def _are_repeats(value: Any) -> bool:
     )
 
 
-def _are_objects(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_object, value))
+def _are_proposals(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict)
+        and one.keys() - {"repeats"} == {"values", "sampler_state"}
+        and _is_object(one["values"])
+        and _is_object(one["sampler_state"])
+        and _are_repeats(one.get("repeats", []))
+        for one in value
+    )
 
 
 def _is_count_or_none(value: Any) -> bool:
@@ -114,7 +121,7 @@ EXPECTED: dict[Check, str] = {
     _are_texts: "a list of texts",
     _is_object: "an object",
     _is_promotion_or_none: "level, trial and value, or null",
-    _are_objects: "a list of objects",
+    _are_proposals: "a list of objects with values, sampler_state and perhaps repeats",
     _are_repeats: "a list of objects with trial, values and sampler_state",
     _is_count_or_none: "a whole number or null",
     _is_object_or_none: "an object or null",
@@ -123,7 +130,7 @@ EXPECTED: dict[Check, str] = {
 
 EVENTS: dict[str, dict[str, Check]] = {
     "run": {"classes": _are_texts, "num_trials": _is_count_or_none, "environment": _is_object},
-    "proposed": {"first": _is_count, "proposals": _are_objects},
+    "proposed": {"first": _is_count, "proposals": _are_proposals},
     "created": {
         "trial": _is_count,
         "values": _is_object,

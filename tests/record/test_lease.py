@@ -118,3 +118,14 @@ def test_a_request_to_stop_reaches_the_driver_and_is_waited_for(
 def test_nobody_can_be_asked_to_stop_where_nobody_runs(storage: StudyStorage) -> None:
     with pytest.raises(ResultsError, match="this study is not running"):
         end_run(str(storage.folder.parent), "study", notify=print)
+
+
+def test_a_folder_that_was_moved_is_not_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mv` would put the old folder inside a new one."""
+    monkeypatch.setattr(module, "RENEWAL_S", 0.01)
+    storage = open_storage(str(tmp_path / "results"), "study")
+    with leased(storage, notify=print) as lease:
+        storage.folder.rename(tmp_path / "moved")
+        assert not lease._released.wait(0.2), "some renewals"
+        assert not storage.folder.exists()
+    assert not storage.folder.exists()

@@ -88,6 +88,10 @@ class Lease:
     def _renew_until_released(self) -> None:
         renewals = 0
         while not self._released.wait(RENEWAL_S):
+            if not self._storage.folder.exists():
+                # Moved or deleted, of which the event log tells. A new folder in its place would be in the way of the
+                # old one when it is moved back.
+                continue
             try:
                 holder = read_lease(self._storage)
                 if holder is not None and holder.identity != self._driver.identity:

@@ -183,12 +183,14 @@ def test_a_clock_that_jumps_by_a_day_changes_nothing(cli, days):
     os.kill(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 130, printed
-    offset.write_text(str(2 * days * DAY_S))
+    # Forward it jumps once more; backward it is set right again. Ray waits by the kernel's clock, which does not jump,
+    # until times that this clock gives, and waits actively where these have passed.
+    offset.write_text(str(2 * DAY_S if days > 0 else 0))
     printed = cli("run", "study.yaml")
     assert f"{NUM_TRIALS} of {NUM_TRIALS} trials ended" in printed
     assert_whole(cli.folder, NUM_TRIALS)
     times = [event["time"] - started for event in events_so_far(cli.folder / LOG)]
-    assert min(abs(times[-1] - 2 * days * DAY_S), DAY_S) < DAY_S / 2  # or the clock has not jumped
+    assert any(abs(moment - days * DAY_S) < DAY_S / 2 for moment in times)  # or the clock has not jumped
     for command in ("results", "report", "status"):
         cli(command, "study.yaml")
 

@@ -203,3 +203,10 @@ def test_the_picture_needs_the_images_that_were_trained_on(told: Path, tmp_path:
         printed("corrections", told, "--picture", tmp_path / "photos.png")
     with pytest.raises(ResultsError, match=r"ends in \.png"):
         printed("corrections", told, "--picture", tmp_path / "photos.jpg")
+
+
+def test_a_study_folder_that_was_moved_is_not_made_anew(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {"image": [], "class": [], "epoch": [], "right": []}
+    with pytest.raises(ResultsError, match="the study's folder was deleted or moved"):
+        write_corrections(fs.LocalFileSystem(), str(tmp_path / "moved" / "corrections"), 0, columns)
+    assert not (tmp_path / "moved").exists()

@@ -53,13 +53,16 @@ def write_corrections(filesystem: fs.FileSystem, folder: str, trial: int, column
         columns: image, class, epoch and right, one entry per label.
 
     Raises:
-        ResultsError: the folder cannot be written.
+        ResultsError: the folder cannot be written, or the study's folder around it is gone.
     """
     trials = [trial] * len(columns["image"])
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"trial": trials, **columns}, schema=CORRECTIONS), sink, compression="zstd")
     content, path = sink.getvalue().to_pybytes(), f"{folder}/trial_{trial:05d}.parquet"
     if isinstance(filesystem, fs.LocalFileSystem):
+        study = Path(folder).parent
+        if not study.exists():  # a new one would be in the way of the old one when that is moved back
+            raise ResultsError(f"{study}: the study's folder was deleted or moved")
         write_whole(Path(path), content)
         return
     try:

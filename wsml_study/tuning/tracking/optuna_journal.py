@@ -9,6 +9,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from optuna import logging
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
@@ -36,6 +37,7 @@ class OptunaJournal:
 
     def begin(self, history: StudyHistory) -> None:
         """Open the journal, after removing a last line that a crash has truncated."""
+        logging.set_verbosity(logging.ERROR)  # it would print among the progress of the run
         _cut_torn_line(self._path)
         self._storage = JournalStorage(JournalFileBackend(str(self._path)))
         known = {one.study_name: one._study_id for one in self._storage.get_all_studies()}

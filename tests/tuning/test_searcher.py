@@ -182,3 +182,12 @@ def test_trials_recorded_without_what_they_compute_are_known_again(tmp_path):
         0.002,
         0.01,
     ]
+
+
+def test_a_used_up_search_space_adds_nothing_to_the_log(tmp_path):
+    slot = SimulatedSlot(study_of_three_rates("tpe", batch=4), tmp_path, computes=distrusts)
+    slot.run(5)
+    before = read_events(tmp_path / "events.jsonl")
+    assert slot.start()[1] == "FINISHED"
+    assert read_events(tmp_path / "events.jsonl") == before
+    assert [event["event"] for event in before].count("exhausted") == 1

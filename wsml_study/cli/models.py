@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wsml_study.cli.arguments import Address, DataRoot, progress_of, read, screen, show
-from wsml_study.cli.output import say
+from wsml_study.cli.output import say, say_findings
 
 PANEL = "Models"
 
@@ -130,11 +129,7 @@ def evaluate(
             device=device,
             progress=progress,
         )
-    if as_json:
-        print(json.dumps(found.as_json(), indent=2))
-        return
-    for line in found.lines():
-        say(line)
+    say_findings(found, as_json=as_json)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -193,11 +188,7 @@ def pointing(
             device=device,
             progress=progress,
         )
-    if as_json:
-        print(json.dumps(found.as_json(), indent=2))
-        return
-    for line in found.lines():
-        say(line)
+    say_findings(found, as_json=as_json)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -25,6 +26,25 @@ OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="Write t
 def say(line: object) -> None:
     """Print a line with terminal control characters escaped."""
     print(printable(str(line)))
+
+
+class Findings(Protocol):
+    """What a command found, for people and for programs."""
+
+    def lines(self) -> Iterable[str]:
+        """As text."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data."""
+
+
+def say_findings(found: Findings, *, as_json: bool) -> None:
+    """Print findings as text, or as one JSON object."""
+    if as_json:
+        print(json.dumps(found.as_json(), indent=2))
+        return
+    for line in found.lines():
+        say(line)
 
 
 def deliver(table: pa.Table, form: Format | None, output: Path | None) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wsml_study.cli.arguments import Address, DataRoot, Storage, StudyFile, argument, progress_of, read, screen, show
 from wsml_study.cli.cluster import SubmittedTo, job_status, stop_job
-from wsml_study.cli.output import say
+from wsml_study.cli.output import say, say_findings
 
 if TYPE_CHECKING:
     from wsml_study.study.spec import Study
@@ -98,11 +97,7 @@ def status(
 
     description = read(study, storage, None)
     found = study_status(description.storage, description.name)
-    if as_json:
-        print(json.dumps(found.as_json(), indent=2))
-        return
-    for line in found.lines():
-        say(line)
+    say_findings(found, as_json=as_json)
 
 
 @app.command(rich_help_panel=PANEL)

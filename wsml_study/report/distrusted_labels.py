@@ -11,9 +11,9 @@ from functools import partial
 
 from wsml_study.data.label_states import LabelCounts
 from wsml_study.description import Scalar
-from wsml_study.methods.distrusted_counts import COUNT_ALL_ENTRIES, LARGE_LOSS, course, num_distrusted, rate_in_epoch
+from wsml_study.methods.distrusted_counts import COUNT_ALL_ENTRIES, LARGE_LOSS, num_distrusted, rate_in_epoch
 from wsml_study.methods.schedules import Schedule, schedule
-from wsml_study.study.computation import batches_of_epoch
+from wsml_study.study.computation import course_of, variant_of
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.study.writing import flow
@@ -110,16 +110,12 @@ def _num_distrusted(config: TrialConfig, rate: Schedule, train: LabelCounts, epo
     """k of a full batch; if the variant counts unobserved labels, of a batch with the average number of them."""
     batch_size = config.training.batch_size
     return num_distrusted(
-        _variant(config),
+        variant_of(config),
         rate_in_epoch(config.method.name.value, rate, config.training.epoch_of_phase(epoch)),
         num_images=batch_size,
         num_classes=train.num_classes,
         num_observed=round(batch_size * (train.observed_positives + train.observed_negatives) / train.num_images),
     )
-
-
-def _variant(config: TrialConfig) -> str:
-    return str(config.method.given_options["variant"] or "code")
 
 
 def _setting(study: Study, config: TrialConfig) -> str:
@@ -132,7 +128,7 @@ def _setting(study: Study, config: TrialConfig) -> str:
 
 
 def _method_name(config: TrialConfig) -> str:
-    name, variant = config.method.name.value, _variant(config)
+    name, variant = config.method.name.value, variant_of(config)
     return name if variant == "code" else f"{name} ({variant})"
 
 
@@ -149,7 +145,7 @@ def different_trainings(study: Study, train: LabelCounts) -> tuple[DifferentTrai
     found: dict[tuple[str, str], int] = {}
     for values in extreme_values(study):
         config = space.resolve(study, values)
-        if config.method.name.value not in LARGE_LOSS or _variant(config) not in (*COUNT_ALL_ENTRIES, "per_image"):
+        if config.method.name.value not in LARGE_LOSS or variant_of(config) not in (*COUNT_ALL_ENTRIES, "per_image"):
             continue  # every rate is a training of its own
         for key in space.keys:
             if key.path in GROW_WITH and key.path in values:
@@ -164,16 +160,15 @@ Course = tuple[Fraction | int, ...]
 
 def _course_at(study: Study, config: TrialConfig, train: LabelCounts, name: str, rate: float) -> Course:
     """What a trial takes from its schedule with this rate in it."""
-    method, training = config.method, config.training
-    assert method.schedule is not None
+    assert config.method.schedule is not None
     return tuple(
-        course(
-            method.name.value,
-            _variant(config),
-            schedule(**method.schedule.model_dump(mode="json") | {name: rate}),
-            num_epochs=min(max(training.num_linear_epochs, training.epochs), MOST_EPOCHS),
-            batches=batches_of_epoch(train.num_images, training.batch_size, study.resources.workers_per_trial),
+        course_of(
+            config,
+            config.method.schedule.model_copy(update={name: rate}),
+            num_images=train.num_images,
             num_classes=train.num_classes,
+            num_ranks=study.resources.workers_per_trial,
+            most_epochs=MOST_EPOCHS,
         )
     )
 

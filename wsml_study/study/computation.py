@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from fractions import Fraction
 
 from wsml_study.methods.distrusted_counts import LARGE_LOSS, course
 from wsml_study.methods.schedules import schedule
 from wsml_study.study.identity import fingerprint
+from wsml_study.study.method_section import Schedule
 from wsml_study.study.spec import TrialConfig
 
 
@@ -22,18 +25,10 @@ def computation(config: TrialConfig, *, num_images: int, num_classes: int, num_r
         num_classes: of the dataset.
         num_ranks: that share a batch.
     """
-    method, training = config.method, config.training
+    method = config.method
     if method.name.value not in LARGE_LOSS or method.schedule is None:
         return fingerprint(config)
-    parameters = method.schedule.model_dump(exclude={"shape"}, exclude_none=True)
-    counts = course(
-        method.name.value,
-        str(method.given_options["variant"] or "code"),
-        schedule(method.schedule.shape.value, **parameters),
-        num_epochs=max(training.num_linear_epochs, training.epochs),
-        batches=batches_of_epoch(num_images, training.batch_size, num_ranks),
-        num_classes=num_classes,
-    )
+    counts = course_of(config, method.schedule, num_images=num_images, num_classes=num_classes, num_ranks=num_ranks)
     without_schedule = config.model_construct(
         **{**dict(config), "method": method.model_copy(update={"schedule": None})}
     )
@@ -41,7 +36,40 @@ def computation(config: TrialConfig, *, num_images: int, num_classes: int, num_r
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def batches_of_epoch(num_images: int, batch_size: int, num_ranks: int) -> list[list[int]]:
+def course_of(
+    config: TrialConfig,
+    rates: Schedule,
+    *,
+    num_images: int,
+    num_classes: int,
+    num_ranks: int,
+    most_epochs: int | None = None,
+) -> Iterator[int | Fraction]:
+    """What a trial of a large-loss method takes from a schedule, as `course`; other arguments as `computation`.
+
+    Args:
+        config: of the trial.
+        rates: the schedule, which need not be the config's own.
+        most_epochs: to look at; None for all.
+    """
+    training = config.training
+    num_epochs = max(training.num_linear_epochs, training.epochs)
+    return course(
+        config.method.name.value,
+        variant_of(config),
+        schedule(**rates.model_dump(mode="json")),
+        num_epochs=num_epochs if most_epochs is None else min(num_epochs, most_epochs),
+        batches=_batches_of_epoch(num_images, training.batch_size, num_ranks),
+        num_classes=num_classes,
+    )
+
+
+def variant_of(config: TrialConfig) -> str:
+    """The variant of a large-loss method's config."""
+    return str(config.method.given_options["variant"] or "code")
+
+
+def _batches_of_epoch(num_images: int, batch_size: int, num_ranks: int) -> list[list[int]]:
     """Images of each batch of an epoch; also with the last two joined, where a network may not train on the last."""
     full, left = divmod(num_images, batch_size)
     batches = [batch_size] * full + ([left] if left else [])

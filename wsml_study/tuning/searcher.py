@@ -80,8 +80,7 @@ class OptunaSearcher(TrialSource):
         self._none_left = log.history.exhausted
         for _, trial in sorted(log.history.trials.items()):
             self._repeat_again(trial.repeats)
-            recorded = trial.computes or self._computation(TrialConfig.model_validate(trial.config))
-            self._note_computation(trial.number, recorded)
+            self._note_computation(trial.number, trial.computes or self._computation_of(trial))
             self._proposal_of[trial.number] = self._asked.add_trial(trial)
         for _, proposed in sorted(log.history.proposed.items()):
             self._propose_again(**proposed)
@@ -145,8 +144,9 @@ class OptunaSearcher(TrialSource):
         for _ in range(min(self._batch, self._num_trials - first)):
             if not self._propose():
                 break
-        if not self._proposals and not self._log.history.exhausted:
-            self._log.append("exhausted")
+        if not self._proposals:
+            if not self._log.history.exhausted:
+                self._log.append("exhausted")
         elif self._batch > 1:
             proposals = [
                 {
@@ -185,9 +185,7 @@ class OptunaSearcher(TrialSource):
                 self._queue(number, replace(proposal, repeats=tuple(repeats)))
                 return True
             self._share(earlier, number)
-            repeats.append(
-                Repeat(trial=earlier, values=values, sampler_state=self._asked.sampler_state(number)),
-            )
+            repeats.append(Repeat(trial=earlier, values=values, sampler_state=self._asked.sampler_state(number)))
         return False
 
     def _prescribed(self, num_repeats: int) -> dict[str, Scalar] | None:
@@ -218,6 +216,10 @@ class OptunaSearcher(TrialSource):
 
     def _computation(self, config: TrialConfig) -> str | None:
         return None if self._computes is None else self._computes(config)
+
+    def _computation_of(self, trial: TrialHistory) -> str | None:
+        """Of a trial of an earlier version, which did not record it."""
+        return None if self._computes is None else self._computes(TrialConfig.model_validate(trial.config))
 
     def _note_computation(self, trial: int, computes: str | None) -> None:
         if computes is not None:

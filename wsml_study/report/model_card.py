@@ -138,7 +138,9 @@ def _provenance(provenance: Provenance, objective: Objective) -> str:
 
 
 def _metric_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    yield "mAP (percent)", _percent(metrics["best_val_map"]), _percent(metrics["test_map"])
+    counted, total = sum(ap is not None for ap in metrics["test_ap_C"]), len(metrics["test_ap_C"])
+    over = "" if counted == total else f", on the test images over {counted:,} of {total:,} classes"
+    yield f"mAP (percent{over})", _percent(metrics["best_val_map"]), _percent(metrics["test_map"])
     for name, words in METRIC_NAMES.items():
         value = metrics["test_metrics"].get(name)
         yield words, "-", "-" if value is None else f"{value:.4f}"
@@ -154,7 +156,10 @@ def _limits(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
     without = [name for name, ap in zip(metrics["classes"], metrics["test_ap_C"], strict=True) if not ap]
     if without:
         shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
-        yield f"Not measured on {len(without):,} classes, which no test image shows or annotates: {shown}."
+        least = study.objective.least_positives
+        why = f"fewer than {least} test images show" if least > 1 else "no test image shows or annotates"
+        zeros = "; they count 0 in mAP if some image is known not to show them" if least == 0 else ""
+        yield f"Not measured on {len(without):,} classes, which {why}: {shown}{zeros}."
     if study.data.record.reads is not Reads.NOTHING:
         yield "The licences of the photos that it was trained on still apply."
 

@@ -205,7 +205,8 @@ class TrialTraining:
         last = _copy_of(self.classifier)
         self.classifier.load_state_dict(self.progress.best_weights)
         scores_MC = self.evaluation.scores("test")
-        test_map, ap_C = map_and_ap(scores_MC, self.data.test.truth_MC)
+        labels_MC, least = self.data.test.truth_MC, self.config.objective.least_positives
+        test_map, ap_C = map_and_ap(scores_MC, labels_MC, least_positives=least)
         self.classifier.load_state_dict(last)
         return TestResult(
             classes=self.data.classes,
@@ -213,7 +214,7 @@ class TrialTraining:
             best_val_map=self.progress.best_val_map,
             test_map=test_map,
             test_ap_C=ap_C,
-            test_metrics=metrics_beside_map(scores_MC.cpu(), torch.from_numpy(self.data.test.truth_MC)),
+            test_metrics=metrics_beside_map(scores_MC.cpu(), torch.from_numpy(labels_MC), least_positives=least),
             preprocessing=preprocessing_of(self.config, self.data, self.classifier),
             num_images={name: len(self.data.split(name)) for name in SPLITS},
         )

@@ -9,7 +9,7 @@ import math
 
 from torch import Tensor
 
-from wsml_study.methods.contract import POSITIVE
+from wsml_study.methods.contract import NEGATIVE, POSITIVE
 
 
 def counted_classes(labels_NC: Tensor, least_positives: int) -> Tensor:
@@ -24,6 +24,12 @@ def counted_classes(labels_NC: Tensor, least_positives: int) -> Tensor:
         least_positives: that a class needs, as `Objective.least_positives` has them.
     """
     return (labels_NC == POSITIVE).sum(0) >= least_positives
+
+
+def num_evaluated(labels_NC: Tensor, least_positives: int) -> int:
+    """The number of classes that a mAP on these labels is the mean of: those that count, and have a negative too."""
+    evaluated_C = counted_classes(labels_NC, least_positives) & (labels_NC == NEGATIVE).any(0)
+    return int(evaluated_C.sum())
 
 
 def counted_ap(ap_C: Tensor, labels_NC: Tensor, least_positives: int) -> Tensor:

@@ -18,6 +18,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.methods.contract import ALONE, Method, Peers
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier, LinearClassifier
+from wsml_study.training.counted_classes import num_evaluated
 from wsml_study.training.memorization import Memorization
 from wsml_study.training.optimization import Optimization
 from wsml_study.training.ranking_metrics import metrics_beside_map
@@ -217,7 +218,14 @@ class TrialTraining:
             test_metrics=metrics_beside_map(scores_MC.cpu(), torch.from_numpy(labels_MC), least_positives=least),
             preprocessing=preprocessing_of(self.config, self.data, self.classifier),
             num_images={name: len(self.data.split(name)) for name in SPLITS},
+            num_val_classes=num_evaluated(self._validation_labels(), least),
         )
+
+    def _validation_labels(self) -> Tensor:
+        """The labels (M, C) that the validation images are evaluated on."""
+        validation = self.data.validation
+        on_clean_labels = self.config.data.validation.labels == "clean"
+        return torch.from_numpy(validation.truth_MC if on_clean_labels else validation.assumed_MC)
 
     def corrections(self) -> dict[str, list[Any]]:
         """The labels that the method has corrected for good, as `Corrections.columns` gives them."""

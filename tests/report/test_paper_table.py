@@ -40,7 +40,7 @@ def finished(
     groups: tuple[int, ...] = (),
     untested: int = 0,
 ) -> Path:
-    """Folder of a study with every trial of its grid; None for one that failed. The first `untested` classes have no AP."""
+    """A study's folder with every trial of its grid; None for one that failed. `untested` first classes have no AP."""
     history = StudyHistory()
     history.apply({"event": "run", "time": 0.0, "classes": CLASSES, "class_groups": groups})
     space = SearchSpace.from_study(study)

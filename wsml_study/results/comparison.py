@@ -130,7 +130,8 @@ def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
     one, another = first.study, other.study
     if one.objective.metric != another.objective.metric:
         yield f"the metric differs ({one.objective.metric}, {another.objective.metric})"
-    if one.objective.least_positives != another.objective.least_positives:
+    # Where every class is present in both, they are means over all classes, whatever the studies say.
+    if one.objective.least_positives != another.objective.least_positives and (first.class_notes or other.class_notes):
         yield "mAP is a mean over other classes (objective.classes)"
     if one.data.dataset != another.data.dataset:
         yield f"the dataset differs ({one.data.dataset}, {another.data.dataset})"

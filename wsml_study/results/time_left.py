@@ -292,7 +292,7 @@ def _in_progress(trial: TrialHistory, now: float) -> float:
     if newest is None or trial.state is not TrialState.RUNNING:
         return 0.0
     whole = seconds_of(newest) * int(newest.get("trained_together", 1))
-    return min(max(0.0, now - newest["time"]), whole)
+    return min(max(0.0, now - float(newest["time"])), whole)
 
 
 def _last_end(works: list[float], slots: int) -> float:

@@ -13,6 +13,7 @@ from wsml_study.record.history import ENDED, StudyHistory, TrialState
 from wsml_study.record.lease import Driver, read_lease
 from wsml_study.record.level_progress import level_state
 from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
+from wsml_study.record.tables import PAUSED
 from wsml_study.record.wording import describe, duration
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
 from wsml_study.study.fidelity import heading, num_levels
@@ -101,7 +102,9 @@ class Status:
 
     def lines(self) -> list[str]:
         """The same for people."""
-        by_state = ", ".join(f"{number} {state}" for state, number in self.as_json()["trials"].items() if number)
+        words = {TrialState.RUNNING.value: PAUSED} if self.history.paused else {}
+        counts = self.as_json()["trials"].items()
+        by_state = ", ".join(f"{number} {words.get(state, state)}" for state, number in counts if number)
         of_all = "" if self.num_trials >= UNBOUNDED_TRIALS else f" of {self.num_trials}"
         who = f" by {self.driver.described}" if self.state == "running" and self.driver is not None else ""
         lines = [

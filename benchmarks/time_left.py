@@ -117,7 +117,7 @@ def main() -> None:
                 continue
             listener = Silent()
             run_and_confirm(study, listener)
-            for place in (folder / "results" / study.name, folder / "results" / study.name / "confirmation"):
+            for place in (folder / "results" / study.name, folder / "results" / study.name / "confirm"):
                 if place.exists():
                     counted = judge(study, place, listener.slots)
                     right, total = right + counted[0], total + counted[1]
@@ -155,8 +155,9 @@ def judge(study: Study, folder: Path, slots: int) -> tuple[int, int]:
         if estimated is not None:
             ratios.append(estimated / left)
         shown.append("-" if estimated is None else f"{estimated:.0f}/{left:.0f}{'' if is_right else '!'}")
+    which = " (confirmation)" if folder.name == "confirm" else ""
     print(
-        f"{study.name}{' (confirmation)' if folder.name == 'confirmation' else ''}: {ended - started:.0f} s, "
+        f"{study.name}{which}: {ended - started:.0f} s, "
         f"{num_right} of {len(moments)} right, none yet at {len(moments) - len(ratios)}; estimate / truth "
         f"{np.percentile(ratios, 10):.2f} to {np.percentile(ratios, 90):.2f} (10 and 90 %), median "
         f"{np.median(ratios):.2f}",

@@ -60,13 +60,14 @@ def read(path: Path, storage: str | None, data_root: str | None, *, budget: str 
 
 
 def _with_budget(study: Study, path: Path, text: str) -> Study:
-    """The study with another budget. One that has none in its file keeps its number of trials."""
+    """The study with another budget; without `trials` in the file, as many trials as it holds."""
     from wsml_study.errors import StudyFileError
     from wsml_study.study.budget_checks import check_budget
-    from wsml_study.study.budget_section import budget_of
+    from wsml_study.study.budget_section import UNBOUNDED_TRIALS, budget_of
 
     try:
-        changed = study.model_copy(update={"budget": budget_of(text)})
+        trials = UNBOUNDED_TRIALS if study.trials == 1 and study.search else study.trials
+        changed = study.model_copy(update={"budget": budget_of(text), "trials": trials})
     except ValueError as error:
         raise StudyFileError(f"--budget: {error}") from None
     if problems := list(check_budget(changed)):

@@ -20,7 +20,8 @@ from wsml_study.study.spec import Study
 from wsml_study.study.training_section import Training
 
 Kind = tuple[Any, ...]
-"""What the seconds of an epoch depend on most: method, batch size, image size, backbone, phase."""
+"""What the seconds of an epoch depend on most: method, batch size, image size, backbone, and whether only the head
+learns."""
 
 RUNG_WEIGHT = 2.0
 """Trials that the rule's own expectation counts as: one in `reduction_factor` goes on after a rung."""
@@ -41,6 +42,7 @@ class Tally:
         left_after: epoch -> number of trials that ended after it, for any reason.
         reached: epoch -> number of trials whose newest epoch it is, unless they are running.
         together: the largest number of trials in a batch of this run.
+        num_trials: that have ended an epoch in this run.
     """
 
     seconds: defaultdict[Kind, float] = field(default_factory=lambda: defaultdict(float))
@@ -51,6 +53,7 @@ class Tally:
     left_after: Counter[int] = field(default_factory=Counter)
     reached: Counter[int] = field(default_factory=Counter)
     together: int = 1
+    num_trials: int = 0
 
     def copy(self) -> Tally:
         """An independent copy."""
@@ -67,14 +70,15 @@ class Tally:
     def add(self, trial: TrialHistory, since: float) -> None:
         """Add a trial; `since` is the start of this run in seconds since 1970."""
         before = trial.started
-        for result in trial.epochs.values():
+        for epoch, result in trial.epochs.items():
             seconds, together = seconds_of(result), int(result.get("trained_together", 1))
-            kind = kind_of(trial.config, result.get("phase"))
+            kind = kind_of(trial.config, epoch)
             self.seconds[kind] += seconds
             self.epochs[kind] += 1
             if result["time"] >= since:
                 self._add_of_this_run(result["time"], before, seconds, together)
             before = result["time"]
+        self.num_trials += bool(trial.epochs) and trial.epochs[trial.last_epoch]["time"] >= since
         if trial.state is not TrialState.RUNNING:
             self.reached[trial.last_epoch] += 1
             if trial.last_epoch < last_epoch_of(trial):
@@ -91,7 +95,7 @@ class Tally:
         self.first = begin if self.first is None else min(self.first, begin)
 
     def seconds_per_epoch(self, kind: Kind) -> float | None:
-        """Mean seconds of an epoch of a kind; of all of the phase, or of all, where none of the kind has ended."""
+        """Mean seconds of an epoch of a kind; of all of its phase, or of all, where none of the kind has ended."""
         for alike in ((kind,), [one for one in self.epochs if one[-1] == kind[-1]], list(self.epochs)):
             num = sum(self.epochs[one] for one in alike)
             if num:
@@ -210,6 +214,7 @@ class WorkLeft:
         """Time of the slots since the first epoch began, as a multiple of that of the epochs themselves."""
         if tally.first is None:
             return 1.0
+        slots = min(slots, max(1, tally.num_trials))
         at_work = tally.worked + sum(_in_progress(history.trials[number], now) for number in self._open)
         return min(MOST_OVERHEAD, max(1.0, (now - tally.first) * slots / at_work)) if at_work > 0 else 1.0
 
@@ -234,7 +239,7 @@ class WorkLeft:
         work, share = 0.0, 1.0
         stops = trial.confirms is None
         for epoch in range(after + 1, last_epoch_of(trial) + 1):
-            seconds = tally.seconds_per_epoch(kind_of(trial.config, phase_of(trial.config, epoch)))
+            seconds = tally.seconds_per_epoch(kind_of(trial.config, epoch))
             if seconds is None:
                 return None
             work += share * seconds
@@ -261,23 +266,20 @@ def longest(study: Study) -> int:
     return study.training.last_epoch
 
 
-def phase_of(config: dict[str, Any], epoch: int) -> str:
-    """The phase of an epoch, as `EpochResult` says it."""
-    training = _training(tuple(sorted(config["training"].items())))
-    if training.mode == "linear_init":
-        return "linear" if epoch <= training.num_linear_epochs else "end_to_end"
-    return str(training.mode)
-
-
-def kind_of(config: dict[str, Any], phase: str | None) -> Kind:
+def kind_of(config: dict[str, Any], epoch: int) -> Kind:
     """The kind of an epoch of a trial with this config."""
-    data, model, training = config["data"], config.get("model", {}), config["training"]
+    data, model, training = (
+        config["data"],
+        config.get("model", {}),
+        _training(tuple(sorted(config["training"].items()))),
+    )
+    is_probe = training.mode == "linear" or epoch <= training.num_linear_epochs
     return (
         config["method"]["name"],
-        training.get("batch_size"),
+        training.batch_size,
         data.get("image_size"),
         model.get("backbone"),
-        phase or training.get("mode"),
+        is_probe,
     )
 
 

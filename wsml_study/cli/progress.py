@@ -25,6 +25,10 @@ from wsml_study.study.spec import Study
 from wsml_study.study.training_section import Training
 
 ROWS = 15
+ESTIMATE_INTERVAL_S = 0.25
+ESTIMATE_PAUSE_FACTOR = 20
+"""Pause between two estimates of the time left, as a multiple of what the last one took."""
+
 WORDS = {
     TrialState.COMPLETE: "complete",
     TrialState.STOPPED: "stopped early",
@@ -47,6 +51,7 @@ class Progress:
         self._console, self._objective, self._study = console, objective, study
         self._slots = 1
         self._work_left: WorkLeft | None = None
+        self._estimate, self._estimate_due = "", 0.0
         self._history = StudyHistory()
         self._num_trials = 0
         self._started = time.monotonic()
@@ -90,6 +95,7 @@ class Progress:
         self._history, self._num_trials, self._slots = history, num_trials, max(1, slots)
         ended_before = len(history.with_state(*ENDED))
         self._started = time.monotonic()
+        self._estimate_due = 0.0
         self._work_left = None if self._study is None else WorkLeft(self._study)
         before = f", {ended_before} done before" if ended_before else ""
         trials = f"{num_trials} {'trial' if num_trials == 1 else 'trials'}"
@@ -167,7 +173,15 @@ class Progress:
         return "-" if value is None else self._objective.text(value).removesuffix(" %")
 
     def _left(self) -> str:
-        """Time left and what is left of the budget, estimated from the work that is to be done."""
+        """Time left, estimated from the work that is to be done, and what is spent of the budget."""
+        started = time.monotonic()
+        if started >= self._estimate_due:
+            self._estimate = self._estimated()
+            took = time.monotonic() - started
+            self._estimate_due = started + took + max(ESTIMATE_INTERVAL_S, ESTIMATE_PAUSE_FACTOR * took)
+        return self._estimate
+
+    def _estimated(self) -> str:
         if self._study is None or self._work_left is None:
             return ""
         history, now = self._history, time.time()

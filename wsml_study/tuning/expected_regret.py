@@ -71,7 +71,7 @@ class ExpectedRegret:
         keys = [key for key in SearchSpace.from_study(study).keys if key.path not in NOT_SETTINGS]
         self._keys = tuple(keys)
         self._space = SearchSpace(keys=self._keys)
-        self._known: dict[int, float | None] = {}
+        self._known: dict[tuple[tuple[int, int], ...], float | None] = {}
 
     @property
     def fewest_trials(self) -> int:
@@ -87,11 +87,12 @@ class ExpectedRegret:
         return max(known) if len(known) == IN_A_ROW else None
 
     def _after(self, trials: Sequence[TrialHistory]) -> float | None:
-        if len(trials) not in self._known:
+        reached = tuple((trial.number, trial.last_epoch) for trial in trials)
+        if reached not in self._known:
             observed = self._observations(trials)
             enough = len(observed) >= self.fewest_trials
-            self._known[len(trials)] = expected_regret(self._space, observed) if enough else None
-        return self._known[len(trials)]
+            self._known[reached] = expected_regret(self._space, observed) if enough else None
+        return self._known[reached]
 
     def _observations(self, trials: Sequence[TrialHistory]) -> list[Observation]:
         """Values of complete trials; those of stopped ones with what further epochs add on average."""

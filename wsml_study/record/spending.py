@@ -34,7 +34,7 @@ class Spending:
         """Add one event."""
         if event["event"] == "run":
             self._end_run()
-            self._started = event["time"]
+            self._started = event.get("time", self._newest)  # absent from logs of version 0.1
         self._newest = event.get("time", self._newest)
         match event["event"]:
             case "attempt":

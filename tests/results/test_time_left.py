@@ -110,6 +110,19 @@ def test_trials_that_are_trained_together_end_together() -> None:
     assert story.left(74.1, num_trials=64) == pytest.approx(0.0, abs=0.1)
 
 
+def test_a_batch_takes_its_whole_time_also_where_most_of_its_trials_are_stopped() -> None:
+    """Of 64 trials 63 report one epoch of the ten that were trained for them. Another 64 take as long."""
+    asha = EarlyStopping.model_validate({"name": EarlyStoppingName("asha"), "grace_epochs": 1})
+    story = Story(early_stopping=asha)
+    story.begin(0, 0.0)
+    for epoch in range(1, EPOCHS + 1):
+        story.epoch(0, 6.4 * epoch, 0.1, together=64)
+    for number in range(1, 64):
+        story.begin(number, 64.0)
+        story.epoch(number, 64.01, 0.1, together=64, state="stopped")
+    assert story.left(64.1, num_trials=128) == pytest.approx(64.0, rel=0.02)
+
+
 def test_early_stopping_ends_as_many_as_so_far() -> None:
     """Of twelve trials eleven were stopped after their first epoch: another twelve take 12 + 9 * 1 epochs or so."""
     asha = EarlyStopping.model_validate({"name": EarlyStoppingName("asha"), "grace_epochs": 1, "reduction_factor": 12})

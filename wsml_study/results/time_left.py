@@ -43,6 +43,7 @@ class Tally:
         reached: epoch -> number of trials whose newest epoch it is, unless they are running.
         together: the largest number of trials in a batch of this run.
         num_trials: that have ended an epoch in this run.
+        dropped: seconds of epochs that a batch has trained for trials which were stopped before they reported them.
     """
 
     seconds: defaultdict[Kind, float] = field(default_factory=lambda: defaultdict(float))
@@ -54,6 +55,7 @@ class Tally:
     reached: Counter[int] = field(default_factory=Counter)
     together: int = 1
     num_trials: int = 0
+    dropped: float = 0.0
 
     def copy(self) -> Tally:
         """An independent copy."""
@@ -71,7 +73,7 @@ class Tally:
         """Add a trial; `since` is the start of this run in seconds since 1970."""
         before = trial.started
         for epoch, result in trial.epochs.items():
-            seconds, together = seconds_of(result), int(result.get("trained_together", 1))
+            seconds, together = seconds_of(result), together_of(result)
             kind = kind_of(trial.config, epoch)
             self.seconds[kind] += seconds
             self.epochs[kind] += 1
@@ -79,6 +81,9 @@ class Tally:
                 self._add_of_this_run(result["time"], before, seconds, together)
             before = result["time"]
         self.num_trials += bool(trial.epochs) and trial.epochs[trial.last_epoch]["time"] >= since
+        newest = trial.epochs.get(trial.last_epoch)
+        if newest is not None and newest["time"] >= since and trial.state is not TrialState.RUNNING:
+            self.dropped += (last_epoch_of(trial) - trial.last_epoch) * seconds_of(newest) * (together_of(newest) > 1)
         if trial.state is not TrialState.RUNNING:
             self.reached[trial.last_epoch] += 1
             if trial.last_epoch < last_epoch_of(trial):
@@ -183,7 +188,8 @@ class WorkLeft:
     def _trials_seconds(
         self, history: StudyHistory, tally: Tally, *, num_trials: int, slots: int, now: float
     ) -> float | None:
-        going_on = self._going_on(tally)
+        # A batch is trained to the end of its longest trial, whichever others are stopped.
+        going_on = self._going_on(tally) if tally.together == 1 else {}
         expected = [
             work for trial in self._known(history) if (work := self._work(trial, tally, going_on, 0)) is not None
         ]
@@ -205,7 +211,7 @@ class WorkLeft:
         """Seconds in which the slots do this work, of which some may be done already and not reported yet."""
         if work is None:
             return None
-        ahead = max(0.0, tally.worked - tally.reported) + sum(
+        ahead = max(0.0, tally.worked - tally.reported - tally.dropped) + sum(
             _in_progress(history.trials[number], now) for number in self._open
         )
         return max(0.0, work - ahead) * self._overhead(history, tally, slots, now) / slots
@@ -255,6 +261,11 @@ def seconds_of(result: Mapping[str, Any]) -> float:
     return float(result["train_seconds"]) + float(result["validation_seconds"])
 
 
+def together_of(result: Mapping[str, Any]) -> int:
+    """Number of trials whose epochs were trained in one batch with this one, itself included."""
+    return int(result.get("trained_together", 1))
+
+
 def last_epoch_of(trial: TrialHistory) -> int:
     """The number of the last epoch that a trial is to have."""
     last: int = _training(tuple(sorted(trial.config["training"].items()))).last_epoch
@@ -293,7 +304,7 @@ def _in_progress(trial: TrialHistory, now: float) -> float:
     newest = trial.epochs.get(trial.last_epoch)
     if newest is None or trial.state is not TrialState.RUNNING:
         return 0.0
-    whole = seconds_of(newest) * int(newest.get("trained_together", 1))
+    whole = seconds_of(newest) * together_of(newest)
     return min(max(0.0, now - float(newest["time"])), whole)
 
 

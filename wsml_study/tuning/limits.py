@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wsml_study.record.history import ENDED, SearchEnded, StudyHistory, TrialHistory
-from wsml_study.results.time_left import WorkLeft, seconds_of
+from wsml_study.results.time_left import WorkLeft, seconds_of, together_of
 from wsml_study.study.budget_section import NAMES
 from wsml_study.study.search_space import longest_training
 from wsml_study.study.spec import Study
@@ -115,9 +115,7 @@ class Limits:
         self._judge()
         reached = self._reached
         if reached is None or reached.by != "expected_regret":
-            reached = self._short_of(
-                1, seconds_of(newest) * int(newest.get("trained_together", 1)), reported=1, without=number
-            )
+            reached = self._short_of(1, seconds_of(newest) * together_of(newest), reported=1, without=number)
         if reached is None:
             return True
         self._reached = reached

@@ -28,7 +28,7 @@ from wsml_study.tuning.confirmation_run import run_and_confirm
 MOMENTS, FIRST, FACTOR, SECONDS = 50, 0.1, 1.5, 2.0
 
 SCENES: dict[str, Any] = {
-    "data": {"dataset": "digit_scenes", "train_share": 0.3},
+    "data": {"dataset": "digit_scenes", "train_share": 0.2},
     "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.002}},
     "training": {"epochs": 8, "learning_rate": 1e-3},
     "search": {
@@ -55,7 +55,7 @@ def studies(storage: str, folder: Path) -> Iterator[Study]:
         },
         "model": {"backbone": "linear"},
         "method": {"name": "LL-Cp", "schedule": {"rate_per_epoch": 0.02}},
-        "training": {"epochs": 12, "batch_size": 16, "learning_rate": 1e-2},
+        "training": {"epochs": 10, "batch_size": 16, "learning_rate": 1e-2},
         "search": {
             "method.name": {"choice": ["AN", "LL-R", "LL-Cp"]},
             "training.learning_rate": {"float": {"low": 0.001, "high": 0.05, "log": True}},
@@ -64,13 +64,13 @@ def studies(storage: str, folder: Path) -> Iterator[Study]:
     }
     for name, content in {
         "sequential": SCENES | ONE_SLOT | {"trials": 6},
-        "slots": SCENES | {"trials": 10},
-        "asha": SCENES | ASHA | {"trials": 18},
-        "budget": SCENES | ASHA | {"budget": {"epochs": 50}},
-        "heads": heads | ONE_SLOT | {"trials": 120},
-        "heads_slots": heads | {"trials": 200},
-        "heads_asha": heads | ASHA | ONE_SLOT | {"trials": 120},
-        "heads_confirm": heads | ONE_SLOT | {"trials": 64, "confirm": {"top": 3, "seeds": 8}},
+        "slots": SCENES | {"trials": 8},
+        "asha": SCENES | ASHA | {"trials": 12},
+        "budget": SCENES | ASHA | {"budget": {"epochs": 36}},
+        "heads": heads | ONE_SLOT | {"trials": 96},
+        "heads_slots": heads | {"trials": 128},
+        "heads_asha": heads | ASHA | ONE_SLOT | {"trials": 96},
+        "heads_confirm": heads | ONE_SLOT | {"trials": 64, "confirm": {"top": 3, "seeds": 5}},
     }.items():
         yield parse_study(content | {"name": name, "storage": storage}, source=name)
 
@@ -125,10 +125,10 @@ def main() -> None:
 
 
 def write_features(folder: Path) -> None:
-    """3,000 rows of 128 features of ten classes, with noise."""
+    """800 rows of 64 features of ten classes, with noise."""
     draw = np.random.RandomState(1)
-    labels_NC = (draw.rand(3000, 10) < 0.25).astype(np.float32)
-    np.save(folder / "x.npy", labels_NC @ draw.randn(10, 128) + draw.randn(3000, 128))
+    labels_NC = (draw.rand(800, 10) < 0.25).astype(np.float32)
+    np.save(folder / "x.npy", labels_NC @ draw.randn(10, 64) + draw.randn(800, 64))
     np.save(folder / "y.npy", labels_NC)
 
 

@@ -98,7 +98,8 @@ def test_trials_that_are_trained_together_end_together() -> None:
     """Of a batch of 64 only the first reports while it is trained; an epoch of all takes 6.4 s, .1 s each."""
     story = Story()
     story.begin(0, 10.0)
-    story.epoch(0, 16.4, 0.1, together=64)
+    story.epoch(0, 16.4, 0.3, together=64)
+    assert story.left(16.4, num_trials=64) is None, "the first epoch says little"
     story.epoch(0, 22.8, 0.1, together=64)
     assert story.left(22.8, num_trials=64) == pytest.approx(8 * 6.4, rel=0.01)
     for epoch in range(3, EPOCHS + 1):

@@ -9,6 +9,7 @@ seconds are each one's share, which makes their sum the time of the batch.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,27 +36,28 @@ class Tally:
     """Epochs that were trained, summed over trials; all times in seconds.
 
     Attributes:
-        seconds, epochs: by kind, of all runs.
-        reported: seconds of the epochs that were reported in this run.
-        worked: seconds that these took, with the shares of trials that were trained together with them.
+        seconds, epochs: by kind, of all runs, without epochs that a process began with, which take longer. Of trials
+            that were trained together those of the first one count.
+        begun_with: seconds and number of these first epochs.
+        worked: seconds of the epochs of this run, with the shares of trials that were trained together with them.
+        ahead: epochs that were trained together with others in this run and are not reported yet.
         first: begin of the first epoch of this run, in seconds since 1970; None before it ends.
         left_after: epoch -> number of trials that ended after it, for any reason.
         reached: epoch -> number of trials whose newest epoch it is, unless they are running.
         together: the largest number of trials in a batch of this run.
         num_trials: that have ended an epoch in this run.
-        dropped: seconds of epochs that a batch has trained for trials which were stopped before they reported them.
     """
 
     seconds: defaultdict[Kind, float] = field(default_factory=lambda: defaultdict(float))
     epochs: Counter[Kind] = field(default_factory=Counter)
-    reported: float = 0.0
+    begun_with: tuple[float, int] = (0.0, 0)
     worked: float = 0.0
+    ahead: int = 0
     first: float | None = None
     left_after: Counter[int] = field(default_factory=Counter)
     reached: Counter[int] = field(default_factory=Counter)
     together: int = 1
     num_trials: int = 0
-    dropped: float = 0.0
 
     def copy(self) -> Tally:
         """An independent copy."""
@@ -69,43 +71,66 @@ class Tally:
             }
         )
 
-    def add(self, trial: TrialHistory, since: float) -> None:
-        """Add a trial; `since` is the start of this run in seconds since 1970."""
-        before = trial.started
-        for epoch, result in trial.epochs.items():
-            seconds, together = seconds_of(result), together_of(result)
-            kind = kind_of(trial.config, epoch)
-            self.seconds[kind] += seconds
-            self.epochs[kind] += 1
-            if result["time"] >= since:
-                self._add_of_this_run(result["time"], before, seconds, together)
-            before = result["time"]
-        self.num_trials += bool(trial.epochs) and trial.epochs[trial.last_epoch]["time"] >= since
-        newest = trial.epochs.get(trial.last_epoch)
-        if newest is not None and newest["time"] >= since and trial.state is not TrialState.RUNNING:
-            self.dropped += (last_epoch_of(trial) - trial.last_epoch) * seconds_of(newest) * (together_of(newest) > 1)
-        if trial.state is not TrialState.RUNNING:
-            self.reached[trial.last_epoch] += 1
-            if trial.last_epoch < last_epoch_of(trial):
-                self.left_after[trial.last_epoch] += 1
+    def add(self, trial: TrialHistory, since: float, first_end: float) -> None:
+        """Add a trial.
 
-    def _add_of_this_run(self, ended: float, before: float | None, seconds: float, together: int) -> None:
-        self.reported += seconds
+        Args:
+            trial: with all its epochs.
+            since: start of this run, in seconds since 1970.
+            first_end: when the first epoch of this run ended.
+        """
+        before, num_before = trial.started, self.num_trials
+        for epoch, result in trial.epochs.items():
+            seconds, together, ended = seconds_of(result), together_of(result), result["time"]
+            # A trial whose epochs were trained before it was started reports them at once: they were counted with the
+            # trial that led the batch.
+            led = together == 1 or (before is not None and ended - before > seconds * together / 2)
+            is_first = self.num_trials == num_before and (trial.started or 0.0) < first_end and ended >= since
+            if ended >= since:
+                self.num_trials = num_before + 1
+                self._add_of_this_run(ended, seconds, together, led=led)
+            if led and is_first:
+                self.begun_with = (self.begun_with[0] + seconds, self.begun_with[1] + 1)
+            elif led:
+                kind = kind_of(trial.config, epoch)
+                self.seconds[kind] += seconds
+                self.epochs[kind] += 1
+            before = ended
+        if trial.state is not TrialState.RUNNING:
+            self._add_ended(trial, in_this_run=self.num_trials > num_before)
+
+    def _add_of_this_run(self, ended: float, seconds: float, together: int, *, led: bool) -> None:
         self.together = max(self.together, together)
-        # A trial whose epochs were trained before it was started reports them at once: their work was counted with the
-        # trial that led the batch.
-        led = together == 1 or (before is not None and ended - before > seconds * together / 2)
         self.worked += seconds * together if led else 0.0
+        self.ahead += (together if led else 0) - 1
         begin = ended - (seconds * together if led else 0.0)
         self.first = begin if self.first is None else min(self.first, begin)
 
+    def _add_ended(self, trial: TrialHistory, *, in_this_run: bool) -> None:
+        self.reached[trial.last_epoch] += 1
+        if trial.last_epoch < last_epoch_of(trial):
+            self.left_after[trial.last_epoch] += 1
+            if in_this_run and together_of(trial.epochs[trial.last_epoch]) > 1:
+                # The batch has trained the others for nothing.
+                self.ahead -= last_epoch_of(trial) - trial.last_epoch
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """Mean seconds of an epoch of any kind; None while none has ended."""
+        num = sum(self.epochs.values())
+        if num:
+            return sum(self.seconds.values()) / num
+        # The first epoch of a batch, in which a process opens all its trials, takes several times as long as the next.
+        is_known = self.begun_with[1] > 0 and self.together == 1
+        return self.begun_with[0] / self.begun_with[1] if is_known else None
+
     def seconds_per_epoch(self, kind: Kind) -> float | None:
         """Mean seconds of an epoch of a kind; of all of its phase, or of all, where none of the kind has ended."""
-        for alike in ((kind,), [one for one in self.epochs if one[-1] == kind[-1]], list(self.epochs)):
+        for alike in ((kind,), [one for one in self.epochs if one[-1] == kind[-1]]):
             num = sum(self.epochs[one] for one in alike)
             if num:
                 return sum(self.seconds[one] for one in alike) / num
-        return None
+        return self.mean_seconds
 
 
 class WorkLeft:
@@ -117,7 +142,7 @@ class WorkLeft:
         self._ended = Tally()
         self._open: set[int] = set()
         self._num_seen = 0
-        self._since = 0.0
+        self._since, self._first_end = 0.0, math.inf
 
     def search_seconds(self, history: StudyHistory, *, num_trials: int | None, slots: int, now: float) -> float | None:
         """Seconds until the search ends; None while no epoch has ended.
@@ -158,12 +183,16 @@ class WorkLeft:
         since = history.runs[-1].get("time", 0.0) if history.runs else 0.0
         if since != self._since:
             self._since, self._ended, self._open = since, Tally(), set(history.trials)
+            self._first_end = math.inf
+        if self._first_end == math.inf:
+            times = (result["time"] for number in self._open for result in history.trials[number].epochs.values())
+            self._first_end = min((time for time in times if time >= since), default=math.inf)
         for number in [one for one in self._open if history.trials[one].closed]:
-            self._ended.add(history.trials[number], since)
+            self._ended.add(history.trials[number], since, self._first_end)
             self._open.discard(number)
         tally = self._ended.copy()
         for number in self._open:
-            tally.add(history.trials[number], since)
+            tally.add(history.trials[number], since, self._first_end)
         return tally
 
     def _known(self, history: StudyHistory) -> Iterator[TrialHistory]:
@@ -181,8 +210,8 @@ class WorkLeft:
                 gpus = sum(gpus for _, gpus in spent.at_work.values())
                 yield left * 3600 / gpus if gpus else None
             else:
-                num_epochs = sum(tally.epochs.values())
-                work = left * sum(tally.seconds.values()) / num_epochs if num_epochs else None
+                seconds = tally.mean_seconds
+                work = None if seconds is None else left * seconds
                 yield self._elapsing(work, history, tally, slots, now)
 
     def _trials_seconds(
@@ -211,7 +240,7 @@ class WorkLeft:
         """Seconds in which the slots do this work, of which some may be done already and not reported yet."""
         if work is None:
             return None
-        ahead = max(0.0, tally.worked - tally.reported - tally.dropped) + sum(
+        ahead = max(0, tally.ahead) * (tally.mean_seconds or 0.0) + sum(
             _in_progress(history.trials[number], now) for number in self._open
         )
         return max(0.0, work - ahead) * self._overhead(history, tally, slots, now) / slots

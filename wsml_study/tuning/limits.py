@@ -185,9 +185,7 @@ class Limits:
             self._reached = SearchEnded(by="expected_regret", limit=limit, message=message)
 
     def _mean_seconds(self) -> float | None:
-        tally = self._work.tally(self._history)
-        num_epochs = sum(tally.epochs.values())
-        return sum(tally.seconds.values()) / num_epochs if num_epochs else None
+        return self._work.tally(self._history).mean_seconds
 
 
 def still_holds(ended: SearchEnded | None, study: Study) -> bool:

@@ -97,18 +97,18 @@ def test_a_method_that_takes_longer_is_expected_to_do_so() -> None:
 def test_trials_that_are_trained_together_end_together() -> None:
     """Of a batch of 64 only the first reports while it is trained; an epoch of all takes 6.4 s, .1 s each."""
     story = Story()
-    story.begin(0, 10.0)
-    story.epoch(0, 16.4, 0.3, together=64)
-    assert story.left(16.4, num_trials=64) is None, "the first epoch says little"
-    story.epoch(0, 22.8, 0.1, together=64)
-    assert story.left(22.8, num_trials=64) == pytest.approx(8 * 6.4, rel=0.01)
+    story.begin(0, 0.0)
+    story.epoch(0, 19.2, 0.3, together=64)
+    assert story.left(19.2, num_trials=64) is None, "the first epoch of a process says little"
+    story.epoch(0, 25.6, 0.1, together=64)
+    assert story.left(25.6, num_trials=64) == pytest.approx(8 * 6.4, rel=0.01)
     for epoch in range(3, EPOCHS + 1):
-        story.epoch(0, 10.0 + 6.4 * epoch, 0.1, together=64)
+        story.epoch(0, 12.8 + 6.4 * epoch, 0.1, together=64)
     for number in range(1, 32):
-        story.begin(number, 74.0)
-        for _ in range(EPOCHS):
-            story.epoch(number, 74.01, 0.1, together=64)
-    assert story.left(74.1, num_trials=64) == pytest.approx(0.0, abs=0.1)
+        story.begin(number, 76.8)
+        for epoch in range(EPOCHS):
+            story.epoch(number, 76.81, 0.1 if epoch else 0.3, together=64)
+    assert story.left(76.9, num_trials=64) == pytest.approx(0.0, abs=0.1)
 
 
 def test_a_batch_takes_its_whole_time_also_where_most_of_its_trials_are_stopped() -> None:

@@ -86,6 +86,26 @@ def test_a_folder_of_an_earlier_version_counts_all_classes_and_a_new_one_those_p
         claim(storage, settled(storage, counting("present")))
 
 
+def test_a_folder_of_an_earlier_version_left_out_unknown_labels_as_clean_ones(tmp_path: Path) -> None:
+    def judged_by(labels: str) -> Study:
+        content = counting("present").model_dump(mode="json", exclude_none=True)
+        content["data"] |= {
+            "observe": {"positives": "all", "negatives": "all"},
+            "validation": content["data"]["validation"] | {"labels": labels},
+        }
+        return Study.model_validate(content)
+
+    storage = open_storage(str(tmp_path), "told")
+    storage.folder.mkdir(parents=True)
+    claim(storage, judged_by("clean"))
+    assert settled(storage, judged_by("known")) == judged_by("known")  # without a trial it is a new study
+    log = EventLog(storage.folder / "events.jsonl")
+    log.append("created", trial=0, values={}, config={}, sampler_state={})
+    log.close()
+    assert settled(storage, judged_by("known")) == judged_by("clean")
+    assert settled(storage, judged_by("observed")) == judged_by("observed")
+
+
 def test_the_study_of_an_earlier_version_hands_over_the_last_head_when_it_is_resumed(tmp_path: Path) -> None:
     """Its file lacks the key, and its trials handed over the last head."""
     storage = open_storage(str(tmp_path), "told")

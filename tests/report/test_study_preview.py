@@ -325,6 +325,14 @@ def test_a_study_whose_objective_could_only_be_100_is_refused_with_the_way_out(t
         assert ("test mAP will be empty" in lines) == ("unobserved" in labels)
 
 
+def test_clean_labels_have_to_be_complete(tmp_path: Path) -> None:
+    text = rows(lambda number: ("1,0", "0,", ",1")[number % 3], "image,cat,dog")
+    with pytest.raises(DataError, match=r"needs complete labels: \d+ of \d+ labels of the \d+ validation images"):
+        preview(own_study(tmp_path, text, "", "{labels: clean}"))
+    shown = preview(own_study(tmp_path, text, "", "{fraction: 0.5}"))
+    assert shown.study.data.validation.labels == "known"
+
+
 def test_labels_that_nobody_gave_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no label is annotated"):
         preview(own_study(tmp_path, rows(lambda _: "", "image,cat")))

@@ -110,3 +110,33 @@ def test_the_exported_config_of_an_earlier_trial_says_what_the_trial_did() -> No
     assert explicit(unsaid) == end_to_end
     few = TrialConfig.model_validate(CONTENT | {"objective": {"min_positives": 5}}, strict=False, extra="ignore")
     assert explicit(few) is few
+
+
+TABLE = {"dataset": "table", "root": "photos", "labels": {"file": "labels.csv"}}
+
+
+@pytest.mark.parametrize(
+    ("data", "labels"),
+    [
+        ({}, "known"),
+        ({"validation": {"fraction": 0.5}}, "known"),
+        ({"observe": {"positives": "all", "negatives": "all"}}, "known"),
+        ({"observe": {}}, "clean"),
+        ({"observe": {"share": 0.5}}, "clean"),
+        ({"validation": {"labels": "observed"}}, "observed"),
+        ({"validation": {"labels": "clean"}}, "clean"),
+        ({"dataset": "digit_scenes"}, "clean"),
+    ],
+)
+def test_labels_of_ones_own_are_judged_by_what_is_known(data: dict[str, object], labels: str) -> None:
+    source = {} if "dataset" in data else TABLE
+    assert study_of(data=source | data).data.validation.labels == labels
+
+
+def test_a_folder_begun_with_clean_labels_keeps_them() -> None:
+    begun = with_new_defaults(study_of(data=TABLE | {"validation": {"labels": "clean"}}))
+    assert with_new_defaults(study_of(data=TABLE), begun_as=begun) == begun
+    observed = study_of(data=TABLE | {"validation": {"labels": "observed"}})
+    assert with_new_defaults(observed, begun_as=begun) == observed  # differs, and is refused
+    hiding = study_of(data=TABLE | {"validation": {"labels": "known"}, "observe": {"share": 0.5}})
+    assert with_new_defaults(hiding, begun_as=begun) == hiding

@@ -127,11 +127,13 @@ def test_methods_that_cannot_be_stacked_learn_beside_the_others(given: Data, mon
     assert_equal_curves(one_by_one(configs), together(opened(configs)))
 
 
-def test_other_hidden_labels_are_each_trials_own(given: Data) -> None:
-    draws = [given.model_copy(update={"observe": Observe(positives=1, seed=seed)}) for seed in (1, 2, 2)]
+@pytest.mark.parametrize("labels", [("observed",) * 3, ("known",) * 3, ("clean", "known", "observed")])
+def test_other_hidden_labels_are_each_trials_own(given: Data, labels: tuple[str, ...]) -> None:
+    observe = Observe(positives=1, negatives=2)
+    draws = [given.model_copy(update={"observe": observe.model_copy(update={"seed": seed})}) for seed in (1, 2, 2)]
     judged = [
-        draw.model_copy(update={"validation": draw.validation.model_copy(update={"labels": "observed"})})
-        for draw in draws
+        draw.model_copy(update={"validation": draw.validation.model_copy(update={"labels": choice})})
+        for draw, choice in zip(draws, labels, strict=True)
     ]
     configs = [config_of(data, "LL-Cp", seed=seed) for seed, data in enumerate(judged)]
     assert_equal_curves(one_by_one(configs), together(opened(configs)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load
+from sklearn.metrics import average_precision_score
 
 from tests.training.bit_for_bit import through_a_file, without_times
 from tests.training.striped_trials import METHODS, NUM_CLASSES, config_of, small_data, striped_images
@@ -70,6 +71,25 @@ def test_the_judging_labels_are_the_study_s_choice():
     by_truth, by_observed = TrialTraining(config, data).run_epoch(), TrialTraining(judged, data).run_epoch()
     assert by_truth.val_map == by_truth.val_map_true == by_observed.val_map_true
     assert by_observed.val_map == by_observed.val_map_observed == by_truth.val_map_observed
+
+
+def test_known_labels_leave_out_what_is_hidden():
+    config, data = config_of(MethodName.AN), small_data()
+    known = config.data.validation.model_copy(update={"labels": "known"})
+    config = config.model_copy(update={"data": config.data.model_copy(update={"validation": known})})
+    truth_MC = data.validation.truth_MC
+    hidden_MC = (np.arange(truth_MC.size) % 3 == 0).reshape(truth_MC.shape)
+    validation = dataclasses.replace(data.validation, observed_MC=np.where(hidden_MC, 0, truth_MC))
+    trial = TrialTraining(config, dataclasses.replace(data, validation=validation))
+    result = trial.run_epoch()
+    scores_MC = trial.evaluation.scores("validation").double().numpy()
+    by_hand = [
+        100 * average_precision_score(validation.truth_MC[known_M, c] == 1, scores_MC[known_M, c])
+        for c, known_M in enumerate((~hidden_MC).T)
+        if (validation.observed_MC[:, c] == -1).any()  # a class that is only shown has no AP
+    ]
+    assert result.val_map == pytest.approx(np.mean(by_hand))
+    assert result.objective == result.val_map != result.val_map_true
 
 
 def test_the_test_judges_the_best_epoch_and_leaves_training_as_it_was():

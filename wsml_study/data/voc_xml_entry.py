@@ -13,5 +13,6 @@ RECORDS = (
         reads=Reads.LABEL_FILES,
         reader="wsml_study.data.voc_xml:read_voc_xml",
         keeps_labels=True,
+        leaves_out="difficult objects",
     ),
 )

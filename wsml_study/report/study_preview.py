@@ -13,7 +13,6 @@ from wsml_study.data.inspection import unreadable_formats
 from wsml_study.data.judged_classes import some_names, unjudged
 from wsml_study.data.label_states import (
     LabelCounts,
-    assume_negative,
     count_labels,
     dense_rows,
     judged_classes,
@@ -21,6 +20,7 @@ from wsml_study.data.label_states import (
 )
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
+from wsml_study.data.validation_labels import incomplete, validation_labels
 from wsml_study.methods.catalogue import describe, missing_options
 from wsml_study.report.distrusted_labels import (
     BATCH_SIZE,
@@ -194,12 +194,14 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     )
     if not len(validation):
         return judged
-    labels_NC = dataset.train.labels_NC
-    if data.validation.labels == "observed":
+    labels_NC, choice = dataset.train.labels_NC, data.validation.labels
+    error = incomplete(data.record, truth_MC := dense_rows(labels_NC, validation))
+    if error is not None and choice == "clean" and study.provenance is None:
+        raise error
+    if choice != "clean":
         labels_NC = observed_labels(labels_NC, **data.observe.model_dump())
-    labels_MC = dense_rows(labels_NC, validation)
-    if data.validation.labels == "observed":
-        labels_MC = assume_negative(labels_MC)
+    labels_MC = validation_labels(choice, truth_MC=truth_MC, observed_MC=dense_rows(labels_NC, validation))
+    if choice == "observed":
         possible_C = shown_classes(labels_NC, least_positives=least)
     else:
         possible_C = judged_classes(labels_NC, least_positives=least)

@@ -137,8 +137,8 @@ def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
         yield f"the dataset differs ({one.data.dataset}, {another.data.dataset})"
     elif one.data.validation != another.data.validation:
         yield "the validation split differs"
-    elif one.data.validation.labels == "observed" and one.data.observe != another.data.observe:
-        yield "both validate on observed labels, and these differ"
+    elif not one.data.validation.by_truth and one.data.observe != another.data.observe:
+        yield f"both validate on {one.data.validation.labels} labels, and these differ"
     for study in (first, other):
         if len(study.fingerprints) > 1:
             yield f"the data of {study.name} changed between its runs"

@@ -113,10 +113,10 @@ def _not_searchable(key: str) -> str | None:
 
 
 def _changes_the_objective(draft: Draft, key: str) -> str | None:
-    if key.startswith("data.observe.") and draft.data.validation.labels == "observed":
+    if key.startswith("data.observe.") and not draft.data.validation.by_truth:
         return (
-            "cannot be searched while data.validation.labels is `observed`: it would change the labels that trials are "
-            "evaluated on"
+            f"cannot be searched while data.validation.labels is `{draft.data.validation.labels}`: it would change the "
+            f"labels that trials are evaluated on"
         )
     return None
 

@@ -42,6 +42,12 @@ class Observe(Description):
     )
     seed: Seed = Field(default=1200, description="Seed of the draw.")
 
+    @property
+    def hides_labels(self) -> bool:
+        """Whether any label may be hidden."""
+        counted = self.share is None and self.share_per_class is None
+        return not counted or (self.positives, self.negatives) != ("all", "all")
+
     @model_validator(mode="after")
     def _counts_or_share(self) -> Self:
         shares = [key for key in ("share", "share_per_class") if getattr(self, key) is not None]
@@ -63,10 +69,17 @@ class Validation(Description):
         default=0.2, description="Fraction of the training images that is held out."
     )
     seed: Seed = Field(default=1200, description="Seed of the split.")
-    labels: Literal["clean", "observed"] = Field(
+    labels: Literal["clean", "known", "observed"] = Field(
         default="clean",
-        description="`clean`: evaluate on the true labels; `observed`: on the observed ones, unobserved as negative.",
+        description="`clean`: evaluate on the true labels, which have to be complete; `known`: on the observed ones, "
+        "leaving out what is unobserved; `observed`: on the observed ones, unobserved as negative. By default `known` "
+        "for your own datasets and openimages_v3, unless `observe` hides labels of them, and `clean` otherwise.",
     )
+
+    @property
+    def by_truth(self) -> bool:
+        """Whether trials are evaluated on the true labels, which do not depend on what `observe` hides."""
+        return self.labels == "clean"
 
 
 @with_options(READERS)
@@ -149,9 +162,22 @@ class Data(Description):
 
     @model_validator(mode="before")
     @classmethod
-    def _keep_all_labels(cls, content: Any) -> Any:
-        if isinstance(content, dict) and "observe" not in content:
-            record = READERS.get(str(content.get("dataset")))
-            if record is not None and record.keeps_labels:
-                return content | {"observe": KEPT.model_dump()}
+    def _defaults_of_partial_labels(cls, content: Any) -> Any:
+        record = READERS.get(str(content.get("dataset"))) if isinstance(content, dict) else None
+        if record is None or not record.keeps_labels:
+            return content
+        content = {"observe": KEPT.model_dump(), "validation": {}, **content}
+        validation = content["validation"]
+        if isinstance(validation, dict) and "labels" not in validation and not _hides(content["observe"]):
+            content |= {"validation": {**validation, "labels": "known"}}
         return content
+
+
+def _hides(observe: Any) -> bool:
+    """Whether a section `observe`, read or not, hides labels; True for what is not such a section."""
+    if isinstance(observe, Observe):
+        return observe.hides_labels
+    if not isinstance(observe, dict):
+        return True
+    shares = observe.get("share"), observe.get("share_per_class")
+    return shares != (None, None) or (observe.get("positives"), observe.get("negatives")) != ("all", "all")

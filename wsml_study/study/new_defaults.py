@@ -28,12 +28,24 @@ def with_new_defaults(study: Study, *, begun_as: Study | None = None) -> Study:
         study = study.model_copy(update={"objective": _with_classes(study.objective)})
     elif study.objective.classes == "all":  # what the folder means by the absence of the key
         study = study.model_copy(update={"objective": study.objective.model_copy(update={"classes": None})})
+    if begun_as is not None and labels_were_clean(study, begun_as):
+        study = _with_clean_labels(study)
     return study if begun_as is not None and _hand_over_is_unsaid(begun_as) else _with_hand_overs(study)
 
 
 def is_unsaid(study: Study) -> bool:
     """Whether a study leaves a key out whose default has changed."""
     return study.objective.classes is None or _hand_over_is_unsaid(study)
+
+
+def labels_were_clean(study: Study, begun_as: Study) -> bool:
+    """Whether a study judges by known labels, and its folder, of an earlier version, by clean ones, which are the same.
+
+    They are the same where nothing is hidden: `clean` left out what is unannotated.
+    """
+    return (study.data.validation.labels, begun_as.data.validation.labels) == ("known", "clean") and not (
+        study.data.observe.hides_labels or begun_as.data.observe.hides_labels
+    )
 
 
 def explicit(config: TrialConfig) -> TrialConfig:
@@ -59,6 +71,11 @@ def _with_classes(objective: Objective) -> Objective:
         return objective.model_copy(update={"classes": "present"})
     classes = EnoughPositives(min_positives=least) if least else "all"
     return objective.model_copy(update={"classes": classes, "min_positives": None})
+
+
+def _with_clean_labels(study: Study) -> Study:
+    validation = study.data.validation.model_copy(update={"labels": "clean"})
+    return study.model_copy(update={"data": study.data.model_copy(update={"validation": validation})})
 
 
 def _with_hand_overs(study: Study) -> Study:

@@ -142,8 +142,9 @@ def _of_data(config: TrialConfig | Draft, protocol: Protocol) -> Iterator[_Pair]
     yield "store", "jpeg" if data.store == "jpeg" else "raw", "raw"
     yield "observed labels", data.observe, KEPT if data.record.keeps_labels else Observe()
     official = "validation_subset" in further  # then nothing is drawn
-    ours = data.validation.labels if official else data.validation
-    yield "held out", ours, "clean" if official else Validation()
+    # Where nothing is hidden, the known labels are those of the dataset.
+    labels = "known" if data.validation.by_truth else data.validation.labels
+    yield "held out", labels if official else data.validation, "known" if official else Validation()
     for key, value in further.items():
         yield key, data.reader_options[key], value
     yield "train_share", data.train_share or 1, 1

@@ -25,6 +25,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -386,25 +388,38 @@ class _Stack:
             percentages(counted_ap(ap_C, truth_MC, least))
             for ap_C, least in zip(ranked.average_precision_TC(truth_MC), least_positives, strict=True)
         ]
-        which, distinct = _distinct([torch.from_numpy(trial.data.validation.assumed_MC) for trial in self._trials])
-        by_observed = list(by_truth)
-        for number, assumed_MC in enumerate(distinct):
-            chosen = [k for k, one in enumerate(which) if one == number]
-            of_chosen = ranked if len(distinct) == 1 else RankedScores(scores_KMC[chosen])
-            for k, ap_C in zip(chosen, of_chosen.average_precision_TC(assumed_MC.to(self._device)), strict=True):
-                by_observed[k] = percentages(counted_ap(ap_C, assumed_MC, least_positives[k]))
+        held_out = [trial.data.validation for trial in self._trials]
+        by_observed = self._map_and_ap(ranked, scores_KMC, [images.assumed_MC for images in held_out])
+        choices = [trial.config.data.validation.labels for trial in self._trials]
+        by_kind = {"clean": by_truth, "observed": by_observed}
+        if "known" in choices:
+            by_kind["known"] = self._map_and_ap(ranked, scores_KMC, [images.observed_MC for images in held_out])
+        chosen = [by_kind[choice][k] for k, choice in enumerate(choices)]
         return [
             ValidationScores(
                 by_truth=by_truth[k],
                 by_observed=by_observed[k],
-                objective=objective_value(
-                    trial.config, trial.data.validation, scores_KMC[k], by_truth[k][0], by_observed[k][0]
-                ),
+                chosen=chosen[k],
+                objective=objective_value(trial.config, trial.data.validation, scores_KMC[k], chosen[k][0]),
             )
             if finite[k]
             else None
             for k, trial in enumerate(self._trials)
         ]
+
+    def _map_and_ap(
+        self, ranked: RankedScores, scores_KMC: Tensor, labels: Sequence[npt.NDArray[np.int8]]
+    ) -> list[tuple[float | None, tuple[float | None, ...]]]:
+        """mAP and AP of each trial on its own labels (M, C); trials with equal labels are judged together."""
+        which, distinct = _distinct([torch.from_numpy(labels_MC) for labels_MC in labels])
+        found: dict[int, tuple[float | None, tuple[float | None, ...]]] = {}
+        for number, labels_MC in enumerate(distinct):
+            alike = [k for k, one in enumerate(which) if one == number]
+            of_these = ranked if len(distinct) == 1 else RankedScores(scores_KMC[alike])
+            for k, ap_C in zip(alike, of_these.average_precision_TC(labels_MC.to(self._device)), strict=True):
+                least = self._trials[k].config.objective.least_positives
+                found[k] = percentages(counted_ap(ap_C, labels_MC, least))
+        return [found[k] for k in range(len(labels))]
 
     def _scores(self, features_MD: Tensor, trials: slice = ALL) -> Tensor:
         """Logits (K, M, C) of images, float32, by all heads or some; no gradient flows through them."""

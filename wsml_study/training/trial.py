@@ -159,8 +159,7 @@ class TrialTraining:
         progress, training = self.progress, self.config.training
         progress.epoch = epoch = progress.epoch + 1
         progress.corrections.note(self.method.corrected_labels(), epoch)
-        on_clean_labels = self.config.data.validation.labels == "clean"
-        val_map, val_ap_C = validation.by_truth if on_clean_labels else validation.by_observed
+        val_map, val_ap_C = validation.chosen
         value, best, sign = validation.objective, progress.best_objective, self.config.objective.sign
         # Without validation images every epoch counts as better than the one before, so the last weights are kept.
         if value is None or best is None or sign * value > sign * best:
@@ -223,9 +222,7 @@ class TrialTraining:
 
     def _validation_labels(self) -> Tensor:
         """The labels (M, C) that the validation images are evaluated on."""
-        validation = self.data.validation
-        on_clean_labels = self.config.data.validation.labels == "clean"
-        return torch.from_numpy(validation.truth_MC if on_clean_labels else validation.assumed_MC)
+        return torch.from_numpy(self.data.validation.judged_by(self.config.data.validation.labels))
 
     def corrections(self) -> dict[str, list[Any]]:
         """The labels that the method has corrected for good, as `Corrections.columns` gives them."""

@@ -20,6 +20,7 @@ from wsml_study.data.label_states import assume_negative, dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
+from wsml_study.data.validation_labels import LabelChoice, validation_labels
 from wsml_study.options import Value
 from wsml_study.study.data_section import Data
 
@@ -61,6 +62,10 @@ class LabelledImages:
     def assumed_MC(self) -> Labels:  # noqa: N802 - the suffix is the shape
         """int8 +1 and -1: the observed states with everything unobserved taken as negative."""
         return assume_negative(self.observed_MC)
+
+    def judged_by(self, labels: LabelChoice) -> Labels:
+        """int8 (M, C) states that trials are evaluated on, as `data.validation.labels` says; 0 is left out."""
+        return validation_labels(labels, truth_MC=self.truth_MC, observed_MC=self.observed_MC)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,11 +27,13 @@ class ValidationScores:
     Attributes:
         by_truth: on the true labels.
         by_observed: on the observed ones, everything unobserved taken as negative.
+        chosen: on the labels that the study chose (`data.validation.labels`).
         objective: the metric that the study compares trials by, on the labels that it chose.
     """
 
     by_truth: tuple[float | None, tuple[float | None, ...]]
     by_observed: tuple[float | None, tuple[float | None, ...]]
+    chosen: tuple[float | None, tuple[float | None, ...]]
     objective: float | None
 
 
@@ -73,19 +75,23 @@ class Evaluation:
         least = self._config.objective.least_positives
         by_truth = map_and_ap(scores_MC, validation.truth_MC, least_positives=least)
         by_observed = map_and_ap(scores_MC, validation.assumed_MC, least_positives=least)
+        match self._config.data.validation.labels:
+            case "clean":
+                chosen = by_truth
+            case "observed":
+                chosen = by_observed
+            case "known":
+                chosen = map_and_ap(scores_MC, validation.observed_MC, least_positives=least)
         return ValidationScores(
             by_truth=by_truth,
             by_observed=by_observed,
-            objective=objective_value(self._config, validation, scores_MC, by_truth[0], by_observed[0]),
+            chosen=chosen,
+            objective=objective_value(self._config, validation, scores_MC, chosen[0]),
         )
 
 
 def objective_value(
-    config: TrialConfig,
-    validation: LabelledImages,
-    scores_MC: Tensor,
-    map_by_truth: float | None,
-    map_by_observed: float | None,
+    config: TrialConfig, validation: LabelledImages, scores_MC: Tensor, val_map: float | None
 ) -> float | None:
     """The objective's metric on the validation labels that the study chose; None where nothing is annotated.
 
@@ -93,12 +99,11 @@ def objective_value(
         config: of the trial.
         validation: the validation images.
         scores_MC: their logits.
-        map_by_truth, map_by_observed: mAP of these, which is the objective of most studies.
+        val_map: mAP of these on the chosen labels, which is the objective of most studies.
     """
-    on_clean_labels = config.data.validation.labels == "clean"
     if config.objective.is_plain_map:
-        return map_by_truth if on_clean_labels else map_by_observed
+        return val_map
     if len(validation) == 0:
         return None
-    labels_MC = validation.truth_MC if on_clean_labels else validation.assumed_MC
+    labels_MC = validation.judged_by(config.data.validation.labels)
     return objective_of(config.objective, scores_MC, torch.tensor(labels_MC, device=scores_MC.device))

@@ -130,7 +130,7 @@ def planned_confirmation(folder: Path, history: StudyHistory, *, top: int, num_s
 def confirming(study: Study) -> Study:
     """The study that is recorded in a confirmation's folder: the search, with the seeds as further searched keys."""
     seeds = {TRAINING_SEED: ANY_SEED}
-    if study.data.validation.labels == "clean":  # else the seed changes the validation labels, and may not vary
+    if study.data.validation.by_truth:  # else the seed changes the validation labels, and may not vary
         seeds[OBSERVE_SEED] = ANY_SEED
     return study.model_copy(
         update={

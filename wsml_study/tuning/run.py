@@ -18,6 +18,7 @@ from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
 from wsml_study.data.judged_classes import unjudged
+from wsml_study.data.validation_labels import incomplete
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
@@ -267,6 +268,8 @@ def _begin(
     """Open the data, start or connect to Ray, and run the remaining trials."""
     listener.on_phase("reading data")
     data = open_trial_data(study.data, progress=listener.on_images)
+    if task.plan is None and study.provenance is None and not log.history.trials:  # else as it was begun
+        _refuse_incomplete(study, data)
     _check_validation_classes(study, data, task, listener)
     dataset = dataset_of(study.data)
     check_models(task.whole or study, image_size=dataset.image_size, num_channels=dataset.channels)
@@ -312,6 +315,17 @@ def _begin(
     ).trials()
 
 
+def _refuse_incomplete(study: Study, data: TrialData) -> None:
+    """Refuse a study that is to be judged by clean labels where the validation images have unknown ones.
+
+    Raises:
+        DataError: they have.
+    """
+    error = incomplete(study.data.record, data.validation.truth_MC)
+    if error is not None and study.data.validation.by_truth:
+        raise error
+
+
 def _check_validation_classes(study: Study, data: TrialData, task: Task, listener: Listener) -> None:
     """Refuse a search in which no class can be evaluated on the validation images.
 
@@ -323,7 +337,7 @@ def _check_validation_classes(study: Study, data: TrialData, task: Task, listene
     if "data.validation.labels" in study.search:
         return
     validation = data.validation
-    labels_MC = validation.truth_MC if study.data.validation.labels == "clean" else validation.assumed_MC
+    labels_MC = validation.judged_by(study.data.validation.labels)
     objective = study.objective
     least = objective.least_positives if objective.record.over_classes else 1
     error = unjudged(data.classes, labels_MC, metric=objective.record.name, least_positives=least)

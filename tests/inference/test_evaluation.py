@@ -84,8 +84,9 @@ def test_tables_and_lists_of_one_s_own_agree(
     table = table.astype({"zero": "Int64"})
     table.loc[:4, "zero"] = pd.NA
     table.to_csv(scenes / "partial.csv", index=False)
-    partial = evaluate_model(model_folder, scenes / "partial.csv").classes[0]
-    assert partial.positives + partial.negatives == 65
+    found = evaluate_model(model_folder, scenes / "partial.csv")
+    assert found.classes[0].positives + found.classes[0].negatives == 65
+    assert found.lines()[1] == "judged on 695 of 700 labels; the others are unknown and left out"
 
 
 def test_a_class_that_no_image_shows_is_left_out_of_the_mean_or_counts_0(

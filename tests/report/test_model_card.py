@@ -125,3 +125,12 @@ def test_a_folder_with_weights_is_complete(tmp_path):
     with pytest.raises(ResultsError, match=r"README.md: Is a directory"):
         write(folder)
     assert not (folder / "model.safetensors").exists()
+
+
+def test_the_card_says_on_how_many_labels_its_figures_are(tmp_path):
+    partial = METRICS | {"num_labels": {"validation": (120, 564), "test": (2895, 2895)}, "positives_likelier": 6.0}
+    known = config(data={"dataset": "voc2007", "root": "VOC2007", "validation": {"labels": "known"}})
+    card = write(tmp_path / "known" / "seed_2", known, partial)
+    assert "Judged on 120 of 564 labels in validation." in card
+    assert "Warning: positives are 6.0 times likelier to be labelled" in card
+    assert "Judged on" not in write(tmp_path / "vocs" / "seed_2")

@@ -263,7 +263,7 @@ def test_given_features_are_rows(tmp_path: Path) -> None:
         "method": {"name": "AN"},
     }
     lines = preview(parse_study(content, "test")).lines()
-    assert "              rows  positives per row  observed positives  observed negatives" in lines
+    assert "              rows  known positives per row  observed positives  observed negatives" in lines
     assert "  2 features per row" in lines
     assert "  features get mean 0 and deviation 1 over the training rows" in lines
     content["data"]["feature_scaling"] = "none"

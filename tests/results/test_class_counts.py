@@ -76,3 +76,29 @@ def test_the_tables_have_the_number_of_classes(tmp_path: Path) -> None:
     assert class_note_of(tmp_path, study.objective) == [
         "mAP is the mean over the classes with a positive: 2 of 3 in validation, 1 of 3 in test"
     ]
+
+
+def labelled(
+    trial: int, split: str, counts: tuple[int, int, int, int], likelier: float | None = None
+) -> dict[str, object]:
+    columns = ("num_positives", "num_negatives", "num_assumed_negative", "num_left_out")
+    numbers = dict(zip(columns, counts, strict=True))
+    return {"trial": trial, "split": split, "average_precision": 50.0, "positives_likelier": likelier} | numbers
+
+
+def test_partial_labels_are_told_once_with_the_likely_error() -> None:
+    known = [labelled(trial, "validation", (20, 10, 0, 970), 4.0) for trial in (0, 1) for _ in range(2)]
+    complete = [labelled(0, "test", (20, 80, 0, 0))]
+    assert note("present", known, complete) == [
+        "judged on 60 of 2,000 labels in validation",
+        "warning: positives are 4.0 times likelier to be labelled than negatives in validation: mAP on the known "
+        "labels alone is probably too high",
+    ]
+    assert note("present", known, complete, splits=("test",)) == []
+    assert note("present", complete) == []
+
+
+def test_labels_that_count_as_negative_are_told() -> None:
+    assert note("present", [labelled(0, "validation", (20, 0, 1000, 0))]) == [
+        "judged on 20 of 1,020 labels, the others counted as negative in validation"
+    ]

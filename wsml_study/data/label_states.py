@@ -213,6 +213,16 @@ class LabelCounts:
     hidden_negatives: int
 
     @property
+    def num_true(self) -> int:
+        """Entries of known truth."""
+        return self.true_positives + self.true_negatives
+
+    @property
+    def num_observed(self) -> int:
+        """Entries that the method sees."""
+        return self.observed_positives + self.observed_negatives
+
+    @property
     def positives_per_image(self) -> float | None:
         """Mean number of true positives of an image; None without images."""
         return self.true_positives / self.num_images if self.num_images else None

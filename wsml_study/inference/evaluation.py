@@ -27,6 +27,7 @@ from wsml_study.record.files import write_whole
 from wsml_study.record.formats import aligned, csv_text
 from wsml_study.report.group_table import published_for
 from wsml_study.results.class_groups import EXPLAINED, group_means
+from wsml_study.results.label_texts import labels_text
 from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.scoring import map_and_ap
 
@@ -79,7 +80,7 @@ class Evaluation:
         )
         heading = f"{self.model} on {self.data}, {self.num_images:,} images: mAP {_shown(self.map, 2)} %"
         heading += self._over_classes()
-        return [heading, "", *table, "", *self._group_lines(), *metrics]
+        return [heading, *self._partial_labels(), "", *table, "", *self._group_lines(), *metrics]
 
     def _over_classes(self) -> str:
         """How many classes the mAP is the mean of, where these are not all, or some have no positive."""
@@ -89,6 +90,12 @@ class Evaluation:
             return ""
         zeros = f", of which {at_zero:,} without a positive count 0" if at_zero else ""
         return f" over {self.num_classes:,} of {total:,} classes{zeros}"
+
+    def _partial_labels(self) -> list[str]:
+        """On how many labels the figures are judged, where these are partial."""
+        known = sum(one.positives + one.negatives for one in self.classes)
+        text = labels_text(known, self.num_images * len(self.classes))
+        return [f"judged on {text}; the others are unknown and left out"] if text else []
 
     def _group_lines(self) -> list[str]:
         if not self.groups:

@@ -129,7 +129,13 @@ EXPECTED: dict[Check, str] = {
 }
 
 EVENTS: dict[str, dict[str, Check]] = {
-    "run": {"classes": _are_texts, "num_trials": _is_count_or_none, "environment": _is_object, "limits": _is_object},
+    "run": {
+        "classes": _are_texts,
+        "num_trials": _is_count_or_none,
+        "environment": _is_object,
+        "limits": _is_object,
+        "judged_labels": _is_object,
+    },
     "proposed": {"first": _is_count, "proposals": _are_proposals},
     "created": {
         "trial": _is_count,

@@ -196,6 +196,8 @@ class StudyHistory:
         trials: by number.
         classes: names, in the order of lists with an AP per class.
         class_groups: group of each class, as in the table `classes`; empty for a dataset without groups.
+        judged_labels: what the run noted of the labels that validation and test images are judged by, as plain data;
+            empty for logs of earlier versions.
         runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
             them (it has not in version 0.1).
         num_trials: total number of trials that the newest run was asked for; None before the first run.
@@ -210,6 +212,7 @@ class StudyHistory:
     trials: dict[int, TrialHistory] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     class_groups: tuple[int, ...] = ()
+    judged_labels: dict[str, Any] = field(default_factory=dict)
     runs: tuple[dict[str, Any], ...] = ()
     num_trials: int | None = None
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -239,6 +242,7 @@ class StudyHistory:
             self.limits = dict(event.get("limits", {}))
             self.classes = tuple(event["classes"])
             self.class_groups = tuple(event.get("class_groups", ()))
+            self.judged_labels = dict(event.get("judged_labels", {}))
             self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
             self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
             return

@@ -157,6 +157,17 @@ CLASSES = _schema(
             pa.int32(),
             "OpenImages: which fifth of the classes it is in, from 1, that with the fewest training labels",
         ),
+        _maybe("num_positives", pa.int64(), "images of the split that are labelled with the class", unit="labels"),
+        _maybe("num_negatives", pa.int64(), "images that are labelled as without it", unit="labels"),
+        _maybe("num_assumed_negative", pa.int64(), "images without a label that count as negative", unit="labels"),
+        _maybe("num_left_out", pa.int64(), "images without a label that are left out", unit="labels"),
+        _maybe(
+            "positives_likelier",
+            pa.float64(),
+            "validation: how many times likelier a positive is labelled than a negative, over all classes; null where "
+            "labels are complete or it is unknown",
+            unit="ratio",
+        ),
     ],
 )
 """One row per class of each trial, at its best epoch."""
@@ -443,7 +454,9 @@ def _class_rows(study: Study, trial: TrialHistory, history: StudyHistory) -> Ite
         by_split["test"] = (trial.test["best_epoch"], trial.test["test_ap_C"])
     for split, (epoch, ap_C) in by_split.items():
         groups_C = history.class_groups or [None] * len(history.classes)
-        for name, ap, group in zip(history.classes, ap_C, groups_C, strict=True):
+        counts = _label_counts(trial, history, split)
+        likelier = history.judged_labels.get("positives_likelier") if split == "validation" else None
+        for position, (name, ap, group) in enumerate(zip(history.classes, ap_C, groups_C, strict=True)):
             yield {
                 "study": study.name,
                 "trial": trial.number,
@@ -452,4 +465,13 @@ def _class_rows(study: Study, trial: TrialHistory, history: StudyHistory) -> Ite
                 "class": name,
                 "average_precision": ap,
                 "class_group": group,
+                **{column: numbers_C[position] for column, numbers_C in counts.items()},
+                "positives_likelier": likelier,
             }
+
+
+def _label_counts(trial: TrialHistory, history: StudyHistory, split: str) -> dict[str, Sequence[int]]:
+    """Columns of label counts by class; empty where the log does not have them."""
+    choice = trial.config.get("data", {}).get("validation", {}).get("labels")
+    counts: dict[str, Sequence[int]] = history.judged_labels.get(split if split == "test" else choice, {})
+    return counts

@@ -11,6 +11,7 @@ from typing import Any
 from wsml_study.data.reader_record import Reads
 from wsml_study.methods.catalogue import describe
 from wsml_study.report.observation_text import observation, train_share
+from wsml_study.results.label_texts import labels_text, likelier_text
 from wsml_study.study.method_section import Method
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.provenance_section import Provenance
@@ -159,7 +160,21 @@ def _over_classes(metrics: Mapping[str, Any]) -> str:
     return f"; mean over {', '.join(texts)}" if texts else ""
 
 
+def _partial_labels(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
+    """On how many labels the figures are judged, where these are partial, and the likely error."""
+    assumed, texts = study.data.validation.labels == "observed", []
+    for split, (known, total) in (metrics.get("num_labels") or {}).items():
+        if text := labels_text(known, total, assumed=assumed and split == "validation"):
+            texts.append(f"{text} in {split}")
+    if texts:
+        yield f"Judged on {'; '.join(texts)}."
+    warning = likelier_text(metrics.get("positives_likelier"))
+    if warning:
+        yield f"{warning[0].upper()}{warning[1:]}."
+
+
 def _limits(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
+    yield from _partial_labels(study, metrics)
     yield (
         "Its probabilities are not calibrated: training with unobserved labels moves them. Rank images by them, or "
         "choose a threshold per class on labelled images of your own."

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.inspection import unreadable_formats
 from wsml_study.data.judged_classes import some_names, unjudged
+from wsml_study.data.judged_labels import positives_likelier
 from wsml_study.data.label_states import (
     LabelCounts,
     count_labels,
@@ -32,6 +35,7 @@ from wsml_study.report.distrusted_labels import (
     extreme_values,
 )
 from wsml_study.report.observation_text import observation, train_share
+from wsml_study.results.label_texts import labels_text, likelier_text
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
@@ -79,6 +83,7 @@ class Preview:
         different: how many different trainings the searched rates hold.
         num_combinations: of searched values; None for infinitely many.
         failing: why trials of some methods cannot start on these labels, a sentence each.
+        positives_likelier: than negatives to be known in validation, as the function of that name has it.
         image_size, num_channels: of the dataset's images by default, pixels of a side; None for given features.
     """
 
@@ -95,6 +100,7 @@ class Preview:
     failing: tuple[str, ...]
     image_size: int | None
     num_channels: int | None
+    positives_likelier: float | None = None
 
     @property
     def expected_false_negatives(self) -> float | None:
@@ -150,6 +156,7 @@ def preview(study: Study) -> Preview:
         failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"], mirrors=dataset.horizontal_flip))),
         image_size=dataset.image_size,
         num_channels=dataset.channels,
+        positives_likelier=_positives_likelier(dataset, data),
     )
 
 
@@ -219,6 +226,17 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     return {"validation": tuple(judged_classes(labels_MC, least_positives=least).tolist()), **judged}
 
 
+def _positives_likelier(dataset: Dataset, data: Data) -> float | None:
+    """Than negatives to be known, of the validation images."""
+    truth_NC = dataset.train.labels_NC
+    observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
+    _, rows = train_and_validation_rows(
+        dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out, share=data.train_share
+    )
+    test_MC = dense_rows(dataset.test.labels_NC, np.arange(len(dataset.test)))
+    return positives_likelier(dense_rows(observed_NC, rows), [dense_rows(truth_NC, rows), test_MC])
+
+
 def _never_shown(dataset: Dataset) -> tuple[str, ...]:
     shown_C = shown_classes(dataset.train.labels_NC) | shown_classes(dataset.test.labels_NC)
     return tuple(name for name, found in zip(dataset.classes, shown_C, strict=True) if not found)
@@ -254,13 +272,16 @@ def _data_lines(shown: Preview) -> list[str]:
     data = shown.study.data
     source = "" if data.root is None else f" in {data.root}"
     thing = "image" if data.features is None else "row"
-    heading = ["", f"{thing}s", f"positives per {thing}", "observed positives", "observed negatives"]
+    whole = all(counts.num_true == counts.num_images * counts.num_classes for counts in shown.splits.values())
+    positives = f"positives per {thing}" if whole else f"known positives per {thing}"
+    heading = ["", f"{thing}s", positives, "observed positives", "observed negatives"]
     rows = [[name, *_split_cells(counts)] for name, counts in shown.splits.items()]
     return [
         f"data: {data.dataset}{source}, {len(shown.classes)} classes",
         *_table([heading, *rows]),
         *_share_lines(shown),
         *_class_lines(shown),
+        *_partial_label_lines(shown),
         *(f"  {notice}" for notice in shown.notices),
         *_scaling_lines(shown.study),
         *(() if data.train_share is None else (f"  {train_share(data)}",)),
@@ -294,6 +315,37 @@ def _class_lines(shown: Preview) -> list[str]:
     return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
 
 
+def _partial_label_lines(shown: Preview) -> list[str]:
+    """On how many labels figures will be judged, where these are partial, and the likely error of that."""
+    choice, texts = shown.study.data.validation.labels, []
+    for split, counts in shown.splits.items():
+        if split == "train" or not counts.num_images:
+            continue
+        by_truth = split == "test" or choice == "clean"
+        num_known = counts.num_true if by_truth else counts.num_observed
+        assumed = choice == "observed" and not by_truth
+        if text := labels_text(num_known, counts.num_images * counts.num_classes, assumed=assumed):
+            texts.append(f"{text} in {split}")
+    lines = [f"  figures will be judged on {'; '.join(texts)}"] if texts else []
+    validation = shown.splits["validation"]
+    partial = validation.num_observed < validation.num_images * validation.num_classes
+    if choice == "observed" and partial:
+        lines.append("  a model that finds an unlabelled positive in validation counts as wrong: mAP is stated too low")
+    if choice == "known" and partial:
+        lines.append(f"  {likelier_text(shown.positives_likelier) or _if_by_chance(validation)}")
+    return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
+
+
+def _if_by_chance(validation: LabelCounts) -> str:
+    """What the known labels say of all of them if labels are missing by chance, so that a reader can judge that."""
+    share = validation.observed_positives / max(1, validation.num_observed)
+    return (
+        f"if labels are missing by chance, validation images show {share * validation.num_classes:.1f} of "
+        f"{validation.num_classes:,} classes on average; if they show fewer, positives are likelier to be labelled, "
+        f"and mAP on the known labels alone is too high"
+    )
+
+
 def _mean_over(least_positives: int) -> str:
     return "these" if least_positives else "all of them, 0 for those without a positive"
 
@@ -314,14 +366,16 @@ def _split_cells(counts: LabelCounts) -> list[str]:
 
 
 def _share_lines(shown: Preview) -> list[str]:
-    counted, expected = shown.splits["train"].false_negative_share, shown.expected_false_negatives
+    train, expected = shown.splits["train"], shown.expected_false_negatives
+    counted = train.false_negative_share
     if counted is None:
-        train = shown.splits["train"]
-        if train.observed_positives + train.observed_negatives == train.num_images * train.num_classes:
+        if train.num_observed == train.num_images * train.num_classes:
             return [f"  no training label is unobserved, so there is none to distrust: {_hiding(shown.study.data)}"]
         return ["  the true values of the unobserved training labels are unknown, so false negatives cannot be counted"]
     by_formula = "" if expected is None else f", {expected:.2%} by (m-1)/(C-1)"
-    return [f"  false negatives among the unobserved training labels: {counted:.2%} as counted{by_formula}"]
+    num_unknown = train.num_images * train.num_classes - train.num_true
+    unknown = f", leaving out {num_unknown:,} of unknown truth" if num_unknown else ""
+    return [f"  false negatives among the unobserved training labels: {counted:.2%} as counted{unknown}{by_formula}"]
 
 
 def _hiding(data: Data) -> str:

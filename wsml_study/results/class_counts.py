@@ -1,4 +1,4 @@
-"""Over how many classes each mAP of a study's tables is a mean, in a sentence to print below a table."""
+"""Over how many classes each mAP of a study's tables is a mean, and on how many labels, in sentences below a table."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.record.tables import read_table
+from wsml_study.results.label_texts import labels_text, likelier_text
 from wsml_study.study.objective_section import Objective
 
 SPLITS = ("validation", "test")
+AVERAGED, AT_ZERO = "mAP is the mean over", "mAP counts 0 for"
+"""How sentences about means that are not over all classes, or over some without a positive, begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,45 @@ def class_counts(classes: pd.DataFrame, split: str) -> ClassCounts | None:
 
 
 def class_note(objective: Objective, classes: pd.DataFrame, splits: Sequence[str] = SPLITS) -> list[str]:
+    """Sentences about what mAP is judged on: `averaged_classes`, and the labels where they are partial.
+
+    Args:
+        objective: of the trials.
+        classes: the table `classes` of these trials.
+        splits: whose mAP is shown.
+    """
+    return [*averaged_classes(objective, classes, splits), *label_note(classes, splits)]
+
+
+def label_note(classes: pd.DataFrame, splits: Sequence[str] = SPLITS) -> list[str]:
+    """On how many labels of how many figures are judged, and the likely error of that; none for complete labels.
+
+    Args:
+        classes: a row per class of each trial; of earlier versions, without numbers of labels.
+        splits: whose figures are shown.
+    """
+    if "num_positives" not in classes:
+        return []
+    texts = [f"{text} in {split}" for split in splits if (text := _labels_of(classes.loc[classes["split"] == split]))]
+    notes = [f"judged on {'; '.join(texts)}"] if texts else []
+    ratios = classes.loc[classes["split"] == "validation"]["positives_likelier"].dropna()
+    if "validation" in splits and len(ratios) and (warning := likelier_text(float(ratios.iloc[0]))):
+        notes.append(warning)
+    return notes
+
+
+def _labels_of(rows: pd.DataFrame) -> str:
+    """The text about the labels of trials on one split; of the fewest labels where trials differ."""
+    columns = ["num_positives", "num_negatives", "num_assumed_negative", "num_left_out"]
+    sums = rows.dropna(subset=columns).groupby("trial")[columns].sum().astype(int)
+    if sums.empty:
+        return ""
+    known = sums["num_positives"] + sums["num_negatives"]
+    fewest = sums.iloc[int(known.to_numpy().argmin())]
+    return labels_text(int(known.min()), int(fewest.sum()), assumed=bool(fewest["num_assumed_negative"]))
+
+
+def averaged_classes(objective: Objective, classes: pd.DataFrame, splits: Sequence[str] = SPLITS) -> list[str]:
     """A sentence about the classes that mAP is a mean of; none where it is the mean of all, and all have a positive.
 
     Args:
@@ -64,12 +106,12 @@ def class_note(objective: Objective, classes: pd.DataFrame, splits: Sequence[str
     if objective.least_positives == 0:
         zeros = {split: counts for split, counts in found.items() if counts.at_zero[1]}
         texts = (f"{_range(counts.at_zero)} of {counts.total:,} in {split}" for split, counts in zeros.items())
-        return [f"mAP counts 0 for a class without a positive: {', '.join(texts)}"] if zeros else []
+        return [f"{AT_ZERO} a class without a positive: {', '.join(texts)}"] if zeros else []
     if all(counts.counted[0] == counts.total for counts in found.values()):
         return []
     needed = "a positive" if objective.least_positives == 1 else f"{objective.least_positives} positives or more"
     texts = (f"{counts.text} in {split}" for split, counts in found.items())
-    return [f"mAP is the mean over the classes with {needed}: {', '.join(texts)}"]
+    return [f"{AVERAGED} the classes with {needed}: {', '.join(texts)}"]
 
 
 def class_note_of(
@@ -88,7 +130,7 @@ def class_note_of(
     """
     if not (folder / "classes.parquet").exists():
         return []
-    classes = read_table(folder, "classes").select(["trial", "split", "average_precision"]).to_pandas()
+    classes = read_table(folder, "classes").drop(["study", "epoch", "class", "class_group"]).to_pandas()
     if trials is not None:
         classes = classes[classes["trial"].isin(trials)]
     return class_note(objective, classes, splits)

@@ -10,7 +10,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
 from wsml_study.record.storage import CONFIRMATION, EVENTS
-from wsml_study.results.class_counts import class_note_of
+from wsml_study.results.class_counts import AT_ZERO, AVERAGED, class_note_of
 from wsml_study.results.confirmation import Confirmation, ConfirmedConfig, read_confirmation
 from wsml_study.results.ranking import best_per_method, ranked_trials
 from wsml_study.study.identity import differences
@@ -28,7 +28,8 @@ class ComparedStudy:
         fingerprints: distinct data fingerprints of its runs; empty for logs of version 0.1.
         best: method -> value and number of the best trial of the search.
         confirmation: its confirmation; None without one.
-        class_notes: over how many classes its mAP is a mean, where these are not all.
+        class_notes: over how many classes its mAP is a mean, where these are not all, and on how many labels.
+        over_some_classes: whether its mAP is not the mean over all classes, or some of them have no positive.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ComparedStudy:
     best: dict[str, tuple[float, int]]
     confirmation: Confirmation | None
     class_notes: tuple[str, ...]
+    over_some_classes: bool
 
     def confirmed(self, method: str) -> ConfirmedConfig | None:
         """The best confirmed config of a method."""
@@ -110,6 +112,7 @@ def _compared(name: str, folder: Path) -> ComparedStudy:
         best={row["method"]: (float(row["value"]), int(row["trial"])) for _, row in best.iterrows()},
         confirmation=confirmation,
         class_notes=tuple(notes),
+        over_some_classes=any(AVERAGED in note or AT_ZERO in note for note in notes),
     )
 
 
@@ -131,7 +134,9 @@ def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
     if one.objective.metric != another.objective.metric:
         yield f"the metric differs ({one.objective.metric}, {another.objective.metric})"
     # Where every class is present in both, they are means over all classes, whatever the studies say.
-    if one.objective.least_positives != another.objective.least_positives and (first.class_notes or other.class_notes):
+    if one.objective.least_positives != another.objective.least_positives and (
+        first.over_some_classes or other.over_some_classes
+    ):
         yield "mAP is a mean over other classes (objective.classes)"
     if one.data.dataset != another.data.dataset:
         yield f"the dataset differs ({one.data.dataset}, {another.data.dataset})"

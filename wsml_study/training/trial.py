@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from wsml_study.data.judged_labels import JudgedLabels, positives_likelier
 from wsml_study.errors import TrainingError
 from wsml_study.methods.contract import ALONE, Method, Peers
 from wsml_study.study.spec import TrialConfig
@@ -218,7 +219,21 @@ class TrialTraining:
             preprocessing=preprocessing_of(self.config, self.data, self.classifier),
             num_images={name: len(self.data.split(name)) for name in SPLITS},
             num_val_classes=num_evaluated(self._validation_labels(), least),
+            **self._partial_labels(),
         )
+
+    def _partial_labels(self) -> dict[str, Any]:
+        """`num_labels` and `positives_likelier` of a test result."""
+        validation, test = self.data.validation, self.data.test
+        choice = self.config.data.validation.labels
+        known_MC = validation.truth_MC if choice == "clean" else validation.observed_MC
+        judged = {"validation": known_MC, "test": test.truth_MC}
+        counts = {split: JudgedLabels.count(labels_MC) for split, labels_MC in judged.items()}
+        references = [validation.truth_MC, test.truth_MC]
+        return {
+            "num_labels": {split: (one.known, one.total) for split, one in counts.items()},
+            "positives_likelier": positives_likelier(known_MC, references) if choice == "known" else None,
+        }
 
     def _validation_labels(self) -> Tensor:
         """The labels (M, C) that the validation images are evaluated on."""

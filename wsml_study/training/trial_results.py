@@ -69,6 +69,9 @@ class TestResult:
             `mean` and `std` of pixels in [0, 1]; for given features their number, `features`.
         num_images: of each split.
         num_val_classes: classes that `best_val_map` is the mean of; None in logs of earlier versions.
+        num_labels: of validation and test, the labels that somebody gave and images times classes; None in logs of
+            earlier versions.
+        positives_likelier: as the function of that name has it, where the validation labels are known ones.
     """
 
     classes: tuple[str, ...]
@@ -80,3 +83,5 @@ class TestResult:
     preprocessing: dict[str, Any]
     num_images: dict[str, int]
     num_val_classes: int | None = None
+    num_labels: dict[str, tuple[int, int]] | None = None
+    positives_likelier: float | None = None

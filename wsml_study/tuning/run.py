@@ -39,6 +39,7 @@ from wsml_study.training.trial_data import TrialData, dataset_of, open_trial_dat
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.expected_regret import ExpectedRegret
+from wsml_study.tuning.label_counts import judged_labels
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.limited_run import LimitedScheduler, PausedAreSaved, StopAtLimits
 from wsml_study.tuning.limits import Limits, still_holds
@@ -288,6 +289,7 @@ def _begin(
             for key, section in (("budget", study.budget), ("stop_when", study.stop_when))
             if section is not None
         },
+        judged_labels=judged_labels(study, data),
         environment=environment(),
         data_fingerprint=data_fingerprint(data),
     )

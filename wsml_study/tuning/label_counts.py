@@ -1,0 +1,39 @@
+"""The labels that a study's images are judged by, counted when a run begins and noted in its log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsml_study.data.judged_labels import JudgedLabels, positives_likelier
+from wsml_study.study.spec import Study
+from wsml_study.training.trial_data import TrialData
+
+COLUMNS = {
+    "num_positives": "positives_C",
+    "num_negatives": "negatives_C",
+    "num_assumed_negative": "assumed_C",
+    "num_left_out": "left_out_C",
+}
+"""Columns of the table `classes`, and the attributes of `JudgedLabels` that they hold."""
+
+
+def judged_labels(study: Study, data: TrialData) -> dict[str, Any]:
+    """Numbers of labels by class: of the test images as `test`, of the validation images by the choice of labels.
+
+    Also `positives_likelier`, where trials are judged by known labels.
+    """
+    validation, test = data.validation, data.test
+    searched = study.search.get("data.validation.labels")
+    choices = (study.data.validation.labels,) if searched is None else searched.choice or ()
+    counts = {"test": JudgedLabels.count(test.truth_MC)}
+    for choice in choices:
+        labels_MC = validation.truth_MC if choice == "clean" else validation.observed_MC
+        counts[str(choice)] = JudgedLabels.count(labels_MC, choice="observed" if choice == "observed" else "known")
+    found: dict[str, Any] = {
+        name: {column: list(getattr(one, attribute)) for column, attribute in COLUMNS.items()}
+        for name, one in counts.items()
+    }
+    if tuple(choices) == ("known",):
+        ratio = positives_likelier(validation.observed_MC, [validation.truth_MC, test.truth_MC])
+        found["positives_likelier"] = ratio
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from wsml_study.data.judged_labels import JudgedLabels, positives_likelier
 from wsml_study.study.spec import Study
 from wsml_study.training.trial_data import TrialData
+from wsml_study.tuning.planned import PlannedTrial
 
 COLUMNS = {
     "num_positives": "positives_C",
@@ -17,14 +19,17 @@ COLUMNS = {
 """Columns of the table `classes`, and the attributes of `JudgedLabels` that they hold."""
 
 
-def judged_labels(study: Study, data: TrialData) -> dict[str, Any]:
+def judged_labels(study: Study, data: TrialData, plan: Sequence[PlannedTrial] = ()) -> dict[str, Any]:
     """Numbers of labels by class: of the test images as `test`, of the validation images by the choice of labels.
 
-    Also `positives_likelier`, where trials are judged by known labels.
+    Also `positives_likelier`, where trials are judged by known labels. Observed validation labels are left out if
+    trials of the plan, such as those of a confirmation, hide others.
     """
     validation, test = data.validation, data.test
     searched = study.search.get("data.validation.labels")
     choices = (study.data.validation.labels,) if searched is None else searched.choice or ()
+    if study.data.observe.hides_labels and any(one.config.data.observe != study.data.observe for one in plan):
+        choices = tuple(choice for choice in choices if choice == "clean")
     counts = {"test": JudgedLabels.count(test.truth_MC)}
     for choice in choices:
         labels_MC = validation.truth_MC if choice == "clean" else validation.observed_MC

@@ -289,7 +289,7 @@ def _begin(
             for key, section in (("budget", study.budget), ("stop_when", study.stop_when))
             if section is not None
         },
-        judged_labels=judged_labels(study, data),
+        judged_labels=judged_labels(study, data, task.plan or ()),
         environment=environment(),
         data_fingerprint=data_fingerprint(data),
     )

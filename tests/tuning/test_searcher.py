@@ -19,7 +19,7 @@ from wsml_study.workers.protocol import Assignment, StepReport
 
 
 @pytest.mark.parametrize("promise", SAMPLER_CONTRACT, ids=promise_in_words)
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "optunahub"])  # test_hub_sampler.py
 def test_every_sampler_keeps(name, promise):
     promise(SamplerCase(name=name))
 
@@ -191,3 +191,20 @@ def test_a_used_up_search_space_adds_nothing_to_the_log(tmp_path):
     assert slot.start()[1] == "FINISHED"
     assert read_events(tmp_path / "events.jsonl") == before
     assert [event["event"] for event in before].count("exhausted") == 1
+
+
+def test_brute_force_tries_every_combination_of_a_conditional_space_once_in_an_order_of_the_seed():
+    space = SearchSpace.from_study(study_with("brute_force"))
+    listed = [tuple(sorted(values.items())) for values in space.grid()]
+    drawn = [tuple(sorted(values.items())) for values in space.shuffled(0)]
+    assert sorted(map(str, drawn)) == sorted(map(str, listed))
+    assert drawn != listed
+    assert drawn != [tuple(sorted(values.items())) for values in space.shuffled(1)]
+
+
+def test_points_of_a_quasi_random_sequence_cover_a_range_evenly(tmp_path):
+    slot = SimulatedSlot(
+        study_with("qmc", search={"training.weight_decay": {"float": {"low": 0, "high": 16}}}), tmp_path
+    )
+    slot.run(16)
+    assert sorted(int(values["training.weight_decay"]) for values in slot.proposals) == list(range(16))

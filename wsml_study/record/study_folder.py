@@ -15,6 +15,7 @@ from wsml_study.record.tables import read_table
 from wsml_study.study.identity import differences, fingerprint
 from wsml_study.study.new_defaults import is_unsaid, with_new_defaults
 from wsml_study.study.reading import read_study
+from wsml_study.study.sampler_folder import with_digest
 from wsml_study.study.spec import Study
 from wsml_study.study.writing import dump_config
 
@@ -64,7 +65,12 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
 
 
 def settled(storage: StudyStorage, study: Study) -> Study:
-    """The study with the defaults that its folder was begun with: today's, or those of an earlier version."""
+    """The study with the defaults that its folder was begun with: today's, or those of an earlier version.
+
+    Raises:
+        StudyFileError: the folder of its sampler is not there, or has other content than the study says.
+    """
+    study = with_digest(study)
     path = storage.fetch() / "study.yaml"
     if path.exists() and is_unsaid(read_study(path)) and _holds_trials(storage):
         return study

@@ -6,6 +6,7 @@ has a schedule and whose shape takes them. Optuna is imported only by functions 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -195,6 +196,34 @@ class SearchSpace:
         if endless := [key.path for key in self.keys if key.num_values is None]:
             raise ValueError(f"a grid needs a `step` in the range of {', '.join(endless)}")
         return self._combinations(0, {})
+
+    def shuffled(self, seed: int) -> Iterator[dict[str, Scalar]]:
+        """As `grid`, in an order drawn at random from the seed, whose beginning is an even sample of the space."""
+        size = self.size()
+        if size is None:
+            yield from self.grid()  # raises
+            return
+        draws, drawn, count = random.Random(seed), set[int](), _Count(self)
+        while len(drawn) < size:
+            position = draws.randrange(size)
+            if position not in drawn:
+                drawn.add(position)
+                yield self._combination(position, count)
+
+    def _combination(self, position: int, count: _Count) -> dict[str, Scalar]:
+        """The combination at a position of the grid, without listing those before it."""
+        values: dict[str, Scalar] = {}
+        for index, key in enumerate(self.keys):
+            if not key.applies(values):
+                continue
+            for value in key.values():
+                ahead = count.combinations(index + 1, values | {key.path: value})
+                assert ahead is not None, "a finite space"
+                if position < ahead:
+                    values[key.path] = value
+                    break
+                position -= ahead
+        return values
 
     def size(self) -> int | None:
         """The number of combinations; None with a continuous range."""

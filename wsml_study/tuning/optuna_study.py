@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
@@ -119,7 +121,11 @@ class OptunaStudy:
             # With several trials open, TPE needs `constant_liar`: it counts them as bad and so avoids proposing them
             # twice.
             self._study.sampler = sampler_of(
-                self._settings.sampler, seed=self._seed(number), several_at_once=self._several_at_once()
+                self._settings.sampler,
+                seed=self._seed(number),
+                several_at_once=self._several_at_once(),
+                number=number,
+                space={key.path: key.distribution() for key in self._space.keys},
             )
             yield
 
@@ -134,10 +140,25 @@ def optuna_outcome(state: TrialState, value: float | None) -> tuple[OptunaState,
     return (OptunaState.FAIL, None) if value is None else (OptunaState.COMPLETE, value)
 
 
-def sampler_of(sampler: Sampler, *, seed: int, several_at_once: bool) -> BaseSampler:
-    """A sampler for one proposal."""
+def sampler_of(
+    sampler: Sampler,
+    *,
+    seed: int,
+    several_at_once: bool,
+    number: int = 0,
+    space: Mapping[str, BaseDistribution] = MappingProxyType({}),
+) -> BaseSampler:
+    """A sampler for one proposal; other arguments as in `SamplerRequest`."""
     record = sampler.record
     create = implementation(record.create) if isinstance(record.create, str) else record.create
-    request = SamplerRequest(seed=seed, several_at_once=several_at_once, options=option_values(sampler, record))
+    request = SamplerRequest(
+        seed=seed,
+        several_at_once=several_at_once,
+        options=option_values(sampler, record),
+        arguments=sampler.options or {},
+        study_seed=sampler.seed,
+        number=number,
+        space=space,
+    )
     made: BaseSampler = create(request)
     return made

@@ -86,7 +86,8 @@ class OptunaSearcher(TrialSource):
             self._propose_again(**proposed)
         self._grid: Iterator[dict[str, Scalar]] | None = None
         if study.sampler.record.exhaustive:
-            self._grid = itertools.islice(self._space.grid(), len(self._asked), None)
+            every = self._space.shuffled(study.sampler.seed) if study.sampler.record.shuffled else self._space.grid()
+            self._grid = itertools.islice(every, len(self._asked), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended; one that was interrupted or ran out of memory stays open for a later run."""

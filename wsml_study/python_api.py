@@ -138,13 +138,16 @@ class Study:
             listener: follows the run; by default messages go to the logger `wsml_study`.
 
         Raises:
+            StudyFileError: the study may not begin: a file of `start_from` is not there.
             ResultsError: the folder of the results belongs to a different study, or another run holds it.
             DataError: images or labels are missing or malformed.
             TrainingError: a backbone or its weights cannot be had.
             ResourcesError: the cluster is too small for one trial, or not there.
         """
+        from wsml_study.record.study_folder import refuse_new
         from wsml_study.tuning.confirmation_run import run_and_confirm
 
+        refuse_new(self.specification)
         run_and_confirm(
             self.specification, listener or LoggingListener(), num_trials=trials, restart=restart, address=address
         )

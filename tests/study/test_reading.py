@@ -153,8 +153,8 @@ ONE_PROBLEM = {
     ),
     "an unknown word": (
         "sampler: {name: tpee}\n",
-        "4:17  sampler.name: expected one of `tpe`, `random`, `grid`, `gp`, `cmaes`, `nsgaii`, got `tpee`; "
-        "did you mean `tpe`?",
+        "4:17  sampler.name: expected one of `tpe`, `random`, `grid`, `brute_force`, `qmc`, `gp`, `cmaes`, `nsgaii`, "
+        "`optunahub`, got `tpee`; did you mean `tpe`?",
     ),
     "a value for a section": (
         "model: resnet50\n",
@@ -184,7 +184,7 @@ ONE_PROBLEM = {
     ),
     "a batch of a sampler that does not learn": (
         "sampler: {name: random, batch: 8}\n",
-        "4:25  sampler.batch: sampler random takes no `batch` (only tpe, gp, cmaes, nsgaii)",
+        "4:25  sampler.batch: sampler random takes no `batch` (only tpe, gp, cmaes, nsgaii, optunahub)",
     ),
     "a rule for no early stopping": (
         "early_stopping: {grace_epochs: 2}\n",

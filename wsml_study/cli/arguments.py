@@ -59,6 +59,21 @@ def read(path: Path, storage: str | None, data_root: str | None) -> Study:
     return study
 
 
+def read_to_run(path: Path, storage: str | None, data_root: str | None) -> Study:
+    """As `read`; refuses a study that may not begin, with the places in its file."""
+    from wsml_study.errors import StudyFileError
+    from wsml_study.record.study_folder import refuse_new
+    from wsml_study.study.new_study import read_new_study
+
+    study = read(path, storage, data_root)
+    try:
+        refuse_new(study)
+    except StudyFileError:
+        read_new_study(path)  # names the places
+        raise
+    return study
+
+
 def read_or_recall(study: Path, storage: str | None, data_root: str | None) -> Study:
     """The study of a file, or the one whose results a folder holds."""
     if not study.is_dir():

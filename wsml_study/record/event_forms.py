@@ -97,6 +97,16 @@ def _are_proposals(value: Any) -> bool:
     )
 
 
+def _are_start_points(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict)
+        and one.keys() == {"values", "origin"}
+        and _is_object(one["values"])
+        and _is_text(one["origin"])
+        for one in value
+    )
+
+
 def _is_count_or_none(value: Any) -> bool:
     return value is None or _is_count(value)
 
@@ -122,6 +132,7 @@ EXPECTED: dict[Check, str] = {
     _is_object: "an object",
     _is_promotion_or_none: "level, trial and value, or null",
     _are_proposals: "a list of objects with values, sampler_state and perhaps repeats",
+    _are_start_points: "a list of objects with values and origin",
     _are_repeats: "a list of objects with trial, values and sampler_state",
     _is_count_or_none: "a whole number or null",
     _is_object_or_none: "an object or null",
@@ -140,7 +151,9 @@ EVENTS: dict[str, dict[str, Check]] = {
         "repeats": _are_repeats,
         "confirms": _is_count_or_none,
         "promoted": _is_promotion_or_none,
+        "origin": _is_text_or_none,
     },
+    "start_points": {"points": _are_start_points},
     "exhausted": {},
     "attempt": {"trial": _is_count, "attempt": _is_count},
     "epoch": {

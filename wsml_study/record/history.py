@@ -97,6 +97,7 @@ class TrialHistory:
         test: test metrics of the best epoch; None for trials that are not tested.
         confirms: in a confirmation, the trial of the search whose config this one repeats.
         promoted: the trial of a cheaper level of fidelity whose config this one runs.
+        origin: the entry of `start_from` that it comes from; None for a proposal of the sampler.
         started, ended: seconds since 1970.
     """
 
@@ -119,6 +120,7 @@ class TrialHistory:
     test: dict[str, Any] | None = None
     confirms: int | None = None
     promoted: Promotion | None = None
+    origin: str | None = None
     started: float | None = None
     ended: float | None = None
 
@@ -185,6 +187,7 @@ class StudyHistory:
         proposed: number -> values, sampler_state and repeats of trials that were proposed in a batch and are not
             created yet.
         exhausted: the search space holds no other trial.
+        start_points: values and origin of the configs that the search begins with, in order; None until it has begun.
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
@@ -194,6 +197,7 @@ class StudyHistory:
     num_trials: int | None = None
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
     exhausted: bool = False
+    start_points: tuple[dict[str, Any], ...] | None = None
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -214,6 +218,9 @@ class StudyHistory:
         if event["event"] == "proposed":
             self.proposed |= dict(enumerate(event["proposals"], start=event["first"]))
             return
+        if event["event"] == "start_points":
+            self.start_points = tuple(event["points"])
+            return
         if event["event"] == "exhausted":
             self.exhausted = True
             self.num_trials = len(self.trials)
@@ -230,6 +237,7 @@ class StudyHistory:
                 repeats=tuple(Repeat(**repeat) for repeat in event.get("repeats", ())),
                 confirms=event.get("confirms"),
                 promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
+                origin=event.get("origin"),
             )
             return
         trial = self.trials[event["trial"]]

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 
 import filelock
 
-from wsml_study.errors import ResultsError
+from wsml_study.errors import ResultsError, StudyFileError
 from wsml_study.record.events import read_history
 from wsml_study.record.lease import Lease, leased, read_lease
-from wsml_study.record.storage import StudyStorage
+from wsml_study.record.storage import StudyStorage, open_storage
 from wsml_study.record.tables import read_table
 from wsml_study.study.identity import differences, fingerprint
 from wsml_study.study.new_defaults import is_unsaid, with_new_defaults
+from wsml_study.study.new_study import problems_of_new_study
+from wsml_study.study.problems import render
 from wsml_study.study.reading import read_study
 from wsml_study.study.sampler_folder import with_digest
 from wsml_study.study.spec import Study
@@ -62,6 +64,19 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
             yield lease
     finally:
         lock.release()
+
+
+def refuse_new(study: Study) -> None:
+    """Refuse a study that may not begin; one whose folder holds trials goes on, whatever it is.
+
+    Raises:
+        StudyFileError: see `study/new_study.py`.
+    """
+    problems = problems_of_new_study(study)
+    if problems:
+        storage = open_storage(study.storage, study.name)
+        if not (storage.exists() and _holds_trials(storage)):
+            raise StudyFileError(render(study.name, problems))
 
 
 def settled(storage: StudyStorage, study: Study) -> Study:

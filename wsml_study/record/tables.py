@@ -67,6 +67,11 @@ TRIALS = _schema(
             "proposals before this trial that compute the same as an earlier one and were not run again: JSON, list of "
             "trial, values",
         ),
+        _maybe(
+            "origin",
+            pa.string(),
+            "entry of `start_from` that the trial comes from; null for a proposal of the sampler",
+        ),
         _maybe("confirms", pa.int32(), "confirmation: number of the trial of the search whose config this one repeats"),
         _maybe("promoted_level", pa.int32(), "fidelity: number of the level that the config survived, from 1"),
         _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial at that level"),
@@ -386,6 +391,7 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
             "values": json.dumps(trial.values),
             "config": json.dumps(trial.config),
             "repeats": _repeats(trial),
+            "origin": trial.origin,
             "confirms": trial.confirms,
             "train_share": trial.config["data"].get("train_share"),
         }

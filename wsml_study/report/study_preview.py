@@ -37,6 +37,7 @@ from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.new_defaults import HAND_OVER, with_new_defaults
+from wsml_study.study.new_study import resolved_start_points
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
@@ -316,7 +317,23 @@ def _search_lines(shown: Preview) -> list[str]:
     for key in (keys[path] for path in study.search):
         text = f"  {key.path:<{width}}  {_domain(key)}{_condition(study, key)}"
         lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
-    return lines
+    return [*lines, *_start_lines(study)]
+
+
+def _start_lines(study: Study) -> Iterator[str]:
+    """The configs that the search begins with."""
+    points = resolved_start_points(study)
+    if points:
+        yield f"  begins with {len(points)} config{'s' if len(points) > 1 else ''} (start_from)"
+    width = max((len(point.origin) for point in points), default=0)
+    for point in points:
+        text = (
+            f"    {point.origin:<{width}}  {', '.join(f'{key} {flow(value)}' for key, value in point.values.items())}"
+        )
+        yield from textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 6), break_on_hyphens=False)
+        if point.differs:
+            text = f"      not searched, so the base config's value counts: {', '.join(point.differs)}"
+            yield from textwrap.wrap(text, WIDEST, subsequent_indent=" " * 8, break_on_hyphens=False)
 
 
 def _domain(key: SearchedKey) -> str:

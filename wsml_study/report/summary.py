@@ -42,6 +42,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),
         "best epoch": trials["best_epoch"].map(number),
         "epochs": trials["last_epoch"].astype(str),
+        **({"from": trials["origin"].fillna("sampler")} if trials["origin"].notna().any() else {}),
         "state": trials["state"] + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
     }
     return aligned({name: list(values) for name, values in columns.items()})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import METHODS
@@ -39,6 +40,7 @@ from wsml_study.study.search_space import (
     trial_content,
 )
 from wsml_study.study.spec import Draft, clashes_of
+from wsml_study.study.start_points import start_points
 from wsml_study.study.tracker_record import TRACKERS
 
 MOST_BRANCHES = 20_000
@@ -315,6 +317,22 @@ def _sampler(draft: Draft) -> Iterator[Problem]:
         )
 
 
+def _start_from(draft: Draft) -> Iterator[Problem]:
+    """Start points without a search, that the search does not hold, or more than there are trials."""
+    if draft.start_from is None:
+        return
+    about = ("start_from", WHOLE_SEARCH)
+    if not draft.search:
+        message = "without `search` there is one config: put these values into it, and remove `start_from`"
+        yield Problem(label="start_from", message=message, path=("start_from",), at_key=True, about=about)
+        return
+    found = start_points(draft, None)
+    yield from (replace(problem, about=about) for problem in found.problems)
+    if len(found.points) > draft.trials:
+        message = f"expected at least the {len(found.points)} configs of start_from, got {draft.trials}"
+        yield Problem(label="trials", message=message, path=("trials",), about=("trials", *about))
+
+
 def _requirements(draft: Draft) -> Iterator[Problem]:
     """Packages that the study asks for and that are not installed on this machine."""
     searched = draft.search.get("method.name")
@@ -431,6 +449,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _unmet_needs,
     _clashing_values,
     _sampler,
+    _start_from,
     _requirements,
     _trials,
     _early_stopping,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from wsml_study.description import Description, PositiveInt
+from wsml_study.description import Description, PositiveInt, Scalar
 from wsml_study.study.clashes import Clash, clashes
 from wsml_study.study.confirm_section import Confirm
 from wsml_study.study.credentials import without_secret
@@ -71,6 +71,13 @@ class Draft(Description):
     training: Training = Field(default=Training(), description="Optimization of one trial.")
     search: dict[str, Parameter] = Field(
         default={}, description="Search space: dotted key of the base config -> its range or choices."
+    )
+    start_from: tuple[Annotated[str | dict[str, Scalar], Field(union_mode="left_to_right")], ...] | None = Field(
+        default=None,
+        min_length=1,
+        strict=False,
+        description="Configs that run first: `paper` (the published settings of each method), the path of an exported "
+        "config, or a mapping of searched keys to values.",
     )
     objective: Objective = Field(default=Objective(), description="The metric that trials are compared by.")
     sampler: Sampler = Field(default=Sampler(), description="The sampler that proposes the values of trials.")

@@ -139,6 +139,7 @@ def confirming(study: Study) -> Study:
             "early_stopping": EarlyStopping(name="none"),
             "fidelity": None,
             "confirm": None,
+            "start_from": None,
         }
     )
 

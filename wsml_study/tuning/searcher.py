@@ -20,6 +20,7 @@ from wsml_study.description import Scalar
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import Repeat, TrialHistory, TrialState
 from wsml_study.study.identity import fingerprint
+from wsml_study.study.new_study import resolved_start_points
 from wsml_study.study.option_fields import option_values
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
@@ -42,6 +43,7 @@ class Proposal:
     config: TrialConfig
     computes: str | None = None
     repeats: tuple[Repeat, ...] = ()
+    origin: str | None = None
 
 
 class OptunaSearcher(TrialSource):
@@ -72,6 +74,7 @@ class OptunaSearcher(TrialSource):
         super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
         self._computes = computes
         self._space = SearchSpace.from_study(study)
+        self._start = _start_points(study, log)
         self._asked = OptunaStudy(study, self._space, lambda: slots() > 1 or self._batch > 1)
         self._proposal_of: dict[int, int] = {}  # number of a trial -> of its proposal
         self._open_repeats: defaultdict[int, list[int]] = defaultdict(list)  # number of a trial -> of proposals
@@ -87,7 +90,7 @@ class OptunaSearcher(TrialSource):
         self._grid: Iterator[dict[str, Scalar]] | None = None
         if study.sampler.record.exhaustive:
             every = self._space.shuffled(study.sampler.seed) if study.sampler.record.shuffled else self._space.grid()
-            self._grid = itertools.islice(every, len(self._asked), None)
+            self._grid = itertools.islice(every, max(0, len(self._asked) - len(self._start)), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended; one that was interrupted or ran out of memory stays open for a later run."""
@@ -117,6 +120,7 @@ class OptunaSearcher(TrialSource):
             config=proposal.config.model_dump(mode="json"),
             sampler_state=self.sampler_state(number),
             computes=proposal.computes,
+            origin=proposal.origin,
             **_recorded(proposal.repeats),
         )
         return self._log.history.trials[number]
@@ -165,7 +169,8 @@ class OptunaSearcher(TrialSource):
         """Add a proposal of an earlier run to the queue."""
         before = tuple(Repeat(**repeat) for repeat in repeats)
         self._repeat_again(before)
-        self._queue(self._asked.add_open(values, sampler_state), replace(self._proposed(values), repeats=before))
+        number = self._asked.add_open(values, sampler_state)
+        self._queue(number, replace(self._proposed(values), repeats=before, origin=self._origin(number)))
 
     def _repeat_again(self, repeats: Sequence[Repeat]) -> None:
         """Add repeats of an earlier run to what was asked for."""
@@ -183,7 +188,7 @@ class OptunaSearcher(TrialSource):
             proposal = self._proposed(values)
             earlier = self._first_to_compute.get(proposal.computes)
             if earlier is None:
-                self._queue(number, replace(proposal, repeats=tuple(repeats)))
+                self._queue(number, replace(proposal, repeats=tuple(repeats), origin=self._origin(number)))
                 return True
             self._share(earlier, number)
             repeats.append(Repeat(trial=earlier, values=values, sampler_state=self._asked.sampler_state(number)))
@@ -192,10 +197,13 @@ class OptunaSearcher(TrialSource):
     def _prescribed(self, num_repeats: int) -> dict[str, Scalar] | None:
         """Values that the next trial must have, after so many repeats; None leaves them to the sampler.
 
-        A grid prescribes all. A sampler that goes on repeating trials is given values that differ.
+        The start points come first. A grid prescribes all. A sampler that goes on repeating trials is given values that
+        differ.
         """
         values = None
-        if self._grid is not None:
+        if len(self._asked) < len(self._start):
+            values = dict(self._start[len(self._asked)]["values"])
+        elif self._grid is not None:
             values = next(self._grid, None)
         elif num_repeats >= MOST_REPEATS:
             draws = itertools.islice(self._asked.random_values(), MOST_DRAWS)
@@ -204,6 +212,10 @@ class OptunaSearcher(TrialSource):
             return None
         self._none_left = values is None
         return values
+
+    def _origin(self, number: int) -> str | None:
+        """The entry of `start_from` that a proposal comes from, by its number; None for one of the sampler."""
+        return self._start[number]["origin"] if number < len(self._start) else None
 
     def _proposed(self, values: dict[str, Scalar]) -> Proposal:
         config = self._space.resolve(self._study, values)
@@ -233,6 +245,14 @@ class OptunaSearcher(TrialSource):
             self._open_repeats[number].append(proposal)
         else:
             self._asked.tell(proposal, trial, trial.state)
+
+
+def _start_points(study: Study, log: EventLog) -> tuple[dict[str, Any], ...]:
+    """The configs that the search begins with, read once: their files may be gone or changed after an interruption."""
+    if study.start_from is not None and log.history.start_points is None:
+        points = [{"values": one.values, "origin": one.origin} for one in resolved_start_points(study)]
+        log.append("start_points", points=points)
+    return log.history.start_points or ()
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:

@@ -57,7 +57,7 @@ def nsga2(request: SamplerRequest) -> BaseSampler:
 
 def quasi_monte_carlo(request: SamplerRequest) -> BaseSampler:
     """A sequence of low discrepancy; its points depend on the study's seed and the proposal's number only."""
-    from wsml_study.tuning.samplers.point_sequence import PointSequence
+    from wsml_study.tuning.point_sequence import PointSequence
 
     return PointSequence(space=dict(request.space), number=request.number, seed=request.study_seed, **_given(request))
 

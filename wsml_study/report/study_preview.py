@@ -315,7 +315,7 @@ def _search_lines(shown: Preview) -> list[str]:
     lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
     for key in (keys[path] for path in study.search):
-        text = f"  {key.path:<{width}}  {_domain(key)}{_condition(study, key)}"
+        text = f"  {key.path:<{width}}  {_domain(key)}{_prior(study, key)}{_condition(study, key)}"
         lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
     return [*lines, *_start_lines(study)]
 
@@ -343,6 +343,19 @@ def _domain(key: SearchedKey) -> str:
             return f"{flow(low)} to {flow(high)}{steps}{', logarithmic' if log else ''}"
         case choices:
             return ", ".join(map(flow, choices))
+
+
+def _prior(study: Study, key: SearchedKey) -> str:
+    match key.domain:
+        case FloatRange() | IntRange():
+            prior = key.domain.normal_prior
+            if prior is None:
+                return ""
+            spread = f"a factor of {prior.deviation:.3g}" if key.domain.log else f"{prior.deviation:.3g}"
+            return f", probably near {flow(prior.mean)}, give or take {spread}"
+        case _:
+            weights = study.search[key.path].weights or ()
+            return f", with weights {', '.join(f'{weight:g}' for weight in weights)}" if weights else ""
 
 
 def _condition(study: Study, key: SearchedKey) -> str:

@@ -309,6 +309,13 @@ def _sampler(draft: Draft) -> Iterator[Problem]:
         for key in continuous:
             message = f"the sampler `{draft.sampler.name}` needs a `step` in a range of real numbers"
             yield Problem(label=key, message=message, path=("search", key, "float"), about=(key, "sampler.name"))
+    if not draft.sampler.record.takes_priors:
+        for key, parameter in draft.search.items():
+            if parameter.has_prior:
+                message = f"the sampler `{draft.sampler.name}` takes no priors; use tpe or random, or remove them"
+                yield Problem(
+                    label=key, message=message, path=("search", key), about=(key, "sampler.name"), at_key=True
+                )
     ranges = [parameter for parameter in draft.search.values() if parameter.choice is None]
     if draft.sampler.record.needs_numbers and not ranges:
         message = f"{draft.sampler.name} models numbers, and the search has no range `float` or `int`; use tpe"

@@ -25,6 +25,7 @@ from wsml_study.study.option_fields import option_values
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.optuna_study import OptunaStudy
+from wsml_study.tuning.prior_draws import PriorDraws
 from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.workers.protocol import StepReport
 
@@ -74,6 +75,7 @@ class OptunaSearcher(TrialSource):
         super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
         self._computes = computes
         self._space = SearchSpace.from_study(study)
+        self._priors = PriorDraws(study, self._space)
         self._start = _start_points(study, log)
         self._asked = OptunaStudy(study, self._space, lambda: slots() > 1 or self._batch > 1)
         self._proposal_of: dict[int, int] = {}  # number of a trial -> of its proposal
@@ -197,8 +199,8 @@ class OptunaSearcher(TrialSource):
     def _prescribed(self, num_repeats: int) -> dict[str, Scalar] | None:
         """Values that the next trial must have, after so many repeats; None leaves them to the sampler.
 
-        The start points come first. A grid prescribes all. A sampler that goes on repeating trials is given values that
-        differ.
+        The start points come first. A grid prescribes all, priors some. A sampler that goes on repeating trials is
+        given values that differ.
         """
         values = None
         if len(self._asked) < len(self._start):
@@ -209,7 +211,7 @@ class OptunaSearcher(TrialSource):
             draws = itertools.islice(self._asked.random_values(), MOST_DRAWS)
             values = next((one for one in draws if self._proposed(one).computes not in self._first_to_compute), None)
         else:
-            return None
+            return self._priors.values(len(self._asked) - len(self._start), num_repeats)
         self._none_left = values is None
         return values
 

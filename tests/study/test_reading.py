@@ -591,7 +591,7 @@ trials: 13
         "8:3    method.nam: unknown key; did you mean `method.name`?",
         "11:12  method.schedule.rate_per_epoch: expected low < high, got low=0.03, high=0.0005",
         "12:67  training.seed: expected a whole number from 0 to 4294967295, got low=-1",
-        "13:47  training.precision.float: expected a mapping with the keys low, high, log, step, got 3",
+        "13:47  training.precision.float: expected a mapping with the keys low, high, log, step, prior, got 3",
         "17:1   trials: written twice, first at 15:1",
     )
 

@@ -107,6 +107,18 @@ def _are_start_points(value: Any) -> bool:
     )
 
 
+def _are_observations(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict)
+        and one.keys() == {"study", "trial", "values", "value"}
+        and _is_text(one["study"])
+        and _is_count(one["trial"])
+        and _is_object(one["values"])
+        and _is_number(one["value"])
+        for one in value
+    )
+
+
 def _is_count_or_none(value: Any) -> bool:
     return value is None or _is_count(value)
 
@@ -133,6 +145,7 @@ EXPECTED: dict[Check, str] = {
     _is_promotion_or_none: "level, trial and value, or null",
     _are_proposals: "a list of objects with values, sampler_state and perhaps repeats",
     _are_start_points: "a list of objects with values and origin",
+    _are_observations: "a list of objects with study, trial, values and value",
     _are_repeats: "a list of objects with trial, values and sampler_state",
     _is_count_or_none: "a whole number or null",
     _is_object_or_none: "an object or null",
@@ -154,6 +167,7 @@ EVENTS: dict[str, dict[str, Check]] = {
         "origin": _is_text_or_none,
     },
     "start_points": {"points": _are_start_points},
+    "warm_start": {"observations": _are_observations, "notes": _are_texts},
     "exhausted": {},
     "attempt": {"trial": _is_count, "attempt": _is_count},
     "epoch": {

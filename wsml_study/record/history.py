@@ -188,6 +188,7 @@ class StudyHistory:
             created yet.
         exhausted: the search space holds no other trial.
         start_points: values and origin of the configs that the search begins with, in order; None until it has begun.
+        observations: of `warm_start`: study, trial, values and value of trials of earlier studies; None as well.
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
@@ -198,6 +199,7 @@ class StudyHistory:
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
     exhausted: bool = False
     start_points: tuple[dict[str, Any], ...] | None = None
+    observations: tuple[dict[str, Any], ...] | None = None
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -220,6 +222,9 @@ class StudyHistory:
             return
         if event["event"] == "start_points":
             self.start_points = tuple(event["points"])
+            return
+        if event["event"] == "warm_start":
+            self.observations = tuple(event["observations"])
             return
         if event["event"] == "exhausted":
             self.exhausted = True

@@ -32,6 +32,7 @@ from wsml_study.report.distrusted_labels import (
     extreme_values,
 )
 from wsml_study.report.observation_text import observation, train_share
+from wsml_study.results.warm_start import read_warm_start
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
@@ -317,7 +318,12 @@ def _search_lines(shown: Preview) -> list[str]:
     for key in (keys[path] for path in study.search):
         text = f"  {key.path:<{width}}  {_domain(key)}{_prior(study, key)}{_condition(study, key)}"
         lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
-    return [*lines, *_start_lines(study)]
+    return [*lines, *_start_lines(study), *_warm_start_lines(study)]
+
+
+def _warm_start_lines(study: Study) -> Iterator[str]:
+    for note in read_warm_start(study).notes:
+        yield from textwrap.wrap(f"  {note}", WIDEST, subsequent_indent=" " * 6, break_on_hyphens=False)
 
 
 def _start_lines(study: Study) -> Iterator[str]:

@@ -27,6 +27,7 @@ from wsml_study.study.config_keys import (
 from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
+from wsml_study.study.sampler_record import SAMPLERS
 from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 from wsml_study.study.search_space import (
     CircularConditionsError,
@@ -340,6 +341,25 @@ def _start_from(draft: Draft) -> Iterator[Problem]:
         yield Problem(label="trials", message=message, path=("trials",), about=("trials", *about))
 
 
+def _warm_start(draft: Draft) -> Iterator[Problem]:
+    """Earlier trials that the search has no use for."""
+    if draft.warm_start is None:
+        return
+    takers = [name for name, record in SAMPLERS.items() if record.takes_given_trials]
+    if not draft.search:
+        message = "without `search` there is no sampler to inform; remove it"
+    elif draft.fidelity is not None:
+        message = (
+            "earlier values are of whole trainings, and the sampler searches the first level of `fidelity`; remove one"
+        )
+    elif not draft.sampler.record.takes_given_trials:
+        message = f"the sampler `{draft.sampler.name}` does not learn from given trials; use {' or '.join(takers)}"
+    else:
+        return
+    about = ("warm_start", "sampler.name", "fidelity", WHOLE_SEARCH)
+    yield Problem(label="warm_start", message=message, path=("warm_start",), at_key=True, about=about)
+
+
 def _requirements(draft: Draft) -> Iterator[Problem]:
     """Packages that the study asks for and that are not installed on this machine."""
     searched = draft.search.get("method.name")
@@ -457,6 +477,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _clashing_values,
     _sampler,
     _start_from,
+    _warm_start,
     _requirements,
     _trials,
     _early_stopping,

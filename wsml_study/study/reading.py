@@ -32,7 +32,7 @@ PLACEHOLDERS: dict[Path, Any] = {
 }
 """Replace required keys that are missing or invalid, so that the rest of the file can still be checked."""
 
-REMOVED_WHOLE = {"search": 2, "fidelity": 1, "start_from": 1}
+REMOVED_WHOLE = {"search": 2, "fidelity": 1, "start_from": 1, "warm_start": 1}
 """Section -> depth at which an invalid part is removed: a whole entry of `search`, and all of a list."""
 
 

@@ -79,6 +79,12 @@ class Draft(Description):
         description="Configs that run first: `paper` (the published settings of each method), the path of an exported "
         "config, or a mapping of searched keys to values.",
     )
+    warm_start: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        strict=False,
+        description="Folders of earlier studies on the same question, whose complete trials inform the sampler.",
+    )
     objective: Objective = Field(default=Objective(), description="The metric that trials are compared by.")
     sampler: Sampler = Field(default=Sampler(), description="The sampler that proposes the values of trials.")
     early_stopping: EarlyStopping = Field(

@@ -140,6 +140,7 @@ def confirming(study: Study) -> Study:
             "fidelity": None,
             "confirm": None,
             "start_from": None,
+            "warm_start": None,
         }
     )
 

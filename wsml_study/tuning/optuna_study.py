@@ -46,6 +46,7 @@ class OptunaStudy:
             several_at_once: whether other proposals may be open while the sampler is asked for one.
         """
         self._settings, self._space, self._several_at_once = study, space, several_at_once
+        self._num_observed = 0
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # In memory and rebuilt for every run: the event log is the only storage, and proposals never wait for a file.
         self._study = optuna.create_study(direction="maximize" if study.objective.sign > 0 else "minimize")
@@ -57,6 +58,17 @@ class OptunaStudy:
     def trials(self) -> list[FrozenTrial]:
         """Optuna's own trials, by number; not to be changed."""
         return self._study.get_trials(deepcopy=False)
+
+    @property
+    def num_proposed(self) -> int:
+        """The number of proposals, without what earlier studies have observed."""
+        return len(self) - self._num_observed
+
+    def observe(self, values: dict[str, Scalar], value: float) -> None:
+        """Add a complete trial of an earlier study, before the first proposal."""
+        assert self.num_proposed == 0, "observations come first"
+        self._add(values, {}, state=OptunaState.COMPLETE, value=value)
+        self._num_observed += 1
 
     def ask(self, values: dict[str, Scalar] | None = None) -> tuple[int, dict[str, Scalar]]:
         """Ask the sampler for a proposal, or register these values as its next one.

@@ -40,6 +40,7 @@ from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.model_checks import check_models, joined_batches
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
+from wsml_study.tuning.prior_knowledge import record_prior_knowledge
 from wsml_study.tuning.promotion import survivors
 from wsml_study.tuning.searcher import OptunaSearcher
 from wsml_study.tuning.tracking.opening import tracked
@@ -278,6 +279,8 @@ def _begin(
         environment=environment(),
         data_fingerprint=data_fingerprint(data),
     )
+    if task.plan is None:
+        record_prior_knowledge(study, log, listener.on_notice)
     if not session.is_open:
         listener.on_phase("starting Ray")
         session.open()

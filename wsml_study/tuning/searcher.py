@@ -20,12 +20,12 @@ from wsml_study.description import Scalar
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import Repeat, TrialHistory, TrialState
 from wsml_study.study.identity import fingerprint
-from wsml_study.study.new_study import resolved_start_points
 from wsml_study.study.option_fields import option_values
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.optuna_study import OptunaStudy
 from wsml_study.tuning.prior_draws import PriorDraws
+from wsml_study.tuning.prior_knowledge import record_prior_knowledge
 from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.workers.protocol import StepReport
 
@@ -76,13 +76,16 @@ class OptunaSearcher(TrialSource):
         self._computes = computes
         self._space = SearchSpace.from_study(study)
         self._priors = PriorDraws(study, self._space)
-        self._start = _start_points(study, log)
+        record_prior_knowledge(study, log)
+        self._start = log.history.start_points or ()
         self._asked = OptunaStudy(study, self._space, lambda: slots() > 1 or self._batch > 1)
         self._proposal_of: dict[int, int] = {}  # number of a trial -> of its proposal
         self._open_repeats: defaultdict[int, list[int]] = defaultdict(list)  # number of a trial -> of proposals
         self._first_to_compute: dict[str | None, int] = {}  # what a trial computes -> the first that does
         self._proposals: deque[Proposal] = deque()
         self._none_left = log.history.exhausted
+        for one in log.history.observations or ():
+            self._asked.observe(one["values"], one["value"])
         for _, trial in sorted(log.history.trials.items()):
             self._repeat_again(trial.repeats)
             self._note_computation(trial.number, trial.computes or self._computation_of(trial))
@@ -92,7 +95,7 @@ class OptunaSearcher(TrialSource):
         self._grid: Iterator[dict[str, Scalar]] | None = None
         if study.sampler.record.exhaustive:
             every = self._space.shuffled(study.sampler.seed) if study.sampler.record.shuffled else self._space.grid()
-            self._grid = itertools.islice(every, max(0, len(self._asked) - len(self._start)), None)
+            self._grid = itertools.islice(every, max(0, self._asked.num_proposed - len(self._start)), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended; one that was interrupted or ran out of memory stays open for a later run."""
@@ -203,21 +206,22 @@ class OptunaSearcher(TrialSource):
         given values that differ.
         """
         values = None
-        if len(self._asked) < len(self._start):
-            values = dict(self._start[len(self._asked)]["values"])
+        if self._asked.num_proposed < len(self._start):
+            values = dict(self._start[self._asked.num_proposed]["values"])
         elif self._grid is not None:
             values = next(self._grid, None)
         elif num_repeats >= MOST_REPEATS:
             draws = itertools.islice(self._asked.random_values(), MOST_DRAWS)
             values = next((one for one in draws if self._proposed(one).computes not in self._first_to_compute), None)
         else:
-            return self._priors.values(len(self._asked) - len(self._start), num_repeats)
+            return self._priors.values(self._asked.num_proposed - len(self._start), num_repeats)
         self._none_left = values is None
         return values
 
     def _origin(self, number: int) -> str | None:
         """The entry of `start_from` that a proposal comes from, by its number; None for one of the sampler."""
-        return self._start[number]["origin"] if number < len(self._start) else None
+        index = number - len(self._asked) + self._asked.num_proposed
+        return self._start[index]["origin"] if index < len(self._start) else None
 
     def _proposed(self, values: dict[str, Scalar]) -> Proposal:
         config = self._space.resolve(self._study, values)
@@ -247,14 +251,6 @@ class OptunaSearcher(TrialSource):
             self._open_repeats[number].append(proposal)
         else:
             self._asked.tell(proposal, trial, trial.state)
-
-
-def _start_points(study: Study, log: EventLog) -> tuple[dict[str, Any], ...]:
-    """The configs that the search begins with, read once: their files may be gone or changed after an interruption."""
-    if study.start_from is not None and log.history.start_points is None:
-        points = [{"values": one.values, "origin": one.origin} for one in resolved_start_points(study)]
-        log.append("start_points", points=points)
-    return log.history.start_points or ()
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:

@@ -165,6 +165,8 @@ EVENTS: dict[str, dict[str, Check]] = {
         "confirms": _is_count_or_none,
         "promoted": _is_promotion_or_none,
         "origin": _is_text_or_none,
+        "config_number": _is_count_or_none,
+        "proposed": _is_object_or_none,
     },
     "start_points": {"points": _are_start_points},
     "warm_start": {"observations": _are_observations, "notes": _are_texts},

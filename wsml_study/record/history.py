@@ -97,6 +97,8 @@ class TrialHistory:
         test: test metrics of the best epoch; None for trials that are not tested.
         confirms: in a confirmation, the trial of the search whose config this one repeats.
         promoted: the trial of a cheaper level of fidelity whose config this one runs.
+        config_number: with `factors`, the config that the trial runs at some levels, from 0.
+        proposed: with `factors`, values of the searched keys of that config, also of those that its levels do not take.
         origin: the entry of `start_from` that it comes from; None for a proposal of the sampler.
         started, ended: seconds since 1970.
     """
@@ -120,6 +122,8 @@ class TrialHistory:
     test: dict[str, Any] | None = None
     confirms: int | None = None
     promoted: Promotion | None = None
+    config_number: int | None = None
+    proposed: dict[str, Any] | None = None
     origin: str | None = None
     started: float | None = None
     ended: float | None = None
@@ -232,7 +236,7 @@ class StudyHistory:
             return
         if event["event"] == "created":
             number = event["trial"]
-            self.proposed.pop(number, None)
+            self.proposed.pop(event.get("config_number", number), None)
             self.trials[number] = TrialHistory(
                 number=number,
                 values=dict(event["values"]),
@@ -243,6 +247,8 @@ class StudyHistory:
                 confirms=event.get("confirms"),
                 promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
                 origin=event.get("origin"),
+                config_number=event.get("config_number"),
+                proposed=event.get("proposed"),
             )
             return
         trial = self.trials[event["trial"]]

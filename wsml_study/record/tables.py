@@ -67,6 +67,7 @@ TRIALS = _schema(
             "proposals before this trial that compute the same as an earlier one and were not run again: JSON, list of "
             "trial, values",
         ),
+        _maybe("config_number", pa.int32(), "factors: number of the config that runs at these levels, from 0"),
         _maybe(
             "origin",
             pa.string(),
@@ -79,7 +80,7 @@ TRIALS = _schema(
         _maybe("train_share", pa.float64(), "`data.train_share`; null for all training images", unit="fraction"),
     ],
 )
-"""One row per trial. A study's own file adds a nullable column per searched key, named by its dotted path."""
+"""One row per trial. A study's own file adds a nullable column per searched key or factor, named by its dotted path."""
 
 EPOCHS = _schema(
     "epochs",
@@ -348,7 +349,7 @@ def _with_searched_keys(study: Study) -> pa.Schema:
     schema = TRIALS
     if study.objective.mode == "min":
         schema = schema.with_metadata({**schema.metadata, MODE: b"min"})
-    for key, parameter in study.search.items():
+    for key, parameter in study.varied.items():
         schema = schema.append(pa.field(key, _arrow_type(parameter)))
     return schema
 
@@ -368,10 +369,11 @@ def _arrow_type(parameter: Parameter) -> pa.DataType:
 
 def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
     last = trial.epochs.get(trial.last_epoch, {})
+    varied = study.varied
     searched = {
-        key: str(value) if _arrow_type(study.search[key]) == pa.string() else value
+        key: str(value) if _arrow_type(varied[key]) == pa.string() else value
         for key, value in trial.values.items()
-        if key in study.search
+        if key in varied
     }
     return (
         searched
@@ -391,6 +393,7 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
             "values": json.dumps(trial.values),
             "config": json.dumps(trial.config),
             "repeats": _repeats(trial),
+            "config_number": trial.config_number,
             "origin": trial.origin,
             "confirms": trial.confirms,
             "train_share": trial.config["data"].get("train_share"),

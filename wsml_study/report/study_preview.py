@@ -195,7 +195,7 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
         possible_C = shown_classes(labels_NC)
     else:
         possible_C = judged_classes(labels_NC)
-    if not possible_C.any() and "data.validation.labels" not in study.search:
+    if not possible_C.any() and "data.validation.labels" not in study.varied:
         error = unjudged(dataset.classes, labels_NC, metric=study.objective.record.name, notices=dataset.notices)
         if error is not None:
             raise error
@@ -276,7 +276,7 @@ def _class_lines(shown: Preview) -> list[str]:
 
 def _scaling_lines(study: Study) -> list[str]:
     """How given features are scaled."""
-    if study.data.features is None or "data.feature_scaling" in study.search:
+    if study.data.features is None or "data.feature_scaling" in study.varied:
         return []
     if study.data.feature_scaling == "none":
         return ["  features are used unscaled"]
@@ -373,7 +373,7 @@ def _condition(study: Study, key: SearchedKey) -> str:
 def _distrusted_lines(shown: Preview) -> list[str]:
     if not shown.distrusted:
         return []
-    batch = "" if BATCH_SIZE in shown.study.search else f" of {shown.study.training.batch_size} images"
+    batch = "" if BATCH_SIZE in shown.study.varied else f" of {shown.study.training.batch_size} images"
     num_epochs = longest_training(shown.study)
     which = f"by epoch, the first {MOST_EPOCHS:,} of {num_epochs:,}" if num_epochs > MOST_EPOCHS else "by epoch"
     lines = [f"k, the labels distrusted in a batch{batch} ({len(shown.classes)} classes), {which}"]
@@ -458,7 +458,7 @@ def _trials(number: int) -> str:
 def _length(study: Study) -> str:
     """How long a trial takes, in epochs."""
     epochs = longest_training(study)
-    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.search.keys() else ""
+    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.varied.keys() else ""
     return f"{up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}"
 
 
@@ -490,9 +490,9 @@ def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
 
 def _phases(study: Study) -> str:
     """Phases of training in which only the head is trained; empty if all of it is trained throughout."""
-    modes = study.search["training.mode"].choice or () if "training.mode" in study.search else (study.training.mode,)
+    modes = study.varied["training.mode"].choice or () if "training.mode" in study.varied else (study.training.mode,)
     probe = "of a linear probe: only the head, on frozen features"
-    first = "ones" if "training.linear_epochs" in study.search else study.training.linear_epochs or LINEAR_EPOCHS
+    first = "ones" if "training.linear_epochs" in study.varied else study.training.linear_epochs or LINEAR_EPOCHS
     words = {"linear": probe, "linear_init": f"the first {first} {probe}; {_handed_over(study)}"}
     phases = " or ".join(words[str(mode)] for mode in modes if mode in words)
     return f" ({phases})" if phases else ""
@@ -500,8 +500,8 @@ def _phases(study: Study) -> str:
 
 def _handed_over(study: Study) -> str:
     """The head that the end-to-end epochs of linear_init begin with."""
-    if HAND_OVER in study.search:
-        return f"the others from its {' or '.join(map(str, study.search[HAND_OVER].choice or ()))} head"
+    if HAND_OVER in study.varied:
+        return f"the others from its {' or '.join(map(str, study.varied[HAND_OVER].choice or ()))} head"
     best = study.training.hand_over == "best" and study.data.holds_out
     return f"the others from its {'best' if best else 'last'} head"
 

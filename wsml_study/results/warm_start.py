@@ -15,6 +15,7 @@ from wsml_study.description import Scalar
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_history
 from wsml_study.record.history import StudyHistory, TrialState
+from wsml_study.study.factors import proposed_space
 from wsml_study.study.identity import differences
 from wsml_study.study.key_rules import value_at
 from wsml_study.study.search_space import SearchSpace
@@ -77,7 +78,7 @@ def _read(study: Study, folder: str, data_fingerprint: str | None) -> WarmStart:
     if not complete:
         raise ResultsError(f"warm_start: {folder} has no complete trial; remove it, or run it first")
     _refuse_other_data(folder, history, data_fingerprint)
-    space = SearchSpace.from_study(study)
+    space = proposed_space(study)
     used: list[Observation] = []
     reasons, dropped, questions = Counter[str](), set[str](), set[str]()
     for trial in complete:

@@ -24,6 +24,7 @@ from wsml_study.study.config_keys import (
     mismatch,
     suggestion,
 )
+from wsml_study.study.factors import factor_problems, idle_levels, only_as_factor
 from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
@@ -58,11 +59,14 @@ def check_study(draft: Draft, unsound: set[str]) -> list[Problem]:
         draft: the study; invalid keys have been removed or replaced by placeholders.
         unsound: dotted keys that already have a problem; no further problem is reported for them.
     """
-    problems: list[Problem] = []
-    unsound = set(unsound)
+    problems = [problem for problem in factor_problems(draft) if not problem.may_follow_from(unsound)]
+    factors = set(draft.factors or {})
+    unsound = {*unsound, *(problem.label for problem in problems)}
+    # Factors are checked as choices of the search, and their problems placed where they stand.
+    draft = draft.model_copy(update={"search": {k: v for k, v in draft.varied.items() if k not in unsound}})
     for check in CHECKS:
         found = list(check(draft))
-        problems += [problem for problem in found if not problem.may_follow_from(unsound)]
+        problems += [_at_factor(one, factors) for one in found if not one.may_follow_from(unsound)]
         unsound = unsound.union(*map(_unsound, found))
         bad_entries = {str(problem.path[1]) for problem in found if problem.path[0:1] == ("search",)}
         if bad_entries:
@@ -70,6 +74,13 @@ def check_study(draft: Draft, unsound: set[str]) -> list[Problem]:
             sound = {key: parameter for key, parameter in draft.search.items() if key not in bad_entries}
             draft = draft.model_copy(update={"search": sound})
     return problems
+
+
+def _at_factor(problem: Problem, factors: set[str]) -> Problem:
+    """A problem with its place under `factors` if it is about one of them."""
+    if problem.path[0:1] != ("search",) or problem.path[1] not in factors:
+        return problem
+    return replace(problem, path=("factors", *(part for part in problem.path[1:] if part != "choice")))
 
 
 def _unsound(problem: Problem) -> set[str]:
@@ -91,8 +102,10 @@ def _base_config(draft: Draft) -> Iterator[Problem]:
 
 def _searched_keys(draft: Draft) -> Iterator[Problem]:
     """Entries of `search` that are not keys of a trial config, or must not vary."""
+    factors = draft.factors or {}
     for key in draft.search:
-        reason = _not_searchable(key) or _changes_the_objective(draft, key)
+        fixed = None if key in factors and only_as_factor(key) else _not_searchable(key)
+        reason = fixed or _changes_the_objective(draft, key)
         if reason is not None:
             yield _entry_problem(key, reason, at_key=True, meant=suggestion(key))
 
@@ -330,7 +343,7 @@ def _start_from(draft: Draft) -> Iterator[Problem]:
     if draft.start_from is None:
         return
     about = ("start_from", WHOLE_SEARCH)
-    if not draft.search:
+    if not draft.search.keys() - (draft.factors or {}).keys():
         message = "without `search` there is one config: put these values into it, and remove `start_from`"
         yield Problem(label="start_from", message=message, path=("start_from",), at_key=True, about=about)
         return
@@ -345,8 +358,14 @@ def _warm_start(draft: Draft) -> Iterator[Problem]:
     """Earlier trials that the search has no use for."""
     if draft.warm_start is None:
         return
+    if draft.factors:
+        message = (
+            "earlier trials have a value at one level, and a config here has the mean over all; remove one of them"
+        )
+        yield Problem(label="warm_start", message=message, path=("warm_start",), at_key=True)
+        return
     takers = [name for name, record in SAMPLERS.items() if record.takes_given_trials]
-    if not draft.search:
+    if not draft.search.keys() - (draft.factors or {}).keys():
         message = "without `search` there is no sampler to inform; remove it"
     elif draft.fidelity is not None:
         message = (
@@ -385,8 +404,9 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
 
 def _trials(draft: Draft) -> Iterator[Problem]:
     """Several trials without a search."""
-    if not draft.search and draft.trials > 1:
-        message = f"expected 1, got {draft.trials}: without `search` all trials would be the same"
+    if not draft.search.keys() - (draft.factors or {}).keys() and draft.trials > 1:
+        runs = "there is one config, which runs at each level" if draft.factors else "all trials would be the same"
+        message = f"expected 1, got {draft.trials}: without `search` {runs}"
         yield Problem(label="trials", message=message, path=("trials",), about=("trials", WHOLE_SEARCH))
 
 
@@ -473,6 +493,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _conditions,
     _circles,
     _pointless_keys,
+    idle_levels,
     _unmet_needs,
     _clashing_values,
     _sampler,

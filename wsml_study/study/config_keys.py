@@ -22,7 +22,7 @@ NOT_SEARCHED = {
     "data.features": _OTHER_DATA,
     "data.store": "it only decides how decoded images are stored; set it in the base config",
     "data.train_on": _OTHER_OBJECTIVE,
-    "data.train_share": "the largest share would win; run a study per share",
+    "data.train_share": "the largest share would win; list the shares under `factors`, or run a study per share",
     "data.validation": _OTHER_OBJECTIVE,
     "objective": _OTHER_OBJECTIVE,
     "training.stop_after_epoch": "it belongs to final training; search training.epochs",

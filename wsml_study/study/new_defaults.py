@@ -32,9 +32,9 @@ def is_unsaid(study: Study) -> bool:
 
 
 def _base_is_unsaid(study: Study) -> bool:
-    searched = study.search.get(MODE)
+    searched = study.varied.get(MODE)
     modes = (study.training.mode,) if searched is None else searched.choice or ()
-    return "linear_init" in modes and study.training.hand_over is None and HAND_OVER not in study.search
+    return "linear_init" in modes and study.training.hand_over is None and HAND_OVER not in study.varied
 
 
 def explicit(config: TrialConfig) -> TrialConfig:

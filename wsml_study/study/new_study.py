@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 
 from wsml_study.errors import StudyFileError
+from wsml_study.study.factors import searches_that_change_the_question
 from wsml_study.study.problems import Problem
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
@@ -25,7 +26,7 @@ def read_new_study(path: FilePath | str) -> Study:
 
 def problems_of_new_study(study: Study) -> list[Problem]:
     """What keeps a valid study from being begun."""
-    return start_points(study, read_study).problems
+    return [*searches_that_change_the_question(study), *start_points(study, read_study).problems]
 
 
 def resolved_start_points(study: Study) -> list[StartPoint]:

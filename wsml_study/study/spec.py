@@ -72,6 +72,11 @@ class Draft(Description):
     search: dict[str, Parameter] = Field(
         default={}, description="Search space: dotted key of the base config -> its range or choices."
     )
+    factors: dict[str, Annotated[tuple[Scalar, ...], Field(min_length=1, strict=False)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="Dotted key of the base config -> its levels: every config of the search runs at each combination.",
+    )
     start_from: tuple[Annotated[str | dict[str, Scalar], Field(union_mode="left_to_right")], ...] | None = Field(
         default=None,
         min_length=1,
@@ -123,6 +128,11 @@ class Draft(Description):
     )
 
     @property
+    def varied(self) -> dict[str, Parameter]:
+        """The keys in which trials may differ: those that are searched, and the factors, as choices."""
+        return self.search | {key: Parameter(choice=levels) for key, levels in (self.factors or {}).items()}
+
+    @property
     def full_size_trials(self) -> int:
         """The number of trials at full size."""
         return self.trials if self.fidelity is None else self.fidelity[-1].survivors
@@ -133,10 +143,10 @@ class Draft(Description):
 
     def _left_open(self, broken: BrokenRule) -> bool:
         """Whether it depends on searched values; the config of every trial is checked when it is created."""
-        if broken.rule.controlling_key in self.search:
+        if broken.rule.controlling_key in self.varied:
             return True
         key = broken.rule.key
-        return broken.missing and any(searched == key or searched.startswith(f"{key}.") for searched in self.search)
+        return broken.missing and any(searched == key or searched.startswith(f"{key}.") for searched in self.varied)
 
 
 class Study(Draft):
@@ -144,7 +154,7 @@ class Study(Draft):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        clashing = [clash for clash in clashes_of(self.model_dump(mode="json")) if not clash.about & self.search.keys()]
+        clashing = [clash for clash in clashes_of(self.model_dump(mode="json")) if not clash.about & self.varied.keys()]
         _refuse(self.broken_rules(), clashing)
         return self
 

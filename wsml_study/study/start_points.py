@@ -16,6 +16,7 @@ from wsml_study.description import Scalar
 from wsml_study.errors import StudyFileError
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.options import SAME_DEFAULTS
+from wsml_study.study.factors import proposed_space
 from wsml_study.study.identity import differences
 from wsml_study.study.key_rules import value_at
 from wsml_study.study.problems import Path, Problem, listed, shown
@@ -85,7 +86,7 @@ def _add(
         path: of the entry.
         in_file: the values stand in the entry itself, so that a problem has the place of its key.
     """
-    space, values = SearchSpace.from_study(draft), dict[str, Scalar]()
+    space, values = proposed_space(draft), dict[str, Scalar]()
     problems = list(_not_searched(space, given, path)) if in_file else []
     for key in space.keys:
         if not key.applies(values):

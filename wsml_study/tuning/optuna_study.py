@@ -92,6 +92,12 @@ class OptunaStudy:
         with self._sampler_for(number):
             self._study.tell(asked, value, state=optuna_state)
 
+    def tell_value(self, number: int, state: TrialState, value: float | None) -> None:
+        """Tell the sampler that a proposal of several trials ended in this state, with this value over all of them."""
+        optuna_state, value = optuna_outcome(state, value)
+        with self._sampler_for(number):
+            self._study.tell(optuna.trial.Trial(self._study, self.trials[number]._trial_id), value, state=optuna_state)
+
     def add_trial(self, trial: TrialHistory) -> int:
         """Add a trial of an earlier run as it stands, and return the number of its proposal."""
         objective = self._settings.objective

@@ -25,5 +25,6 @@ def record_prior_knowledge(study: Study, log: EventLog, notify: Callable[[str], 
         fingerprint = log.history.runs[-1].get("data_fingerprint") if log.history.runs else None
         found = read_warm_start(study, data_fingerprint=fingerprint)
         log.append("warm_start", observations=[asdict(one) for one in found.observations], notes=list(found.notes))
-        for note in found.notes if notify is not None else ():
-            notify(note)
+        if notify is not None:
+            for note in found.notes:
+                notify(note)

@@ -29,13 +29,15 @@ from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_t
 from wsml_study.report.model_card import model_card
 from wsml_study.study.computation import computation
 from wsml_study.study.early_stopping_record import Rule
+from wsml_study.study.factors import num_runs, proposed_space
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.resources_section import MOST_FUSED
-from wsml_study.study.search_space import SearchSpace, longest_training
+from wsml_study.study.search_space import longest_training
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.training.trial_data import TrialData, dataset_of, open_trial_data
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
+from wsml_study.tuning.factorial import FactorialSearcher
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.model_checks import check_models, joined_batches
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
@@ -232,7 +234,7 @@ def run_leased(
         if not _finished(log.history, total):
             with tracked(study, storage.folder, listener) as followers:
                 _begin(study, storage, log, lease, session, followers, task, num_trials=total)
-            total = _total(study, task, total, log.history)
+            total = _total(study, task, num_trials or study.trials, log.history)
         write_tables(storage.folder, study, log.history)
         storage.upload(*TABLE_FILES)
         outcome = Outcome(
@@ -348,9 +350,9 @@ def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
         return len(history.trials) + len(not_begun(task.plan, history))
     if history.exhausted:
         return len(history.trials)
-    total = max(wanted, len(history.trials))
-    size = SearchSpace.from_study(study).size() if study.sampler.record.exhaustive else None
-    return total if size is None else min(total, size)
+    total = max(num_runs(study, wanted), len(history.trials))
+    size = proposed_space(study).size() if study.sampler.record.exhaustive else None
+    return total if size is None else min(total, num_runs(study, size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -435,7 +437,7 @@ class _Run:
         study, log, plan = self.study, self.log, self.task.plan
         max_together = 1 if exclusive else self._max_together()
         if plan is None:
-            return OptunaSearcher(
+            return (FactorialSearcher if study.factors else OptunaSearcher)(
                 study,
                 log,
                 num_trials=self.num_trials,

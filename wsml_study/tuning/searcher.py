@@ -18,7 +18,7 @@ from ray.tune.result import DONE
 
 from wsml_study.description import Scalar
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import Repeat, TrialHistory, TrialState
+from wsml_study.record.history import Repeat, StudyHistory, TrialHistory, TrialState
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.option_fields import option_values
 from wsml_study.study.search_space import SearchSpace
@@ -75,6 +75,7 @@ class OptunaSearcher(TrialSource):
         super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
         self._computes = computes
         self._space = SearchSpace.from_study(study)
+        self._prepare()
         self._priors = PriorDraws(study, self._space)
         record_prior_knowledge(study, log)
         self._start = log.history.start_points or ()
@@ -86,16 +87,23 @@ class OptunaSearcher(TrialSource):
         self._none_left = log.history.exhausted
         for one in log.history.observations or ():
             self._asked.observe(one["values"], one["value"])
-        for _, trial in sorted(log.history.trials.items()):
-            self._repeat_again(trial.repeats)
-            self._note_computation(trial.number, trial.computes or self._computation_of(trial))
-            self._proposal_of[trial.number] = self._asked.add_trial(trial)
+        self._replay(log.history)
         for _, proposed in sorted(log.history.proposed.items()):
             self._propose_again(**proposed)
         self._grid: Iterator[dict[str, Scalar]] | None = None
         if study.sampler.record.exhaustive:
             every = self._space.shuffled(study.sampler.seed) if study.sampler.record.shuffled else self._space.grid()
             self._grid = itertools.islice(every, max(0, self._asked.num_proposed - len(self._start)), None)
+
+    def _prepare(self) -> None:
+        """Hook for what a subclass needs before the history is replayed."""
+
+    def _replay(self, history: StudyHistory) -> None:
+        """Tell Optuna of the trials of earlier runs."""
+        for _, trial in sorted(history.trials.items()):
+            self._repeat_again(trial.repeats)
+            self._note_computation(trial.number, trial.computes or self._computation_of(trial))
+            self._proposal_of[trial.number] = self._asked.add_trial(trial)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell Optuna how a trial ended; one that was interrupted or ran out of memory stays open for a later run."""
@@ -126,16 +134,21 @@ class OptunaSearcher(TrialSource):
             sampler_state=self.sampler_state(number),
             computes=proposal.computes,
             origin=proposal.origin,
-            **_recorded(proposal.repeats),
+            **recorded_repeats(proposal.repeats),
         )
         return self._log.history.trials[number]
 
     def _upcoming(self, count: int) -> list[TrialConfig]:
         """Proposals ahead of time, of samplers that are not model-based: these depend only on the trial's number."""
-        while not self._study.sampler.record.model_based and self._num_proposed < self._num_trials:
+        while not self._study.sampler.record.model_based and self._num_proposed < self._num_wanted:
             if len(self._proposals) >= count or not self._propose():
                 break
         return [proposal.config for proposal in itertools.islice(self._proposals, count)]
+
+    @property
+    def _num_wanted(self) -> int:
+        """The number of proposals that become trials."""
+        return self._num_trials
 
     @property
     def _num_proposed(self) -> int:
@@ -151,7 +164,7 @@ class OptunaSearcher(TrialSource):
         A batch of several is written to the log: a model-based sampler would propose others after some have ended.
         """
         first = self._num_proposed
-        for _ in range(min(self._batch, self._num_trials - first)):
+        for _ in range(min(self._batch, self._num_wanted - first)):
             if not self._propose():
                 break
         if not self._proposals:
@@ -161,8 +174,8 @@ class OptunaSearcher(TrialSource):
             proposals = [
                 {
                     "values": proposal.values,
-                    "sampler_state": self.sampler_state(number),
-                    **_recorded(proposal.repeats),
+                    "sampler_state": self._asked.sampler_state(self._proposal_of[number]),
+                    **recorded_repeats(proposal.repeats),
                 }
                 for number, proposal in enumerate(self._proposals, start=first)
             ]
@@ -263,6 +276,6 @@ def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | Non
     return TrialState.COMPLETE if report.complete else TrialState.STOPPED
 
 
-def _recorded(repeats: Sequence[Repeat]) -> dict[str, Any]:
+def recorded_repeats(repeats: Sequence[Repeat]) -> dict[str, Any]:
     """As a key of an event; absent if there are none."""
     return {"repeats": [asdict(repeat) for repeat in repeats]} if repeats else {}

@@ -132,3 +132,15 @@ def test_a_recorded_study_is_read_without_the_files_that_it_began_with(tmp_path)
     path = tmp_path / "recorded.yaml"
     path.write_text(dump_config(study))
     assert read_study(path) == study
+
+
+def test_a_search_for_the_best_seed_is_refused_with_its_place(tmp_path):
+    path = written(tmp_path, "  - {method.name: AN}\n")
+    text = path.read_text().partition("start_from:")[0]
+    path.write_text(text.replace("search:\n", "search:\n  data.observe.seed: {choice: [1, 2]}\n"))
+    with pytest.raises(StudyFileError) as raised:
+        read_new_study(path)
+    assert (
+        "5:3  data.observe.seed: changes the question and is not searched: it decides which labels are hidden, so the "
+        "search would pick the easiest draw; list its values under `factors`"
+    ) in str(raised.value)

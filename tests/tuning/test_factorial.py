@@ -6,9 +6,11 @@ from statistics import fmean
 import pytest
 
 from wsml_study.errors import StudyFileError
+from wsml_study.record.study_folder import refuse_new
 from wsml_study.study.factors import combinations
 from wsml_study.study.new_study import problems_of_new_study
-from wsml_study.study.reading import parse_study
+from wsml_study.study.reading import parse_study, read_study
+from wsml_study.study.writing import dump_config
 from wsml_study.testing.sampler_contract import SimulatedSlot, study_with, value_of
 from wsml_study.tuning.factorial import FactorialSearcher
 
@@ -126,6 +128,10 @@ def test_a_searched_key_is_in_the_trials_of_the_levels_that_take_it(tmp_path):
         ),
         ({"confirm": {}}, "confirm: does not go with `factors`"),
         ({"warm_start": ["results/x"]}, "warm_start: earlier trials have a value at one level"),
+        (
+            {"factors": {"data.observe.share": [0.1, 0.5], "data.observe.positives": [1, 2]}},
+            "at data.observe.positives 2, data.observe.share 0.1: `share` replaces `positives`",
+        ),
         ({"search": {}}, "trials: expected 1, got 100: without `search` there is one config"),
         (
             {
@@ -158,3 +164,16 @@ def test_a_new_study_does_not_search_what_changes_the_question(key):
         problems_of_new_study(parse_study(content | {"search": {}, "trials": 1, "factors": {key: [1, 2]}}, source="s"))
         == []
     )
+
+
+def test_a_recorded_study_that_searches_a_seed_goes_on(tmp_path):
+    study = study_with("random", search={"training.seed": {"choice": [1, 2, 3]}}, storage=str(tmp_path))
+    with pytest.raises(StudyFileError, match="training.seed: changes the question"):
+        refuse_new(study)
+    folder = tmp_path / study.name
+    SimulatedSlot(study, folder).run(1)
+    (folder / "study.yaml").write_text(dump_config(study))
+    refuse_new(study)
+    slot = SimulatedSlot(read_study(folder / "study.yaml"), folder)
+    slot.run(5)
+    assert len(slot.log.history.trials) == 3

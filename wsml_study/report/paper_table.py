@@ -20,6 +20,7 @@ from wsml_study.record.wording import describe
 from wsml_study.report.group_table import group_columns, published_for
 from wsml_study.results.class_groups import EXPLAINED, trial_groups
 from wsml_study.results.statistics import Estimate, estimate
+from wsml_study.study.factors import num_runs
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.published_protocol import PROTOCOLS, differences_from_paper, protocol_of
 from wsml_study.study.reading import read_study
@@ -237,7 +238,7 @@ def paper_table(folder: Path) -> PaperTable:
         study=study.name,
         dataset=datasets[0],
         rows=(*rows, *_only_in_the_paper(datasets[0], rows)),
-        num_trials=max(study.trials, len(trials)) if study.test_trials else len(trials),
+        num_trials=max(num_runs(study, study.trials), len(trials)) if study.test_trials else len(trials),
     )
 
 

@@ -36,6 +36,7 @@ from wsml_study.results.warm_start import read_warm_start
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.study.factors import combinations, num_runs, proposed_space
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.new_defaults import HAND_OVER, with_new_defaults
 from wsml_study.study.new_study import resolved_start_points
@@ -112,6 +113,7 @@ class Preview:
         sections = [
             _data_lines(self),
             _search_lines(self),
+            _factor_lines(self.study),
             _distrusted_lines(self),
             _run_lines(self.study),
             _failing_lines(self),
@@ -144,7 +146,7 @@ def preview(study: Study) -> Preview:
         never_shown=_never_shown(dataset),
         distrusted=distrusted_labels(study, splits["train"]),
         different=different_trainings(study, splits["train"]),
-        num_combinations=SearchSpace.from_study(study).size(),
+        num_combinations=proposed_space(study).size(),
         failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"], mirrors=dataset.horizontal_flip))),
         image_size=dataset.image_size,
         num_channels=dataset.channels,
@@ -309,9 +311,9 @@ def _hiding(data: Data) -> str:
 def _search_lines(shown: Preview) -> list[str]:
     study = shown.study
     if not study.search:
-        return ["search: nothing; the study is one trial"]
+        return [] if study.factors else ["search: nothing; the study is one trial"]
     number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
-    trials = _trials(study.trials)
+    trials = f"{study.trials} config{'s' if study.trials > 1 else ''}" if study.factors else _trials(study.trials)
     width = max(map(len, study.search))
     lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
@@ -319,6 +321,22 @@ def _search_lines(shown: Preview) -> list[str]:
         text = f"  {key.path:<{width}}  {_domain(key)}{_prior(study, key)}{_condition(study, key)}"
         lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
     return [*lines, *_start_lines(study), *_warm_start_lines(study)]
+
+
+def _factor_lines(study: Study) -> list[str]:
+    """The levels that every config runs at, and how many trials that makes."""
+    if not study.factors:
+        return []
+    levels = len(combinations(study))
+    configs = f"{study.trials} config{'s' if study.trials > 1 else ''}"
+    lines = [f"factors: {levels} combinations of levels; {configs}, so {_trials(num_runs(study, study.trials))}"]
+    width = max(map(len, study.factors))
+    for key, values in study.factors.items():
+        text = f"  {key:<{width}}  {', '.join(map(flow, values))}"
+        lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
+    if study.search:
+        lines.append("  the sampler is told the mean of a config over all levels")
+    return lines
 
 
 def _warm_start_lines(study: Study) -> Iterator[str]:

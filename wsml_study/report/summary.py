@@ -15,6 +15,7 @@ from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.group_table import groups_of_trials
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
+from wsml_study.results.factor_means import factor_lines
 from wsml_study.results.level_results import read_levels
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.repeats import repeat_notes
@@ -73,7 +74,8 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         return [*lines, "Not finished; nothing is lost. The same command resumes the study."]
     if counts.get("failed", 0) == len(ranked) > 0:
         return [*lines, "Every trial failed; correct the cause named above, then `wsml-study run STUDY --restart`."]
-    if ranked["value"].notna().any() and ranked["test_map"].isna().all():  # with a test mAP, trials are results
+    of_search = ranked["config_number"].isna().all() and ranked["test_map"].isna().all()
+    if ranked["value"].notna().any() and of_search:  # with a test mAP, trials are results
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines
 
@@ -89,6 +91,8 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
     if not ranked["value"].notna().any():
         ended = (ranked["last_epoch"] > 0).any()
         return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
+    if ranked["config_number"].notna().any():
+        return [*factor_lines(folder), *_diverged(folder), *repeat_notes(ranked)]
     if ranked["confirms"].notna().any():
         return []  # these are runs of a confirmation, whose study has the answer
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]

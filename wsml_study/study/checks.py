@@ -24,7 +24,7 @@ from wsml_study.study.config_keys import (
     mismatch,
     suggestion,
 )
-from wsml_study.study.factors import factor_problems, idle_levels, only_as_factor
+from wsml_study.study.factors import factor_problems, idle_levels, impossible_levels, only_as_factor
 from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
@@ -494,6 +494,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _circles,
     _pointless_keys,
     idle_levels,
+    impossible_levels,
     _unmet_needs,
     _clashing_values,
     _sampler,

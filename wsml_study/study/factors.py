@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
 from wsml_study.description import Scalar
 from wsml_study.study.config_keys import config_keys
 from wsml_study.study.problems import Problem
-from wsml_study.study.search_space import SearchSpace
-from wsml_study.study.spec import Draft
+from wsml_study.study.search_space import SearchSpace, trial_content
+from wsml_study.study.spec import Draft, TrialConfig
+
+MOST_COMBINATIONS = 10_000
+"""Combinations of levels that are checked."""
 
 ONLY_AS_FACTORS = {
     "training.seed": "the search would pick the luckiest seed",
@@ -76,6 +81,27 @@ def factor_problems(draft: Draft) -> Iterator[Problem]:
             if section == "confirm":
                 message += " (seeds as a factor repeat every config)"
             yield Problem(label=section, message=message, path=(section,), at_key=True)
+
+
+def impossible_levels(draft: Draft) -> Iterator[Problem]:
+    """Levels that contradict each other or the base config."""
+    space = SearchSpace.from_study(draft)
+    fixed = SearchSpace(keys=tuple(key for key in space.keys if key.path not in (draft.factors or {})))
+    for levels in combinations(draft)[:MOST_COMBINATIONS] if draft.factors else ():
+        values = space.applicable({key.path: key.value(0) for key in fixed.keys} | levels)
+        try:
+            TrialConfig.model_validate(trial_content(draft, values))
+        except ValidationError as error:
+            where = ", ".join(f"{key} {level}" for key, level in levels.items())
+            reasons = "; ".join(str(one.get("ctx", {}).get("error", one["msg"])) for one in error.errors())
+            yield Problem(
+                label="factors",
+                message=f"at {where}: {reasons}",
+                path=("factors",),
+                at_key=True,
+                about=("factors", "data", "method", "model", "training", *levels),
+            )
+            return
 
 
 def idle_levels(draft: Draft) -> Iterator[Problem]:

@@ -85,6 +85,11 @@ def confirm_study(
     storage = open_storage(study.storage, study.name)
     if not storage.exists():
         raise ResultsError(f"{storage.described}: no results of study {study.name} yet; `wsml-study run` makes them")
+    if study.factors:
+        raise ResultsError(
+            f"{study.name}: it has `factors`, at whose levels every config has run already, so no trial is the best to "
+            f"confirm; list more seeds under `factors` in a study of another name"
+        )
     with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
         study = settled(storage, study)
         claim(storage, study)

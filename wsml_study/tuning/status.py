@@ -14,6 +14,7 @@ from wsml_study.record.lease import Driver, read_lease
 from wsml_study.record.level_progress import level_state
 from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
 from wsml_study.record.wording import describe, duration
+from wsml_study.study.factors import num_runs
 from wsml_study.study.fidelity import heading, num_levels
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
@@ -49,7 +50,9 @@ class Status:
     @property
     def num_trials(self) -> int:
         """How many trials the study should have, at full size."""
-        return max(self.history.num_trials or self.study.full_size_trials, len(self.history.trials))
+        return max(
+            self.history.num_trials or num_runs(self.study, self.study.full_size_trials), len(self.history.trials)
+        )
 
     @property
     def current(self) -> tuple[int, StudyHistory]:

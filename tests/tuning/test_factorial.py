@@ -168,7 +168,7 @@ def test_a_new_study_does_not_search_what_changes_the_question(key):
 
 def test_a_recorded_study_that_searches_a_seed_goes_on(tmp_path):
     study = study_with("random", search={"training.seed": {"choice": [1, 2, 3]}}, storage=str(tmp_path))
-    with pytest.raises(StudyFileError, match="training.seed: changes the question"):
+    with pytest.raises(StudyFileError, match=r"training\.seed: changes the question"):
         refuse_new(study)
     folder = tmp_path / study.name
     SimulatedSlot(study, folder).run(1)

@@ -35,6 +35,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
     columns = {
         "rank": trials["rank"].astype(str),
         "trial": trials["trial"].astype(str),
+        **({"config": trials["config_number"].map(number)} if trials["config_number"].notna().any() else {}),
         "method": trials["method"],
         **{name: trials[key].map(number) for key, name in searched.items()},
         "val mAP" if objective.record.name == "map" else objective.label: trials["value"].map(
@@ -92,7 +93,8 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
         ended = (ranked["last_epoch"] > 0).any()
         return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
     if ranked["config_number"].notna().any():
-        return [*factor_lines(folder), *_diverged(folder), *repeat_notes(ranked)]
+        paper = _on_paper(study_argument) if ranked["test_map"].notna().any() else []
+        return [*factor_lines(folder), *paper, *_diverged(folder), *repeat_notes(ranked)]
     if ranked["confirms"].notna().any():
         return []  # these are runs of a confirmation, whose study has the answer
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
@@ -124,15 +126,19 @@ def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:
             f"({mean.low:.2f} to {mean.high:.2f}); their differences are the effect of the seed."
         ]
     if ranked["test_map"].notna().any():
-        return [
-            "The trials were evaluated on the test images. Methods over their seeds, beside the published figures:",
-            f"  wsml-study results {study_argument} --paper",
-        ]
+        return _on_paper(study_argument)
     best = some.iloc[0]
     return [
         f"The search leads with {describe(json.loads(best['values']))} (trial {best['trial']}). Not confirmed yet, and "
         f"the best value of a search is optimistic:",
         f"  wsml-study confirm {study_argument}",
+    ]
+
+
+def _on_paper(study_argument: str) -> list[str]:
+    return [
+        "The trials were evaluated on the test images. Methods over their seeds, beside the published figures:",
+        f"  wsml-study results {study_argument} --paper",
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import deque
+from collections import defaultdict, deque
 from statistics import fmean
 from typing import Any
 
@@ -26,6 +26,7 @@ class FactorialSearcher(OptunaSearcher):
         self._levels = combinations(self._study)
         self._whole = SearchSpace.from_study(self._study)
         self._runs: deque[tuple[dict[str, Scalar], TrialConfig]] = deque()  # of the newest config, not created yet
+        self._waiting: defaultdict[int, list[int]] = defaultdict(list)  # config -> proposals that repeat it
         self._outcomes: dict[int, tuple[TrialState, float | None]] = {}  # number of a trial -> how it ended
         self._space = proposed_space(self._study)
 
@@ -69,8 +70,7 @@ class FactorialSearcher(OptunaSearcher):
     def _tell_if_ended(self, config: int) -> None:
         outcome = self._outcome_of(config)
         if outcome is not None:
-            first = config * len(self._levels)
-            for proposal in (self._proposal_of[config], *self._open_repeats.pop(first, ())):
+            for proposal in (self._proposal_of[config], *self._waiting.pop(config, ())):
                 self._asked.tell_value(proposal, *outcome)
 
     def _outcome_of(self, config: int) -> tuple[TrialState, float | None] | None:
@@ -134,8 +134,9 @@ class FactorialSearcher(OptunaSearcher):
         super()._note_computation(trial * len(self._levels), computes)
 
     def _share(self, number: int, proposal: int) -> None:
-        outcome = self._outcome_of(number // len(self._levels))
+        config = number // len(self._levels)
+        outcome = self._outcome_of(config)
         if outcome is None:
-            self._open_repeats[number].append(proposal)
+            self._waiting[config].append(proposal)
         else:
             self._asked.tell_value(proposal, *outcome)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import pandas as pd
 
 from wsml_study.record.history import ENDED
 from wsml_study.record.wording import p_text, spaced
 from wsml_study.results.confirmation import BASELINE, Confirmation
 from wsml_study.results.divergence import divergence_notes
+from wsml_study.results.factor_means import level_means
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.statistics import Estimate, estimate
 from wsml_study.results.study_results import StudyRecord
@@ -21,7 +24,7 @@ def answer(record: StudyRecord) -> tuple[str, str]:
         return "No trial has finished an epoch yet.", "There are no results before one has."
     if record.confirmation is not None and record.confirmation.configs:
         return _confirmed(record.confirmation)
-    return _only_seeds_differ(record) or _not_confirmed(record)
+    return _only_seeds_differ(record) or _over_levels(record) or _not_confirmed(record)
 
 
 def remarks(record: StudyRecord) -> tuple[str, ...]:
@@ -107,6 +110,23 @@ def _only_seeds_differ(record: StudyRecord) -> tuple[str, str] | None:
         f"These {len(valued)} trials are one config with other seeds: {objective.text(found.mean)} {objective.label} "
         f"on average (95 % interval {_ends(found)}).",
         "Their differences are the effect of the seed: none of them is better than another.",
+    )
+
+
+def _over_levels(record: StudyRecord) -> tuple[str, str] | None:
+    """The answer of a study with factors: each method's mean over all levels; None for other studies."""
+    means: dict[str, list[float]] = {}
+    for one in level_means(record.study, record.trials):
+        means.setdefault(one.method, []).append(one.value.mean)
+    if not means:
+        return None
+    objective = record.study.objective
+    said = [f"{method} {objective.text(fmean(values))}" for method, values in means.items()]
+    which = "of the best config of each method " if record.study.search else ""
+    factors = " and ".join(record.study.factors or {})
+    return (
+        f"Mean {objective.label} {which}over all levels of {factors}: {', '.join(said)}.",
+        "The curves below show each level, with 95 % intervals over seeds and draws where these are factors.",
     )
 
 

@@ -35,7 +35,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
     columns = {
         "rank": trials["rank"].astype(str),
         "trial": trials["trial"].astype(str),
-        **({"config": trials["config_number"].map(number)} if trials["config_number"].notna().any() else {}),
+        **({"config": trials["config_number"].map(number)} if trials["config_number"].nunique() > 1 else {}),
         "method": trials["method"],
         **{name: trials[key].map(number) for key, name in searched.items()},
         "val mAP" if objective.record.name == "map" else objective.label: trials["value"].map(

@@ -29,7 +29,7 @@ class LevelMean:
 
     Attributes:
         method: its name.
-        config: number of the config: of all that ran completely, the best by the method's mean over all levels.
+        config: number of the config: of those that completed at the most levels, the best by the mean over them.
         levels: dotted path -> level, without method and repeats.
         value: the objective over the repeats.
         test: test mAP over them; None where trials are not tested.
@@ -53,8 +53,10 @@ def level_means(study: Study, trials: pd.DataFrame) -> list[LevelMean]:
     complete = trials[(trials["state"] == TrialState.COMPLETE) & trials["value"].notna()]
     if not study.factors or complete.empty:
         return []
-    means = complete.groupby(["method", "config_number"])["value"].mean().reset_index()
-    means = means.sort_values("value", ascending=study.objective.sign < 0, kind="stable").drop_duplicates("method")
+    means = complete.groupby(["method", "config_number"])["value"].agg(["mean", "size"]).reset_index()
+    # A config without its harder levels would have the better mean: only those with the most levels are compared.
+    means = means[means["size"] == means.groupby("method")["size"].transform("max")]
+    means = means.sort_values("mean", ascending=study.objective.sign < 0, kind="stable").drop_duplicates("method")
     found = []
     for method, config in zip(means["method"], means["config_number"], strict=True):
         of_config = complete[(complete["method"] == method) & (complete["config_number"] == config)]

@@ -20,10 +20,12 @@ ROW = 46
 NONE = "–"
 
 
-def confirmed(record: StudyRecord) -> Figure | LeftOut:
+def confirmed(record: StudyRecord) -> Figure | LeftOut | None:
     """Test mAP of each confirmed config over its seeds, and how far it is from the baseline."""
     name, title = "confirmed", "Confirmed over fresh seeds"
     found = record.confirmation
+    if record.study.factors:
+        return None
     if found is None or not found.configs:
         why = "Nothing is confirmed yet; `wsml-study confirm` trains the best configs again with fresh seeds."
         return LeftOut(name=name, title=title, why=why)

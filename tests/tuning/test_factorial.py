@@ -31,6 +31,7 @@ def test_every_config_runs_at_every_combination_of_levels(tmp_path):
     slot.run(12)
     trials = slot.log.history.trials
     assert [trial.config_number for trial in trials.values()] == [0] * 6 + [1] * 6
+    assert [trial.run for trial in trials.values()] == [*range(6)] * 2
     at = [(trial.values["data.train_share"], trial.config["training"]["seed"]) for trial in trials.values()]
     assert at == list(itertools.product([0.5, 1.0], [1, 2, 3])) * 2
     rates = [trial.config["training"]["learning_rate"] for trial in trials.values()]

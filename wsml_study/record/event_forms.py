@@ -166,6 +166,7 @@ EVENTS: dict[str, dict[str, Check]] = {
         "promoted": _is_promotion_or_none,
         "origin": _is_text_or_none,
         "config_number": _is_count_or_none,
+        "run": _is_count,
         "proposed": _is_object_or_none,
     },
     "start_points": {"points": _are_start_points},

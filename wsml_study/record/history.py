@@ -97,7 +97,8 @@ class TrialHistory:
         test: test metrics of the best epoch; None for trials that are not tested.
         confirms: in a confirmation, the trial of the search whose config this one repeats.
         promoted: the trial of a cheaper level of fidelity whose config this one runs.
-        config_number: with `factors`, the config that the trial runs at some levels, from 0.
+        config_number: of the config whose run it is, where a config has several runs (`factors`); None elsewhere.
+        run: which of the config's runs it is, from 0.
         proposed: with `factors`, values of the searched keys of that config, also of those that its levels do not take.
         origin: the entry of `start_from` that it comes from; None for a proposal of the sampler.
         started, ended: seconds since 1970.
@@ -123,6 +124,7 @@ class TrialHistory:
     confirms: int | None = None
     promoted: Promotion | None = None
     config_number: int | None = None
+    run: int = 0
     proposed: dict[str, Any] | None = None
     origin: str | None = None
     started: float | None = None
@@ -248,6 +250,7 @@ class StudyHistory:
                 promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
                 origin=event.get("origin"),
                 config_number=event.get("config_number"),
+                run=event.get("run", 0),
                 proposed=event.get("proposed"),
             )
             return

@@ -67,7 +67,8 @@ TRIALS = _schema(
             "proposals before this trial that compute the same as an earlier one and were not run again: JSON, list of "
             "trial, values",
         ),
-        _maybe("config_number", pa.int32(), "factors: number of the config that runs at these levels, from 0"),
+        _maybe("config_number", pa.int32(), "`factors`: number of the config, from 0; its runs are a trial each"),
+        _maybe("run", pa.int32(), "`factors`: which run of its config the trial is, from 0"),
         _maybe(
             "origin",
             pa.string(),
@@ -394,6 +395,7 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
             "config": json.dumps(trial.config),
             "repeats": _repeats(trial),
             "config_number": trial.config_number,
+            "run": None if trial.config_number is None else trial.run,
             "origin": trial.origin,
             "confirms": trial.confirms,
             "train_share": trial.config["data"].get("train_share"),

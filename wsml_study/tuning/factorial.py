@@ -108,6 +108,7 @@ class FactorialSearcher(OptunaSearcher):
             computes=self._begun.computes if first is None else first.computes,
             origin=self._begun.origin if first is None else first.origin,
             config_number=number // len(self._levels),
+            run=number % len(self._levels),
             proposed=self._begun.values if first is None else first.proposed,
             **recorded,
         )

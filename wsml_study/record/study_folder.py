@@ -87,8 +87,8 @@ def settled(storage: StudyStorage, study: Study) -> Study:
     """
     study = with_digest(study)
     path = storage.fetch() / "study.yaml"
-    if path.exists() and is_unsaid(read_study(path)) and _holds_trials(storage):
-        return study
+    if path.exists() and is_unsaid(begun_as := read_study(path)) and _holds_trials(storage):
+        return with_new_defaults(study, begun_as=begun_as)
     return with_new_defaults(study)
 
 

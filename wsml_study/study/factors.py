@@ -75,7 +75,7 @@ def factor_problems(draft: Draft) -> Iterator[Problem]:
     if draft.early_stopping.record.name != "none":
         message = "it compares trials, and those of different levels cannot be compared; with `factors` use none"
         yield Problem(label="early_stopping.name", message=message, path=("early_stopping", "name"))
-    for section in ("fidelity", "confirm"):
+    for section in ("fidelity", "confirm", "budget", "stop_when"):
         if getattr(draft, section) is not None:
             message = "does not go with `factors`; remove one of them"
             if section == "confirm":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wsml_study.study.fidelity import at_level
-from wsml_study.study.new_defaults import explicit, is_unsaid, with_new_defaults
+from wsml_study.study.new_defaults import explicit, hand_over_is_unsaid, with_new_defaults
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
@@ -51,9 +51,9 @@ def test_a_level_can_have_the_key_where_full_size_has_not() -> None:
     level = {"set": {"training.mode": "linear_init", "training.epochs": 1}, "survivors": 1}
     search = {"training.seed": {"choice": [0, 1]}}
     study = study_of(search=search, trials=2, fidelity=[level])
-    assert is_unsaid(study)
+    assert hand_over_is_unsaid(study)
     settled = with_new_defaults(study)
-    assert not is_unsaid(settled)
+    assert not hand_over_is_unsaid(settled)
     assert [at_level(settled, number).training.hand_over for number in (1, 2)] == ["best", None]
 
 
@@ -62,3 +62,14 @@ def test_the_exported_config_of_an_earlier_trial_says_what_the_trial_did() -> No
     assert explicit(config).training.hand_over == "last"
     end_to_end = TrialConfig.model_validate(CONTENT, extra="ignore")
     assert explicit(end_to_end) is end_to_end
+
+
+def test_each_key_that_a_recorded_study_leaves_unsaid_stays_so() -> None:
+    study = study_of(early_stopping={"name": "asha"}, **LINEAR_INIT)
+    new = with_new_defaults(study)
+    assert (new.early_stopping.promote, new.training.hand_over) == (True, "best")
+    before_promote = study_of(early_stopping={"name": "asha"}, training={"mode": "linear_init", "hand_over": "best"})
+    assert with_new_defaults(study, before_promote) == before_promote
+    assert with_new_defaults(study, study) == study
+    assert with_new_defaults(study, new) == new
+    assert with_new_defaults(study_of(early_stopping={"name": "median"})).early_stopping.promote is None

@@ -247,3 +247,11 @@ def test_corrections_that_cannot_be_written_cost_a_notice_and_not_the_trial(benc
     last = run_to_the_end(slot)[-1]
     assert last.complete
     assert last.notice.startswith("the labels that it corrected are not kept: ")
+
+
+def test_epochs_that_were_reported_before_a_pause_are_run_again_in_silence(bench):
+    one = bench()
+    one.slot.take(assigned(2, known_until=2))
+    reports = run_to_the_end(one.slot)
+    assert [report.epoch for report in reports] == [3]
+    assert reports[0].value == 23.0

@@ -26,6 +26,7 @@ WORDS = {
     TrialState.STOPPED: "stopped early",
     TrialState.FAILED: "failed",
     TrialState.RUNNING: "running",
+    TrialState.PAUSED: "paused",
 }
 
 
@@ -88,6 +89,10 @@ class Progress:
         if event == "attempt" and trial.attempt > 1 and not trial.takes_over:
             since = trial.checkpoint[0] if trial.checkpoint else 0
             self._console.print(f"trial {number} starts again (attempt {trial.attempt}) after epoch {since}")
+        if event == "attempt" and trial.paused_after is not None and trial.paused_after == trial.last_epoch:
+            self._console.print(
+                f"trial {number} goes on after epoch {trial.last_epoch}: it is among the best there now"
+            )
         if event == "out_of_memory":
             self.on_notice(
                 f"trial {number}: {trial.out_of_memory}; it is retried after the others, one trial at a time"
@@ -98,7 +103,8 @@ class Progress:
                 f"trial {number} continues from the network of trial {source} after epoch {trial.last_epoch}: "
                 f"{describe(trial.values)}"
             )
-        if event == "ended" and (self._live is None or trial.state is TrialState.FAILED):
+        pauses = event == "epoch" and trial.state is TrialState.PAUSED
+        if (event == "ended" or pauses) and (self._live is None or trial.state is TrialState.FAILED):
             self._console.print(self._line(trial), soft_wrap=True, highlight=False)
 
     def _line(self, trial: TrialHistory) -> str:

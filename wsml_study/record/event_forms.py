@@ -159,6 +159,7 @@ EVENTS: dict[str, dict[str, Check]] = {
         "values": _is_object,
         "config": _is_config,
     },
+    "resumed": {"trial": _is_count, "epoch": _is_count},
     "out_of_memory": {"trial": _is_count, "error": _is_text},
     "ended": {"trial": _is_count, "state": _is_text, "error": _is_text_or_none, "sampler_state": _is_object},
 }

@@ -17,6 +17,7 @@ class TrialState(StrEnum):
     """State of a trial."""
 
     RUNNING = "running"
+    PAUSED = "paused"
     COMPLETE = "complete"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -88,7 +89,8 @@ class TrialHistory:
         checkpoint: (epoch, folder) of the checkpoint to resume from, or None; another trial's after an exploit.
         saved: epoch -> folder of its own checkpoints that still exist; in ascending order.
         exploits: in population based training, oldest first.
-        moving: it has ended in one slot and will resume from an exploit in another.
+        moving: it has left its slot and will go on in another one: from an exploit, or after a pause.
+        paused_after: the epoch after which the early stopping rule last paused it; None if it never has.
         error: why the trial failed.
         out_of_memory: the error after which it waits to be retried while no other trial runs.
         sampler_state: data that the sampler stores with the trial.
@@ -111,6 +113,7 @@ class TrialHistory:
     saved: dict[int, str] = field(default_factory=dict)
     exploits: list[Exploit] = field(default_factory=list)
     moving: bool = False
+    paused_after: int | None = None
     error: str | None = None
     out_of_memory: str | None = None
     sampler_state: dict[str, Any] = field(default_factory=dict)
@@ -237,6 +240,8 @@ class StudyHistory:
             case "attempt":
                 trial.attempt = event["attempt"]
                 trial.moving = False
+                if trial.state is TrialState.PAUSED:  # its slot was lost before it had saved the trial
+                    trial.state = TrialState.RUNNING
                 trial.started = trial.started or event["time"]
             case "epoch":
                 _put_epoch(trial, event)
@@ -246,6 +251,9 @@ class StudyHistory:
                 trial.saved[event["epoch"]] = event["checkpoint"]
             case "exploited":
                 _move(trial, event)
+            case "resumed":
+                trial.state = TrialState.RUNNING
+                trial.moving = True
             case "out_of_memory":
                 trial.out_of_memory = event["error"]
             case "ended":
@@ -273,7 +281,9 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     trial.test = event.get("test", trial.test)
     # The event of the last epoch already says that the trial has ended: a crash may prevent the `ended` event.
     trial.state = TrialState(event["state"])
-    trial.ended = None if trial.state is TrialState.RUNNING else event["time"]
+    trial.ended = event["time"] if trial.state in ENDED else None
+    if trial.state is TrialState.PAUSED:
+        trial.paused_after = result["epoch"]
 
 
 def _drop_from(by_epoch: dict[int, Any], epoch: int) -> None:

@@ -47,7 +47,7 @@ TRIALS = _schema(
     [
         _column("study", pa.string(), "name of the study"),
         _column("trial", pa.int32(), "number of the trial, from 0, in the order of creation"),
-        _column("state", pa.string(), "running, complete, stopped (early) or failed"),
+        _column("state", pa.string(), "running, paused, complete, stopped (early) or failed"),
         _column("method", pa.string(), "how unobserved labels are treated"),
         _maybe("value", pa.float64(), "the objective after the newest epoch; mAP by default", unit=PERCENT),
         _maybe("best_epoch", pa.int32(), "epoch of the best objective, from 1"),

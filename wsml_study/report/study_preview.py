@@ -393,12 +393,23 @@ def _run_lines(study: Study) -> list[str]:
     return [
         *_level_lines(study),
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
+        *_pausing_lines(study),
         _objective(study),
         f"each trial: {_length(study)}, {_workers(study.resources)}",
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
         *(["each complete trial is evaluated on the test images, which choose nothing"] if study.test_trials else []),
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
+    ]
+
+
+def _pausing_lines(study: Study) -> list[str]:
+    """What it takes on disk that paused trials can go on."""
+    if not study.early_stopping.options.get("promote") or not any(study.early_stopping.rungs(longest_training(study))):
+        return []
+    return [
+        "a trial that ends there is paused, and goes on once it is among the best there; while it can,",
+        "    its checkpoint is kept (weights, with Adam three times as much; none of a linear probe)",
     ]
 
 

@@ -9,15 +9,25 @@ from __future__ import annotations
 from wsml_study.study.fidelity_section import Level
 from wsml_study.study.spec import Study, TrialConfig
 
-MODE, HAND_OVER = "training.mode", "training.hand_over"
+MODE, HAND_OVER, PROMOTE = "training.mode", "training.hand_over", "promote"
 
 
-def with_new_defaults(study: Study) -> Study:
-    """The study with `training.hand_over: best` if it has trials of `linear_init` and does not say.
+def with_new_defaults(study: Study, recorded: Study | None = None) -> Study:
+    """The study with the keys that it leaves unsaid and that are newer than studies that were recorded without them.
 
-    A config with provenance comes from a recorded trial: it says what that trial did, by the absence of the key too.
+    These are `training.hand_over: best` if it has trials of `linear_init`, and `early_stopping.promote: true` if its
+    rule takes that. A config with provenance comes from a recorded trial: it says what that trial did, by the absence
+    of the key too.
+
+    Args:
+        study: as its file has it.
+        recorded: the same study as it was begun; what it leaves unsaid stays so. None for a study that is new.
     """
     if study.provenance is not None:
+        return study
+    if promote_is_unsaid(study) and (recorded is None or not promote_is_unsaid(recorded)):
+        study = study.model_copy(update={"early_stopping": study.early_stopping.model_copy(update={PROMOTE: True})})
+    if recorded is not None and hand_over_is_unsaid(recorded):
         return study
     if _base_is_unsaid(study):
         study = study.model_copy(update={"training": study.training.model_copy(update={"hand_over": "best"})})
@@ -26,7 +36,13 @@ def with_new_defaults(study: Study) -> Study:
     return study.model_copy(update={"fidelity": tuple(map(_with_hand_over, study.fidelity))})
 
 
-def is_unsaid(study: Study) -> bool:
+def promote_is_unsaid(study: Study) -> bool:
+    """Whether the early stopping rule can let paused trials go on, and the study does not say whether it does."""
+    takes_it = any(option.key == PROMOTE for option in study.early_stopping.record.options)
+    return takes_it and getattr(study.early_stopping, PROMOTE) is None
+
+
+def hand_over_is_unsaid(study: Study) -> bool:
     """Whether a study, or a level of it, has trials of `linear_init` and does not say which head they hand over."""
     return _base_is_unsaid(study) or any(map(_level_is_unsaid, study.fidelity or ()))
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from ray import tune
 from ray.tune import TuneError
-from ray.tune.schedulers import TrialScheduler
 
 from wsml_study.cluster.autoscaling import CapacityRequest, wait_for_capacity
 from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
@@ -27,8 +26,9 @@ from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, op
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
 from wsml_study.report.model_card import model_card
+from wsml_study.study.batching import is_linear_probe
 from wsml_study.study.computation import computation
-from wsml_study.study.early_stopping_record import Rule
+from wsml_study.study.early_stopping_record import ResumingRule, Rule
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.resources_section import MOST_FUSED
 from wsml_study.study.search_space import SearchSpace, longest_training
@@ -38,6 +38,7 @@ from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, r
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.model_checks import check_models, joined_batches
+from wsml_study.tuning.pausing import Pausing
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
 from wsml_study.tuning.promotion import survivors
@@ -374,9 +375,23 @@ class _Run:
                 f"proposal would compute the same as one of them"
             )
         num_exclusive = self._num_left(out_of_memory=True)
-        if num_exclusive > 0 and self._num_left(out_of_memory=False) == 0 and not self.lease.stop_requested.is_set():
+        if num_exclusive > 0 and self._only_paused_are_left() and not self.lease.stop_requested.is_set():
             self.listener.on_notice(f"{num_exclusive} trials that ran out of memory are retried, one at a time")
             self._fit(exclusive=True)
+        if self._only_paused_are_left() and not self.lease.stop_requested.is_set():
+            self._end_paused()
+
+    def _only_paused_are_left(self) -> bool:
+        """Whether every trial that did not run out of memory has ended or is paused."""
+        return self._num_left(out_of_memory=False) == len(self.log.history.with_state(TrialState.PAUSED))
+
+    def _end_paused(self) -> None:
+        """End the trials that no later trial has let go on; their checkpoints go with the scratch folder."""
+        for trial in self.log.history.with_state(TrialState.PAUSED):
+            self.lease.check()
+            ending = {"state": TrialState.STOPPED, "error": None, "sampler_state": trial.sampler_state}
+            self.log.append("ended", trial=trial.number, **ending)
+            self.listener.on_event(self.log.history, "ended", trial.number)
 
     def _num_left(self, *, out_of_memory: bool) -> int:
         history = self.log.history
@@ -388,9 +403,11 @@ class _Run:
         study, log = self.study, self.log
         slots: Callable[[], int] = _one if exclusive else Slots(study.resources, self._request_capacity)
         filesystem, scratch = self.storage.scratch()
-        source = self._source(slots, exclusive)
         population = _population(study, log.history, self.storage)
-        ledger = Ledger(study, self.storage, log, self.lease, source, self.listener, population)
+        rule = self.task.rule or rule_of(study.early_stopping, epochs=longest_training(study))
+        pausing = self._pausing(rule, exclusive) if isinstance(rule, ResumingRule) else None
+        source = self._source(slots, exclusive, pausing)
+        ledger = Ledger(study, self.storage, log, self.lease, source, self.listener, population, pausing)
         self.listener.on_slots(min(slots(), self._num_left(out_of_memory=exclusive)), self.num_trials, log.history)
         tuner = tune.Tuner(
             tune.with_resources(
@@ -399,7 +416,11 @@ class _Run:
             ),
             tune_config=tune.TuneConfig(
                 search_alg=source,
-                scheduler=_scheduler(study, self.task, log.history, population),
+                scheduler=(
+                    EarlyStoppingScheduler(rule, log.history, study.objective)
+                    if population is None
+                    else PopulationScheduler(population)
+                ),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=_trial_folder_name,
@@ -428,7 +449,18 @@ class _Run:
             self.lease.check()
             raise
 
-    def _source(self, slots: Callable[[], int], exclusive: bool) -> TrialSource:
+    def _pausing(self, rule: ResumingRule, exclusive: bool) -> Pausing:
+        # The state of a trial in a batch would have to be trained again to be saved; it is trained again when it goes
+        # on, beside others.
+        batches = not exclusive and self._max_together() > 1
+        return Pausing(
+            rule,
+            self.log.history,
+            num_trials=self.num_trials,
+            has_state=lambda config: not (batches and is_linear_probe(config)),
+        )
+
+    def _source(self, slots: Callable[[], int], exclusive: bool, pausing: Pausing | None) -> TrialSource:
         study, log, plan = self.study, self.log, self.task.plan
         max_together = 1 if exclusive else self._max_together()
         if plan is None:
@@ -441,8 +473,11 @@ class _Run:
                 max_together=max_together,
                 # Members of a population begin alike and part at their first exploit.
                 computes=None if study.early_stopping.record.is_population else self.computes,
+                pausing=pausing,
             )
-        return PlannedTrials(study, log, plan=plan, slots=slots, exclusive=exclusive, max_together=max_together)
+        return PlannedTrials(
+            study, log, plan=plan, slots=slots, exclusive=exclusive, max_together=max_together, pausing=pausing
+        )
 
     def _max_together(self) -> int:
         """Trials that a worker may train together: 1 if several ranks share a trial or a population swaps networks."""
@@ -485,13 +520,6 @@ def _population(study: Study, history: StudyHistory, storage: StudyStorage) -> P
         return None
     filesystem, _ = storage.scratch()
     return Population(study, history, lambda folder: whole_state(filesystem, folder) is not None)
-
-
-def _scheduler(study: Study, task: Task, history: StudyHistory, population: Population | None) -> TrialScheduler:
-    if population is not None:
-        return PopulationScheduler(population)
-    rule = task.rule or rule_of(study.early_stopping, epochs=longest_training(study))
-    return EarlyStoppingScheduler(rule, history, study.objective)
 
 
 def _trial_folder_name(trial: Any) -> str:

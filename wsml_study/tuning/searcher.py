@@ -23,7 +23,8 @@ from wsml_study.study.identity import fingerprint
 from wsml_study.study.option_fields import option_values
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
-from wsml_study.tuning.optuna_study import OptunaStudy
+from wsml_study.tuning.optuna_study import OptunaStudy, state_for_sampler
+from wsml_study.tuning.pausing import Pausing
 from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.workers.protocol import StepReport
 
@@ -57,6 +58,7 @@ class OptunaSearcher(TrialSource):
         exclusive: bool = False,
         max_together: int = 1,
         computes: Callable[[TrialConfig], str] | None = fingerprint,
+        pausing: Pausing | None = None,
     ) -> None:
         """Replay the history into a new Optuna study.
 
@@ -68,13 +70,22 @@ class OptunaSearcher(TrialSource):
             exclusive: hand out only the trials that have run out of memory; otherwise all others.
             max_together: linear probes that a worker may train together, at most.
             computes: gives a text that is equal for configs that compute the same, which are run once; None to run all.
+            pausing: as in `TrialSource`.
         """
-        super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
+        super().__init__(
+            study,
+            log,
+            num_trials=num_trials,
+            slots=slots,
+            exclusive=exclusive,
+            max_together=max_together,
+            pausing=pausing,
+        )
         self._computes = computes
         self._space = SearchSpace.from_study(study)
         self._asked = OptunaStudy(study, self._space, lambda: slots() > 1 or self._batch > 1)
         self._proposal_of: dict[int, int] = {}  # number of a trial -> of its proposal
-        self._open_repeats: defaultdict[int, list[int]] = defaultdict(list)  # number of a trial -> of proposals
+        self._repeats: defaultdict[int, list[int]] = defaultdict(list)  # number of a trial -> of proposals
         self._first_to_compute: dict[str | None, int] = {}  # what a trial computes -> the first that does
         self._proposals: deque[Proposal] = deque()
         self._none_left = log.history.exhausted
@@ -89,13 +100,16 @@ class OptunaSearcher(TrialSource):
             self._grid = itertools.islice(self._space.grid(), len(self._asked), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell Optuna how a trial ended; one that was interrupted or ran out of memory stays open for a later run."""
+        """Tell Optuna how a trial ended, a paused one as if it had been stopped.
+
+        One that was interrupted or ran out of memory stays open for a later run.
+        """
         number = self._live[trial_id]
         super().on_trial_complete(trial_id, result, error)
         state = ending_of(result, error=error)
         if state is None or self._log.history.trials[number].moving:
             return
-        for proposal in (self._proposal_of[number], *self._open_repeats.pop(number, ())):
+        for proposal in (self._proposal_of[number], *self._repeats[number]):
             self._asked.tell(proposal, self._log.history.trials[number], state)
 
     def sampler_state(self, number: int) -> dict[str, Any]:
@@ -226,12 +240,12 @@ class OptunaSearcher(TrialSource):
             self._first_to_compute.setdefault(computes, trial)
 
     def _share(self, number: int, proposal: int) -> None:
-        """Let a proposal share the outcome of a trial, now or when that ends."""
+        """Let a proposal share the outcome of a trial, now and whenever that ends or pauses."""
+        self._repeats[number].append(proposal)
         trial = self._log.history.trials.get(number)
-        if trial is None or trial.state is TrialState.RUNNING:
-            self._open_repeats[number].append(proposal)
-        else:
-            self._asked.tell(proposal, trial, trial.state)
+        state = None if trial is None else state_for_sampler(trial)
+        if trial is not None and state is not None:
+            self._asked.tell(proposal, trial, state)
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:

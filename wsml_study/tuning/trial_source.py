@@ -1,10 +1,10 @@
-"""Hands trials out to Tune: first those that were interrupted, then new ones."""
+"""Hands trials out to Tune: first those that were interrupted, then paused ones that go on, then new ones."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -13,6 +13,7 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialHistory, TrialState, best_metric_of
 from wsml_study.study.batching import can_train_together, is_linear_probe
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.tuning.pausing import Pausing
 from wsml_study.workers.protocol import Assignment, BestSoFar
 
 
@@ -28,6 +29,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         slots: Callable[[], int],
         exclusive: bool = False,
         max_together: int = 1,
+        pausing: Pausing | None = None,
     ) -> None:
         """Queue the interrupted trials.
 
@@ -38,9 +40,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             slots: returns how many trials may run at a time, which changes as machines join and leave.
             exclusive: hand out only the trials that have run out of memory; otherwise all others.
             max_together: linear probes that a worker may train together, at most.
+            pausing: says which paused trials go on; None if the early stopping rule ends trials for good.
         """
         super().__init__()  # without a metric: Tune need not know the objective, which stands in `StepReport`
-        self._max_together = max_together
+        self._max_together, self._pausing = max_together, pausing
         self._study, self._log, self._slots = study, log, slots
         self._num_trials = 0 if exclusive else num_trials
         unfinished = log.history.with_state(TrialState.RUNNING)
@@ -55,8 +58,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             return None
         following = self._next()
         if following is None:
-            # Tune never asks again after FINISHED, but a trial of a population may still stop to be handed out again.
-            may_come_back = self._live and self._study.early_stopping.record.is_population
+            # Tune never asks again after FINISHED, but a trial of a population may still stop to be handed out again,
+            # and one that reaches a rung may let a paused one go on.
+            is_population = self._study.early_stopping.record.is_population
+            may_come_back = self._live and (is_population or self._pausing is not None)
             return None if may_come_back else str(Searcher.FINISHED)
         trial, config = following
         self._live[trial_id] = trial.number
@@ -66,6 +71,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             companions=self._companions(config),
             checkpoint=None if trial.checkpoint is None else trial.checkpoint[1],
             best_before=_best_so_far(trial) if trial.takes_over else None,
+            known_until=trial.paused_after or 0,
         )
         return assignment.as_tune_config()
 
@@ -75,6 +81,11 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         if trial.moving:
             self._unfinished.appendleft(self._queued(trial))
 
+    @property
+    def in_slots(self) -> Collection[int]:
+        """Numbers of the trials that are in a slot."""
+        return self._live.values()
+
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What a sampler needs to know about a trial after a restart; kept in the event log."""
         return {}
@@ -82,6 +93,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def _next(self) -> tuple[TrialHistory, TrialConfig] | None:
         if self._unfinished:
             return self._unfinished.popleft()
+        paused = None if self._pausing is None else self._pausing.next_to_resume(self.in_slots)
+        if paused is not None:
+            self._log.append("resumed", trial=paused.number, epoch=paused.last_epoch)
+            return self._queued(paused)
         new = self._new_trial() if len(self._log.history.trials) < self._num_trials else None
         return None if new is None else self._queued(new)
 

@@ -139,9 +139,9 @@ class Slot:
         try:
             if not self._started:
                 self._start()
-            if not self._results:
-                results = self._ask(RunEpochs())
-                self._results.extend(results)
+            result = self._next_result()
+            while result["epoch"] <= self._assignment.known_until:
+                result = self._next_result()
         except TrainingError as error:
             return StepReport(error=str(error), notice=self._take_notice())
         except OutOfMemoryError as error:
@@ -149,7 +149,6 @@ class Slot:
             if self._settings.exclusive:
                 return StepReport(error=str(error), notice=self._take_notice())
             return StepReport(out_of_memory=str(error), notice=self._take_notice())
-        result = self._results.popleft()
         self._epoch = result["epoch"]
         config = self._assignment.config
         complete = self._epoch >= config.training.last_epoch or result.get("ends_trial", False)
@@ -191,6 +190,12 @@ class Slot:
         self._state_to_load = whole_state(filesystem, folder)
         if self._state_to_load is None:
             self._notice = f"its checkpoint {folder} is gone or damaged and is dropped; the trial starts anew"
+
+    def _next_result(self) -> dict[str, Any]:
+        if not self._results:
+            results = self._ask(RunEpochs())
+            self._results.extend(results)
+        return self._results.popleft()
 
     def _take_notice(self) -> str | None:
         notice, self._notice = self._notice, None

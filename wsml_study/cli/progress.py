@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from wsml_study.errors import printable
-from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState, metric_of
+from wsml_study.record.config_history import num_ended
+from wsml_study.record.history import StudyHistory, TrialHistory, TrialState, metric_of
 from wsml_study.record.wording import describe, duration
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.training_section import Training
@@ -77,10 +78,11 @@ class Progress:
         """Trials begin."""
         self._phase = ""
         self._history, self._num_trials = history, num_trials
-        self._ended_before = len(history.with_state(*ENDED))
+        self._ended_before = num_ended(history)
         self._started = time.monotonic()
         before = f", {self._ended_before} done before" if self._ended_before else ""
-        self._console.print(f"{num_trials} {'trial' if num_trials == 1 else 'trials'}, {slots} at a time{before}")
+        what = "configs, runs" if history.runs_per_config > 1 else "trial," if num_trials == 1 else "trials,"
+        self._console.print(f"{num_trials} {what} {slots} at a time{before}")
 
     def on_event(self, history: StudyHistory, event: str, number: int) -> None:
         """An event was added to the history."""
@@ -110,7 +112,7 @@ class Progress:
     def _line(self, trial: TrialHistory) -> str:
         value = trial.value(self._objective)
         outcome = trial.error if trial.state is TrialState.FAILED else f"{self._text(value)} {self._objective.metric}"
-        ended = len(self._history.with_state(*ENDED))
+        ended = num_ended(self._history)
         return printable(
             f"[{ended}/{self._num_trials}] trial {trial.number}: {describe(trial.values)}: {WORDS[trial.state]} "
             f"after epoch {trial.last_epoch}, {outcome}{self._left()}"
@@ -138,7 +140,7 @@ class Progress:
         return Group(table, Text(self._headline(trials)))
 
     def _headline(self, trials: list[TrialHistory]) -> str:
-        ended = len([trial for trial in trials if trial.state in ENDED])
+        ended = num_ended(self._history)
         valued = [(trial.value(self._objective), trial) for trial in trials]
         best = max(
             ((value, trial) for value, trial in valued if value is not None),
@@ -148,14 +150,15 @@ class Progress:
         best_text = (
             f"; best {self._text(best[0])} by trial {best[1].number} ({describe(best[1].values)})" if best else ""
         )
-        return f"{ended} of {self._num_trials} trials ended{best_text}{self._left()}"
+        what = "configs" if self._history.runs_per_config > 1 else "trials"
+        return f"{ended} of {self._num_trials} {what} ended{best_text}{self._left()}"
 
     def _text(self, value: float | None) -> str:
         return "-" if value is None else self._objective.text(value).removesuffix(" %")
 
     def _left(self) -> str:
         """Time left, estimated from the pace of this run so far."""
-        ended_now = len(self._history.with_state(*ENDED)) - self._ended_before
+        ended_now = num_ended(self._history) - self._ended_before
         remaining = self._num_trials - self._ended_before - ended_now
         if ended_now <= 0 or remaining <= 0:
             return ""

@@ -129,13 +129,21 @@ EXPECTED: dict[Check, str] = {
 }
 
 EVENTS: dict[str, dict[str, Check]] = {
-    "run": {"classes": _are_texts, "num_trials": _is_count_or_none, "environment": _is_object},
+    "run": {
+        "classes": _are_texts,
+        "num_trials": _is_count_or_none,
+        "environment": _is_object,
+        "runs_per_config": _is_count,
+    },
+    "lost": {"config_number": _is_count},
     "proposed": {"first": _is_count, "proposals": _are_proposals},
     "created": {
         "trial": _is_count,
         "values": _is_object,
         "config": _is_config,
         "sampler_state": _is_object,
+        "config_number": _is_count_or_none,
+        "run": _is_count,
         "computes": _is_text_or_none,
         "repeats": _are_repeats,
         "confirms": _is_count_or_none,

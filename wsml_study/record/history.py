@@ -94,6 +94,8 @@ class TrialHistory:
         error: why the trial failed.
         out_of_memory: the error after which it waits to be retried while no other trial runs.
         sampler_state: data that the sampler stores with the trial.
+        config_number: of the config whose run it is, where a config has several runs; None elsewhere.
+        run: which of the config's runs it is, from 0.
         computes: equal for trials that compute the same; None in logs of versions that ran each.
         repeats: proposals that the sampler made between the trial before and this one, and that were no new trials.
         test: test metrics of the best epoch; None for trials that are not tested.
@@ -117,6 +119,8 @@ class TrialHistory:
     error: str | None = None
     out_of_memory: str | None = None
     sampler_state: dict[str, Any] = field(default_factory=dict)
+    config_number: int | None = None
+    run: int = 0
     computes: str | None = None
     repeats: tuple[Repeat, ...] = ()
     test: dict[str, Any] | None = None
@@ -129,6 +133,11 @@ class TrialHistory:
     def last_epoch(self) -> int:
         """The newest epoch, 0 before the first."""
         return next(reversed(self.epochs), 0)
+
+    @property
+    def of_config(self) -> int:
+        """Number of its config: its own number where a config is one run."""
+        return self.number if self.config_number is None else self.config_number
 
     @property
     def takes_over(self) -> bool:
@@ -184,10 +193,14 @@ class StudyHistory:
         class_groups: group of each class, as in the table `classes`; empty for a dataset without groups.
         runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
             them (it has not in version 0.1).
-        num_trials: total number of trials that the newest run was asked for; None before the first run.
+        num_trials: total number of trials that the newest run was asked for, of configs where these have several runs;
+            None before the first run.
         proposed: number -> values, sampler_state and repeats of trials that were proposed in a batch and are not
             created yet.
         exhausted: the search space holds no other trial.
+        runs_per_config: how many runs judge a config (`seeds`); 1 where a config is a trial.
+        runs_of_config: number of a config -> its trials, in the order of its runs.
+        lost: numbers of configs that have lost the race and get no further run.
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
@@ -197,6 +210,9 @@ class StudyHistory:
     num_trials: int | None = None
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
     exhausted: bool = False
+    runs_per_config: int = 1
+    runs_of_config: dict[int, list[int]] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -213,27 +229,34 @@ class StudyHistory:
             self.class_groups = tuple(event.get("class_groups", ()))
             self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
             self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
+            self.runs_per_config = event.get("runs_per_config", 1)
             return
         if event["event"] == "proposed":
             self.proposed |= dict(enumerate(event["proposals"], start=event["first"]))
             return
         if event["event"] == "exhausted":
             self.exhausted = True
-            self.num_trials = len(self.trials)
+            self.num_trials = len(self.runs_of_config)
+            return
+        if event["event"] == "lost":
+            self.lost.add(event["config_number"])
             return
         if event["event"] == "created":
             number = event["trial"]
-            self.proposed.pop(number, None)
-            self.trials[number] = TrialHistory(
+            trial = self.trials[number] = TrialHistory(
                 number=number,
                 values=dict(event["values"]),
                 config=dict(event["config"]),
                 sampler_state=dict(event["sampler_state"]),
+                config_number=event.get("config_number"),
+                run=event.get("run", 0),
                 computes=event.get("computes"),
                 repeats=tuple(Repeat(**repeat) for repeat in event.get("repeats", ())),
                 confirms=event.get("confirms"),
                 promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
             )
+            self.proposed.pop(trial.of_config, None)
+            self.runs_of_config.setdefault(trial.of_config, []).append(number)
             return
         trial = self.trials[event["trial"]]
         match event["event"]:

@@ -309,14 +309,24 @@ def _search_lines(shown: Preview) -> list[str]:
     if not study.search:
         return ["search: nothing; the study is one trial"]
     number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
-    trials = _trials(study.trials)
+    trials = _trials(study.trials) if study.seeds is None else f"{study.trials} configs"
     width = max(map(len, study.search))
     lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
     for key in (keys[path] for path in study.search):
         text = f"  {key.path:<{width}}  {_domain(key)}{_condition(study, key)}"
         lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
-    return lines
+    return [*lines, *_seed_lines(study)]
+
+
+def _seed_lines(study: Study) -> list[str]:
+    if study.seeds is None:
+        return []
+    number, draws = study.seeds.training, " and draws of the hidden labels" if study.seeds.draws else ""
+    return [
+        f"each config is judged by its mean over {number} seeds{draws}: at most {study.trials * number} runs",
+        "    a config that is plausibly not among the best gets no further seed, often after its first",
+    ]
 
 
 def _domain(key: SearchedKey) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.config_history import num_ended
+from wsml_study.record.events import read_history
 from wsml_study.record.formats import aligned, number, percent
 from wsml_study.record.storage import open_storage
 from wsml_study.record.tables import read_table, searched_keys
@@ -16,7 +18,7 @@ from wsml_study.report.group_table import groups_of_trials
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
-from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
+from wsml_study.results.ranking import UPPER_BOUND, by_config, contenders, ranked_trials
 from wsml_study.results.repeats import repeat_notes
 from wsml_study.results.statistics import estimate
 from wsml_study.study.identity import without_seeds
@@ -28,8 +30,9 @@ SHOWN_AS_METHOD = {"method.name"}
 
 
 def trials_table(trials: pd.DataFrame) -> list[str]:
-    """Ranked trials as aligned columns."""
+    """Ranked trials, or configs where these have several runs, as aligned columns."""
     objective = objective_of(trials)
+    trials = by_config(trials)
     searched = short_names(key for key in searched_keys(trials.columns) if key not in SHOWN_AS_METHOD)
     columns = {
         "rank": trials["rank"].astype(str),
@@ -39,6 +42,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         "val mAP" if objective.record.name == "map" else objective.label: trials["value"].map(
             lambda value: "-" if pd.isna(value) else f"{value:{objective.number_format}}"
         ),
+        **({"seeds": trials["runs"].astype(str)} if "runs" in trials else {}),
         **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),
         "best epoch": trials["best_epoch"].map(number),
         "epochs": trials["last_epoch"].astype(str),
@@ -56,9 +60,11 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     """The summary printed after a run: the ranking, the answer, where the tables are, the next commands."""
     ranked, levels = ranked_trials(folder), read_levels(folder)
     counts = ranked["state"].value_counts()
-    ended = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed")))
+    ended, what = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed"))), "trials ended"
+    if ranked["config_number"].notna().any():
+        ended, what = num_ended(read_history(folder)), f"configs ended, in {len(ranked)} runs"
     lines = [
-        f"{folder.name}: {ended} of {num_trials} trials ended ({counts.get('complete', 0)} complete, "
+        f"{folder.name}: {ended} of {num_trials} {what} ({counts.get('complete', 0)} complete, "
         f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)",
         "",
         *trials_table(ranked),

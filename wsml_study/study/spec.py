@@ -22,6 +22,7 @@ from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_section import Parameter
+from wsml_study.study.seeds_section import SeedsKey
 from wsml_study.study.tracking_section import Tracking
 from wsml_study.study.training_section import Training
 
@@ -79,7 +80,12 @@ class Draft(Description):
     )
     trials: PositiveInt = Field(
         default=1,
-        description="Total number of trials; with `fidelity`, the number of trials of the first level.",
+        description="Total number of trials; with `fidelity`, the number of trials of the first level; with `seeds`, "
+        "that of configs.",
+    )
+    seeds: SeedsKey = Field(
+        default=None,
+        description="Run each config over so many seeds, and judge it by the mean; a bad config loses after one seed.",
     )
     fidelity: tuple[Level, ...] | None = Field(
         default=None,

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
-from wsml_study.record.history import ENDED, StudyHistory
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import CONFIRMATION, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, settled
 from wsml_study.record.tables import read_table
@@ -139,6 +140,7 @@ def confirming(study: Study) -> Study:
             "early_stopping": EarlyStopping(name="none"),
             "fidelity": None,
             "confirm": None,
+            "seeds": None,
         }
     )
 
@@ -167,6 +169,6 @@ def _fresh(count: int, searched: Iterable[int], confirmed: Iterable[int]) -> lis
 
 def _warn_if_unfinished(storage: StudyStorage, study: Study, notify: Callable[[str], None]) -> None:
     history = read_history(storage.folder)
-    ended, wanted = len(history.with_state(*ENDED)), history.num_trials or study.full_size_trials
+    ended, wanted = num_ended(history), history.num_trials or study.full_size_trials
     if ended < wanted:
         notify(f"{ended} of {wanted} trials of the search have ended; confirming the best so far")

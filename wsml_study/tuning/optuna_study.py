@@ -70,11 +70,16 @@ class OptunaStudy:
             trial = self._study.ask()
             return trial.number, self._space.suggest(trial)
 
-    def tell(self, number: int, trial: TrialHistory, state: TrialState) -> None:
-        """Tell the sampler that a proposal ended as this trial did, in this state; replaces what it was told before."""
-        objective = self._settings.objective
-        optuna_state, value = optuna_outcome(state, trial.value(objective))
-        epochs = values_for_sampler(trial, objective, state)
+    def tell(self, number: int, trial: TrialHistory, state: TrialState, value: float | None) -> None:
+        """Tell the sampler that a proposal ended in this state with this value; replaces what it was told before.
+
+        Args:
+            number: of the proposal.
+            trial: with the values after each epoch.
+            state, value: of the config, which may have several runs; the trial is the first of them.
+        """
+        optuna_state, value = optuna_outcome(state, value)
+        epochs = values_for_sampler(trial, self._settings.objective, state)
         if self.trials[number].state.is_finished():
             self._replace(number, optuna_state, value, epochs)
             return
@@ -84,12 +89,16 @@ class OptunaStudy:
         with self._sampler_for(number):
             self._study.tell(asked, value, state=optuna_state)
 
-    def add_trial(self, trial: TrialHistory) -> int:
-        """Add a trial of an earlier run as it stands, and return the number of its proposal."""
-        objective = self._settings.objective
-        told = state_for_sampler(trial)
-        state, value = optuna_outcome(told or TrialState.RUNNING, trial.value(objective))
-        epochs = values_for_sampler(trial, objective, told)
+    def add_trial(self, trial: TrialHistory, told: TrialState | None, value: float | None) -> int:
+        """Add a trial of an earlier run, and return the number of its proposal.
+
+        Args:
+            trial: the first run of its config.
+            told: the state of the config that the sampler knows; None if it has not been told any.
+            value: of the config.
+        """
+        state, value = optuna_outcome(told or TrialState.RUNNING, value)
+        epochs = values_for_sampler(trial, self._settings.objective, told)
         return self._add(trial.values, trial.sampler_state, state=state, value=value, intermediate_values=epochs)
 
     def add_open(self, values: dict[str, Scalar], sampler_state: dict[str, Any]) -> int:

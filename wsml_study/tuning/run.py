@@ -18,9 +18,10 @@ from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
 from wsml_study.data.judged_classes import unjudged
 from wsml_study.errors import ResultsError
+from wsml_study.record.config_history import num_ended
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
-from wsml_study.record.history import ENDED, StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Lease
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
@@ -28,6 +29,7 @@ from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_t
 from wsml_study.report.model_card import model_card
 from wsml_study.study.batching import is_linear_probe
 from wsml_study.study.computation import computation
+from wsml_study.study.config_runs import runs_of
 from wsml_study.study.early_stopping_record import ResumingRule, Rule
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.resources_section import MOST_FUSED
@@ -276,6 +278,7 @@ def _begin(
         classes=list(data.classes),
         **({} if dataset.class_groups is None else {"class_groups": list(dataset.class_groups)}),
         num_trials=num_trials,
+        **({"runs_per_config": len(runs_of(study))} if task.plan is None and study.seeds is not None else {}),
         environment=environment(),
         data_fingerprint=data_fingerprint(data),
     )
@@ -337,7 +340,7 @@ def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:
 
 
 def _finished(history: StudyHistory, num_trials: int) -> bool:
-    return len(history.with_state(*ENDED)) >= num_trials
+    return num_ended(history) >= num_trials
 
 
 def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
@@ -345,8 +348,8 @@ def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
     if task.plan is not None:
         return len(history.trials) + len(not_begun(task.plan, history))
     if history.exhausted:
-        return len(history.trials)
-    total = max(wanted, len(history.trials))
+        return len(history.runs_of_config)
+    total = max(wanted, len(history.runs_of_config))
     size = SearchSpace.from_study(study).size() if study.sampler.record.exhaustive else None
     return total if size is None else min(total, size)
 
@@ -371,7 +374,7 @@ class _Run:
             self._fit(exclusive=False)
         if self.log.history.exhausted:
             self.listener.on_notice(
-                f"the search space holds no other trial than these {len(self.log.history.trials)}: every other "
+                f"the search space holds no other trial than these {len(self.log.history.runs_of_config)}: every other "
                 f"proposal would compute the same as one of them"
             )
         num_exclusive = self._num_left(out_of_memory=True)
@@ -396,8 +399,8 @@ class _Run:
     def _num_left(self, *, out_of_memory: bool) -> int:
         history = self.log.history
         exclusive = sum(trial.out_of_memory is not None for trial in history.with_state(TrialState.RUNNING))
-        num_trials = len(history.trials) if history.exhausted else self.num_trials
-        return exclusive if out_of_memory else num_trials - len(history.with_state(*ENDED)) - exclusive
+        num_trials = len(history.runs_of_config) if history.exhausted else self.num_trials
+        return exclusive if out_of_memory else num_trials - num_ended(history) - exclusive
 
     def _fit(self, *, exclusive: bool) -> None:
         study, log = self.study, self.log

@@ -36,7 +36,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         Args:
             study: whose trials these are.
             log: the study's events; `suggest` adds one per new trial.
-            num_trials: total number of trials.
+            num_trials: total number of trials, or of configs where these have several runs.
             slots: returns how many trials may run at a time, which changes as machines join and leave.
             exclusive: hand out only the trials that have run out of memory; otherwise all others.
             max_together: linear probes that a worker may train together, at most.
@@ -59,9 +59,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         following = self._next()
         if following is None:
             # Tune never asks again after FINISHED, but a trial of a population may still stop to be handed out again,
-            # and one that reaches a rung may let a paused one go on.
+            # one that reaches a rung may let a paused one go on, and a config may get a further run.
             is_population = self._study.early_stopping.record.is_population
-            may_come_back = self._live and (is_population or self._pausing is not None)
+            has_runs = self._log.history.runs_per_config > 1
+            may_come_back = self._live and (is_population or self._pausing is not None or has_runs)
             return None if may_come_back else str(Searcher.FINISHED)
         trial, config = following
         self._live[trial_id] = trial.number
@@ -97,7 +98,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         if paused is not None:
             self._log.append("resumed", trial=paused.number, epoch=paused.last_epoch)
             return self._queued(paused)
-        new = self._new_trial() if len(self._log.history.trials) < self._num_trials else None
+        further = self._further_run()
+        if further is not None:
+            return self._queued(further)
+        new = self._new_trial() if len(self._log.history.runs_of_config) < self._num_trials else None
         return None if new is None else self._queued(new)
 
     def _queued(self, trial: TrialHistory) -> tuple[TrialHistory, TrialConfig]:
@@ -134,6 +138,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def __reduce__(self) -> tuple[type, tuple[()]]:
         # Tune pickles its searcher into an experiment snapshot that is never restored; an open log cannot be pickled.
         return object, ()
+
+    def _further_run(self) -> TrialHistory | None:
+        """Write the next run of a config that has run already to the log and return it; None if no run is due."""
+        return None
 
     @abstractmethod
     def _upcoming(self, count: int) -> list[TrialConfig]:

@@ -90,7 +90,7 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
         folder: of the study's results.
         study_argument: the study as the user types it in commands.
     """
-    ranked = ranked_trials(folder)
+    ranked = by_config(ranked_trials(folder))
     if not ranked["value"].notna().any():
         ended = (ranked["last_epoch"] > 0).any()
         return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
@@ -165,7 +165,7 @@ def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> l
     if confirmation is not None and confirmation.configs:
         best, by = confirmed_ranking(folder).iloc[0], "--by confirmed"
     else:
-        best, by = contenders(ranked).iloc[0], "--per method"
+        best, by = contenders(by_config(ranked)).iloc[0], "--per method"
     config = f"configs/{folder.name}-{best['method']}-trial{best['trial']}.yaml"
     return [f"  wsml-study export {study_argument} {by} -o configs/", f"  wsml-study train {config} --seeds 3"]
 

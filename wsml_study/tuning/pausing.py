@@ -36,7 +36,8 @@ class Pausing:
 
     def may_go_on(self, number: int, epoch: int) -> bool:
         """Whether a trial that the rule has just ended after this epoch may go on later."""
-        return number not in self._rule.hopeless({number: epoch}, self._num_trials)
+        config = self._history.trials[number].of_config
+        return config not in self._rule.hopeless({config: epoch}, self._num_trials)
 
     def next_to_resume(self, busy: Container[int]) -> TrialHistory | None:
         """The paused trial that should go on first, if any should.
@@ -44,14 +45,17 @@ class Pausing:
         Args:
             busy: trials that are still in a slot.
         """
-        number = next((one for one in self._rule.to_resume(self._paused(busy)) if one not in busy), None)
-        return None if number is None else self._history.trials[number]
+        config = next(iter(self._rule.to_resume(self._paused(busy))), None)
+        return None if config is None else self._first_run(config)
 
     def hopeless(self, busy: Container[int]) -> list[TrialHistory]:
         """Paused trials that cannot go on any more, whatever the trials to come show; `busy` as above."""
-        return [self._history.trials[one] for one in sorted(self._rule.hopeless(self._paused(busy), self._num_trials))]
+        return [self._first_run(one) for one in sorted(self._rule.hopeless(self._paused(busy), self._num_trials))]
 
     def _paused(self, busy: Container[int]) -> dict[int, int]:
-        """Paused trials -> the epoch after which each is paused."""
+        """Paused trials, by the number of their config as the rule knows them -> the epoch of the pause."""
         paused = self._history.with_state(TrialState.PAUSED)
-        return {trial.number: trial.last_epoch for trial in paused if trial.number not in busy}
+        return {trial.of_config: trial.last_epoch for trial in paused if trial.number not in busy}
+
+    def _first_run(self, config: int) -> TrialHistory:
+        return self._history.trials[self._history.runs_of_config[config][0]]

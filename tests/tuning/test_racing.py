@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState as OptunaState
 
@@ -127,6 +128,8 @@ def test_a_run_that_fails_is_the_last_of_its_config(tmp_path) -> None:
             "seeds: cannot be combined with `fidelity`",
         ),
         ({"seeds": 1}, "seeds: expected a whole number from 2 to 100"),
+        ({"seeds": {"training": 1}}, "seeds.training: expected a whole number from 2 to 100, got 1"),
+        ({"seeds": {"training": 3, "sedes": 1}}, "seeds.sedes: unknown key; known keys are training, draws"),
     ],
 )
 def test_what_seeds_cannot_be_combined_with_is_refused(sections, message) -> None:
@@ -140,3 +143,21 @@ def test_a_log_without_configs_reads_as_before(tmp_path) -> None:
     log.append("created", trial=0, values={}, config={}, sampler_state={})
     assert [config.number for config in configs_of(log.history)] == [0]
     assert json.loads((tmp_path / "events.jsonl").read_text().splitlines()[0])["trial"] == 0
+
+
+def test_the_best_config_seldom_loses_and_many_runs_are_saved() -> None:
+    draw = np.random.default_rng(0)
+    num_runs = best_lost = 0
+    for _ in range(60):
+        means_C = draw.normal(size=20)
+        values_CR = means_C[:, None] + draw.normal(size=3) + 0.5 * draw.normal(size=(20, 3))
+        others: list[list[float]] = []
+        for values_R in values_CR:
+            count = 1
+            while count < 3 and not has_lost(values_R[:count], others, num_runs=3, num_kept=1):
+                count += 1
+            others.append(list(values_R[:count]))
+        num_runs += sum(map(len, others))
+        best_lost += len(others[int(means_C.argmax())]) < 3
+    assert num_runs / (60 * 20) < 2.0
+    assert best_lost <= 60 * 0.08

@@ -122,9 +122,15 @@ def schema_at(path: Path) -> NodeSchema:
         if isinstance(part, int):
             node = _resolved(node["items"], whole)
         else:
+            node = as_mapping(node)
             properties = node.get("properties", {})
             node = _resolved(properties[part] if part in properties else node["additionalProperties"], whole)
     return node
+
+
+def as_mapping(node: NodeSchema) -> NodeSchema:
+    """Of a key that takes a number or a mapping, such as `seeds`, the schema of the mapping; others as they are."""
+    return next((option for option in node.get("anyOf", []) if "properties" in option), node)
 
 
 def _resolved(node: NodeSchema, whole: NodeSchema) -> NodeSchema:

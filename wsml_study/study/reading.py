@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from wsml_study.errors import StudyFileError
 from wsml_study.study.checks import WHOLE_SEARCH, check_study
-from wsml_study.study.config_keys import expectation, mismatch, schema_at, suggestion
+from wsml_study.study.config_keys import as_mapping, expectation, mismatch, schema_at, suggestion
 from wsml_study.study.level_checks import check_levels
 from wsml_study.study.problems import Path, Place, Problem, closest, dotted, listed, render, shown
 from wsml_study.study.spec import Draft, Study
@@ -166,7 +166,7 @@ def _problem(details: ErrorDetails, content: dict[str, Any]) -> Problem:
 
 def _unknown_key(path: Path) -> Problem:
     key, section = str(path[-1]), path[:-1]
-    known = list(schema_at(section).get("properties", {}))
+    known = list(as_mapping(schema_at(section)).get("properties", {}))
     if sibling := closest(key, known):
         meant, hint = dotted((*section, sibling)), f"; did you mean `{sibling}`?"
     elif (elsewhere := suggestion(dotted(path))) and elsewhere != dotted(section):

@@ -178,6 +178,7 @@ class Slot:
     def load(self, folder: str) -> None:
         """Go on from a state that `save` wrote on this machine; a damaged one leaves the trial at its start."""
         self._best_before = None  # the state is the trial's own, whatever it was assigned with
+        self._notice = None  # the checkpoint that it was assigned may be gone: this one replaces it
         self._read_state(fs.LocalFileSystem(), folder)
 
     def close(self) -> None:

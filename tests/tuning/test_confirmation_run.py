@@ -7,6 +7,8 @@ from tests.sample_studies.levels import leveled_study
 from wsml_study.errors import ResultsError
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.tables import write_tables
+from wsml_study.results.confirmation import worth_confirming
+from wsml_study.results.ranking import ranked_trials
 from wsml_study.study.confirm_section import Confirm
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.reading import parse_study, read_study
@@ -25,7 +27,8 @@ def seeds_of(planned):
 
 
 def plan(told, history=None, *, top=2, num_seeds=2):
-    return planned_confirmation(told.folder, history or StudyHistory(), top=top, num_seeds=num_seeds)
+    trials = worth_confirming(ranked_trials(told.folder), top=top)
+    return planned_confirmation(told.folder, history or StudyHistory(), trials=trials, num_seeds=num_seeds)
 
 
 def test_every_config_runs_with_the_same_seeds_one_pair_after_the_other(told):
@@ -93,9 +96,10 @@ def test_the_study_of_a_confirmation_reads_back(tmp_path, labels, sampler):
         source="test",
     )
     file = tmp_path / "study.yaml"
-    file.write_text(dump_config(confirming(study)))
+    file.write_text(dump_config(confirming(study, study.confirm)))
     read: Study = read_study(file)
     assert read.early_stopping.name == "none"
+    assert read.confirm == study.confirm, "its results are judged by it"
     assert ("data.observe.seed" in read.search) == (labels == "clean")
 
 
@@ -105,5 +109,5 @@ def test_confirm_is_no_part_of_what_a_study_is(told):
 
 def test_a_confirmation_runs_at_full_size_alone():
     study = leveled_study()
-    assert confirming(study).fidelity is None
-    assert confirming(study).training == study.training
+    assert confirming(study, Confirm()).fidelity is None
+    assert confirming(study, Confirm()).training == study.training

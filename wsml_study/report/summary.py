@@ -13,6 +13,7 @@ from wsml_study.record.storage import open_storage
 from wsml_study.record.tables import read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.group_table import groups_of_trials
+from wsml_study.results.all_pairs import pair_lines
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
@@ -77,12 +78,13 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     return lines
 
 
-def answer(folder: Path, *, study_argument: str) -> list[str]:
+def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[str]:
     """The findings of a study so far. The best value of a search is optimistic, so it is never reported as a result.
 
     Args:
         folder: of the study's results.
         study_argument: the study as the user types it in commands.
+        pairs: also compare all pairs of confirmed configs.
     """
     ranked = ranked_trials(folder)
     if not ranked["value"].notna().any():
@@ -93,7 +95,8 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
     confirmation = read_confirmation(folder)
     if confirmation is not None:
-        return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *notes]
+        every = ["", *pair_lines(confirmation.pairs())] if pairs else []
+        return [*confirmation.lines(), *every, *_overtaken(ranked, confirmation, study_argument), *notes]
     return [*_not_confirmed(ranked, study_argument), *notes]
 
 

@@ -23,6 +23,7 @@ from wsml_study.results.confirmation import plan_of, read_confirmation, rule_of_
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.study.confirm_section import AUTO, Confirm
 from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.study.identity import fingerprint
 from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_section import IntRange, Parameter
 from wsml_study.study.spec import Study, TrialConfig
@@ -97,12 +98,22 @@ def confirm_study(
         if plan_of(place.folder) != plan:  # whoever reads the results judges them by the plan
             place.write("study.yaml", dump_config(recorded).encode())
         task = Task(tested=True, resampled=True, open_trial=open_trial)
-        for count in rule_of_plan(plan).rounds.looks if plan.seeds == AUTO else (int(plan.seeds),):
-            planned = _planned_round(storage.folder, read_history(place.fetch()), plan, count, listener.on_notice)
+        rounds = rule_of_plan(plan).rounds.looks if plan.seeds == AUTO else (int(plan.seeds),)
+        for count in rounds:
+            history, is_open = read_history(place.fetch()), _is_open(storage.folder, plan)
+            planned = _planned_round(storage.folder, history, plan, count, listener.on_notice)
+            if is_open and count < rounds[-1] and _have_ended(planned, history):
+                continue  # a round of an earlier run
             outcome = run_leased(recorded, place, lease, session, listener, replace(task, plan=planned))
             if outcome.stopped_on_request or not outcome.finished or not _is_open(storage.folder, plan):
                 break
         return outcome
+
+
+def _have_ended(plan: Sequence[PlannedTrial], history: StudyHistory) -> bool:
+    trials = history.with_state(*ENDED)
+    ended = {fingerprint(TrialConfig.model_validate(trial.config)) for trial in trials}
+    return all(fingerprint(planned.config) in ended for planned in plan)
 
 
 def _asked(plan: Confirm, *, top: int | None, seeds: int | Literal["auto"] | None) -> Confirm:

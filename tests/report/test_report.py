@@ -156,7 +156,7 @@ def test_each_figure_is_also_a_file(told, tmp_path):
     again = write_report(told, tmp_path / "r.html", address="told", figures=tmp_path / "figures", file_format="png")
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in again.files)
     assert {path.stem for path in report.files} == {path.stem for path in again.files}
-    assert len(report.left_out) == 7
+    assert len(report.left_out) == 8
 
 
 def test_a_thousand_trials_make_a_page_of_at_most_five_megabytes(tmp_path):

@@ -101,7 +101,7 @@ def confirm_study(
         rounds = rule_of_plan(plan).rounds.looks if plan.seeds == AUTO else (int(plan.seeds),)
         for count in rounds:
             history, is_open = read_history(place.fetch()), _is_open(storage.folder, plan)
-            planned = _planned_round(storage.folder, history, plan, count, listener.on_notice)
+            planned = planned_round(storage.folder, history, plan, count, listener.on_notice)
             if is_open and count < rounds[-1] and _have_ended(planned, history):
                 continue  # a round of an earlier run
             outcome = run_leased(recorded, place, lease, session, listener, replace(task, plan=planned))
@@ -126,10 +126,10 @@ def _asked(plan: Confirm, *, top: int | None, seeds: int | Literal["auto"] | Non
 
 def _is_open(folder: Path, plan: Confirm) -> bool:
     """Whether a config of the confirmation needs more seeds; after a fixed number none does."""
-    return plan.seeds == AUTO and any(_open_trials(folder, plan))
+    return plan.seeds == AUTO and any(open_trials(folder, plan))
 
 
-def _open_trials(folder: Path, plan: Confirm) -> list[int]:
+def open_trials(folder: Path, plan: Confirm) -> list[int]:
     """Trials of the search whose configs get more seeds, the baseline last; empty when all comparisons have ended."""
     chosen = worth_confirming(ranked_trials(folder), top=plan.top, baseline=plan.baseline)
     found = read_confirmation(folder)
@@ -140,11 +140,22 @@ def _open_trials(folder: Path, plan: Confirm) -> list[int]:
     return [*others, baseline] if others else []
 
 
-def _planned_round(
+def planned_round(
     folder: Path, history: StudyHistory, plan: Confirm, count: int, notify: Callable[[str], None]
 ) -> tuple[PlannedTrial, ...]:
-    """The trials of a confirmation up to a number of seeds; says what will be run."""
-    planned = planned_confirmation(folder, history, trials=_open_trials(folder, plan), num_seeds=count)
+    """The trials of a round of a confirmation: up to a number of seeds of each config that is open; says what is new.
+
+    Args:
+        folder: of the search's results.
+        history: of the confirmation so far.
+        plan: of the confirmation.
+        count: number of seeds after the round.
+        notify: is told which configs will be run.
+
+    Raises:
+        ResultsError: no trial of the search has a value.
+    """
+    planned = planned_confirmation(folder, history, trials=open_trials(folder, plan), num_seeds=count)
     if not_begun(planned, history):
         trials = ", ".join(map(str, sorted({one.confirms for one in planned if one.confirms is not None})))
         limit = f", {plan.at_most} at most" if plan.seeds == AUTO else ""

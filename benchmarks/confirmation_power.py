@@ -57,9 +57,6 @@ def simulate(shifts: tuple[float, ...], rule: Rule, looks: tuple[int, ...], seed
             rounds[config].append(differences[config, :count])
         judged = judge(rounds, rule)
         going = [config for config, one in enumerate(judged) if one.verdict is Verdict.OPEN]
-        # A config that had ended may be open again once another is found; it then takes the seeds that it has missed.
-        for config in going:
-            rounds[config] = [differences[config, :past] for past in looks if past <= count]
         if not going:
             break
     return Simulated(judged=tuple(judged), seeds=tuple(len(one[-1]) for one in rounds))

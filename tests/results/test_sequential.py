@@ -86,7 +86,7 @@ def simulated(shifts, *, margin=None, studies=200, seed=12):
         going = range(len(shifts))
         for count in ROUNDS.looks:
             for config in going:
-                rounds[config] = [differences[config, :past] for past in ROUNDS.looks if past <= count]
+                rounds[config].append(differences[config, :count])
             found = judge(rounds, rule)
             going = [config for config, one in enumerate(found) if one.verdict is Verdict.OPEN]
             if not going:

@@ -81,12 +81,11 @@ def judge(comparisons: Sequence[Sequence[Floats]], rule: Rule) -> list[Judged]:
     if margin is not None:
         one_sided = [[equivalence_p(one, margin) for one in by_round] for by_round in comparisons]
         equivalence = [*holm([_over_rounds(rule, by_round, two_sided=False) for by_round in one_sided])]
-    num_open = sum(p >= rule.alpha for p in corrected)
+    # Its share without Holm's steps, which may leave it more: so a comparison is given up by its own seeds, for good.
+    share = rule.alpha / max(1, len(comparisons))
     return [
         Judged(
-            verdict=_verdict(by_round[-1], p, same, rule, alpha_left=rule.alpha / max(1, num_open))
-            if by_round
-            else Verdict.OPEN,
+            verdict=_verdict(by_round[-1], p, same, rule, share=share) if by_round else Verdict.OPEN,
             p_value=p_value,
             corrected=p,
             equivalence=same,
@@ -99,12 +98,13 @@ def _over_rounds(rule: Rule, by_round: Sequence[float], *, two_sided: bool = Tru
     return rule.rounds.p_value(by_round, two_sided=two_sided) if by_round else 1.0
 
 
-def _verdict(points: Floats, p: float, same: float | None, rule: Rule, *, alpha_left: float) -> Verdict:
+def _verdict(points: Floats, p: float, same: float | None, rule: Rule, *, share: float) -> Verdict:
     # Equivalence first: a difference that is certain and smaller than the margin is of no account.
     if same is not None and same < rule.alpha:
         return Verdict.EQUIVALENT
     if p < rule.alpha:
         return Verdict.ABOVE if points.mean() > 0 else Verdict.BELOW
-    if rule.in_rounds and chance_to_settle(points, rule.rounds, alpha=alpha_left, margin=rule.margin) < HOPELESS:
+    more_seeds = rule.in_rounds and len(points) < rule.rounds.looks[-1]
+    if more_seeds and chance_to_settle(points, rule.rounds, alpha=share, margin=rule.margin) < HOPELESS:
         return Verdict.FUTILE
     return Verdict.OPEN

@@ -20,6 +20,7 @@ from wsml_study.results.level_results import read_levels
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.repeats import repeat_notes
 from wsml_study.results.statistics import estimate
+from wsml_study.study.confirm_section import AUTO
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.spec import TrialConfig
@@ -95,7 +96,7 @@ def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[st
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
     confirmation = read_confirmation(folder)
     if confirmation is not None:
-        every = ["", *pair_lines(confirmation.pairs())] if pairs else []
+        every = ["", *pair_lines(confirmation.pairs(), in_rounds=confirmation.plan.seeds == AUTO)] if pairs else []
         return [*confirmation.lines(), *every, *_overtaken(ranked, confirmation, study_argument), *notes]
     return [*_not_confirmed(ranked, study_argument), *notes]
 

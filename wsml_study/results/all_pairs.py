@@ -41,8 +41,13 @@ def all_pairs(configs: Sequence[ConfirmedConfig]) -> tuple[Difference, ...]:
     return tuple(_differences(configs))
 
 
-def pair_lines(pairs: Sequence[Difference]) -> list[str]:
-    """A table of pairs, and which of them differ."""
+def pair_lines(pairs: Sequence[Difference], *, in_rounds: bool) -> list[str]:
+    """A table of pairs, and how many of them differ.
+
+    Args:
+        pairs: of a confirmation.
+        in_rounds: whether its seeds were added in rounds, which these p values do not take into account.
+    """
     if not pairs:
         return ["Fewer than two configs share two seeds, so that there is no pair to compare."]
     columns = {
@@ -52,6 +57,7 @@ def pair_lines(pairs: Sequence[Difference]) -> list[str]:
     }
     count = sum(one.is_significant for one in pairs)
     note = f"paired t-tests on test mAP, Holm-corrected for {len(pairs)} pairs; 95 % intervals over seeds and draws"
+    note += "; seeds were added in rounds, by other tests, so that p is somewhat too small" if in_rounds else ""
     return [*aligned(columns), note, f"{count} of {len(pairs)} pairs differ significantly.", ""]
 
 

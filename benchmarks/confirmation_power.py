@@ -8,7 +8,7 @@ knows; three configs share the baseline's runs, so their differences are correla
     found      how often the first config is found: above, or equivalent where it truly is
     seeds      mean number of seeds of the first config, and of each config
 
-Run: python benchmarks/confirmation_power.py [--studies 2000] [--at-most 30]
+Run: python benchmarks/confirmation_power.py [--studies 2000] [--at-most 30] [--setting 0]
 """
 
 from __future__ import annotations
@@ -95,10 +95,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--at-most", type=int, default=30)
+    parser.add_argument("--setting", type=int, choices=range(len(SETTINGS)), help="only this one, from 0")
     arguments = parser.parse_args()
+    chosen = SETTINGS if arguments.setting is None else SETTINGS[arguments.setting :][:1]
     print("| setting | seeds | wrong | same | found | seeds of the first | seeds of each |")
     print("|---|---|---|---|---|---|---|")
-    for name, shifts, margin in SETTINGS:
+    for name, shifts, margin in chosen:
         for at_most, seeds in ((None, 5), (None, arguments.at_most), (arguments.at_most, 0)):
             kind = f"{seeds}" if at_most is None else f"auto, at most {at_most}"
             result = row(shifts, margin, at_most=at_most, seeds=seeds, studies=arguments.studies)

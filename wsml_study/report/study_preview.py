@@ -72,6 +72,7 @@ class Preview:
         notices: the reader's remarks about the data.
         judged: whether each class has an AP that depends on the scores, by the split's name: some images
             are known to show it, and others not to.
+        unseen: classes without an observed positive among the training labels.
         never_shown: classes that no image of any split is known to show.
         splits: what is known and what can be seen of the labels of each split, by the split's name.
         distrusted: at both ends of the searched rates.
@@ -86,6 +87,7 @@ class Preview:
     notices: tuple[str, ...]
     splits: dict[str, LabelCounts]
     judged: dict[str, tuple[bool, ...]]
+    unseen: tuple[str, ...]
     never_shown: tuple[str, ...]
     distrusted: tuple[DistrustedLabels, ...]
     different: tuple[DifferentTrainings, ...]
@@ -133,13 +135,14 @@ def preview(study: Study) -> Preview:
         features=data.features,
         **data.reader_options,
     )
-    splits = _count_splits(dataset, study.data)
+    splits, seen_C = _count_splits(dataset, study.data)
     return Preview(
         study=study,
         classes=dataset.classes,
         notices=(*dataset.notices, *unreadable_formats(dataset)),
         splits=splits,
         judged=_judged(dataset, study),
+        unseen=tuple(name for name, seen in zip(dataset.classes, seen_C, strict=True) if not seen),
         never_shown=_never_shown(dataset),
         distrusted=distrusted_labels(study, splits["train"]),
         different=different_trainings(study, splits["train"]),
@@ -150,8 +153,11 @@ def preview(study: Study) -> Preview:
     )
 
 
-def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
-    """Labels are hidden first and validation images held out then, as in training; test labels are never hidden."""
+def _count_splits(dataset: Dataset, data: Data) -> tuple[dict[str, LabelCounts], list[bool]]:
+    """The labels of each split, and whether each class has an observed positive in training.
+
+    Labels are hidden first and validation images held out then, as in training; test labels are never hidden.
+    """
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
     train, validation = train_and_validation_rows(
@@ -161,11 +167,13 @@ def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
         hold_out=data.holds_out,
         share=data.train_share,
     )
-    return {
-        "train": count_labels(truth_NC[train], observed_NC[train]),
+    trained_NC = observed_NC[train]
+    counts = {
+        "train": count_labels(truth_NC[train], trained_NC),
         "validation": count_labels(truth_NC[validation], observed_NC[validation]),
         "test": count_labels(dataset.test.labels_NC, dataset.test.labels_NC),
     }
+    return counts, shown_classes(trained_NC).tolist()
 
 
 def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
@@ -175,7 +183,8 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
         DataError: no choice of validation images determines the AP of any class.
     """
     data = study.data
-    judged = {"test": tuple(judged_classes(dataset.test.labels_NC).tolist())}
+    least = study.objective.least_positives
+    judged = {"test": tuple(judged_classes(dataset.test.labels_NC, least_positives=least).tolist())}
     _, validation = train_and_validation_rows(
         dataset,
         data.validation.fraction,
@@ -191,14 +200,21 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     labels_MC = dense_rows(labels_NC, validation)
     if data.validation.labels == "observed":
         labels_MC = assume_negative(labels_MC)
-        possible_C = shown_classes(labels_NC)
+        possible_C = shown_classes(labels_NC, least_positives=least)
     else:
-        possible_C = judged_classes(labels_NC)
+        possible_C = judged_classes(labels_NC, least_positives=least)
     if not possible_C.any() and "data.validation.labels" not in study.search:
-        error = unjudged(dataset.classes, labels_NC, metric=study.objective.record.name, notices=dataset.notices)
+        record = study.objective.record
+        error = unjudged(
+            dataset.classes,
+            labels_NC,
+            metric=record.name,
+            least_positives=least if record.over_classes else 1,
+            notices=dataset.notices,
+        )
         if error is not None:
             raise error
-    return {"validation": tuple(judged_classes(labels_MC).tolist()), **judged}
+    return {"validation": tuple(judged_classes(labels_MC, least_positives=least).tolist()), **judged}
 
 
 def _never_shown(dataset: Dataset) -> tuple[str, ...]:
@@ -256,9 +272,14 @@ def _class_lines(shown: Preview) -> list[str]:
     more = f" and {len(shown.classes) - MOST_NAMES:,} more" if len(shown.classes) > MOST_NAMES else ""
     lines = [f"  classes: {names}{more}"]
     counts = [f"{sum(judged):,} of {len(judged):,} in {split}" for split, judged in shown.judged.items()]
+    least = shown.study.objective.least_positives
+    some = "some images" if least <= 1 else f"{least:,} images or more"
+    mean = "" if all(map(all, shown.judged.values())) else f"; mAP is the mean over {_mean_over(least)}"
     lines.append(
-        f"  classes that can be evaluated (some images show them, others are known not to): {', '.join(counts)}"
+        f"  classes that can be evaluated ({some} show them, others are known not to): {', '.join(counts)}{mean}"
     )
+    if shown.unseen:
+        lines.append(f"  train has no observed positive of {some_names(shown.unseen)}")
     for split, judged in shown.judged.items():
         lacking = [name for name, found in zip(shown.classes, judged, strict=True) if not found]
         if lacking:
@@ -267,10 +288,12 @@ def _class_lines(shown: Preview) -> list[str]:
                 empty = ""
             lines.append(f"  {split} cannot evaluate {some_names(lacking)}{empty}")
     if shown.never_shown:
-        lines.append(
-            f"  no image of any split shows {some_names(shown.never_shown)}; a class without positives counts 0 in mAP"
-        )
+        lines.append(f"  no image of any split shows {some_names(shown.never_shown)}")
     return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
+
+
+def _mean_over(least_positives: int) -> str:
+    return "these" if least_positives else "all of them, 0 for those without a positive"
 
 
 def _scaling_lines(study: Study) -> list[str]:

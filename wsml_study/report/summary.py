@@ -9,11 +9,12 @@ import pandas as pd
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.formats import aligned, number, percent
-from wsml_study.record.storage import open_storage
+from wsml_study.record.storage import CONFIRMATION, open_storage
 from wsml_study.record.tables import read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.group_table import groups_of_trials
 from wsml_study.results.all_pairs import pair_lines
+from wsml_study.results.class_counts import class_note_of
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
@@ -64,6 +65,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)",
         "",
         *trials_table(ranked),
+        *class_note_of(folder, objective_of(ranked)),
         "",
         *groups_of_trials(folder, ranked),
         *([] if levels is None else [*levels.lines(), ""]),
@@ -97,7 +99,9 @@ def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[st
     confirmation = read_confirmation(folder)
     if confirmation is not None:
         every = ["", *pair_lines(confirmation.pairs(), in_rounds=confirmation.plan.seeds == AUTO)] if pairs else []
-        return [*confirmation.lines(), *every, *_overtaken(ranked, confirmation, study_argument), *notes]
+        classes = class_note_of(folder / CONFIRMATION, objective_of(ranked), splits=["test"])
+        overtaken = _overtaken(ranked, confirmation, study_argument)
+        return [*confirmation.lines(), *every, *classes, *overtaken, *notes]
     return [*_not_confirmed(ranked, study_argument), *notes]
 
 

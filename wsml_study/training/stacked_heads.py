@@ -33,6 +33,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.methods.contract import Batch, Method, Outcome
 from wsml_study.methods.stacking import can_stack, stacked
 from wsml_study.training.average_precision import RankedScores
+from wsml_study.training.counted_classes import counted_ap
 from wsml_study.training.memorization import Groups, Memorization, MemorizationMeters
 from wsml_study.training.optimization import diverged
 from wsml_study.training.randomness import order_of_epoch
@@ -380,14 +381,18 @@ class _Stack:
         finite = scores_KMC.isfinite().flatten(1).all(1).tolist()
         ranked = RankedScores(scores_KMC)
         truth_MC = torch.from_numpy(self._data.validation.truth_MC).to(self._device)
-        by_truth = [percentages(ap_C) for ap_C in ranked.average_precision_TC(truth_MC)]
+        least_positives = [trial.config.objective.least_positives for trial in self._trials]
+        by_truth = [
+            percentages(counted_ap(ap_C, truth_MC, least))
+            for ap_C, least in zip(ranked.average_precision_TC(truth_MC), least_positives, strict=True)
+        ]
         which, distinct = _distinct([torch.from_numpy(trial.data.validation.assumed_MC) for trial in self._trials])
         by_observed = list(by_truth)
         for number, assumed_MC in enumerate(distinct):
             chosen = [k for k, one in enumerate(which) if one == number]
             of_chosen = ranked if len(distinct) == 1 else RankedScores(scores_KMC[chosen])
             for k, ap_C in zip(chosen, of_chosen.average_precision_TC(assumed_MC.to(self._device)), strict=True):
-                by_observed[k] = percentages(ap_C)
+                by_observed[k] = percentages(counted_ap(ap_C, assumed_MC, least_positives[k]))
         return [
             ValidationScores(
                 by_truth=by_truth[k],

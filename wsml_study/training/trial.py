@@ -20,6 +20,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.methods.contract import ALONE, Method, Peers
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier, LinearClassifier
+from wsml_study.training.counted_classes import num_evaluated
 from wsml_study.training.memorization import Memorization
 from wsml_study.training.optimization import Optimization
 from wsml_study.training.ranking_metrics import metrics_beside_map
@@ -209,7 +210,8 @@ class TrialTraining:
         last = _copy_of(self.classifier)
         self.classifier.load_state_dict(self.progress.best_weights)
         scores_MC = self._test_scores_MC = self.evaluation.scores("test")
-        test_map, ap_C = map_and_ap(scores_MC, self.data.test.truth_MC)
+        labels_MC, least = self.data.test.truth_MC, self.config.objective.least_positives
+        test_map, ap_C = map_and_ap(scores_MC, labels_MC, least_positives=least)
         self.classifier.load_state_dict(last)
         return TestResult(
             classes=self.data.classes,
@@ -217,9 +219,10 @@ class TrialTraining:
             best_val_map=self.progress.best_val_map,
             test_map=test_map,
             test_ap_C=ap_C,
-            test_metrics=metrics_beside_map(scores_MC.cpu(), torch.from_numpy(self.data.test.truth_MC)),
+            test_metrics=metrics_beside_map(scores_MC.cpu(), torch.from_numpy(labels_MC), least_positives=least),
             preprocessing=preprocessing_of(self.config, self.data, self.classifier),
             num_images={name: len(self.data.split(name)) for name in SPLITS},
+            num_val_classes=num_evaluated(self._validation_labels(), least),
         )
 
     def test_resamples(self) -> npt.NDArray[np.float32] | None:
@@ -229,6 +232,12 @@ class TrialTraining:
         if not resamples:
             return None
         return resampled_precision(self._test_scores_MC.cpu().numpy(), self.data.test.truth_MC, resamples=resamples)
+
+    def _validation_labels(self) -> Tensor:
+        """The labels (M, C) that the validation images are evaluated on."""
+        validation = self.data.validation
+        on_clean_labels = self.config.data.validation.labels == "clean"
+        return torch.from_numpy(validation.truth_MC if on_clean_labels else validation.assumed_MC)
 
     def corrections(self) -> dict[str, list[Any]]:
         """The labels that the method has corrected for good, as `Corrections.columns` gives them."""

@@ -57,12 +57,15 @@ class EpochResult:
 class TestResult:
     """The best epoch's classifier on the test images; mAP and AP in percent, AP in the order of the classes.
 
+    A class that is not in the mean (`objective.classes`) has no AP.
+
     Attributes:
         best_epoch: the last epoch if no image is held out.
         test_metrics: as `metrics_beside_map` names them.
         preprocessing: what the classifier takes: `image_size` (pixels of a side), `channels` (1 gray, 3 RGB), and
             `mean` and `std` of pixels in [0, 1]; for given features their number, `features`.
         num_images: of each split.
+        num_val_classes: classes that `best_val_map` is the mean of; None in logs of earlier versions.
     """
 
     classes: tuple[str, ...]
@@ -73,3 +76,4 @@ class TestResult:
     test_metrics: dict[str, float | None]
     preprocessing: dict[str, Any]
     num_images: dict[str, int]
+    num_val_classes: int | None = None

@@ -316,7 +316,9 @@ def _check_validation_classes(study: Study, data: TrialData, task: Task, listene
         return
     validation = data.validation
     labels_MC = validation.truth_MC if study.data.validation.labels == "clean" else validation.assumed_MC
-    error = unjudged(data.classes, labels_MC, metric=study.objective.record.name)
+    objective = study.objective
+    least = objective.least_positives if objective.record.over_classes else 1
+    error = unjudged(data.classes, labels_MC, metric=objective.record.name, least_positives=least)
     if error is not None and task.model_folder is None:
         raise error
     if error is not None:

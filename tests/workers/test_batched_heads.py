@@ -119,4 +119,8 @@ def test_a_worker_takes_a_trial_from_a_batch_unless_it_goes_on_from_a_state(conf
     worker.obey(Start(config=last, companions=None, keep_best=False))
     assert opened == [last]
     [alone] = worker.obey(RunEpochs())
-    assert {name for name in alone if alone[name] != batched[0][name]} <= {"train_seconds", "validation_seconds"}
+    assert {name for name in alone if alone[name] != batched[0][name]} <= {
+        "train_seconds",
+        "validation_seconds",
+        "trained_together",
+    }

@@ -63,7 +63,7 @@ def results(
     """Show a study's trials, best first, and which differences are confirmed. Works while the study runs."""
     from wsml_study.report.group_table import groups_of_trials
     from wsml_study.report.paper_table import paper_table
-    from wsml_study.report.summary import answer, objective_of, trials_table
+    from wsml_study.report.summary import answer, limit_lines, objective_of, trials_table
     from wsml_study.results.class_counts import class_note_of
     from wsml_study.results.level_results import read_levels
     from wsml_study.results.trial_filter import select_trials
@@ -85,6 +85,7 @@ def results(
     classes = class_note_of(folder, objective_of(shown), shown["trial"].tolist())
     lines = [*trials_table(shown), *classes, "", *groups_of_trials(folder, shown)]
     lines += [*([] if levels is None else [*levels.lines(), ""])]
+    lines += limit_lines(folder)
     for line in [*lines, *answer(folder, study_argument=argument(study, storage), pairs=all_pairs)]:
         say(line)
 

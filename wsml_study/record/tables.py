@@ -47,7 +47,12 @@ TRIALS = _schema(
     [
         _column("study", pa.string(), "name of the study"),
         _column("trial", pa.int32(), "number of the trial, from 0, in the order of creation"),
-        _column("state", pa.string(), "running, complete, stopped (early) or failed"),
+        _column(
+            "state",
+            pa.string(),
+            "running, complete, stopped (early), failed, or paused (unfinished when a budget or `stop_when` ended the "
+            "search; a larger budget goes on with it)",
+        ),
         _column("method", pa.string(), "how unobserved labels are treated"),
         _maybe("value", pa.float64(), "the objective after the newest epoch; mAP by default", unit=PERCENT),
         _maybe("best_epoch", pa.int32(), "epoch of the best objective, from 1"),
@@ -155,6 +160,9 @@ CLASSES = _schema(
     ],
 )
 """One row per class of each trial, at its best epoch."""
+
+PAUSED = "paused"
+"""`state` of a trial that the end of the search has left unfinished."""
 
 BLOCK = 64
 """Number of ended trials whose rows are built together and kept: many small blocks would be slower to concatenate."""
@@ -282,7 +290,8 @@ def _tables_of(study: Study, trials: Sequence[TrialHistory], history: StudyHisto
     """
     for trial in trials:
         _check_complete(trial)
-    trial_rows = [_trial_row(study, trial) for trial in trials]
+    paused = {trial.number for trial in history.paused}
+    trial_rows = [_trial_row(study, trial) | ({"state": PAUSED} if trial.number in paused else {}) for trial in trials]
     epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
     class_rows = [row for trial in trials for row in _class_rows(study, trial, history)]
     try:

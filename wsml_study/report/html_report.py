@@ -116,6 +116,7 @@ def _facts(record: StudyRecord) -> str:
         f"{study.data.dataset}, {len(record.history.classes)} classes, {_observed(study.data.observe)}; {model}. "
         f"{len(record.trials)} trials: {counts[TrialState.COMPLETE]} complete, "
         f"{counts[TrialState.STOPPED]} stopped early, {counts[TrialState.FAILED]} failed."
+        + "".join(f" {line[:1].upper()}{line[1:]}." for line in record.history.limit_lines())
     )
 
 

@@ -33,6 +33,7 @@ from wsml_study.report.distrusted_labels import (
 )
 from wsml_study.report.expected_power import expected_power
 from wsml_study.report.observation_text import observation, train_share
+from wsml_study.study.budget_section import Budget
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
@@ -333,7 +334,7 @@ def _search_lines(shown: Preview) -> list[str]:
     if not study.search:
         return ["search: nothing; the study is one trial"]
     number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
-    trials = _trials(study.trials)
+    trials = "trials" if study.is_unbounded else _trials(study.trials)
     width = max(map(len, study.search))
     lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
@@ -415,6 +416,7 @@ def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
 def _run_lines(study: Study) -> list[str]:
     epochs = longest_training(study)
     return [
+        *_limit_lines(study),
         *_level_lines(study),
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         _objective(study),
@@ -424,6 +426,27 @@ def _run_lines(study: Study) -> list[str]:
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _limit_lines(study: Study) -> list[str]:
+    """What ends the search before its trials do, and how much the budget holds."""
+    lines = []
+    if study.budget is not None:
+        text = f"budget of the search: {study.budget.described}{_holds(study.budget, longest_training(study))}"
+        later = "; the confirmation comes on top" if study.confirm is not None else ""
+        lines.append(f"{text}{later}")
+    if study.stop_when is not None:
+        limit = f"{study.stop_when.expected_regret:g} of {study.objective.metric}"
+        lines.append(f"the search stops when the expected regret of its best config is at most {limit}")
+    return lines
+
+
+def _holds(budget: Budget, epochs: int) -> str:
+    """How many trials an epoch budget holds; how long an epoch takes is only known once one has run."""
+    if budget.epochs is None:
+        return ""
+    num = budget.epochs // epochs
+    return f" ({num} trial{'s' if num != 1 else ''} of {epochs} epochs, more with early stopping)"
 
 
 def _level_lines(study: Study) -> list[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.events import read_history
 from wsml_study.record.formats import aligned, number, percent
-from wsml_study.record.storage import CONFIRMATION, open_storage
-from wsml_study.record.tables import read_table, searched_keys
+from wsml_study.record.storage import CONFIRMATION, EVENTS, open_storage
+from wsml_study.record.tables import PAUSED, read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.group_table import groups_of_trials
 from wsml_study.results.all_pairs import pair_lines
@@ -60,9 +61,13 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     ranked, levels = ranked_trials(folder), read_levels(folder)
     counts = ranked["state"].value_counts()
     ended = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed")))
+    limits, num_paused = limit_lines(folder), int(counts.get(PAUSED, 0))
+    num_trials -= num_paused  # the search has ended without them
     lines = [
         f"{folder.name}: {ended} of {num_trials} trials ended ({counts.get('complete', 0)} complete, "
-        f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)",
+        f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)"
+        + (f", {num_paused} paused" if num_paused else ""),
+        *limits,
         "",
         *trials_table(ranked),
         *class_note_of(folder, objective_of(ranked)),
@@ -79,6 +84,17 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     if ranked["value"].notna().any() and ranked["test_map"].isna().all():  # with a test mAP, trials are results
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines
+
+
+def limit_lines(folder: Path) -> list[str]:
+    """Why a search with `budget` or `stop_when` has ended, and what it spent; empty for other studies."""
+    log = folder / EVENTS
+    # Reading the whole log of a large study takes seconds, and most have no limits.
+    if not log.exists() or not any(
+        key in log.read_bytes() for key in (b'"limits": {"budget"', b'"limits": {"stop_when"')
+    ):
+        return []
+    return read_history(folder).limit_lines()
 
 
 def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[str]:

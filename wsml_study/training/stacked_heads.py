@@ -270,7 +270,7 @@ class _Stack:
     def run_epoch(self) -> list[tuple[TrialTraining, EpochResult | TrainingError]]:
         """The result of an epoch of each trial, or its error; the seconds are each trial's equal share."""
         started = time.perf_counter()
-        epoch = self._trials[0].epoch + 1
+        epoch, num_together = self._trials[0].epoch + 1, len(self._trials)
         for trial in self._trials:
             trial.method.start_epoch(epoch, self._num_epochs)
         losses, memorizations = self._train(epoch)
@@ -288,7 +288,7 @@ class _Stack:
             else:
                 seconds = (trained - started) / len(self._trials)
                 result = trial.end_epoch(loss, memorization, validation, train_seconds=seconds)
-                ended.append((trial, replace(result, validation_seconds=share)))
+                ended.append((trial, replace(result, validation_seconds=share, trained_together=num_together)))
         return ended
 
     def _predicted(self, k: int, epoch: int) -> Tensor:

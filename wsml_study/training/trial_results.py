@@ -27,6 +27,8 @@ class EpochResult:
         num_distrusted, ..., loss_false_negative: as in `Memorization`.
         head_epoch: in the first end-to-end epoch of linear_init, the epoch whose head it began with.
         ends_trial: no epoch is to follow, since the objective has fallen too far (`training.stop_below_best`).
+        trained_together: number of trials whose epochs were trained in one batch with this one, itself included; the
+            seconds are each one's share.
     """
 
     epoch: int
@@ -51,6 +53,7 @@ class EpochResult:
     validation_seconds: float
     head_epoch: int | None = None
     ends_trial: bool = False
+    trained_together: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -208,6 +208,8 @@ def confirming(study: Study, plan: Confirm) -> Study:
             "early_stopping": EarlyStopping(name="none"),
             "fidelity": None,
             "confirm": plan,
+            "budget": None,
+            "stop_when": None,
         }
     )
 
@@ -237,5 +239,5 @@ def _fresh(count: int, searched: Iterable[int], confirmed: Iterable[int]) -> lis
 def _warn_if_unfinished(storage: StudyStorage, study: Study, notify: Callable[[str], None]) -> None:
     history = read_history(storage.folder)
     ended, wanted = len(history.with_state(*ENDED)), history.num_trials or study.full_size_trials
-    if ended < wanted:
+    if ended < wanted and history.search_ended is None:
         notify(f"{ended} of {wanted} trials of the search have ended; confirming the best so far")

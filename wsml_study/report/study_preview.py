@@ -31,6 +31,7 @@ from wsml_study.report.distrusted_labels import (
     distrusted_labels,
     extreme_values,
 )
+from wsml_study.report.expected_power import expected_power
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.clashes import PROBE_MODES
@@ -503,8 +504,11 @@ def _objective(study: Study) -> str:
 def _confirmation_lines(study: Study) -> list[str]:
     if study.confirm is None:
         return []
-    top, seeds = study.confirm.top, study.confirm.seeds
-    return [f"then: the best {top} configs and the best baseline, {seeds} seeds each, up to {(top + 1) * seeds} trials"]
+    plan, seeds = study.confirm, study.confirm.most_seeds
+    name = "the best baseline" if plan.baseline is None else f"the best {plan.baseline}"
+    each = f"{seeds} seeds each" if plan.seeds == seeds else f"seeds in rounds, {seeds} at most"
+    said = f"then: the best {plan.top} configs and {name}, {each}, up to {(plan.top + 1) * seeds} trials"
+    return [said, *expected_power(study, plan)]
 
 
 def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:

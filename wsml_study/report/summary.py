@@ -15,6 +15,7 @@ from wsml_study.record.storage import CONFIRMATION, EVENTS, open_storage
 from wsml_study.record.tables import PAUSED, read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.group_table import groups_of_trials
+from wsml_study.results.all_pairs import pair_lines
 from wsml_study.results.class_counts import class_note_of
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
@@ -22,6 +23,7 @@ from wsml_study.results.level_results import read_levels
 from wsml_study.results.ranking import UPPER_BOUND, by_config, contenders, ranked_trials
 from wsml_study.results.repeats import repeat_notes
 from wsml_study.results.statistics import estimate
+from wsml_study.study.confirm_section import AUTO
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.spec import TrialConfig
@@ -100,12 +102,13 @@ def limit_lines(folder: Path) -> list[str]:
     return read_history(folder).limit_lines()
 
 
-def answer(folder: Path, *, study_argument: str) -> list[str]:
+def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[str]:
     """The findings of a study so far. The best value of a search is optimistic, so it is never reported as a result.
 
     Args:
         folder: of the study's results.
         study_argument: the study as the user types it in commands.
+        pairs: also compare all pairs of confirmed configs.
     """
     ranked = by_config(ranked_trials(folder))
     if not ranked["value"].notna().any():
@@ -116,8 +119,10 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
     confirmation = read_confirmation(folder)
     if confirmation is not None:
+        every = ["", *pair_lines(confirmation.pairs(), in_rounds=confirmation.plan.seeds == AUTO)] if pairs else []
         classes = class_note_of(folder / CONFIRMATION, objective_of(ranked), splits=["test"])
-        return [*confirmation.lines(), *classes, *_overtaken(ranked, confirmation, study_argument), *notes]
+        overtaken = _overtaken(ranked, confirmation, study_argument)
+        return [*confirmation.lines(), *every, *classes, *overtaken, *notes]
     return [*_not_confirmed(ranked, study_argument), *notes]
 
 

@@ -103,6 +103,7 @@ class Task:
     Attributes:
         plan: a fixed list of trials; None if Optuna proposes them.
         tested: evaluate each trial's best epoch on the test images.
+        resampled: also compute AP in resamples of the test images, for intervals.
         model_folder: receives a trained model per trial (final training); None otherwise.
         rule: for early stopping; None for the study's own.
         open_trial: makes a trial in a worker process.
@@ -112,6 +113,7 @@ class Task:
 
     plan: tuple[PlannedTrial, ...] | None = None
     tested: bool = False
+    resampled: bool = False
     model_folder: Path | None = None
     rule: Rule | None = None
     open_trial: OpenTrial = open_trial
@@ -556,6 +558,7 @@ class _Run:
             filesystem=filesystem,
             scratch_folder=scratch,
             corrections_folder=self.storage.corrections()[1],
+            resamples_folder=self.storage.test_resamples()[1] if task.resampled else None,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
             exclusive=exclusive,

@@ -6,20 +6,25 @@ from statistics import fmean
 import pytest
 
 from wsml_study.errors import StudyFileError
+from wsml_study.record.event_log import EventLog
 from wsml_study.record.study_folder import refuse_new
+from wsml_study.study.config_runs import ConfigRuns
 from wsml_study.study.factors import combinations
 from wsml_study.study.new_study import problems_of_new_study
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.writing import dump_config
 from wsml_study.testing.sampler_contract import SimulatedSlot, study_with, value_of
-from wsml_study.tuning.factorial import FactorialSearcher
 
 LEVELS = {"data.train_share": [0.5, 1.0], "training.seed": [1, 2, 3]}
 LEARNING_RATE = {"training.learning_rate": {"float": {"low": 1e-5, "high": 1e-2, "log": True}}}
 
 
 class FactorialSlot(SimulatedSlot):
-    searcher_class = FactorialSearcher
+    def __init__(self, study, folder, **settings):
+        log = EventLog(folder / "events.jsonl")
+        log.append("run", classes=["a"], environment={}, runs_per_config=len(ConfigRuns(study)), every_run=True)
+        log.close()
+        super().__init__(study, folder, **settings)
 
 
 def factorial(name="tpe", options=None, **changes):

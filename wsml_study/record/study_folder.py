@@ -13,7 +13,7 @@ from wsml_study.record.lease import Lease, leased, read_lease
 from wsml_study.record.storage import StudyStorage, open_storage
 from wsml_study.record.tables import read_table
 from wsml_study.study.identity import differences, fingerprint
-from wsml_study.study.new_defaults import is_unsaid, with_new_defaults
+from wsml_study.study.new_defaults import with_new_defaults
 from wsml_study.study.new_study import problems_of_new_study
 from wsml_study.study.problems import render
 from wsml_study.study.reading import read_study
@@ -87,9 +87,8 @@ def settled(storage: StudyStorage, study: Study) -> Study:
     """
     study = with_digest(study)
     path = storage.fetch() / "study.yaml"
-    if path.exists() and is_unsaid(begun_as := read_study(path)) and _holds_trials(storage):
-        return with_new_defaults(study, begun_as=begun_as)
-    return with_new_defaults(study)
+    begun_as = read_study(path) if path.exists() and _holds_trials(storage) else None
+    return with_new_defaults(study, begun_as=begun_as)
 
 
 def claim(storage: StudyStorage, study: Study) -> None:

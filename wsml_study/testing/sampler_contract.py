@@ -106,8 +106,6 @@ def value_of(config: TrialConfig) -> float:
 class SimulatedSlot:
     """Does what Tune does in a run: takes suggestions, logs what trials report, tells the searcher how they end."""
 
-    searcher_class: type[OptunaSearcher] = OptunaSearcher
-
     def __init__(
         self,
         study: Study,
@@ -118,9 +116,7 @@ class SimulatedSlot:
     ) -> None:
         """Start the study, or go on with it from its event log in the folder; `computes` as in `OptunaSearcher`."""
         self.log = EventLog(folder / "events.jsonl")
-        self.searcher = self.searcher_class(
-            study, self.log, num_trials=num_trials, slots=lambda: slots, computes=computes
-        )
+        self.searcher = OptunaSearcher(study, self.log, num_trials=num_trials, slots=lambda: slots, computes=computes)
         self.count = 0
 
     def start(self) -> tuple[str, Any]:

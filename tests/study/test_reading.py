@@ -708,7 +708,10 @@ def test_keys_of_final_training_are_refused_where_trials_are_compared(tmp_path: 
 
 
 def test_the_share_of_the_training_images_is_checked_and_not_searched(tmp_path: Path) -> None:
-    message = "data.train_share: cannot be searched: the largest share would win; run a study per share"
+    message = (
+        "data.train_share: cannot be searched: the largest share would win; list the shares under `factors`, or run a "
+        "study per share"
+    )
     assert_complains(tmp_path, GOOD + "search:\n  data.train_share: {choice: [0.5, 1]}\n", f"5:3  {message}")
     expected = "2:44  data.train_share: expected a number greater than 0 and of at most 1, got 0"
     assert_complains(tmp_path, GOOD.replace("digit_scenes}", "digit_scenes, train_share: 0}"), expected)

@@ -63,9 +63,10 @@ def check_study(draft: Draft, unsound: set[str]) -> list[Problem]:
     """
     problems = [problem for problem in factor_problems(draft) if not problem.may_follow_from(unsound)]
     factors = set(draft.factors or {})
-    unsound = {*unsound, *(problem.label for problem in problems)}
+    bad_factors = {problem.label for problem in problems}
+    unsound = unsound | bad_factors
     # Factors are checked as choices of the search, and their problems placed where they stand.
-    draft = draft.model_copy(update={"search": {k: v for k, v in draft.varied.items() if k not in unsound}})
+    draft = _with_entries(draft, {key: entry for key, entry in draft.varied.items() if key not in bad_factors})
     for check in CHECKS:
         found = list(check(draft))
         problems += [_at_factor(one, factors) for one in found if not one.may_follow_from(unsound)]
@@ -74,8 +75,14 @@ def check_study(draft: Draft, unsound: set[str]) -> list[Problem]:
         if bad_entries:
             unsound |= bad_entries | {WHOLE_SEARCH}
             sound = {key: parameter for key, parameter in draft.search.items() if key not in bad_entries}
-            draft = draft.model_copy(update={"search": sound})
+            draft = _with_entries(draft, sound)
     return problems
+
+
+def _with_entries(draft: Draft, entries: dict[str, Parameter]) -> Draft:
+    """The draft with these entries of search and factors, all in its search; its factors are those among them."""
+    factors = {key: levels for key, levels in (draft.factors or {}).items() if key in entries}
+    return draft.model_copy(update={"search": entries, "factors": factors or None})
 
 
 def _at_factor(problem: Problem, factors: set[str]) -> Problem:

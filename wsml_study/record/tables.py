@@ -76,6 +76,7 @@ TRIALS = _schema(
             "config_number", pa.int32(), "`seeds`, `factors`: number of the config, from 0; its runs are a trial each"
         ),
         _maybe("run", pa.int32(), "`seeds`, `factors`: which run of its config the trial is, from 0"),
+        _maybe("levels", pa.string(), "`factors`: levels that the trial runs at, JSON"),
         _maybe(
             "origin",
             pa.string(),
@@ -411,6 +412,7 @@ def _trial_row(study: Study, trial: TrialHistory, history: StudyHistory) -> dict
             "repeats": _repeats(trial, history),
             "config_number": trial.config_number,
             "run": None if trial.config_number is None else trial.run,
+            "levels": _levels(study, trial),
             "origin": trial.origin,
             "confirms": trial.confirms,
             "train_share": trial.config["data"].get("train_share"),
@@ -424,6 +426,12 @@ def _trial_row(study: Study, trial: TrialHistory, history: StudyHistory) -> dict
 def _num_classes(ap_C: Sequence[float | None]) -> int:
     """Classes with an AP: those that the mAP is the mean of."""
     return sum(ap is not None for ap in ap_C)
+
+
+def _levels(study: Study, trial: TrialHistory) -> str | None:
+    if not study.factors:
+        return None
+    return json.dumps({key: trial.values[key] for key in study.factors if key in trial.values})
 
 
 def _repeats(trial: TrialHistory, history: StudyHistory) -> str | None:

@@ -21,7 +21,7 @@ from wsml_study.results.confirmation import Confirmation, confirmed_ranking, rea
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.factor_means import factor_lines
 from wsml_study.results.level_results import read_levels
-from wsml_study.results.ranking import UPPER_BOUND, by_config, contenders, ranked_trials
+from wsml_study.results.ranking import UPPER_BOUND, by_config, contenders, has_factors, ranked_trials
 from wsml_study.results.repeats import repeat_notes
 from wsml_study.results.statistics import estimate
 from wsml_study.study.confirm_section import AUTO
@@ -67,7 +67,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     ranked, levels = ranked_trials(folder), read_levels(folder)
     counts = ranked["state"].value_counts()
     ended, what = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed"))), "trials ended"
-    if ranked["config_number"].notna().any():
+    if ranked["config_number"].notna().any() and not has_factors(ranked):
         ended, what = num_ended(read_history(folder)), f"configs ended, in {len(ranked)} runs"
     limits, num_paused = limit_lines(folder), int(counts.get(PAUSED, 0))
     num_trials -= num_paused  # the search has ended without them
@@ -89,7 +89,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         return [*lines, "Not finished; nothing is lost. The same command resumes the study."]
     if counts.get("failed", 0) == len(ranked) > 0:
         return [*lines, "Every trial failed; correct the cause named above, then `wsml-study run STUDY --restart`."]
-    of_search = ranked["config_number"].isna().all() and ranked["test_map"].isna().all()
+    of_search = not has_factors(ranked) and ranked["test_map"].isna().all()
     if ranked["value"].notna().any() and of_search:  # with a test mAP, trials are results
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines
@@ -118,7 +118,7 @@ def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[st
     if not ranked["value"].notna().any():
         ended = (ranked["last_epoch"] > 0).any()
         return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
-    if ranked["config_number"].notna().any():
+    if has_factors(ranked):
         paper = _on_paper(study_argument) if ranked["test_map"].notna().any() else []
         return [*factor_lines(folder), *paper, *_diverged(folder), *repeat_notes(ranked)]
     if ranked["confirms"].notna().any():

@@ -26,7 +26,7 @@ def ranked_trials(folder: Path) -> pd.DataFrame:
 def ranked(table: pa.Table) -> pd.DataFrame:
     """The trials of a table, best value first, those without a value last; `rank` counts from 1.
 
-    Where configs have several runs, the runs of a config stand together and have its rank: that of its mean.
+    Where configs have several runs by `seeds`, the runs of a config stand together and have its rank: that of its mean.
     """
     trials: pd.DataFrame = table.to_pandas()
     smaller_is_better = (table.schema.metadata or {}).get(MODE) == b"min"
@@ -53,8 +53,14 @@ def by_config(ranked: pd.DataFrame) -> pd.DataFrame:
     return ranked.assign(value=means, runs=runs.astype(int))[ranked["run"] == 0].reset_index(drop=True)
 
 
+def has_factors(trials: pd.DataFrame) -> bool:
+    """Whether configs run at levels of factors; these runs are ranked one by one, since a level is no repetition."""
+    return bool(trials["levels"].notna().any())
+
+
 def _has_runs(trials: pd.DataFrame) -> bool:
-    return bool(trials["config_number"].notna().any())
+    """Whether configs have several runs by `seeds`."""
+    return bool(trials["config_number"].notna().any()) and not has_factors(trials)
 
 
 def _judged(trials: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -42,13 +42,15 @@ class Options:
         first: configs that get an epoch before the model is asked.
         per_epoch: exponent of the epochs that a config still takes; 0 ignores what it costs.
         steps: random steps of a fit of the hyperparameters.
+        share_of_spread: of the distance between the best and the median config, that is the scale of the warp.
+        least_scale: points; the scale of the warp at least.
     """
 
     first: int = 6
     per_epoch: float = 2.0
     steps: int = 12
-    scale: float = 0.5
-    cap: float = 0.5
+    share_of_spread: float = 0.5
+    least_scale: float = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,14 +176,12 @@ class FreezeThaw:
 
     def _spread(self, method_N: np.ndarray) -> list[int]:
         """Random configs, one of each method in turn."""
-        order = self._chance.permutation(len(method_N))
-        position = {method: 0 for method in method_N}
-        rank = {}
-        for config in order:
-            rank[config] = position[method_N[config]]
-            position[method_N[config]] += 1
-        in_turn = sorted(order, key=lambda config: rank[config])
-        return [int(config) for config in in_turn[: max(self._options.first, len(position))]]
+        turn: dict[int, int] = {}
+        ranked = []
+        for config in self._chance.permutation(len(method_N)):
+            turn[method_N[config]] = turn.get(method_N[config], 0) + 1
+            ranked.append((turn[method_N[config]], len(ranked), int(config)))
+        return [config for *_, config in sorted(ranked)[: max(self._options.first, len(turn))]]
 
     def tell(self, config: int, value: float) -> None:
         """The value of the next epoch of a config."""
@@ -210,7 +210,8 @@ class FreezeThaw:
         config_n, epoch_n, value_n = self._observed()
         best = float(value_n.max())
         reached = np.array([curve[-1] for curve in self.curves.values()])
-        scale = max(self._options.cap, self._options.scale * (best - float(np.median(reached))))
+        spread = best - float(np.median(reached))
+        scale = max(self._options.least_scale, self._options.share_of_spread * spread)
         warped_n = -np.log1p((best - value_n) / scale)
         offset = warped_n.mean()
         num_told = sum(map(len, self.curves.values()))

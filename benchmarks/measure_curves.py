@@ -45,7 +45,7 @@ LEARNING_RATE, DECAY, SEED = "training.learning_rate", "training.weight_decay", 
 
 ONE_POSITIVE = {"positives": 1, "seed": 1200}
 SHARE = {"share": 0.3, "seed": 1200}
-BIAS = {"positives": 1, "bias": "frequent", "seed": 1200}
+BIAS = {"positives": 1, "bias": 1.0, "seed": 1200}
 
 
 def log(low: float, high: float) -> dict[str, Any]:
@@ -85,8 +85,8 @@ TABLE = {"epochs": 20, "batch_size": 64, "learning_rate": 1e-3}
 LARGE_BATCHES = {"epochs": 15, "batch_size": 256, "learning_rate": 3e-3}
 HEAD = {"mode": "linear", "epochs": 16, "batch_size": 64, "learning_rate": 1e-3}
 SHORT_HEAD = {"mode": "linear", "epochs": 12, "batch_size": 128, "learning_rate": 1e-3}
-SCENES = {"epochs": 10, "batch_size": 16, "learning_rate": 3e-3, "head_learning_rate_multiplier": 1}
-PHOTOS = {"epochs": 6, "batch_size": 16, "learning_rate": 3e-4}
+SCENES = {"epochs": 8, "batch_size": 16, "learning_rate": 3e-3, "head_learning_rate_multiplier": 1}
+PHOTOS = {"epochs": 5, "batch_size": 16, "learning_rate": 3e-4}
 
 RATES = {RATE: log(3e-4, 3e-2)}
 NETWORK_RATES = {RATE: log(1e-3, 5e-2)}
@@ -116,19 +116,29 @@ BENCHMARKS = {
         training=LARGE_BATCHES,
         configs=160,
     ),
-    "few_photos_heads_steps": Benchmark(
-        data="few_voc",
-        observe=ONE_POSITIVE,
-        ranges={**RATES, LEARNING_RATE: log(3e-5, 1e-2), DECAY: log(1e-6, 1e-2)},
+    "table_bias_methods": Benchmark(
+        data="table",
+        observe=BIAS,
+        methods=MANY_METHODS,
+        ranges={**RATES, LEARNING_RATE: log(3e-4, 1e-1)},
+        training=LARGE_BATCHES,
+        configs=96,
+        seeds=2,
+    ),
+    "heads_share_steps": Benchmark(
+        data="voc",
+        observe=SHARE,
+        ranges={**RATES, LEARNING_RATE: log(3e-5, 1e-2)},
         training=SHORT_HEAD,
-        configs=160,
+        configs=80,
+        seeds=2,
     ),
     "scenes_positive_warmup": Benchmark(
         data="scenes",
         observe=ONE_POSITIVE,
-        ranges={**NETWORK_RATES, WARMUP: integers(1, 6)},
+        ranges={**NETWORK_RATES, WARMUP: integers(1, 5)},
         training=SCENES,
-        configs=28,
+        configs=20,
         seeds=1,
     ),
     "heads_bias_methods": Benchmark(
@@ -137,37 +147,39 @@ BENCHMARKS = {
         methods=MANY_METHODS,
         ranges={**RATES, LEARNING_RATE: log(3e-5, 1e-2)},
         training=SHORT_HEAD,
-        configs=150,
+        configs=96,
+        seeds=2,
     ),
     "photos_positive_steps": Benchmark(
         data="photos",
         observe=ONE_POSITIVE,
         ranges={**NETWORK_RATES, LEARNING_RATE: log(3e-5, 3e-3)},
         training=PHOTOS,
-        configs=28,
+        configs=16,
         seeds=1,
     ),
-    "table_bias_methods": Benchmark(
+    "table_share_steps": Benchmark(
         data="table",
-        observe=BIAS,
-        methods=MANY_METHODS,
-        ranges={**RATES, LEARNING_RATE: log(3e-4, 1e-1)},
-        training=LARGE_BATCHES,
-        configs=150,
-    ),
-    "heads_share_steps": Benchmark(
-        data="voc",
         observe=SHARE,
-        ranges={**RATES, LEARNING_RATE: log(3e-5, 1e-2)},
+        ranges={**RATES, LEARNING_RATE: log(3e-4, 1e-1), DECAY: log(1e-6, 1e-2)},
+        training=LARGE_BATCHES,
+        configs=96,
+        seeds=2,
+    ),
+    "few_photos_heads_steps": Benchmark(
+        data="few_voc",
+        observe=ONE_POSITIVE,
+        ranges={**RATES, LEARNING_RATE: log(3e-5, 1e-2), DECAY: log(1e-6, 1e-2)},
         training=SHORT_HEAD,
-        configs=120,
+        configs=80,
+        seeds=2,
     ),
     "scenes_share_steps": Benchmark(
         data="scenes",
         observe=SHARE,
         ranges={**NETWORK_RATES, LEARNING_RATE: log(3e-4, 2e-2)},
         training=SCENES,
-        configs=28,
+        configs=20,
         seeds=1,
     ),
     "coco_share_methods": Benchmark(
@@ -175,8 +187,9 @@ BENCHMARKS = {
         observe=SHARE,
         methods=MANY_METHODS,
         ranges={**RATES, LEARNING_RATE: log(3e-5, 1e-2)},
-        training=HEAD,
-        configs=150,
+        training=SHORT_HEAD,
+        configs=80,
+        seeds=2,
     ),
 }
 
@@ -201,7 +214,7 @@ def sections(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
             "model": mobilenet,
         },
         "few_voc": {"data": {**voc, "image_size": 96, "train_share": 0.4}, "model": mobilenet},
-        "scenes": {"data": {"dataset": "digit_scenes", "train_share": 0.3}, "model": {"backbone": "small_cnn"}},
+        "scenes": {"data": {"dataset": "digit_scenes", "train_share": 0.25}, "model": {"backbone": "small_cnn"}},
         "photos": {"data": {**voc, "image_size": 48, "train_share": 0.25}, "model": mobilenet},
     }[name]
 

@@ -3,11 +3,13 @@
     python benchmarks/search_engines.py run --engines freeze_thaw tpe_asha priorband smac --results engines.parquet
     python benchmarks/search_engines.py table --results engines.parquet
 
-Needs Optuna, `neural-pipeline-search` and `smac` beside numpy, scipy, pandas and pyarrow; wsml-study itself is not imported.
-The curves are those of `measure_curves.py`; the value of a config after an epoch is its best epoch so far, mean over the
-training seeds, for what an engine sees and for what counts as best. A proposal that was not measured is taken to the nearest measured config of
-its method. An epoch that was trained counts once: repeats and continuations cost nothing, whichever the engine.
-The incumbent is the config with the best validation mAP that the engine has seen so far, in any epoch.
+Needs Optuna, `neural-pipeline-search` and `smac` beside numpy, scipy, pandas and pyarrow; wsml-study is not imported.
+The curves are those of `measure_curves.py`; the value of a config after an epoch is its best epoch so far, mean over
+the training seeds, for what an engine sees and for what counts as best. A proposal that was not measured is taken to
+the nearest measured config of its method. An epoch that was trained counts once: repeats and continuations cost
+nothing, whichever the engine. The incumbent is the config with the best value that the engine has seen so far.
+
+Shapes: S training seeds, N configs, E epochs, D searched numbers.
 """
 
 from __future__ import annotations
@@ -34,15 +36,15 @@ from freeze_thaw import FreezeThaw
 
 CURVES = Path(__file__).parent / "curves"
 METHOD = "method.name"
-CLOSE = 0.2
-"""Points of mAP below the best that count as found."""
+CLOSE = (0.2, 0.5, 1.0)
+"""Points of mAP below the best that count as found; a run goes on until the first of them is reached."""
 
 MOST_TRAININGS = 40
 """A run ends after as many epochs as so many configs take."""
 
 MOST_PROPOSALS = 600
 
-EXPECTED_REGRET, PATIENCE = 0.02, 20
+EXPECTED_REGRET, PATIENCE = 0.005, 20
 """Our search stops when no config is expected to gain more points than this, epoch after epoch so often in a row."""
 
 OURS = "freeze_thaw"
@@ -50,7 +52,7 @@ OURS = "freeze_thaw"
 Values = dict[str, Any]
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """The run has used all its epochs."""
 
 
@@ -95,19 +97,19 @@ class Curves:
     objective_SNE: np.ndarray
 
     @functools.cached_property
-    def best_SNE(self) -> np.ndarray:
-        """The best epoch so far."""
+    def best(self) -> np.ndarray:
+        """The best epoch so far, (S, N, E)."""
         return np.maximum.accumulate(self.objective_SNE, axis=2)
 
     @functools.cached_property
-    def value_NE(self) -> np.ndarray:
-        """What engines see: the best epoch so far, mean over the seeds."""
-        return self.best_SNE.mean(0)
+    def value(self) -> np.ndarray:
+        """What engines see: the best epoch so far, mean over the seeds, (N, E)."""
+        return self.best.mean(0)
 
     @functools.cached_property
-    def regret_N(self) -> np.ndarray:
-        """Points below the best config."""
-        return self.value_NE[:, -1].max() - self.value_NE[:, -1]
+    def regret(self) -> np.ndarray:
+        """Points below the best config, (N,)."""
+        return self.value[:, -1].max() - self.value[:, -1]
 
     @property
     def num_epochs(self) -> int:
@@ -115,8 +117,8 @@ class Curves:
         return self.objective_SNE.shape[2]
 
     @functools.cached_property
-    def units_ND(self) -> np.ndarray:
-        """Configs as places in [0, 1] of each range; a key that the method does not have is -.3."""
+    def units(self) -> np.ndarray:
+        """Configs as places in [0, 1] of each range, (N, D); a key that the method does not have is at -.3."""
         return np.array(
             [
                 [one.unit(values[key]) if key in values else -0.3 for key, one in self.ranges.items()]
@@ -125,8 +127,8 @@ class Curves:
         )
 
     @functools.cached_property
-    def method_N(self) -> np.ndarray:
-        """Index of the method of each config."""
+    def method_index(self) -> np.ndarray:
+        """Index of the method of each config, (N,)."""
         return np.array([self.methods.index(values[METHOD]) for values in self.configs])
 
     def keys_of(self, method: str) -> list[str]:
@@ -137,8 +139,8 @@ class Curves:
         """The measured config of the same method that is nearest; keys that the method does not have are ignored."""
         keys = self.keys_of(values[METHOD])
         place_D = np.array([one.unit(values[key]) if key in keys else -0.3 for key, one in self.ranges.items()])
-        distance_N = ((self.units_ND - place_D) ** 2).sum(1)
-        distance_N[self.method_N != self.methods.index(values[METHOD])] = np.inf
+        distance_N = ((self.units - place_D) ** 2).sum(1)
+        distance_N[self.method_index != self.methods.index(values[METHOD])] = np.inf
         return int(distance_N.argmin())
 
 
@@ -176,11 +178,11 @@ class Replay:
             until_found: end as soon as the incumbent is close.
         """
         self.curves, self._until_found = curves, until_found
-        self._best_NE = curves.value_NE
+        self._best_NE = curves.value
         self._trained: dict[int, int] = {}
         self.epochs = 0
         self.incumbent, self._incumbent_value = -1, -math.inf
-        self.found_after: int | None = None
+        self.found_after: dict[float, int] = {}
         self.stopped_after: int | None = None
         self.stopped_regret: float | None = None
         self._small_in_a_row = 0
@@ -190,7 +192,7 @@ class Replay:
         """The best value of a config up to an epoch, from 1.
 
         Raises:
-            Ended: no epoch is left.
+            EndedError: no epoch is left.
         """
         for one in range(self._trained.get(config, 0) + 1, epoch + 1):
             self._trained[config] = one
@@ -201,23 +203,24 @@ class Replay:
     def _look(self, config: int, value: float) -> None:
         if value > self._incumbent_value:
             self.incumbent, self._incumbent_value = config, value
-        regret = float(self.curves.regret_N[self.incumbent])
-        if self.found_after is None and regret <= CLOSE:
-            self.found_after = self.epochs
-            if self._until_found:
-                raise Ended
+        regret = float(self.curves.regret[self.incumbent])
+        for close in CLOSE:
+            if regret <= close:
+                self.found_after.setdefault(close, self.epochs)
+        if self._until_found and CLOSE[0] in self.found_after:
+            raise EndedError
         if self.epochs >= self.most:
-            raise Ended
+            raise EndedError
 
     def note_expected_regret(self, regret: float) -> None:
         """Note when the engine would have stopped by itself, and what its incumbent lacks then."""
         self._small_in_a_row = self._small_in_a_row + 1 if regret <= EXPECTED_REGRET else 0
         if self.stopped_after is None and self._small_in_a_row >= PATIENCE:
-            self.stopped_after, self.stopped_regret = self.epochs, float(self.curves.regret_N[self.incumbent])
+            self.stopped_after, self.stopped_regret = self.epochs, float(self.curves.regret[self.incumbent])
 
     def stop_now(self) -> bool:
         """Whether nothing more is to be measured."""
-        return self.found_after is not None and self.stopped_after is not None
+        return CLOSE[0] in self.found_after and self.stopped_after is not None
 
 
 def tpe_asha(replay: Replay, seed: int) -> None:
@@ -335,7 +338,7 @@ def random_order(replay: Replay, seed: int) -> None:
 def freeze_thaw(replay: Replay, seed: int) -> None:
     """Ours: one epoch at a time of the config that is most likely to become the best."""
     curves = replay.curves
-    engine = FreezeThaw(curves.units_ND, curves.method_N, num_epochs=curves.num_epochs, seed=seed)
+    engine = FreezeThaw(curves.units, curves.method_index, num_epochs=curves.num_epochs, seed=seed)
     while (asked := engine.ask()) is not None:
         replay.note_expected_regret(engine.expected_regret)
         engine.tell(asked.config, replay.train(asked.config, asked.epoch))
@@ -355,13 +358,13 @@ ENGINES: dict[str, Callable[[Replay, int], None]] = {
 def run(curves: Curves, engine: str, seed: int) -> dict[str, Any]:
     """A row of the results."""
     replay, started = Replay(curves, until_found=engine != OURS), time.process_time()
-    with contextlib.suppress(Ended):
+    with contextlib.suppress(EndedError):
         ENGINES[engine](replay, seed)
     return {
         "benchmark": curves.name,
         "engine": engine,
         "seed": seed,
-        "found_after": replay.found_after,
+        **{f"within_{close}": replay.found_after.get(close) for close in CLOSE},
         "epochs": replay.epochs,
         "most": replay.most,
         "stopped_after": replay.stopped_after,
@@ -381,7 +384,10 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.what == "table":
-        table(pd.concat([pd.read_parquet(file) for file in arguments.results], ignore_index=True))
+        rows = pd.concat([pd.read_parquet(file) for file in arguments.results], ignore_index=True)
+        for close in CLOSE:
+            table(rows, close)
+        stopping(rows)
         return
     for name in arguments.benchmarks:
         curves = read_curves(name)
@@ -398,19 +404,20 @@ def run_missing(curves: Curves, engine: str, num_seeds: int, file: Path) -> None
             known = pd.concat([known, pd.DataFrame([run(curves, engine, seed)])], ignore_index=True)
             known.to_parquet(file)
     of_engine = known[(known["benchmark"] == curves.name) & (known["engine"] == engine)]
-    mean = math.exp(np.log(epochs_needed(of_engine)).mean())
+    means = [math.exp(np.log(epochs_needed(of_engine, close)).mean()) for close in CLOSE]
     print(
-        f"{curves.name} {engine}: found in {of_engine['found_after'].notna().sum()} of {len(of_engine)} runs, "
-        f"{mean:.0f} epochs, {of_engine['seconds'].mean():.1f} CPU seconds a run",
+        f"{curves.name} {engine}: found in {of_engine[f'within_{CLOSE[0]}'].notna().sum()} of {len(of_engine)} runs, "
+        f"{[round(one) for one in means]} epochs, {of_engine['seconds'].mean():.1f} CPU seconds a run",
         flush=True,
     )
 
 
-def table(rows: pd.DataFrame) -> None:
+def table(rows: pd.DataFrame, close: float) -> None:
     """Print each engine's epochs by benchmark, and how those of ours compare, with bootstrap intervals."""
-    rows = rows.assign(needed=np.log(epochs_needed(rows)))
+    print(f"\nepochs until within {close} points of the best, geometric mean (runs that got there / runs)")
+    rows = rows.assign(needed=np.log(epochs_needed(rows, close)))
     means = rows.pivot_table(index="benchmark", columns="engine", values="needed")
-    found = rows.assign(found=rows["found_after"].notna()).pivot_table(
+    found = rows.assign(found=rows[f"within_{close}"].notna()).pivot_table(
         index="benchmark", columns="engine", values="found", aggfunc=["sum", "count"]
     )
     for name in means.index:
@@ -423,6 +430,10 @@ def table(rows: pd.DataFrame) -> None:
         print(f"{name}: {', '.join(cells)}")
     for engine in means.columns.drop(OURS, errors="ignore"):
         print(f"{OURS} / {engine}: {ratio(rows, engine)}")
+
+
+def stopping(rows: pd.DataFrame) -> None:
+    """Print how often our search stops by itself, and what it lacks then."""
     ours = rows[rows["engine"] == OURS]
     stopped = ours[ours["stopped_after"].notna()]
     print(
@@ -449,9 +460,9 @@ def ratio(rows: pd.DataFrame, engine: str) -> str:
     return f"{mean(both, redraw=False):.2f} [{low:.2f}, {high:.2f}] over {len(both)} benchmarks"
 
 
-def epochs_needed(rows: pd.DataFrame) -> np.ndarray:
+def epochs_needed(rows: pd.DataFrame, close: float) -> np.ndarray:
     """Epochs until found; all that a run had where it found nothing."""
-    return rows["found_after"].fillna(rows["most"]).to_numpy(float)
+    return rows[f"within_{close}"].astype(float).fillna(rows["most"]).to_numpy(float)
 
 
 if __name__ == "__main__":

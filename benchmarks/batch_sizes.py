@@ -37,7 +37,7 @@ def photos(arguments: argparse.Namespace) -> dict[str, Any]:
         "data": {"dataset": "voc2007", "root": arguments.data_root, "image_size": 224},
         "model": {"backbone": "mobilenet_v2", "weights": arguments.weights},
         "training": {"mode": "linear", "epochs": 20, "learning_rate": 1e-3},
-        "objective": {"metric": "best_val_map", "min_positives": 10},
+        "objective": {"classes": {"min_positives": 10}},
     }
 
 

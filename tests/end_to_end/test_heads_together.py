@@ -69,9 +69,10 @@ def test_heads_trained_together_killed_and_resumed_equal_heads_trained_one_by_on
     assert "12 of 12 trials ended" in cli("run", "one_by_one.yaml", "--storage", "one_by_one")
     together, apart = (tables(cli.folder / storage / "heads") for storage in ("results", "one_by_one"))
     for name, frame in apart.items():
-        pd.testing.assert_frame_equal(together[name], frame, rtol=1e-5, check_exact=False)
+        pd.testing.assert_frame_equal(together[name], frame, check_exact=True)
     trials = apart["trials"]
     complete = trials[(trials["method"] == "LL-Cp") & (trials["state"] == "complete")]["trial"].tolist()
     kept, again = (corrections(cli.folder / storage / "heads") for storage in ("results", "one_by_one"))
     assert sorted(kept) == complete != []
     assert kept == again
+    assert "all equal to the last bit" in cli("reproduce", "together.yaml", str(complete[0]))

@@ -88,6 +88,28 @@ def test_tables_and_lists_of_one_s_own_agree(
     assert partial.positives + partial.negatives == 65
 
 
+def test_a_class_that_no_image_shows_is_left_out_of_the_mean_or_counts_0(
+    model_folder: Path, scenes: Path, tmp_path: Path
+) -> None:
+    rows = [(name, present) for name, present in label_rows(70) if 9 not in present]
+    (tmp_path / "labels.txt").write_text("".join(f"{name}, {' '.join(map(str, c))}\n" for name, c in rows))
+    present = tmp_path / "present"
+    shutil.copytree(model_folder, present)
+    text = (present / "config.yaml").read_text()
+    assert "mode: max}" in text
+    (present / "config.yaml").write_text(text.replace("mode: max}", "mode: max, classes: present}"))
+    of_all, of_present = (
+        evaluate_model(folder, tmp_path / "labels.txt", data_root=str(scenes)) for folder in (model_folder, present)
+    )
+    assert of_all.map == pytest.approx(of_present.map * 9 / 10)
+    assert [one.ap for one in of_all.classes] == [*(one.ap for one in of_present.classes[:9]), 0.0]
+    assert (of_all.num_classes, of_present.num_classes, of_present.classes[9].ap) == (10, 9, None)
+    assert of_all.lines()[0].endswith(" % over 10 of 10 classes, of which 1 without a positive count 0")
+    assert of_present.lines()[0].endswith(" % over 9 of 10 classes")
+    assert " over " not in evaluate_model(present, None).lines()[0]
+    assert of_all.metrics["class_recall"] == pytest.approx(of_present.metrics["class_recall"] * 9 / 10)
+
+
 def test_other_classes_are_refused(model_folder: Path, scenes: Path, tmp_path: Path) -> None:
     (scenes / "labels.csv").write_text("image,zero,cat\n00s/000.png,1,0\n")
     with pytest.raises(DataError, match="no column for the classes one, two"):

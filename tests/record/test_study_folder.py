@@ -54,6 +54,7 @@ def test_a_trial_that_has_begun_is_enough(tmp_path: Path) -> None:
 
 def warmed_up(**training: str) -> Study:
     content = small_study().model_dump(mode="json", exclude_none=True)
+    content["objective"] |= {"classes": "all"}
     content["model"] = {"backbone": "resnet18", "weights": "IMAGENET1K_V1"}
     content["training"] |= {"mode": "linear_init", **training}
     return Study.model_validate(content)
@@ -63,7 +64,26 @@ def test_a_new_study_hands_over_the_best_head(tmp_path: Path) -> None:
     storage = open_storage(str(tmp_path), "told")
     assert settled(storage, warmed_up()) == warmed_up(hand_over="best")
     assert settled(storage, warmed_up(hand_over="last")) == warmed_up(hand_over="last")
-    assert settled(storage, small_study()) == small_study()
+
+
+def counting(classes: str | None) -> Study:
+    study = small_study()
+    return study.model_copy(update={"objective": study.objective.model_copy(update={"classes": classes})})
+
+
+def test_a_folder_of_an_earlier_version_counts_all_classes_and_a_new_one_those_present(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path), "told")
+    assert settled(storage, counting(None)) == counting("present")
+    storage.folder.mkdir(parents=True)
+    claim(storage, counting(None))
+    log = EventLog(storage.folder / "events.jsonl")
+    log.append("created", trial=0, values={}, config={}, sampler_state={})
+    log.close()
+    for study in (counting(None), counting("all")):
+        assert settled(storage, study) == counting(None)
+        claim(storage, settled(storage, study))
+    with pytest.raises(ResultsError, match=r"objective\.classes: absent -> present"):
+        claim(storage, settled(storage, counting("present")))
 
 
 def test_the_study_of_an_earlier_version_hands_over_the_last_head_when_it_is_resumed(tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ def test_a_study_that_was_killed_resumes_from_its_checkpoint_with_the_same_numbe
     folder = place("interrupted")
     wsml(folder, "run", "study.yaml")
     assert_tables(folder, expected_of("interrupted")["resumed"])
+    # What a study says of `objective.classes` today is not written into a folder that was begun without it.
+    assert "classes" not in (results_of(folder) / "study.yaml").read_text()
     assert '"event": "attempt"' in (results_of(folder) / "events.jsonl").read_text()
 
 

@@ -67,11 +67,26 @@ def test_the_card_says_what_the_model_is_and_how_good(tmp_path):
         "| one-error (fraction, lower is better) | - | - |",
         "| cat | 70.00 |",
         "| dog \\| hound | 46.25 |",
-        "Not measured on 1 classes, which no test image shows or annotates: sheep.",
+        "Not measured on 1 class, which no test image shows or annotates: sheep; 1 of these count 0 in mAP.",
         'model = wsml_study.load_model("vocs/seed_2")',
     ):
         assert words in card
     assert "somewhere" not in card, "paths of the machine are nobody's business"
+
+
+def test_the_card_says_over_how_many_classes_map_is_a_mean(tmp_path):
+    metrics = METRICS | {"test_ap_C": (70.0, 46.25, None), "num_val_classes": 3}
+    of = config(objective={"classes": "present"})
+    card = write(tmp_path / "vocs" / "seed_2", of, metrics)
+    assert "| mAP (percent; mean over 2 of 3 classes in test) | 61.25 | 58.12 |" in card
+    assert "- Not measured on 1 class, which no test image shows or annotates: sheep.\n" in card
+    card = write(
+        tmp_path / "vocs" / "seed_3",
+        config(objective={"classes": {"min_positives": 5}}),
+        metrics | {"num_val_classes": 1},
+    )
+    assert "| mAP (percent; mean over 1 of 3 classes in validation, 2 of 3 classes in test) |" in card
+    assert "which fewer than 5 test images show: sheep" in card
 
 
 def test_the_card_of_a_model_trained_on_both_says_so(tmp_path):

@@ -33,9 +33,14 @@ GROUPS = (1, 1, 2, 2, 3, 3, 4, 4, 5, 5)
 
 
 def finished(
-    folder: Path, study: Study, test_map: Callable[[TrialConfig], float | None], *, groups: tuple[int, ...] = ()
+    folder: Path,
+    study: Study,
+    test_map: Callable[[TrialConfig], float | None],
+    *,
+    groups: tuple[int, ...] = (),
+    untested: int = 0,
 ) -> Path:
-    """A study's folder with every trial of its grid; None for a trial that failed."""
+    """A study's folder with every trial of its grid; None for one that failed. `untested` first classes have no AP."""
     history = StudyHistory()
     history.apply({"event": "run", "time": 0.0, "classes": CLASSES, "class_groups": groups})
     space = SearchSpace.from_study(study)
@@ -48,7 +53,8 @@ def finished(
             history.apply({"event": "failed", "trial": number, "time": 1.0, "error": "it diverged"})
             continue
         result = epoch_result(2, 60.0, (2, 60.0), None) | {"val_ap_C": [60.0] * len(CLASSES)}
-        test = {"test_map": value, "best_epoch": 2, "test_ap_C": [value + place - 4.5 for place in range(len(CLASSES))]}
+        ap_C = [None if place < untested else value + place - 4.5 for place in range(len(CLASSES))]
+        test = {"test_map": value, "best_epoch": 2, "test_ap_C": ap_C}
         told: dict[str, Any] = {"event": "epoch", "trial": number, "attempt": 1, "time": 1.0, "state": "complete"}
         history.apply(told | {"result": result, "test": test})
     folder.mkdir(parents=True)
@@ -99,6 +105,18 @@ def test_the_table_of_voc_2012_beside_the_paper_s(tmp_path: Path) -> None:
     table = paper_table(folder).arrow().to_pylist()
     assert [round(row["difference"], 6) for row in table] == [0.2] * 18
     assert {row["departs_from_paper"] for row in table} == {""}
+
+
+def test_the_number_of_classes_behind_a_mean_is_told_below(tmp_path: Path) -> None:
+    study = read_study(STUDIES / "voc2012.yaml")
+    objective = study.objective.model_copy(update={"classes": "present"})
+    study = study.model_copy(update={"objective": objective})
+    folder = finished(tmp_path / "present", study, near_the_paper)
+    assert not any("mean over" in line for line in paper_table(folder).text()), "all are there"
+    absent = finished(tmp_path / "absent", study, near_the_paper, untested=3)
+    assert "mAP is the mean over the classes with a positive: 7 of 10 in test" in paper_table(absent).text()
+    assert "differs from the protocol by classes present instead of all" in printed("results", absent, "--paper")
+    assert {row["num_classes"] for row in paper_table(absent).arrow().to_pylist()} == {7}
 
 
 def test_departures_and_missing_seeds_are_named(tmp_path: Path) -> None:

@@ -74,13 +74,14 @@ data: voc2007 in {photos}, 20 classes
   classes: aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog,
       horse, motorbike, person, pottedplant, sheep, sofa, train, tvmonitor
   classes that can be evaluated (some images show them, others are known not to): 6 of 20 in
-      validation, 6 of 20 in test
+      validation, 6 of 20 in test; mAP is the mean over these
+  train has no observed positive of 'bicycle', 'boat', 'bus', 'car', 'cow', 'horse', 'motorbike',
+      'person' and 5 more
   validation cannot evaluate 'aeroplane', 'bicycle', 'bird', 'car', 'diningtable', 'dog', 'horse',
       'motorbike' and 6 more
   test cannot evaluate 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat' and 6
       more
-  no image of any split shows 'sheep', 'sofa', 'train', 'tvmonitor'; a class without positives
-      counts 0 in mAP
+  no image of any split shows 'sheep', 'sofa', 'train', 'tvmonitor'
   seen of the training labels: 1 positive and 0 negative per image, drawn with seed 1200
 
 search: 12 trials proposed by tpe, seed 0
@@ -341,4 +342,25 @@ def test_classes_that_no_image_shows_are_told_by_name(tmp_path: Path) -> None:
     text = rows(lambda number: f"{number % 2},0", "image,cat,cow")
     lines = preview(own_study(tmp_path, text)).lines()
     assert "  classes: cat, cow" in lines
-    assert "  no image of any split shows 'cow'; a class without positives counts 0 in mAP" in lines
+    assert "  train has no observed positive of 'cow'" in lines
+    assert "  no image of any split shows 'cow'" in lines
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ("all", "6 of 20 in test; mAP is the mean over all of them, 0 for those without a positive"),
+        ("present", "6 of 20 in test; mAP is the mean over these"),
+        ({"min_positives": 2}, "0 of 20 in validation, 4 of 20 in test; mAP is the mean over these"),
+    ],
+)
+def test_which_classes_map_is_the_mean_of_is_told(
+    preview_of: Callable[..., Preview], classes: object, said: str
+) -> None:
+    text = " ".join(" ".join(preview_of(objective={"classes": classes}).lines()).split())
+    assert said in text
+
+
+def test_a_study_that_asks_for_more_positives_than_there_are_is_refused(preview_of: Callable[..., Preview]) -> None:
+    with pytest.raises(DataError, match=r"objective\.classes asks for 50 positives, and the most that 10 images have"):
+        preview_of(objective={"classes": {"min_positives": 50}})

@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.sample_studies.stories import small_study, told_history
@@ -58,6 +60,27 @@ def test_the_best_of_each_method_stands_side_by_side(tmp_path):
 def test_what_makes_studies_incomparable_is_said(tmp_path, changes, fingerprint, verdict):
     one, other = results_of(tmp_path, "a", "f"), results_of(tmp_path, "b", fingerprint, **changes)
     assert verdict in compare_studies([one, other]).lines()[-1]
+
+
+def with_ap_of_dog(folder, ap):
+    """The folder with another AP of its second class."""
+    table = pq.read_table(folder / "classes.parquet")
+    rows = [row | {"average_precision": ap} if row["class"] == "dog" else row for row in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), folder / "classes.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(("of_all", "of_present"), [(0.0, None), (40.0, None), (40.0, 40.0)])
+def test_means_over_other_classes_are_not_comparable_unless_all_classes_are_there(tmp_path, of_all, of_present):
+    one = with_ap_of_dog(results_of(tmp_path, "a", "f", objective__classes="all"), of_all)
+    other = with_ap_of_dog(results_of(tmp_path, "b", "f", objective__classes="present"), of_present)
+    lines = compare_studies([one, other]).lines()
+    if of_present is None:
+        assert lines[-1] == "  not comparable: mAP is a mean over other classes (objective.classes)"
+        assert "b: mAP is the mean over the classes with a positive: 1 of 2 in validation" in lines
+    else:
+        assert lines[-1] == "  comparable: same data, split and metric"
+    assert ("a: mAP counts 0 for a class without a positive: 1 of 2 in validation" in lines) == (of_all == 0)
 
 
 def test_differences_of_the_study_files_are_listed(tmp_path):

@@ -65,6 +65,11 @@ ONE_DEPARTURE: list[tuple[dict[str, Any], str]] = [
     ({"training.precision": "auto"}, "precision auto instead of fp32"),
     ({"objective": {"metric": "last_val_map"}}, "objective last_val_map instead of best_val_map"),
     ({"objective": {"metric": "best_val_map", "min_positives": 5}}, "min_positives 5 instead of 0"),
+    ({"objective": {"metric": "best_val_map", "classes": "present"}}, "classes present instead of all"),
+    (
+        {"objective": {"metric": "best_val_map", "classes": {"min_positives": 5}}},
+        "classes {min_positives: 5} instead of all",
+    ),
     ({"method.variant": "code"}, f"variant code instead of as_published, {STORE}"),
     ({"method.schedule.shape": "cosine"}, "schedule cosine instead of linear"),
     ({"method.schedule.warmup_epochs": 2}, "warmup_epochs 2 instead of 1"),

@@ -12,7 +12,11 @@ from wsml_study.training.trial import EpochResult
 
 def without_times(result: EpochResult) -> dict[str, Any]:
     """All of an epoch's result but how long it took."""
-    return {name: value for name, value in vars(result).items() if not name.endswith("_seconds")}
+    return {
+        name: value
+        for name, value in vars(result).items()
+        if not name.endswith("_seconds") and name != "trained_together"
+    }
 
 
 def through_a_file(state: dict[str, Any]) -> dict[str, Any]:

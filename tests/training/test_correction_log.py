@@ -11,7 +11,7 @@ import torch
 from tests.training.bit_for_bit import through_a_file
 from tests.training.head_trials import NUM_EPOCHS, config_of, write_features
 from wsml_study.training.correction_log import Corrections
-from wsml_study.training.stacked_heads import FusedTraining, state_of
+from wsml_study.training.stacked_heads import FusedTraining, LinearProbeTraining
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import LabelledImages, open_trial_data
 
@@ -83,16 +83,16 @@ def test_a_trial_notes_what_it_stores_alone_resumed_and_beside_others(variant: s
     assert len(columns["epoch"]) == int(stored[-1].sum()) > 10
     assert {True, False, None} == set(columns["right"])
 
-    first = TrialTraining(configs[0], open_trial_data(data))
+    first = LinearProbeTraining(configs[0], open_trial_data(data))
     trials = [
         first,
-        *(TrialTraining(one, open_trial_data(data), shares_features_with=first) for one in configs[1:]),
+        *(LinearProbeTraining(one, open_trial_data(data), shares_features_with=first) for one in configs[1:]),
     ]
     fused = FusedTraining(trials)
     for _ in range(2):
         fused.run_epoch()
     resumed = TrialTraining(configs[1], open_trial_data(data))
-    resumed.load_state_dict(through_a_file(state_of(trials[1])))
+    resumed.load_state_dict(through_a_file(trials[1].state_dict()))
     for _ in range(2):
         fused.run_epoch()
         resumed.run_epoch()

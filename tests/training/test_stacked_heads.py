@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.training.bit_for_bit import through_a_file
-from tests.training.head_trials import NUM_EPOCHS, assert_equal, config_of, one_by_one, write_features
+from tests.training.head_trials import NUM_EPOCHS, assert_equal, assert_same, config_of, one_by_one, write_features
 from tests.training.small_backbone import small_model, striped_photos
 from wsml_study.errors import TrainingError
 from wsml_study.methods.catalogue import METHODS
@@ -19,7 +19,7 @@ from wsml_study.methods.large_loss import PermanentCorrection
 from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.spec import TrialConfig
-from wsml_study.training.stacked_heads import FusedTraining, state_of
+from wsml_study.training.stacked_heads import FusedTraining, LinearProbeTraining
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.training.trial_results import EpochResult
@@ -43,6 +43,10 @@ NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
 """Two settings of each method that has numbers; of other methods only rates and seeds differ."""
 
 
+SHAPES = [(4, 6, 17), (7, 33, 4), (20, 40, 8), (3, 9, 1)]
+"""Classes, features, batch size: most of them no multiple of what a processor takes at once."""
+
+
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return write_features(tmp_path_factory.mktemp("given"))
@@ -50,9 +54,12 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 def opened(configs: list[TrialConfig], **settings: Any) -> list[TrialTraining]:
     data = [open_trial_data(config.data) for config in configs]
-    first = TrialTraining(configs[0], data[0], **settings)
+    first = LinearProbeTraining(configs[0], data[0], **settings)
     others = zip(configs[1:], data[1:], strict=True)
-    return [first, *(TrialTraining(config, own, shares_features_with=first, **settings) for config, own in others)]
+    return [
+        first,
+        *(LinearProbeTraining(config, own, shares_features_with=first, **settings) for config, own in others),
+    ]
 
 
 def together(trials: list[TrialTraining], num_epochs: int = NUM_EPOCHS) -> list[list[Any]]:
@@ -62,6 +69,10 @@ def together(trials: list[TrialTraining], num_epochs: int = NUM_EPOCHS) -> list[
         for trial, result in fused.run_epoch():
             curves[id(trial)].append(result)
     return [curves[id(trial)] for trial in trials]
+
+
+def weights_of(trial: TrialTraining) -> list[torch.Tensor]:
+    return list(trial.state_dict()["classifier"].values())
 
 
 def assert_equal_curves(ones: list[list[EpochResult]], others: list[list[EpochResult]]) -> None:
@@ -80,6 +91,25 @@ def test_each_method_learns_the_same_stacked_and_on_its_own(case: str, given: Da
         config_of(given, case, values[1], seed=2, rate=0.05, learning_rate=1e-2, weight_decay=1e-3),
     ]
     assert_equal_curves(one_by_one(configs), together(opened(configs)))
+
+
+@pytest.mark.parametrize("num_seeds", [1, 3])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_no_bit_depends_on_what_is_trained_beside(shape: tuple[int, int, int], num_seeds: int, tmp_path: Path) -> None:
+    num_classes, num_features, batch_size = shape
+    data = write_features(tmp_path, num_images=30 + 5 * batch_size, num_classes=num_classes, num_features=num_features)
+    configs = [
+        config_of(data, case, values, seed=number % num_seeds, batch_size=batch_size, rate=0.01 * (1 + number))
+        for number, (case, values) in enumerate(
+            (case, values) for case in CASES for values in NUMBERS.get(case.partition(" ")[0], ({}, {}))
+        )
+    ]
+    trials = opened(configs, keep_best=True)
+    for trial, curve in zip(trials, together(trials, 2), strict=True):
+        alone = LinearProbeTraining(trial.config, open_trial_data(data), keep_best=True)
+        for result in curve:
+            assert_same(result, alone.run_epoch())
+        assert all(torch.equal(one, other) for one, other in zip(weights_of(trial), weights_of(alone), strict=True))
 
 
 def test_all_methods_of_one_seed_and_several_optimizers_learn_together(given: Data) -> None:
@@ -154,7 +184,7 @@ def test_a_state_of_a_stacked_trial_resumes_on_its_own(case: str, given: Data) -
     trials = opened(configs)
     together(trials, 2)
     for config, trial, curve in zip(configs, trials, straight, strict=True):
-        state = state_of(trial)
+        state = trial.state_dict()
         tensors = [state["classifier"]["head.weight"], *state["method"].values()]
         assert all(tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size() for tensor in tensors)
         resumed = TrialTraining(config, open_trial_data(config.data))

@@ -24,7 +24,7 @@ class Notices(list[str]):
     def on_event(self, history: object, event: str, number: int) -> None: ...
 
 
-def study_of(folder: Path, **objective: str) -> Study:
+def study_of(folder: Path, **objective: object) -> Study:
     """Features of which one row, with both of its labels known, is held out."""
     root, files = trees.mulan(folder / "mulan")
     data = {
@@ -50,4 +50,18 @@ def test_a_search_is_refused_and_a_final_training_goes_on_with_a_notice(tmp_path
 def test_metrics_that_compare_classes_need_a_positive_and_a_negative_of_any_class(tmp_path: Path) -> None:
     study, notices = study_of(tmp_path, metric="best_val_micro_ap"), Notices()
     _check_validation_classes(study, open_trial_data(study.data), Task(), notices)
+    assert notices == []
+
+
+def test_a_mean_over_classes_needs_a_class_with_the_positives_that_are_asked_for(tmp_path: Path) -> None:
+    asked = {"min_positives": 2}
+    study, notices = study_of(tmp_path, metric="best_val_cf1", classes=asked), Notices()
+    data = open_trial_data(study.data)
+    message = (
+        r"none of 2 classes counts in a mean over classes: objective\.classes asks for 2 positives, and the most that"
+    )
+    with pytest.raises(DataError, match=message):
+        _check_validation_classes(study, data, Task(), notices)
+    study = study_of(tmp_path / "again", metric="best_val_micro_ap", classes=asked)
+    _check_validation_classes(study, data, Task(), notices)
     assert notices == []

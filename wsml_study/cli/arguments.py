@@ -39,8 +39,8 @@ Storage = Annotated[
 DataRoot = Annotated[str | None, typer.Option(help="Folder of the dataset. Overrides `data.root` of the study file.")]
 
 
-def read(path: Path, storage: str | None, data_root: str | None) -> Study:
-    """The study of a file, with the storage and the data root that the command line names."""
+def read(path: Path, storage: str | None, data_root: str | None, *, budget: str | None = None) -> Study:
+    """The study of a file, with the storage, the data root and the budget that the command line names."""
     from wsml_study.errors import StudyFileError
     from wsml_study.registry import check_expected_plugins
     from wsml_study.study.credentials import without_secret
@@ -56,7 +56,23 @@ def read(path: Path, storage: str | None, data_root: str | None) -> Study:
         study = study.model_copy(update={"storage": storage})
     if data_root is not None:
         study = study.model_copy(update={"data": study.data.model_copy(update={"root": data_root})})
-    return study
+    return study if budget is None else _with_budget(study, path, budget)
+
+
+def _with_budget(study: Study, path: Path, text: str) -> Study:
+    """The study with another budget; without `trials` in the file, as many trials as it holds."""
+    from wsml_study.errors import StudyFileError
+    from wsml_study.study.budget_checks import check_budget
+    from wsml_study.study.budget_section import UNBOUNDED_TRIALS, budget_of
+
+    try:
+        trials = UNBOUNDED_TRIALS if study.trials == 1 and study.search else study.trials
+        changed = study.model_copy(update={"budget": budget_of(text), "trials": trials})
+    except ValueError as error:
+        raise StudyFileError(f"--budget: {error}") from None
+    if problems := list(check_budget(changed)):
+        raise StudyFileError(f"--budget {text}: {path}: {problems[0].message}")
+    return changed
 
 
 def read_or_recall(study: Path, storage: str | None, data_root: str | None) -> Study:
@@ -113,7 +129,7 @@ def progress_of(console: Console, study: Study) -> Iterator[Progress]:
     """The progress display of a run, shown for the duration of a block."""
     from wsml_study.cli.progress import Progress
 
-    progress = Progress(console, objective=study.objective)
+    progress = Progress(console, objective=study.objective, study=study)
     try:
         with progress.shown():
             yield progress

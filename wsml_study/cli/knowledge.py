@@ -52,6 +52,10 @@ def results(
             "--paper", help="Instead of trials: test mAP over the seeds of each method beside the published figures."
         ),
     ] = False,
+    all_pairs: Annotated[
+        bool,
+        typer.Option("--all-pairs", help="Also compare every pair of confirmed configs, not only with the baseline."),
+    ] = False,
     form: FormatOption = None,
     output: OutputFile = None,
     storage: Storage = None,
@@ -59,7 +63,8 @@ def results(
     """Show a study's trials, best first, and which differences are confirmed. Works while the study runs."""
     from wsml_study.report.group_table import groups_of_trials
     from wsml_study.report.paper_table import paper_table
-    from wsml_study.report.summary import answer, trials_table
+    from wsml_study.report.summary import answer, limit_lines, objective_of, trials_table
+    from wsml_study.results.class_counts import class_note_of
     from wsml_study.results.level_results import read_levels
     from wsml_study.results.trial_filter import select_trials
 
@@ -77,9 +82,11 @@ def results(
         return
     levels = read_levels(folder)
     shown = trials.to_pandas()
-    lines = [*trials_table(shown), "", *groups_of_trials(folder, shown)]
+    classes = class_note_of(folder, objective_of(shown), shown["trial"].tolist())
+    lines = [*trials_table(shown), *classes, "", *groups_of_trials(folder, shown)]
     lines += [*([] if levels is None else [*levels.lines(), ""])]
-    for line in [*lines, *answer(folder, study_argument=argument(study, storage))]:
+    lines += limit_lines(folder)
+    for line in [*lines, *answer(folder, study_argument=argument(study, storage), pairs=all_pairs)]:
         say(line)
 
 
@@ -126,7 +133,10 @@ def export(
     ] = 1,
     per: Annotated[Per, typer.Option(help="Rank trials over the whole study or within each method.")] = Per.STUDY,
     by: Annotated[
-        By, typer.Option(help="Rank all trials by their value, or confirmed configs by their mean.")
+        By,
+        typer.Option(
+            help="Rank all trials by their value, or confirmed configs: the recommended one, then by their mean."
+        ),
     ] = By.VALUE,
     trial: Annotated[
         int | None,

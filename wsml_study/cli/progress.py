@@ -16,11 +16,19 @@ from rich.text import Text
 
 from wsml_study.errors import printable
 from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState, metric_of
+from wsml_study.record.spending import spent_of
 from wsml_study.record.wording import describe, duration
+from wsml_study.results.time_left import WorkLeft
+from wsml_study.study.budget_section import UNBOUNDED_TRIALS
 from wsml_study.study.objective_section import Objective
+from wsml_study.study.spec import Study
 from wsml_study.study.training_section import Training
 
 ROWS = 15
+ESTIMATE_INTERVAL_S = 0.25
+ESTIMATE_PAUSE_FACTOR = 20
+"""Pause between two estimates of the time left, as a multiple of what the last one took."""
+
 WORDS = {
     TrialState.COMPLETE: "complete",
     TrialState.STOPPED: "stopped early",
@@ -32,11 +40,20 @@ WORDS = {
 class Progress:
     """A `Listener` of `run_study` that prints progress."""
 
-    def __init__(self, console: Console, *, objective: Objective) -> None:
-        self._console, self._objective = console, objective
+    def __init__(self, console: Console, *, objective: Objective, study: Study | None = None) -> None:
+        """Print to a console.
+
+        Args:
+            console: where to.
+            objective: of the trials.
+            study: for the time that is left; None to leave it out.
+        """
+        self._console, self._objective, self._study = console, objective, study
+        self._slots = 1
+        self._work_left: WorkLeft | None = None
+        self._estimate, self._estimate_due = "", 0.0
         self._history = StudyHistory()
         self._num_trials = 0
-        self._ended_before = 0
         self._started = time.monotonic()
         self._phase = ""
         self._live: Live | None = None
@@ -75,11 +92,16 @@ class Progress:
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
         """Trials begin."""
         self._phase = ""
-        self._history, self._num_trials = history, num_trials
-        self._ended_before = len(history.with_state(*ENDED))
+        self._history, self._num_trials, self._slots = history, num_trials, max(1, slots)
+        ended_before = len(history.with_state(*ENDED))
         self._started = time.monotonic()
-        before = f", {self._ended_before} done before" if self._ended_before else ""
-        self._console.print(f"{num_trials} {'trial' if num_trials == 1 else 'trials'}, {slots} at a time{before}")
+        self._estimate_due = 0.0
+        self._work_left = None if self._study is None else WorkLeft(self._study)
+        before = f", {ended_before} done before" if ended_before else ""
+        trials = f"{num_trials} {'trial' if num_trials == 1 else 'trials'}"
+        if num_trials >= UNBOUNDED_TRIALS:
+            trials = "as many trials as the budget holds"
+        self._console.print(f"{trials}, {slots} at a time{before}")
 
     def on_event(self, history: StudyHistory, event: str, number: int) -> None:
         """An event was added to the history."""
@@ -106,7 +128,7 @@ class Progress:
         outcome = trial.error if trial.state is TrialState.FAILED else f"{self._text(value)} {self._objective.metric}"
         ended = len(self._history.with_state(*ENDED))
         return printable(
-            f"[{ended}/{self._num_trials}] trial {trial.number}: {describe(trial.values)}: {WORDS[trial.state]} "
+            f"[{self._of_all(ended, '/')}] trial {trial.number}: {describe(trial.values)}: {WORDS[trial.state]} "
             f"after epoch {trial.last_epoch}, {outcome}{self._left()}"
         )
 
@@ -142,18 +164,35 @@ class Progress:
         best_text = (
             f"; best {self._text(best[0])} by trial {best[1].number} ({describe(best[1].values)})" if best else ""
         )
-        return f"{ended} of {self._num_trials} trials ended{best_text}{self._left()}"
+        return f"{self._of_all(ended, ' of ')} trials ended{best_text}{self._left()}"
+
+    def _of_all(self, number: int, of: str) -> str:
+        return str(number) if self._num_trials >= UNBOUNDED_TRIALS else f"{number}{of}{self._num_trials}"
 
     def _text(self, value: float | None) -> str:
         return "-" if value is None else self._objective.text(value).removesuffix(" %")
 
     def _left(self) -> str:
-        """Time left, estimated from the pace of this run so far."""
-        ended_now = len(self._history.with_state(*ENDED)) - self._ended_before
-        remaining = self._num_trials - self._ended_before - ended_now
-        if ended_now <= 0 or remaining <= 0:
+        """Time left, estimated from the work that is to be done, and what is spent of the budget."""
+        started = time.monotonic()
+        if started >= self._estimate_due:
+            self._estimate = self._estimated()
+            took = time.monotonic() - started
+            self._estimate_due = started + took + max(ESTIMATE_INTERVAL_S, ESTIMATE_PAUSE_FACTOR * took)
+        return self._estimate
+
+    def _estimated(self) -> str:
+        if self._study is None or self._work_left is None:
             return ""
-        return f"; about {duration((time.monotonic() - self._started) / ended_now * remaining)} left"
+        history, now = self._history, time.time()
+        num_trials = None if self._num_trials >= UNBOUNDED_TRIALS else self._num_trials
+        left = self._work_left.search_seconds(history, num_trials=num_trials, slots=self._slots, now=now)
+        spent = "" if self._study.budget is None else f"; {spent_of(self._study.budget, history.spending, now)} spent"
+        if not left:
+            return spent
+        text = f"{spent}; about {duration(left)} left"
+        later = self._work_left.confirmation_seconds(history, slots=self._slots, now=now)
+        return text if later is None else f"{text}, then about {duration(later)} of confirmation"
 
 
 @contextmanager

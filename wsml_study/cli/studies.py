@@ -45,6 +45,14 @@ def run(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Total number of trials. A larger number than before extends the study.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="What the search may spend, such as 2h, 400epochs, 8gpuh or 2h,400epochs; in place of `budget` of the "
+            "study file. A larger one than before extends the study.",
+            show_default=False,
+        ),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Move earlier results aside and start over.")] = False,
     address: Address = None,
     storage: Storage = None,
@@ -54,7 +62,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a study, or resume it where it stopped."""
-    description = read(study, storage, data_root)
+    description = read(study, storage, data_root, budget=budget)
     if watch:
         _watch(description)
         return

@@ -140,18 +140,31 @@ def draw_groups(groups_N: Sequence[str], fraction: float, seed: int) -> Rows:
     return np.sort(np.array(drawn, dtype=np.int64))
 
 
-def judged_classes(labels_NC: AnyLabels) -> npt.NDArray[np.bool_]:
+def judged_classes(labels_NC: AnyLabels, *, least_positives: int = 1) -> npt.NDArray[np.bool_]:
     """(C,) whether some image is known to show a class, and another one not to: only then it has an AP that can differ.
 
     >>> judged_classes(np.array([[1, 1, 0], [-1, 1, -1]], dtype=np.int8))
     array([ True, False, False])
+
+    Args:
+        labels_NC: states.
+        least_positives: images that have to show it; fewer than 1 means 1.
     """
-    return shown_classes(labels_NC) & _any_entry(labels_NC, NEGATIVE)
+    return shown_classes(labels_NC, least_positives=least_positives) & _any_entry(labels_NC, NEGATIVE)
 
 
-def shown_classes(labels_NC: AnyLabels) -> npt.NDArray[np.bool_]:
-    """(C,) whether some image is known to show a class."""
+def shown_classes(labels_NC: AnyLabels, *, least_positives: int = 1) -> npt.NDArray[np.bool_]:
+    """(C,) whether this many images, one at least, are known to show a class."""
+    if least_positives > 1:
+        return np.asarray(num_positives(labels_NC) >= least_positives)
     return _any_entry(labels_NC, POSITIVE)
+
+
+def num_positives(labels_NC: AnyLabels) -> npt.NDArray[np.int64]:
+    """(C,) images that are known to show a class."""
+    if not is_sparse(labels_NC):
+        return np.asarray((labels_NC == POSITIVE).sum(axis=0))
+    return np.bincount(labels_NC.indices[labels_NC.data == POSITIVE], minlength=labels_NC.shape[1])
 
 
 def _any_entry(labels_NC: AnyLabels, state: int) -> npt.NDArray[np.bool_]:

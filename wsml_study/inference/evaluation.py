@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,10 +39,12 @@ class Evaluation:
         model: its name.
         data: description of the images.
         num_images: number of images.
-        map: mean AP; None if no class has a known negative.
+        map: mean AP of the classes that count; None if there is none.
+        num_classes: how many these are.
         classes: AP and counts of each.
         metrics: as `metrics_beside_map` names them.
         groups: mAP of each group of classes, where the dataset has groups: OpenImages V3's G1 to G5.
+        group_sizes: how many classes each of these is the mean of.
         published_groups: the published figures of the model's method on these groups; empty without any.
     """
 
@@ -48,9 +52,11 @@ class Evaluation:
     data: str
     num_images: int
     map: float | None
+    num_classes: int
     classes: tuple[ClassResult, ...]
     metrics: dict[str, float | None]
     groups: dict[str, float | None] = field(default_factory=dict)
+    group_sizes: dict[str, int] = field(default_factory=dict)
     published_groups: tuple[float, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -72,12 +78,26 @@ class Evaluation:
             {"metric": list(self.metrics), "value": [_shown(value, 4) for value in self.metrics.values()]}
         )
         heading = f"{self.model} on {self.data}, {self.num_images:,} images: mAP {_shown(self.map, 2)} %"
+        heading += self._over_classes()
         return [heading, "", *table, "", *self._group_lines(), *metrics]
+
+    def _over_classes(self) -> str:
+        """How many classes the mAP is the mean of, where these are not all, or some have no positive."""
+        total = len(self.classes)
+        at_zero = sum(one.ap is not None and one.positives == 0 for one in self.classes)
+        if self.num_classes == total and not at_zero:
+            return ""
+        zeros = f", of which {at_zero:,} without a positive count 0" if at_zero else ""
+        return f" over {self.num_classes:,} of {total:,} classes{zeros}"
 
     def _group_lines(self) -> list[str]:
         if not self.groups:
             return []
-        columns = {"group": list(self.groups), "mAP": [_shown(value, 2) for value in self.groups.values()]}
+        columns = {
+            "group": list(self.groups),
+            "mAP": [_shown(value, 2) for value in self.groups.values()],
+            "classes": [f"{self.group_sizes.get(group, 0):,}" for group in self.groups],
+        }
         if self.published_groups:
             columns["published"] = [f"{value:.1f}" for value in self.published_groups]
         heading = (
@@ -96,7 +116,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassResult:
-    """One class: its AP in percent, None without a known negative, and how many images are annotated."""
+    """One class: its AP in percent, None if it does not count in the mean, and how many images are annotated."""
 
     name: str
     ap: float | None
@@ -155,7 +175,8 @@ def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress
     size = model.batch_size
     batches = (images_NcHW[images.rows_M[start : start + size]] for start in range(0, len(images.rows_M), size))
     logits_MC = model.logits(batches)
-    mean, ap_C = map_and_ap(logits_MC, images.labels_MC)
+    least = model.study.objective.least_positives
+    mean, ap_C = map_and_ap(logits_MC, images.labels_MC, least_positives=least)
     positives_C, negatives_C = ((images.labels_MC == state).sum(axis=0) for state in (POSITIVE, NEGATIVE))
     groups = {} if images.groups_C is None else group_means(ap_C, images.groups_C)
     paper = published_for(model.study) if groups else None
@@ -164,14 +185,21 @@ def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress
         data=images.described,
         num_images=len(images.rows_M),
         map=mean,
+        num_classes=sum(ap is not None for ap in ap_C),
         classes=tuple(
             ClassResult(name=name, ap=ap, positives=int(num_positive), negatives=int(num_negative))
             for name, ap, num_positive, num_negative in zip(model.classes, ap_C, positives_C, negatives_C, strict=True)
         ),
-        metrics=metrics_beside_map(logits_MC.cpu(), torch.from_numpy(images.labels_MC)),
+        metrics=metrics_beside_map(logits_MC.cpu(), torch.from_numpy(images.labels_MC), least_positives=least),
         groups={f"G{group}": value for group, value in groups.items()},
+        group_sizes=_group_sizes(ap_C, images.groups_C),
         published_groups=() if paper is None else paper.groups,
     )
+
+
+def _group_sizes(ap_C: Sequence[float | None], groups_C: Sequence[int] | None) -> dict[str, int]:
+    """Classes with an AP in each group."""
+    return dict(Counter(f"G{group}" for ap, group in zip(ap_C, groups_C or (), strict=False) if ap is not None))
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:

@@ -5,13 +5,11 @@ Shapes: B images of this rank's share of the batch, C classes.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsml_study.methods.baselines import cross_entropy, precise
+from wsml_study.methods.baselines import cross_entropy, precise, probability
 from wsml_study.methods.contract import PADDING, POSITIVE, Batch, Method, Outcome
 from wsml_study.methods.reduction import Reduction, reduced
 
@@ -30,20 +28,20 @@ def focused_negative(logits_BC: Tensor, gamma: float) -> Tensor:
 def shifted_negative(logits_BC: Tensor, margin: float) -> Tensor:
     """-ln(1 - pm) per entry with pm = max(p - margin, 0): a negative below the margin costs nothing.
 
-    1 - pm = min(1 - p + margin, 1), computed from logarithms, so that no precision is lost where 1 - p vanishes.
+    1 - pm = min(1 - p + margin, 1), with 1 - p from its logarithm, so that no precision is lost where it vanishes.
     """
     log_not_p_BC = F.logsigmoid(-precise(logits_BC))
     if margin == 0:
         return -log_not_p_BC
-    return -torch.logaddexp(log_not_p_BC, torch.full_like(log_not_p_BC, math.log(margin))).clamp(max=0)
+    return -torch.log(torch.exp(log_not_p_BC) + margin).clamp(max=0)
 
 
 def shifted_focus(logits_BC: Tensor, margin: float, gamma: float) -> Tensor:
     """pm^gamma per entry with pm = max(p - margin, 0); 0 at or below the margin, whatever gamma is."""
-    excess_BC = torch.sigmoid(precise(logits_BC)) - margin
+    excess_BC = probability(precise(logits_BC)) - margin
     above_BC = excess_BC > 0
     # A power has no finite gradient at 0: what is not above the margin must not reach it.
-    return torch.where(above_BC, torch.where(above_BC, excess_BC, 1.0) ** gamma, 0.0)
+    return torch.where(above_BC, torch.exp(gamma * torch.log(torch.where(above_BC, excess_BC, 1.0))), 0.0)
 
 
 class AsymmetricLoss(Method):
@@ -96,7 +94,7 @@ class AsymmetricLoss(Method):
     def _stopped(self, batch: Batch) -> Tensor:
         positive_BC = batch.labels_BC == POSITIVE
         logits_BC = precise(batch.logits_BC)
-        positive_focus_BC = torch.sigmoid(-logits_BC.detach()) ** self.gamma_positive
+        positive_focus_BC = torch.exp(self.gamma_positive * F.logsigmoid(-logits_BC.detach()))
         negative_focus_BC = shifted_focus(logits_BC.detach(), self.probability_margin, self.gamma_negative)
         negative_BC = negative_focus_BC * shifted_negative(logits_BC, self.probability_margin)
         return torch.where(positive_BC, positive_focus_BC * cross_entropy(logits_BC, positive_BC), negative_BC)

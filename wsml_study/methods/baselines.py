@@ -21,6 +21,15 @@ def precise(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
+def probability(logits: Tensor) -> Tensor:
+    """p = sigmoid(logit), equal to the last bit wherever a logit lies in a tensor.
+
+    `torch.sigmoid` on CPUs gives the last entries of a tensor by another formula than those before: a trial's numbers
+    would depend on which trials are stacked beside it.
+    """
+    return torch.exp(F.logsigmoid(logits))
+
+
 def cross_entropy(logits_BC: Tensor, positive_BC: Tensor) -> Tensor:
     """Binary cross-entropy per entry: -ln p where positive, -ln(1 - p) elsewhere.
 

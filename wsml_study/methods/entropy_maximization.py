@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsml_study.methods.baselines import observed_cross_entropy, precise, soft_cross_entropy
+from wsml_study.methods.baselines import observed_cross_entropy, precise, probability, soft_cross_entropy
 from wsml_study.methods.contract import UNOBSERVED, Batch, Method, Outcome
 from wsml_study.methods.schedules import exact_rate
 
@@ -27,8 +27,8 @@ UNLABELLED = -1.0
 def entropy(logits_BC: Tensor) -> Tensor:
     """-p ln p - (1 - p) ln(1 - p) per entry, in nats, with its gradient through both factors."""
     precise_BC = precise(logits_BC)
-    positive_BC = precise_BC.sigmoid() * F.logsigmoid(precise_BC)
-    return -positive_BC - (-precise_BC).sigmoid() * F.logsigmoid(-precise_BC)
+    positive_BC = probability(precise_BC) * F.logsigmoid(precise_BC)
+    return -positive_BC - probability(-precise_BC) * F.logsigmoid(-precise_BC)
 
 
 class EntropyMaximization(Method):
@@ -120,4 +120,4 @@ class AsymmetricPseudoLabels(EntropyMaximization):
         candidates_NC = self.unobserved_NC & (self.soft_NC == UNLABELLED)
         ranks_NC = logits_NC.masked_fill(~candidates_NC, math.inf).argsort(stable=True, dim=0).argsort(dim=0)
         chosen_NC = candidates_NC & (ranks_NC < torch.tensor(counts_C, device=ranks_NC.device))
-        self.soft_NC.copy_(torch.where(chosen_NC, logits_NC.sigmoid(), self.soft_NC))
+        self.soft_NC.copy_(torch.where(chosen_NC, probability(logits_NC), self.soft_NC))

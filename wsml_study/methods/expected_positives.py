@@ -5,10 +5,9 @@ Shapes: B images of this rank's share of the batch, C classes.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from wsml_study.methods.baselines import observed_cross_entropy, precise
+from wsml_study.methods.baselines import observed_cross_entropy, precise, probability
 from wsml_study.methods.contract import PADDING, Batch, Method, Outcome, sum_of_entries
 
 
@@ -24,7 +23,7 @@ def expected_positive_penalty(batch: Batch, logits_BC: Tensor, expected_positive
         (), or (K,) of K batches, equal on every rank. Its gradient is scaled as a loss share's: the average over ranks
         is the global one.
     """
-    p_BC = torch.sigmoid(precise(logits_BC)).masked_fill(batch.labels_BC == PADDING, 0)
+    p_BC = probability(precise(logits_BC)).masked_fill(batch.labels_BC == PADDING, 0)
     per_image = batch.peers.sum(sum_of_entries(p_BC)) / batch.num_images
     return ((per_image - expected_positives) / logits_BC.shape[-1]) ** 2
 

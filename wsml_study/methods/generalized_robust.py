@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsml_study.methods.baselines import observed_cross_entropy, precise
+from wsml_study.methods.baselines import observed_cross_entropy, precise, probability
 from wsml_study.methods.contract import UNOBSERVED, Batch, Method, Outcome
 
 
@@ -82,9 +82,9 @@ class GeneralizedRobust(Method):
         return Outcome(loss=batch.mean(losses_BC))
 
     def _unobserved(self, logits_BC: Tensor, epoch: int, epochs: int) -> Tensor:
-        p_BC = logits_BC.detach().sigmoid()
+        p_BC = probability(logits_BC.detach())
         passed, passing = (epoch - 1) / epochs, epoch / epochs
-        positive_share_BC = torch.sigmoid(self.w.at(passed) * p_BC + self.b.at(passed))
+        positive_share_BC = probability(self.w.at(passed) * p_BC + self.b.at(passed))
         weight_BC = torch.exp(-(((p_BC - self.mu.at(passing)) / self.sigma.at(passing)) ** 2) / 2)
         positive_BC = generalized_cross_entropy(F.logsigmoid(logits_BC), self.q2)
         negative_BC = generalized_cross_entropy(F.logsigmoid(-logits_BC), self.q3)

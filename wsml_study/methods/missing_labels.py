@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from wsml_study.methods.asymmetric import focused_negative, focused_positive
-from wsml_study.methods.baselines import precise
+from wsml_study.methods.baselines import precise, probability
 from wsml_study.methods.contract import PADDING, POSITIVE, UNOBSERVED, Batch, Method, Outcome
 from wsml_study.methods.reduction import Reduction, reduced
 
@@ -47,7 +47,7 @@ class Hill(Method):
     def forward(self, batch: Batch) -> Outcome:
         """The loss; nothing is distrusted, no state."""
         logits_BC = precise(batch.logits_BC)
-        p_BC = logits_BC.sigmoid()
+        p_BC = probability(logits_BC)
         positive_BC = focused_positive(logits_BC - self.logit_margin, self.gamma)
         losses_BC = torch.where(batch.labels_BC == POSITIVE, positive_BC, (self.hill_lambda - p_BC) * p_BC**2)
         return Outcome(loss=reduced(batch, losses_BC.masked_fill(batch.labels_BC == PADDING, 0), self.reduction))
@@ -103,4 +103,4 @@ class SelfPacedCorrection(Method):
     def _corrected(self, batch: Batch, logits_BC: Tensor) -> Tensor:
         if batch.epoch <= self.warmup_epochs:
             return torch.zeros_like(batch.labels_BC, dtype=torch.bool)
-        return (batch.labels_BC == UNOBSERVED) & (logits_BC.detach().sigmoid() > self.positive_threshold)
+        return (batch.labels_BC == UNOBSERVED) & (probability(logits_BC.detach()) > self.positive_threshold)

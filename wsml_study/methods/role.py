@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsml_study.methods.baselines import observed_cross_entropy, precise, soft_cross_entropy
+from wsml_study.methods.baselines import observed_cross_entropy, precise, probability, soft_cross_entropy
 from wsml_study.methods.contract import NEGATIVE, PADDING, POSITIVE, Batch, Method, Outcome
 from wsml_study.methods.expected_positives import expected_positive_penalty
 
@@ -58,8 +58,8 @@ class OnlineLabelEstimation(Method):
         """The loss; nothing is distrusted. The state changes only in the optimizer's step."""
         logits_BC = precise(batch.logits_BC)
         estimate_BC = self._estimate(batch)
-        agreement_BC = soft_cross_entropy(logits_BC, estimate_BC.detach().sigmoid()) + soft_cross_entropy(
-            estimate_BC, logits_BC.detach().sigmoid()
+        agreement_BC = soft_cross_entropy(logits_BC, probability(estimate_BC.detach())) + soft_cross_entropy(
+            estimate_BC, probability(logits_BC.detach())
         )
         losses_BC = (
             observed_cross_entropy(logits_BC, batch.labels_BC)

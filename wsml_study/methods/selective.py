@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from wsml_study.methods.asymmetric import shifted_focus, shifted_negative
-from wsml_study.methods.baselines import cross_entropy, precise
+from wsml_study.methods.baselines import cross_entropy, precise, probability
 from wsml_study.methods.contract import NEGATIVE, PADDING, POSITIVE, UNOBSERVED, Batch, Method, Outcome
 from wsml_study.methods.reduction import Reduction, reduced
 from wsml_study.methods.selection import k_largest
@@ -82,7 +83,7 @@ class ClassAwareSelective(Method):
     def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
         """Estimate the priors at the end of the first epoch."""
         if epoch == 1:
-            self.prior_C.copy_(precise(predict()).sigmoid().mean(0))
+            self.prior_C.copy_(probability(precise(predict())).mean(0))
 
     @torch.no_grad()
     def _ignored(self, batch: Batch) -> Tensor:
@@ -98,7 +99,7 @@ class ClassAwareSelective(Method):
         return losses_BC * self._focus(logits_BC.detach(), batch.labels_BC)
 
     def _focus(self, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
-        focus_BC = (-logits_BC).sigmoid() ** self.gammas[POSITIVE]
+        focus_BC = torch.exp(self.gammas[POSITIVE] * F.logsigmoid(-logits_BC))
         for state in (NEGATIVE, UNOBSERVED):
             shifted_BC = shifted_focus(logits_BC, self.probability_margin, self.gammas[state])
             focus_BC = torch.where(labels_BC == state, shifted_BC, focus_BC)

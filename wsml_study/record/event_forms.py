@@ -129,7 +129,7 @@ EXPECTED: dict[Check, str] = {
 }
 
 EVENTS: dict[str, dict[str, Check]] = {
-    "run": {"classes": _are_texts, "num_trials": _is_count_or_none, "environment": _is_object},
+    "run": {"classes": _are_texts, "num_trials": _is_count_or_none, "environment": _is_object, "limits": _is_object},
     "proposed": {"first": _is_count, "proposals": _are_proposals},
     "created": {
         "trial": _is_count,
@@ -142,7 +142,8 @@ EVENTS: dict[str, dict[str, Check]] = {
         "promoted": _is_promotion_or_none,
     },
     "exhausted": {},
-    "attempt": {"trial": _is_count, "attempt": _is_count},
+    "search_ended": {"by": _is_text, "limit": _is_number, "message": _is_text},
+    "attempt": {"trial": _is_count, "attempt": _is_count, "gpus": _is_number},
     "epoch": {
         "trial": _is_count,
         "attempt": _is_count,
@@ -184,6 +185,7 @@ RESULT: dict[str, Check] = {
     "loss_false_negative": _is_number_or_none,
     "train_seconds": _is_number,
     "validation_seconds": _is_number,
+    "trained_together": _is_count,
 }
 
 TEST: dict[str, Check] = {"best_epoch": _is_count, "test_map": _is_number_or_none, "test_ap_C": _are_numbers_or_none}

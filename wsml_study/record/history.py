@@ -8,6 +8,8 @@ from enum import StrEnum
 from itertools import takewhile
 from typing import Any
 
+from wsml_study.record.spending import Spending, spent_of
+from wsml_study.study.budget_section import Budget
 from wsml_study.study.objective_section import Objective
 
 Event = Mapping[str, Any]
@@ -71,6 +73,21 @@ class Repeat:
     trial: int
     values: dict[str, Any]
     sampler_state: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchEnded:
+    """Why a search ended before all its trials.
+
+    Attributes:
+        by: the limit that was reached: hours, epochs, gpu_hours or expected_regret.
+        limit: its value in the study.
+        message: the same in words, with what was reached.
+    """
+
+    by: str
+    limit: float
+    message: str
 
 
 @dataclass(kw_only=True)
@@ -185,6 +202,9 @@ class StudyHistory:
         proposed: number -> values, sampler_state and repeats of trials that were proposed in a batch and are not
             created yet.
         exhausted: the search space holds no other trial.
+        search_ended: why `budget` or `stop_when` ended the search; None while neither has, and once it goes on.
+        limits: `budget` and `stop_when` of the newest run, as plain data.
+        spending: hours, epochs and GPU hours of all runs.
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
@@ -194,6 +214,9 @@ class StudyHistory:
     num_trials: int | None = None
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
     exhausted: bool = False
+    search_ended: SearchEnded | None = None
+    limits: dict[str, Any] = field(default_factory=dict)
+    spending: Spending = field(default_factory=Spending)
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -205,7 +228,15 @@ class StudyHistory:
 
     def apply(self, event: Event) -> None:
         """Add one event."""
+        self.spending.apply(event)
+        if event["event"] in ("run", "attempt", "created"):
+            self.search_ended = None
+        if event["event"] == "search_ended":
+            self.search_ended = SearchEnded(by=event["by"], limit=event["limit"], message=event["message"])
+            self.num_trials = len(self.trials)
+            return
         if event["event"] == "run":
+            self.limits = dict(event.get("limits", {}))
             self.classes = tuple(event["classes"])
             self.class_groups = tuple(event.get("class_groups", ()))
             self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
@@ -254,6 +285,26 @@ class StudyHistory:
                 trial.sampler_state = dict(event["sampler_state"])
                 trial.ended = event["time"]
                 trial.closed = True
+
+    @property
+    def budget(self) -> Budget | None:
+        """`budget` of the newest run."""
+        return Budget.model_validate(self.limits["budget"]) if "budget" in self.limits else None
+
+    def limit_lines(self) -> list[str]:
+        """Why the search has ended and what is spent of its budget, for people; empty for a search without limits."""
+        ended, budget = self.search_ended, self.budget
+        spent = [] if budget is None else [f"budget spent: {spent_of(budget, self.spending)}"]
+        if ended is None:
+            return spent
+        goes_on = "a smaller `stop_when`" if ended.by == "expected_regret" else "a larger budget"
+        paused = f"; {goes_on} goes on with {len(self.paused)} paused trials" if self.paused else f"; {goes_on} goes on"
+        return [f"search ended: {ended.message}{paused}", *spent]
+
+    @property
+    def paused(self) -> list[TrialHistory]:
+        """Trials that the end of the search has left unfinished; a larger budget goes on with them."""
+        return [] if self.search_ended is None else self.with_state(TrialState.RUNNING)
 
     def with_state(self, *states: TrialState) -> list[TrialHistory]:
         """Trials in any of these states, by number."""

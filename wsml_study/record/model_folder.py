@@ -151,7 +151,7 @@ def _read_json(path: Path) -> Any:
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
     ap_by_class = dict(zip(metrics["classes"], metrics["test_ap_C"], strict=True))
     summary = {key: metrics[key] for key in ("best_epoch", "best_val_map", "test_map", "num_images", "test_metrics")}
-    return summary | {"test_ap": ap_by_class}
+    return summary | {"num_val_classes": metrics.get("num_val_classes"), "test_ap": ap_by_class}
 
 
 def _json(content: Any) -> bytes:

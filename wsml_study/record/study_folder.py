@@ -66,8 +66,8 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
 def settled(storage: StudyStorage, study: Study) -> Study:
     """The study with the defaults that its folder was begun with: today's, or those of an earlier version."""
     path = storage.fetch() / "study.yaml"
-    if path.exists() and is_unsaid(read_study(path)) and _holds_trials(storage):
-        return study
+    if path.exists() and is_unsaid(begun_as := read_study(path)) and _holds_trials(storage):
+        return with_new_defaults(study, begun_as=begun_as)
     return with_new_defaults(study)
 
 

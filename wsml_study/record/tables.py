@@ -47,7 +47,12 @@ TRIALS = _schema(
     [
         _column("study", pa.string(), "name of the study"),
         _column("trial", pa.int32(), "number of the trial, from 0, in the order of creation"),
-        _column("state", pa.string(), "running, complete, stopped (early) or failed"),
+        _column(
+            "state",
+            pa.string(),
+            "running, complete, stopped (early), failed, or paused (unfinished when a budget or `stop_when` ended the "
+            "search; a larger budget goes on with it)",
+        ),
         _column("method", pa.string(), "how unobserved labels are treated"),
         _maybe("value", pa.float64(), "the objective after the newest epoch; mAP by default", unit=PERCENT),
         _maybe("best_epoch", pa.int32(), "epoch of the best objective, from 1"),
@@ -72,6 +77,8 @@ TRIALS = _schema(
         _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial at that level"),
         _maybe("promoted_value", pa.float64(), "fidelity: objective of the trial at that level", unit=PERCENT),
         _maybe("train_share", pa.float64(), "`data.train_share`; null for all training images", unit="fraction"),
+        _maybe("num_val_classes", pa.int32(), "classes that `val_map` is the mean of", unit="classes"),
+        _maybe("num_test_classes", pa.int32(), "classes that `test_map` is the mean of", unit="classes"),
     ],
 )
 """One row per trial. A study's own file adds a nullable column per searched key, named by its dotted path."""
@@ -144,7 +151,7 @@ CLASSES = _schema(
         _column("split", pa.string(), "validation, or test where the trial was tested"),
         _column("epoch", pa.int32(), "the evaluated epoch, which is the trial's best one"),
         _column("class", pa.string(), "name of the class"),
-        _maybe("average_precision", pa.float64(), "AP of the class", unit="percent; null without negative annotations"),
+        _maybe("average_precision", pa.float64(), "AP of the class", unit="percent; null if not in the mean"),
         _maybe(
             "class_group",
             pa.int32(),
@@ -153,6 +160,9 @@ CLASSES = _schema(
     ],
 )
 """One row per class of each trial, at its best epoch."""
+
+PAUSED = "paused"
+"""`state` of a trial that the end of the search has left unfinished."""
 
 BLOCK = 64
 """Number of ended trials whose rows are built together and kept: many small blocks would be slower to concatenate."""
@@ -280,7 +290,8 @@ def _tables_of(study: Study, trials: Sequence[TrialHistory], history: StudyHisto
     """
     for trial in trials:
         _check_complete(trial)
-    trial_rows = [_trial_row(study, trial) for trial in trials]
+    paused = {trial.number for trial in history.paused}
+    trial_rows = [_trial_row(study, trial) | ({"state": PAUSED} if trial.number in paused else {}) for trial in trials]
     epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
     class_rows = [row for trial in trials for row in _class_rows(study, trial, history)]
     try:
@@ -388,9 +399,16 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
             "repeats": _repeats(trial),
             "confirms": trial.confirms,
             "train_share": trial.config["data"].get("train_share"),
+            "num_val_classes": _num_classes(trial.epochs[last["best_epoch"]]["val_ap_C"]) if last else None,
+            "num_test_classes": None if trial.test is None else _num_classes(trial.test["test_ap_C"]),
         }
         | _promotion_columns(trial)
     )
+
+
+def _num_classes(ap_C: Sequence[float | None]) -> int:
+    """Classes with an AP: those that the mAP is the mean of."""
+    return sum(ap is not None for ap in ap_C)
 
 
 def _repeats(trial: TrialHistory) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
 from wsml_study.record.history import TrialState
+from wsml_study.record.storage import CONFIRMATION
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.drawing import Format, write_figure
 from wsml_study.report.figures.figure import Figure, LeftOut
@@ -17,6 +18,7 @@ from wsml_study.report.page.answer import answer, remarks
 from wsml_study.report.page.appendix import reproduction_section, trials_section
 from wsml_study.report.page.contents import Page, PageSection
 from wsml_study.report.page.rendering import GENERATOR, render
+from wsml_study.results.class_counts import class_note, class_note_of
 from wsml_study.results.study_results import StudyRecord, read_record
 from wsml_study.study.data_section import Observe
 
@@ -88,11 +90,23 @@ def _page(record: StudyRecord, sections: tuple[PageSection, ...], address: str) 
         study=record.study.name,
         facts=_facts(record),
         answer=answer(record),
-        notes=remarks(record),
+        notes=(*remarks(record), *_class_notes(record)),
         sections=(*sections, trials_section(record), reproduction_section(record, address=address)),
         footer=f"Made by wsml-study {metadata.version('wsml-study')} on {time.strftime('%Y-%m-%d %H:%M')}. "
         "The page is self-contained and works offline. Point at a mark to see its trial.",
     )
+
+
+def _class_notes(record: StudyRecord) -> list[str]:
+    """Over how many classes mAP is a mean: in the search, and on the test images of its confirmation."""
+    objective = record.study.objective
+    notes = class_note(objective, record.classes)
+    if record.confirmation is not None:
+        notes += [
+            f"In the confirmation, {note}"
+            for note in class_note_of(record.folder / CONFIRMATION, objective, splits=["test"])
+        ]
+    return [f"{note}." for note in notes]
 
 
 def _facts(record: StudyRecord) -> str:
@@ -102,6 +116,7 @@ def _facts(record: StudyRecord) -> str:
         f"{study.data.dataset}, {len(record.history.classes)} classes, {_observed(study.data.observe)}; {model}. "
         f"{len(record.trials)} trials: {counts[TrialState.COMPLETE]} complete, "
         f"{counts[TrialState.STOPPED]} stopped early, {counts[TrialState.FAILED]} failed."
+        + "".join(f" {line[:1].upper()}{line[1:]}." for line in record.history.limit_lines())
     )
 
 

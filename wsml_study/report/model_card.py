@@ -138,10 +138,25 @@ def _provenance(provenance: Provenance, objective: Objective) -> str:
 
 
 def _metric_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    yield "mAP (percent)", _percent(metrics["best_val_map"]), _percent(metrics["test_map"])
+    yield f"mAP (percent{_over_classes(metrics)})", _percent(metrics["best_val_map"]), _percent(metrics["test_map"])
     for name, words in METRIC_NAMES.items():
         value = metrics["test_metrics"].get(name)
         yield words, "-", "-" if value is None else f"{value:.4f}"
+
+
+def _over_classes(metrics: Mapping[str, Any]) -> str:
+    """How many classes each mAP is the mean of, where these are not all."""
+    total = len(metrics["test_ap_C"])
+    counted = {
+        "validation": metrics.get("num_val_classes") if metrics["best_val_map"] is not None else None,
+        "test": sum(ap is not None for ap in metrics["test_ap_C"]),
+    }
+    texts = [
+        f"{number:,} of {total:,} classes in {split}"
+        for split, number in counted.items()
+        if number not in (None, total)
+    ]
+    return f"; mean over {', '.join(texts)}" if texts else ""
 
 
 def _limits(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -154,7 +169,12 @@ def _limits(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
     without = [name for name, ap in zip(metrics["classes"], metrics["test_ap_C"], strict=True) if not ap]
     if without:
         shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
-        yield f"Not measured on {len(without):,} classes, which no test image shows or annotates: {shown}."
+        least = study.objective.least_positives
+        why = f"fewer than {least} test images show" if least > 1 else "no test image shows or annotates"
+        num_zeros = metrics["test_ap_C"].count(0.0)
+        zeros = f"; {num_zeros:,} of these count 0 in mAP" if num_zeros else ""
+        number = f"{len(without):,} {'class' if len(without) == 1 else 'classes'}"
+        yield f"Not measured on {number}, which {why}: {shown}{zeros}."
     if study.data.record.reads is not Reads.NOTHING:
         yield "The licences of the photos that it was trained on still apply."
 

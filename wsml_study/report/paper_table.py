@@ -18,6 +18,7 @@ from wsml_study.record.formats import Format, aligned, latex, latex_text, render
 from wsml_study.record.tables import read_table
 from wsml_study.record.wording import describe
 from wsml_study.report.group_table import group_columns, published_for
+from wsml_study.results.class_counts import class_note
 from wsml_study.results.class_groups import EXPLAINED, trial_groups
 from wsml_study.results.statistics import Estimate, estimate
 from wsml_study.study.identity import without_seeds
@@ -39,6 +40,7 @@ class PaperRow:
         mode: of training.
         test_maps: in percent, one per seed that was evaluated on the test images; empty for a row of the paper's alone.
         num_seeds: trials of this config, whatever their state.
+        num_classes: that the test mAP is the mean of; None for a row of the paper's alone.
         groups: mAP in percent of the dataset's groups of classes, mean over the seeds.
         paper: the published result; None if there is none.
         departures: from the protocol of that result.
@@ -48,6 +50,7 @@ class PaperRow:
     mode: str
     test_maps: tuple[float, ...] = ()
     num_seeds: int = 0
+    num_classes: int | None = None
     groups: tuple[float, ...] = ()
     paper: Published | None = None
     departures: tuple[str, ...] = ()
@@ -78,12 +81,14 @@ class PaperTable:
         dataset: as in study files.
         rows: methods in the order of the catalogue, then those that only the paper has.
         num_trials: how many trials the study asks for.
+        class_notes: over how many classes mAP is a mean, where these are not all.
     """
 
     study: str
     dataset: str
     rows: tuple[PaperRow, ...]
     num_trials: int
+    class_notes: tuple[str, ...] = ()
 
     def arrow(self) -> pa.Table:
         """A row per method and mode; numbers unrounded, absent ones null."""
@@ -126,6 +131,7 @@ class PaperTable:
             notes.append(
                 f"optimizer, learning rate and rejection rates on {self._called} are not published, nor compared"
             )
+        notes += self.class_notes
         tested = sum(len(row.test_maps) for row in self.rows)
         if tested < self.num_trials:
             notes.append(f"{tested} of {self.num_trials} trials have been evaluated on the test images")
@@ -169,6 +175,7 @@ class PaperTable:
             "method": row.label,
             "mode": row.mode,
             "seeds": len(row.test_maps),
+            "num_classes": row.num_classes,
             "test_map_mean": mean and mean.mean,
             "test_map_deviation": row.deviation,
             "test_map_low": mean and mean.low,
@@ -197,6 +204,7 @@ class PaperTable:
             [
                 *(pa.field(name, pa.string(), nullable=False) for name in texts),
                 pa.field("seeds", pa.int64(), nullable=False),
+                pa.field("num_classes", pa.int64()),
                 *(pa.field(name, pa.float64()) for name in numbers),
                 *(pa.field(name, pa.string()) for name in ("departs_from_paper", "source")),
                 *(pa.field(name, pa.float64()) for name in groups),
@@ -227,7 +235,8 @@ def paper_table(folder: Path) -> PaperTable:
     datasets = sorted({config.data.dataset.value for config in configs})
     if len(datasets) > 1:
         raise ResultsError(f"{folder}: expected trials of one dataset, got {', '.join(datasets)}")
-    groups = trial_groups(read_table(folder, "classes").to_pandas(), "test")
+    classes = read_table(folder, "classes").to_pandas()
+    groups = trial_groups(classes, "test")
     kinds: dict[str, list[int]] = {}
     for position, config in enumerate(configs):
         kinds.setdefault(without_seeds(config), []).append(position)
@@ -237,6 +246,7 @@ def paper_table(folder: Path) -> PaperTable:
         study=study.name,
         dataset=datasets[0],
         rows=(*rows, *_only_in_the_paper(datasets[0], rows)),
+        class_notes=tuple(class_note(configs[0].objective, classes, ["test"])),
         num_trials=max(study.trials, len(trials)) if study.test_trials else len(trials),
     )
 
@@ -252,10 +262,17 @@ def _row(trials: pd.DataFrame, configs: Sequence[TrialConfig], groups: pd.DataFr
         mode=config.training.mode or "end_to_end",
         test_maps=tuple(tested["test_map"]),
         num_seeds=len(trials),
+        num_classes=_only(tested["num_test_classes"]),
         groups=tuple(of_row.mean()) if len(of_row) else (),
         paper=published_for(config),
         departures=tuple(departures) if protocol_of(config) is not None else (),
     )
+
+
+def _only(numbers: pd.Series) -> int | None:
+    """The number that all have, null aside; None if there is none: all test on the same images."""
+    known = numbers.dropna()
+    return None if known.empty else int(known.iloc[0])
 
 
 def _with_settings(rows: Sequence[PaperRow], trials: pd.DataFrame, places: Sequence[Sequence[int]]) -> list[PaperRow]:

@@ -31,7 +31,9 @@ from wsml_study.report.distrusted_labels import (
     distrusted_labels,
     extreme_values,
 )
+from wsml_study.report.expected_power import expected_power
 from wsml_study.report.observation_text import observation, train_share
+from wsml_study.study.budget_section import Budget
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
@@ -71,6 +73,7 @@ class Preview:
         notices: the reader's remarks about the data.
         judged: whether each class has an AP that depends on the scores, by the split's name: some images
             are known to show it, and others not to.
+        unseen: classes without an observed positive among the training labels.
         never_shown: classes that no image of any split is known to show.
         splits: what is known and what can be seen of the labels of each split, by the split's name.
         distrusted: at both ends of the searched rates.
@@ -85,6 +88,7 @@ class Preview:
     notices: tuple[str, ...]
     splits: dict[str, LabelCounts]
     judged: dict[str, tuple[bool, ...]]
+    unseen: tuple[str, ...]
     never_shown: tuple[str, ...]
     distrusted: tuple[DistrustedLabels, ...]
     different: tuple[DifferentTrainings, ...]
@@ -132,13 +136,14 @@ def preview(study: Study) -> Preview:
         features=data.features,
         **data.reader_options,
     )
-    splits = _count_splits(dataset, study.data)
+    splits, seen_C = _count_splits(dataset, study.data)
     return Preview(
         study=study,
         classes=dataset.classes,
         notices=(*dataset.notices, *unreadable_formats(dataset)),
         splits=splits,
         judged=_judged(dataset, study),
+        unseen=tuple(name for name, seen in zip(dataset.classes, seen_C, strict=True) if not seen),
         never_shown=_never_shown(dataset),
         distrusted=distrusted_labels(study, splits["train"]),
         different=different_trainings(study, splits["train"]),
@@ -149,8 +154,11 @@ def preview(study: Study) -> Preview:
     )
 
 
-def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
-    """Labels are hidden first and validation images held out then, as in training; test labels are never hidden."""
+def _count_splits(dataset: Dataset, data: Data) -> tuple[dict[str, LabelCounts], list[bool]]:
+    """The labels of each split, and whether each class has an observed positive in training.
+
+    Labels are hidden first and validation images held out then, as in training; test labels are never hidden.
+    """
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
     train, validation = train_and_validation_rows(
@@ -160,11 +168,13 @@ def _count_splits(dataset: Dataset, data: Data) -> dict[str, LabelCounts]:
         hold_out=data.holds_out,
         share=data.train_share,
     )
-    return {
-        "train": count_labels(truth_NC[train], observed_NC[train]),
+    trained_NC = observed_NC[train]
+    counts = {
+        "train": count_labels(truth_NC[train], trained_NC),
         "validation": count_labels(truth_NC[validation], observed_NC[validation]),
         "test": count_labels(dataset.test.labels_NC, dataset.test.labels_NC),
     }
+    return counts, shown_classes(trained_NC).tolist()
 
 
 def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
@@ -174,7 +184,8 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
         DataError: no choice of validation images determines the AP of any class.
     """
     data = study.data
-    judged = {"test": tuple(judged_classes(dataset.test.labels_NC).tolist())}
+    least = study.objective.least_positives
+    judged = {"test": tuple(judged_classes(dataset.test.labels_NC, least_positives=least).tolist())}
     _, validation = train_and_validation_rows(
         dataset,
         data.validation.fraction,
@@ -190,14 +201,21 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     labels_MC = dense_rows(labels_NC, validation)
     if data.validation.labels == "observed":
         labels_MC = assume_negative(labels_MC)
-        possible_C = shown_classes(labels_NC)
+        possible_C = shown_classes(labels_NC, least_positives=least)
     else:
-        possible_C = judged_classes(labels_NC)
+        possible_C = judged_classes(labels_NC, least_positives=least)
     if not possible_C.any() and "data.validation.labels" not in study.search:
-        error = unjudged(dataset.classes, labels_NC, metric=study.objective.record.name, notices=dataset.notices)
+        record = study.objective.record
+        error = unjudged(
+            dataset.classes,
+            labels_NC,
+            metric=record.name,
+            least_positives=least if record.over_classes else 1,
+            notices=dataset.notices,
+        )
         if error is not None:
             raise error
-    return {"validation": tuple(judged_classes(labels_MC).tolist()), **judged}
+    return {"validation": tuple(judged_classes(labels_MC, least_positives=least).tolist()), **judged}
 
 
 def _never_shown(dataset: Dataset) -> tuple[str, ...]:
@@ -255,9 +273,14 @@ def _class_lines(shown: Preview) -> list[str]:
     more = f" and {len(shown.classes) - MOST_NAMES:,} more" if len(shown.classes) > MOST_NAMES else ""
     lines = [f"  classes: {names}{more}"]
     counts = [f"{sum(judged):,} of {len(judged):,} in {split}" for split, judged in shown.judged.items()]
+    least = shown.study.objective.least_positives
+    some = "some images" if least <= 1 else f"{least:,} images or more"
+    mean = "" if all(map(all, shown.judged.values())) else f"; mAP is the mean over {_mean_over(least)}"
     lines.append(
-        f"  classes that can be evaluated (some images show them, others are known not to): {', '.join(counts)}"
+        f"  classes that can be evaluated ({some} show them, others are known not to): {', '.join(counts)}{mean}"
     )
+    if shown.unseen:
+        lines.append(f"  train has no observed positive of {some_names(shown.unseen)}")
     for split, judged in shown.judged.items():
         lacking = [name for name, found in zip(shown.classes, judged, strict=True) if not found]
         if lacking:
@@ -266,10 +289,12 @@ def _class_lines(shown: Preview) -> list[str]:
                 empty = ""
             lines.append(f"  {split} cannot evaluate {some_names(lacking)}{empty}")
     if shown.never_shown:
-        lines.append(
-            f"  no image of any split shows {some_names(shown.never_shown)}; a class without positives counts 0 in mAP"
-        )
+        lines.append(f"  no image of any split shows {some_names(shown.never_shown)}")
     return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
+
+
+def _mean_over(least_positives: int) -> str:
+    return "these" if least_positives else "all of them, 0 for those without a positive"
 
 
 def _scaling_lines(study: Study) -> list[str]:
@@ -309,7 +334,7 @@ def _search_lines(shown: Preview) -> list[str]:
     if not study.search:
         return ["search: nothing; the study is one trial"]
     number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
-    trials = _trials(study.trials)
+    trials = "trials" if study.is_unbounded else _trials(study.trials)
     width = max(map(len, study.search))
     lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
@@ -391,6 +416,7 @@ def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
 def _run_lines(study: Study) -> list[str]:
     epochs = longest_training(study)
     return [
+        *_limit_lines(study),
         *_level_lines(study),
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         _objective(study),
@@ -400,6 +426,27 @@ def _run_lines(study: Study) -> list[str]:
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _limit_lines(study: Study) -> list[str]:
+    """What ends the search before its trials do, and how much the budget holds."""
+    lines = []
+    if study.budget is not None:
+        text = f"budget of the search: {study.budget.described}{_holds(study.budget, longest_training(study))}"
+        later = "; the confirmation comes on top" if study.confirm is not None else ""
+        lines.append(f"{text}{later}")
+    if study.stop_when is not None:
+        limit = f"{study.stop_when.expected_regret:g} of {study.objective.metric}"
+        lines.append(f"the search stops when the expected regret of its best config is at most {limit}")
+    return lines
+
+
+def _holds(budget: Budget, epochs: int) -> str:
+    """How many trials an epoch budget holds; how long an epoch takes is only known once one has run."""
+    if budget.epochs is None:
+        return ""
+    num = budget.epochs // epochs
+    return f" ({num} trial{'s' if num != 1 else ''} of {epochs} epochs, more with early stopping)"
 
 
 def _level_lines(study: Study) -> list[str]:
@@ -435,8 +482,11 @@ def _objective(study: Study) -> str:
 def _confirmation_lines(study: Study) -> list[str]:
     if study.confirm is None:
         return []
-    top, seeds = study.confirm.top, study.confirm.seeds
-    return [f"then: the best {top} configs and the best baseline, {seeds} seeds each, up to {(top + 1) * seeds} trials"]
+    plan, seeds = study.confirm, study.confirm.most_seeds
+    name = "the best baseline" if plan.baseline is None else f"the best {plan.baseline}"
+    each = f"{seeds} seeds each" if plan.seeds == seeds else f"seeds in rounds, {seeds} at most"
+    said = f"then: the best {plan.top} configs and {name}, {each}, up to {(plan.top + 1) * seeds} trials"
+    return [said, *expected_power(study, plan)]
 
 
 def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:

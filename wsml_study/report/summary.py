@@ -8,17 +8,21 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.events import read_history
 from wsml_study.record.formats import aligned, number, percent
-from wsml_study.record.storage import open_storage
-from wsml_study.record.tables import read_table, searched_keys
+from wsml_study.record.storage import CONFIRMATION, EVENTS, open_storage
+from wsml_study.record.tables import PAUSED, read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.group_table import groups_of_trials
+from wsml_study.results.all_pairs import pair_lines
+from wsml_study.results.class_counts import class_note_of
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
 from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
 from wsml_study.results.repeats import repeat_notes
 from wsml_study.results.statistics import estimate
+from wsml_study.study.confirm_section import AUTO
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.spec import TrialConfig
@@ -57,11 +61,16 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     ranked, levels = ranked_trials(folder), read_levels(folder)
     counts = ranked["state"].value_counts()
     ended = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed")))
+    limits, num_paused = limit_lines(folder), int(counts.get(PAUSED, 0))
+    num_trials -= num_paused  # the search has ended without them
     lines = [
         f"{folder.name}: {ended} of {num_trials} trials ended ({counts.get('complete', 0)} complete, "
-        f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)",
+        f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)"
+        + (f", {num_paused} paused" if num_paused else ""),
+        *limits,
         "",
         *trials_table(ranked),
+        *class_note_of(folder, objective_of(ranked)),
         "",
         *groups_of_trials(folder, ranked),
         *([] if levels is None else [*levels.lines(), ""]),
@@ -77,12 +86,24 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     return lines
 
 
-def answer(folder: Path, *, study_argument: str) -> list[str]:
+def limit_lines(folder: Path) -> list[str]:
+    """Why a search with `budget` or `stop_when` has ended, and what it spent; empty for other studies."""
+    log = folder / EVENTS
+    # Reading the whole log of a large study takes seconds, and most have no limits.
+    if not log.exists() or not any(
+        key in log.read_bytes() for key in (b'"limits": {"budget"', b'"limits": {"stop_when"')
+    ):
+        return []
+    return read_history(folder).limit_lines()
+
+
+def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[str]:
     """The findings of a study so far. The best value of a search is optimistic, so it is never reported as a result.
 
     Args:
         folder: of the study's results.
         study_argument: the study as the user types it in commands.
+        pairs: also compare all pairs of confirmed configs.
     """
     ranked = ranked_trials(folder)
     if not ranked["value"].notna().any():
@@ -93,7 +114,10 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
     confirmation = read_confirmation(folder)
     if confirmation is not None:
-        return [*confirmation.lines(), *_overtaken(ranked, confirmation, study_argument), *notes]
+        every = ["", *pair_lines(confirmation.pairs(), in_rounds=confirmation.plan.seeds == AUTO)] if pairs else []
+        classes = class_note_of(folder / CONFIRMATION, objective_of(ranked), splits=["test"])
+        overtaken = _overtaken(ranked, confirmation, study_argument)
+        return [*confirmation.lines(), *every, *classes, *overtaken, *notes]
     return [*_not_confirmed(ranked, study_argument), *notes]
 
 

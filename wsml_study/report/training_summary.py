@@ -15,6 +15,7 @@ from wsml_study.methods.published_numbers import Published, published
 from wsml_study.record.files import write_whole
 from wsml_study.record.formats import aligned, csv_text, number, percent
 from wsml_study.record.wording import short_path
+from wsml_study.results.class_counts import class_note_of
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.study.published_protocol import differences_from_paper
 from wsml_study.study.reading import read_study
@@ -31,11 +32,15 @@ class TrainedConfig:
         folder: holds a folder per seed.
         study: the config.
         seeds: a row per seed that is done: seed, best_epoch, value (validation mAP) and test_map in percent.
+        class_notes: over how many classes mAP is a mean, where these are not all.
+        num_classes: that the test mAP is the mean of; None if no seed was tested.
     """
 
     folder: Path
     study: Study
     seeds: pd.DataFrame
+    class_notes: tuple[str, ...]
+    num_classes: int | None
 
     @property
     def mean(self) -> float:
@@ -98,7 +103,15 @@ def trained_config(folder: Path) -> TrainedConfig:
     trials = ranked_trials(folder).query("state == 'complete'").sort_values("trial")
     seeds = trials[["best_epoch", "value", "test_map"]].copy()
     seeds.insert(0, "seed", [json.loads(values)["training.seed"] for values in trials["values"]])
-    return TrainedConfig(folder=folder, study=read_study(folder / "study.yaml"), seeds=seeds)
+    study = read_study(folder / "study.yaml")
+    numbers = trials["num_test_classes"].dropna()
+    return TrainedConfig(
+        folder=folder,
+        study=study,
+        seeds=seeds,
+        class_notes=tuple(class_note_of(folder, study.objective)),
+        num_classes=int(numbers.iloc[0]) if len(numbers) else None,
+    )
 
 
 def _trainings_in(folder: Path) -> tuple[list[TrainedConfig], list[str]]:
@@ -128,7 +141,12 @@ def _seed_lines(trained: TrainedConfig) -> list[str]:
     )
     deviation = trained.deviation
     spread = "" if deviation is None else f" (standard deviation {deviation:.2f} over {len(seeds)} seeds)"
-    return [*table, "", f"{study.name}: test mAP {percent(trained.mean)} %{spread}, {_which_epoch(study)}"]
+    return [
+        *table,
+        *trained.class_notes,
+        "",
+        f"{study.name}: test mAP {percent(trained.mean)} %{spread}, {_which_epoch(study)}",
+    ]
 
 
 def _which_epoch(study: Study) -> str:
@@ -192,6 +210,8 @@ def _papers(trained: TrainedConfig | None) -> str:
 
 
 def _notes(trainings: Sequence[TrainedConfig]) -> Iterator[str]:
+    for trained in trainings:
+        yield from (f"{trained.study.name}: {note}" for note in trained.class_notes)
     found = [one for trained in trainings for one in trained.published or () if one is not None]
     if not found:
         return
@@ -241,6 +261,7 @@ def _csv_row(trained: TrainedConfig) -> dict[str, object]:
         "seeds": len(trained.seeds),
         "test_map_mean": trained.mean,
         "test_map_deviation": trained.deviation,
+        "num_test_classes": trained.num_classes,
         "val_map_mean": trained.seeds["value"].mean(),
         "paper_end_to_end": end_to_end and end_to_end.map,
         "paper_linear_init": linear_init and linear_init.map,

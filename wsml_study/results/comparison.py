@@ -9,8 +9,10 @@ from pathlib import Path
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
-from wsml_study.record.storage import EVENTS
-from wsml_study.results.confirmation import Confirmation, ConfirmedConfig, read_confirmation
+from wsml_study.record.storage import CONFIRMATION, EVENTS
+from wsml_study.results.class_counts import class_note_of
+from wsml_study.results.confirmation import Confirmation, read_confirmation
+from wsml_study.results.confirmed_runs import ConfirmedConfig
 from wsml_study.results.ranking import best_per_method, ranked_trials
 from wsml_study.study.identity import differences
 from wsml_study.study.reading import read_study
@@ -27,6 +29,7 @@ class ComparedStudy:
         fingerprints: distinct data fingerprints of its runs; empty for logs of version 0.1.
         best: method -> value and number of the best trial of the search.
         confirmation: its confirmation; None without one.
+        class_notes: over how many classes its mAP is a mean, where these are not all.
     """
 
     name: str
@@ -34,6 +37,7 @@ class ComparedStudy:
     fingerprints: tuple[str, ...]
     best: dict[str, tuple[float, int]]
     confirmation: Confirmation | None
+    class_notes: tuple[str, ...]
 
     def confirmed(self, method: str) -> ConfirmedConfig | None:
         """The best confirmed config of a method."""
@@ -52,6 +56,7 @@ class Comparison:
         lines = [
             *self._table(),
             "search: best validation mAP (trial), which is optimistic; confirmed: mean test mAP",
+            *(f"{one.name}: {note}" for one in self.studies for note in one.class_notes),
             "",
         ]
         first, *others = self.studies
@@ -94,12 +99,18 @@ def compare_studies(folders: Sequence[Path]) -> Comparison:
 def _compared(name: str, folder: Path) -> ComparedStudy:
     best = best_per_method(ranked_trials(folder))
     history = read_log(folder / EVENTS)[1]
+    study = read_study(folder / "study.yaml")
+    confirmation = read_confirmation(folder)
+    notes = class_note_of(folder, study.objective, splits=["validation"])
+    if confirmation is not None:
+        notes += class_note_of(folder / CONFIRMATION, study.objective, splits=["test"])
     return ComparedStudy(
         name=name,
-        study=read_study(folder / "study.yaml"),
+        study=study,
         fingerprints=tuple(dict.fromkeys(run["data_fingerprint"] for run in history.runs if "data_fingerprint" in run)),
         best={row["method"]: (float(row["value"]), int(row["trial"])) for _, row in best.iterrows()},
-        confirmation=read_confirmation(folder),
+        confirmation=confirmation,
+        class_notes=tuple(notes),
     )
 
 
@@ -120,6 +131,9 @@ def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
     one, another = first.study, other.study
     if one.objective.metric != another.objective.metric:
         yield f"the metric differs ({one.objective.metric}, {another.objective.metric})"
+    # Where every class is present in both, they are means over all classes, whatever the studies say.
+    if one.objective.least_positives != another.objective.least_positives and (first.class_notes or other.class_notes):
+        yield "mAP is a mean over other classes (objective.classes)"
     if one.data.dataset != another.data.dataset:
         yield f"the dataset differs ({one.data.dataset}, {another.data.dataset})"
     elif one.data.validation != another.data.validation:

@@ -14,6 +14,7 @@ from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.registry import Requirement
 from wsml_study.study.backbone_record import BACKBONES
+from wsml_study.study.budget_checks import check_budget
 from wsml_study.study.config_keys import (
     ConfigKey,
     config_keys,
@@ -340,7 +341,7 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
 
 def _trials(draft: Draft) -> Iterator[Problem]:
     """Several trials without a search."""
-    if not draft.search and draft.trials > 1:
+    if not draft.search and draft.trials > 1 and not draft.is_unbounded:
         message = f"expected 1, got {draft.trials}: without `search` all trials would be the same"
         yield Problem(label="trials", message=message, path=("trials",), about=("trials", WHOLE_SEARCH))
 
@@ -433,6 +434,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _sampler,
     _requirements,
     _trials,
+    check_budget,
     _early_stopping,
     _population,
     _final_training,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -100,9 +100,12 @@ def _keys_below(section: type[BaseModel], prefix: str) -> Iterator[ConfigKey]:
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic model that a field holds, `Schedule` in `Schedule | None`; None for a single value."""
+    """The pydantic model that a field holds, `Schedule` in `Schedule | None`; None for a value that may be of another
+    kind too."""
     options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+    kinds = [option for option in options if option is not NoneType]
+    is_section = len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel)
+    return kinds[0] if is_section else None
 
 
 @cache
@@ -122,9 +125,21 @@ def schema_at(path: Path) -> NodeSchema:
         if isinstance(part, int):
             node = _resolved(node["items"], whole)
         else:
+            node = _mapping_in(node, whole)
             properties = node.get("properties", {})
             node = _resolved(properties[part] if part in properties else node["additionalProperties"], whole)
     return node
+
+
+def keys_at(path: Path) -> list[str]:
+    """The keys that the mapping at a path of a study file takes."""
+    return list(_mapping_in(schema_at(path), _study_schema()).get("properties", {}))
+
+
+def _mapping_in(node: NodeSchema, whole: NodeSchema) -> NodeSchema:
+    """Of a value that is a word or a mapping, the mapping."""
+    options = [_resolved(option, whole) for option in node.get("anyOf", [])]
+    return next((option for option in options if "properties" in option), node)
 
 
 def _resolved(node: NodeSchema, whole: NodeSchema) -> NodeSchema:
@@ -187,7 +202,8 @@ def _bounds(node: NodeSchema) -> str:
 
 
 def _known_keys(node: NodeSchema) -> str:
-    return f" with the keys {listed(node['properties'])}" if "properties" in node else ""
+    known = node.get("properties", {})
+    return f" with the {'key' if len(known) == 1 else 'keys'} {listed(known)}" if known else ""
 
 
 def kinds(node: NodeSchema) -> set[str]:

@@ -11,7 +11,7 @@ from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.study.writing import flow
 
 NOT_IN_FINGERPRINT = frozenset(
-    {"name", "trials", "confirm", "retries", "resources", "storage", "provenance", "tracking"}
+    {"name", "trials", "budget", "stop_when", "confirm", "retries", "resources", "storage", "provenance", "tracking"}
 )
 """Keys without effect on a trial's result: the name, how many trials run, and on what. The batch size is global, so a
 result does not depend on the number of workers. `data.root`, where the data is stored, is left out as well."""

@@ -22,6 +22,7 @@ class MetricRecord:
             metric, NaN where nothing is annotated.
         greater_is_better: whether the objective is to be maximized.
         percent: whether it is in percent; otherwise it has no unit.
+        over_classes: whether it is a mean over classes; it is given only those that count, as `objective.classes` says.
         options: further keys of the section `objective`.
         requires: packages needed beyond the dependencies of wsml-study.
     """
@@ -33,6 +34,7 @@ class MetricRecord:
     compute: str | Callable[..., float]
     greater_is_better: bool = True
     percent: bool = False
+    over_classes: bool = False
     options: tuple[Option, ...] = ()
     requires: tuple[Requirement, ...] = ()
 

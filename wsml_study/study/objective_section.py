@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from wsml_study.description import Description
+from wsml_study.description import Description, PositiveInt
 from wsml_study.options import Value
 from wsml_study.study.metric_record import METRICS, MetricRecord
-from wsml_study.study.option_fields import option_values, with_options
+from wsml_study.study.option_fields import given_options, option_values, with_options
 
 BEST, LAST = "best_val_", "last_val_"
 
@@ -20,6 +20,14 @@ class ObjectiveMetric(StrEnum):
     """Objectives: a metric of the validation images, of the best epoch or of the last one."""
 
     vars().update({f"{prefix}{name}".upper(): f"{prefix}{name}" for name in METRICS for prefix in (BEST, LAST)})
+
+
+class EnoughPositives(Description):
+    """Classes with enough positives."""
+
+    min_positives: PositiveInt = Field(
+        description="Positives that a class needs among the annotated labels of a split to count in its means."
+    )
 
 
 @with_options(METRICS)
@@ -35,6 +43,13 @@ class Objective(Description):
     )
     mode: Literal["max", "min"] = Field(
         default="max", description="Whether a larger or a smaller value is better; by default that of the metric."
+    )
+    classes: Literal["present", "all"] | EnoughPositives | None = Field(
+        default=None,
+        description="Which classes count in every mean over classes, of validation and test images alike: `present`, "
+        "those with a positive among the annotated labels of the split (what a new study gets); `all`, where a class "
+        "without a positive counts 0, as the published code has it and earlier versions did; or `{min_positives: n}`, "
+        "those with n positives at least.",
     )
 
     @model_validator(mode="before")
@@ -54,6 +69,18 @@ class Objective(Description):
             raise ValueError(f"the {kind} {self.metric} is, the better: expected mode `{expected}`, got `{self.mode}`")
         return self
 
+    @model_validator(mode="after")
+    def _classes_are_said_once(self) -> Self:
+        if self.classes is not None and self.older_min_positives is not None:
+            raise ValueError("expected `classes` or its older form `min_positives`, got both; remove `min_positives`")
+        return self
+
+    @property
+    def older_min_positives(self) -> int | None:
+        """`min_positives` where it is given: what studies had before `classes`, for the objective alone."""
+        given = given_options(self, self.record).get("min_positives")
+        return None if given is None else int(given)
+
     @property
     def record(self) -> MetricRecord:
         """The metric's record."""
@@ -71,8 +98,21 @@ class Objective(Description):
 
     @property
     def is_plain_map(self) -> bool:
-        """Whether the metric is the mAP over all classes, which every epoch computes in any case."""
+        """Whether the metric is the mAP that every epoch computes in any case."""
         return self.record.name == "map" and not self.options["min_positives"]
+
+    @property
+    def least_positives(self) -> int:
+        """Positives of a split that a class needs to count in a mean over classes; 0 where all classes count.
+
+        Without the key all of them do, as in studies of earlier versions.
+        """
+        match self.classes:
+            case EnoughPositives(min_positives=least):
+                return least
+            case "present":
+                return 1
+        return 0
 
     @property
     def sign(self) -> int:

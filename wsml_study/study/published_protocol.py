@@ -175,6 +175,11 @@ def _of_training(config: TrialConfig | Draft, protocol: Protocol) -> Iterator[_P
 def _of_search(config: TrialConfig | Draft) -> Iterator[_Pair]:
     yield "objective", config.objective.metric.value, Objective().metric.value
     yield "min_positives", config.objective.options.get("min_positives"), Objective().options.get("min_positives")
+    yield (
+        "classes",
+        config.objective.model_dump().get("classes") or "all",
+        "all",
+    )  # absent in trials of earlier versions
     if isinstance(config, Draft):
         yield "early_stopping", config.early_stopping.name.value, EarlyStopping().name.value
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from wsml_study.errors import StudyFileError
 from wsml_study.study.checks import WHOLE_SEARCH, check_study
-from wsml_study.study.config_keys import expectation, mismatch, schema_at, suggestion
+from wsml_study.study.config_keys import expectation, keys_at, mismatch, schema_at, suggestion
 from wsml_study.study.level_checks import check_levels
 from wsml_study.study.problems import Path, Place, Problem, closest, dotted, listed, render, shown
 from wsml_study.study.spec import Draft, Study
@@ -139,7 +139,11 @@ def _draft(content: dict[str, Any]) -> tuple[Draft, list[Problem]]:
 
 
 def _problems(error: ValidationError, content: dict[str, Any]) -> list[Problem]:
-    problems = [_problem(details, content) for details in error.errors() if not _is_shortened(details, error)]
+    problems = [
+        _problem(details, content)
+        for details in error.errors()
+        if not (_is_shortened(details, error) or _is_of_the_word(details))
+    ]
     return list({(problem.path, problem.label): problem for problem in problems}.values())
 
 
@@ -147,6 +151,11 @@ def _is_shortened(details: ErrorDetails, error: ValidationError) -> bool:
     """Whether a list is too short only because pydantic does not count its invalid items."""
     inside = [other for other in error.errors() if other["loc"][: len(details["loc"])] == details["loc"]]
     return details["type"] == "too_short" and len(inside) > 1
+
+
+def _is_of_the_word(details: ErrorDetails) -> bool:
+    """Whether a value that is a word or a mapping is a mapping: the problem is inside, not that it is no word."""
+    return details["type"] == "literal_error" and isinstance(details["input"], dict)
 
 
 def _problem(details: ErrorDetails, content: dict[str, Any]) -> Problem:
@@ -166,7 +175,7 @@ def _problem(details: ErrorDetails, content: dict[str, Any]) -> Problem:
 
 def _unknown_key(path: Path) -> Problem:
     key, section = str(path[-1]), path[:-1]
-    known = list(schema_at(section).get("properties", {}))
+    known = keys_at(section)
     if sibling := closest(key, known):
         meant, hint = dotted((*section, sibling)), f"; did you mean `{sibling}`?"
     elif (elsewhere := suggestion(dotted(path))) and elsewhere != dotted(section):
@@ -179,13 +188,15 @@ def _unknown_key(path: Path) -> Problem:
 def _existing(location: tuple[int | str, ...], content: Any) -> tuple[Path, Any]:
     """The path in the content that pydantic's location stands for, and the value there.
 
-    pydantic adds names of union members, which are no keys: the path ends before the first part that is absent.
+    pydantic adds names of union members, which are no keys: parts that are absent are left out.
     """
     path: list[str | int] = []
     for part in location:
         known: dict[Any, Any] = dict(enumerate(content)) if isinstance(content, list) else content
-        if not isinstance(known, dict) or part not in known:
+        if not isinstance(known, dict):
             break
+        if part not in known:
+            continue
         content = known[part]
         path.append(part)
     return tuple(path), content

@@ -82,7 +82,7 @@ search:
   method.schedule.rate_per_epoch:
     when: {method.name: [LL-R, LL-Ct, LL-Cp]} # only in trials of these methods
     float: {low: 0.0005, high: 0.03, log: true}
-objective: {metric: best_val_map, mode: max}
+objective: {metric: best_val_map, classes: present} # or all: 0 for a class without a positive
 sampler: {name: tpe, seed: 0} # tpe, random, grid, gp, cmaes, nsgaii
 early_stopping: {name: asha, grace_epochs: 3, reduction_factor: 3} # or {name: none}
 trials: 12 # in total; raise it later to go on searching

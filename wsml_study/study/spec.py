@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from wsml_study.description import Description, PositiveInt
+from wsml_study.study.budget_section import UNBOUNDED_TRIALS, Budget, StopWhen
 from wsml_study.study.clashes import Clash, clashes
 from wsml_study.study.confirm_section import Confirm
 from wsml_study.study.credentials import without_secret
@@ -79,8 +80,14 @@ class Draft(Description):
     )
     trials: PositiveInt = Field(
         default=1,
-        description="Total number of trials; with `fidelity`, the number of trials of the first level.",
+        description="Total number of trials; with `fidelity`, the number of trials of the first level. With "
+        "`budget` and without `trials`, as many as the budget holds.",
     )
+    budget: Budget | None = Field(
+        default=None,
+        description="What the search may spend; a larger budget later goes on with it. A confirmation comes on top.",
+    )
+    stop_when: StopWhen | None = Field(default=None, description="When the search has found enough and ends.")
     fidelity: tuple[Level, ...] | None = Field(
         default=None,
         min_length=1,
@@ -108,6 +115,18 @@ class Draft(Description):
     provenance: Provenance | None = Field(
         default=None, description="Study and trial that an exported config comes from; without effect on results."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_as_the_budget_holds(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("budget") and "trials" not in content:
+            return {**content, "trials": UNBOUNDED_TRIALS}
+        return content
+
+    @property
+    def is_unbounded(self) -> bool:
+        """Whether only the budget ends the search."""
+        return self.trials >= UNBOUNDED_TRIALS
 
     @property
     def full_size_trials(self) -> int:

@@ -54,6 +54,8 @@ def _content(study: Study) -> dict[str, Any]:
     content = study.model_dump(mode="json", exclude_none=True)
     if study.tracking == Tracking():
         del content["tracking"]  # without trackers the section says nothing
+    if study.is_unbounded:
+        del content["trials"]  # only the budget ends the search
     # Without defaults: an absent `log` reads better than `log: false`.
     content["search"] = {key: one.model_dump(mode="json", exclude_defaults=True) for key, one in study.search.items()}
     if not study.search:

@@ -16,6 +16,7 @@ from wsml_study.methods.contract import NEGATIVE, POSITIVE
 from wsml_study.registry import implementation
 from wsml_study.study.objective_section import Objective
 from wsml_study.training.average_precision import average_precision_C, mean_average_precision
+from wsml_study.training.counted_classes import counted_classes
 from wsml_study.training.ranking_metrics import (
     coverage,
     label_choice,
@@ -27,7 +28,7 @@ from wsml_study.training.ranking_metrics import (
 
 
 def objective_of(objective: Objective, scores_MC: Tensor, labels_MC: Tensor) -> float | None:
-    """The value of an objective's metric; None where nothing is annotated.
+    """The value of an objective's metric; None where nothing is annotated, or no class counts in a mean over classes.
 
     Args:
         objective: names the metric.
@@ -36,6 +37,11 @@ def objective_of(objective: Objective, scores_MC: Tensor, labels_MC: Tensor) -> 
     """
     compute = objective.record.compute
     metric = implementation(compute) if isinstance(compute, str) else compute
+    if objective.record.over_classes and objective.least_positives:
+        counted_C = counted_classes(labels_MC, objective.least_positives)
+        if not counted_C.any():
+            return None
+        scores_MC, labels_MC = scores_MC[:, counted_C], labels_MC[:, counted_C]
     value = float(metric(scores_MC, labels_MC, **objective.options))
     return None if math.isnan(value) else value
 

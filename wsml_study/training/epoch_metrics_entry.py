@@ -17,12 +17,13 @@ RECORDS = (
         label="mAP",
         compute=f"{MODULE}:mean_ap",
         percent=True,
+        over_classes=True,
         options=(
             Option(
                 key="min_positives",
                 limits=COUNT_OR_0,
                 default=0,
-                meaning="classes with fewer positive validation images are left out of the mean",
+                meaning="the older form of `classes: {min_positives: n}`",
             ),
         ),
     ),
@@ -49,6 +50,7 @@ RECORDS = (
         label="CF1",
         compute=f"{MODULE}:cf1",
         percent=True,
+        over_classes=True,
     ),
     MetricRecord(
         name="ranking_loss",

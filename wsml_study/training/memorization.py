@@ -21,6 +21,9 @@ from wsml_study.methods.contract import ALONE, NEGATIVE, PADDING, POSITIVE, UNOB
 ENTRIES_AT_ONCE = 2**16
 """Images times classes that are counted together, at some 30 bytes each."""
 
+NUM_LOSSES = 3
+"""Groups whose losses are summed: true positives, true negatives, false negatives, the first of all groups."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Memorization:
@@ -115,7 +118,8 @@ class MemorizationMeters:
         """Start at zero; `groups` holds those of each trial's labels."""
         self._groups = groups
         device = groups[0].sign_NC.device
-        self._sums_K2G = torch.zeros(len(groups), 2, 5, dtype=torch.float64, device=device)
+        self._losses_KG = torch.zeros(len(groups), NUM_LOSSES, dtype=torch.float64, device=device)
+        self._counts_KG = torch.zeros(len(groups), 5, dtype=torch.float64, device=device)
 
     @torch.no_grad()
     def update(
@@ -133,28 +137,28 @@ class MemorizationMeters:
             sign_KBC, members_KEG: of these entries as in `Groups`, E = B * C; (1, ...) if all trials share them.
             distrusted: the methods' masks (k, B, C), or None, of so many trials each, in the order of the trials.
         """
-        num_trials = len(logits_KBC)
-        values_K2E = logits_KBC.new_zeros(num_trials, 2, logits_KBC[0].numel(), dtype=torch.float32)
-        # Losses and distrust side by side, so that one product sums both over all groups.
-        values_K2E[:, 0] = -F.logsigmoid(logits_KBC.float() * sign_KBC).flatten(1)
+        losses_KE = -F.logsigmoid(logits_KBC.float() * sign_KBC).flatten(1)
+        # Not by a product: how a product adds depends on how many trials there are, and on where they lie in memory.
+        groups_KGE = members_KEG[..., :NUM_LOSSES].transpose(1, 2)
+        self._losses_KG += (losses_KE[:, None] * groups_KGE).sum(-1)
         start = 0
         for mask_kBC, count in distrusted:
+            trials = slice(start, start + count)
             if mask_kBC is not None:
-                values_K2E[start : start + count, 1] = mask_kBC.view(count, -1)
+                mask_k1E = mask_kBC.reshape(count, 1, -1).float()
+                members = members_KEG if len(members_KEG) == 1 else members_KEG[trials]
+                # Sums of ones are exact in any order.
+                self._counts_KG[trials] += (mask_k1E @ members)[:, 0]
             start += count
-        if len(members_KEG) == 1:
-            sums = (values_K2E.flatten(0, 1) @ members_KEG[0]).view(num_trials, 2, -1)
-        else:
-            sums = torch.bmm(values_K2E, members_KEG)
-        self._sums_K2G += sums
 
     def results(self) -> list[Memorization]:
         """The epoch of each trial."""
         results = []
-        for groups, (losses, distrusted) in zip(self._groups, self._sums_K2G.tolist(), strict=True):
+        sums = zip(self._losses_KG.tolist(), self._counts_KG.tolist(), strict=True)
+        for groups, (losses, distrusted) in zip(self._groups, sums, strict=True):
             _, _, num_caught, num_known, num_distrusted = map(round, distrusted)
-            counts = [*groups.num_G[:3], num_distrusted, num_known, num_caught]
-            results.append(_memorization(losses[:3], counts))
+            counts = [*groups.num_G[:NUM_LOSSES], num_distrusted, num_known, num_caught]
+            results.append(_memorization(losses, counts))
         return results
 
 

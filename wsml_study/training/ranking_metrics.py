@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from wsml_study.methods.contract import NEGATIVE, POSITIVE
+from wsml_study.training.counted_classes import counted_classes
 
 RANKS = (1, 3, 5)
 """Numbers of top-ranked labels whose precision and recall every test reports."""
@@ -138,7 +139,8 @@ class LabelChoice:
 
     Attributes:
         overall_precision, overall_recall, overall_f1: OP, OR, OF1, over all annotated entries; scikit-learn's `micro`.
-        class_precision, class_recall: CP, CR, means over the classes with an annotation; scikit-learn's `macro`.
+        class_precision, class_recall: CP, CR, means over the classes with an annotation that count; scikit-learn's
+            `macro` over these.
         class_f1: CF1 as the multi-label image literature has it, the harmonic mean of CP and CR.
         mean_class_f1: the mean of the classes' own F1; scikit-learn's `macro`, which is another number.
     """
@@ -152,12 +154,13 @@ class LabelChoice:
     mean_class_f1: float
 
 
-def label_choice(chosen_NC: Tensor, labels_NC: Tensor) -> LabelChoice:
+def label_choice(chosen_NC: Tensor, labels_NC: Tensor, *, least_positives: int = 0) -> LabelChoice:
     """OF1, CF1 and the precisions and recalls behind them.
 
     Args:
         chosen_NC: bool, labels that are predicted to be there: logits_NC > 0, or top_labels(scores_NC, 3).
         labels_NC: +1 positive, -1 negative, anything else not annotated.
+        least_positives: that a class needs to count in the means over classes.
 
     Raises:
         ValueError: the shapes differ or are not (N, C).
@@ -168,7 +171,7 @@ def label_choice(chosen_NC: Tensor, labels_NC: Tensor) -> LabelChoice:
     hits_C = (chosen_NC & positive_NC).sum(0).double()
     chosen_C = (chosen_NC & annotated_NC).sum(0).double()
     positives_C = positive_NC.sum(0).double()
-    known_C = annotated_NC.any(0)
+    known_C = annotated_NC.any(0) & counted_classes(labels_NC, least_positives)
     overall = _ratio(hits_C.sum(), chosen_C.sum()), _ratio(hits_C.sum(), positives_C.sum())
     by_class = _mean(_ratio(hits_C, chosen_C)[known_C]), _mean(_ratio(hits_C, positives_C)[known_C])
     return LabelChoice(
@@ -188,7 +191,7 @@ def top_labels(scores_NC: Tensor, k: int) -> Tensor:
     return torch.zeros_like(scores_NC, dtype=torch.bool).scatter_(1, top_Nk, True)
 
 
-def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float | None]:
+def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor, *, least_positives: int = 0) -> dict[str, float | None]:
     """Ranking loss, coverage, one-error, precision and recall at 1, 3 and 5, and OF1 and CF1 with their parts.
 
     OF1 and CF1 are those of p > 0.5, and of each image's top three labels.
@@ -196,6 +199,7 @@ def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float 
     Args:
         logits_NC: scores before the sigmoid.
         labels_NC: +1 positive, -1 negative, anything else not annotated.
+        least_positives: that a class needs to count in the means over classes, CF1 and its parts.
 
     Returns:
         By name; all but the coverage are fractions. All are None where no label is known to be negative: choosing every
@@ -209,7 +213,8 @@ def metrics_beside_map(logits_NC: Tensor, labels_NC: Tensor) -> dict[str, float 
         **{f"recall_at_{k}": recall_at(logits_NC, labels_NC, k) for k in RANKS},
     }
     for suffix, chosen_NC in (("", logits_NC > 0), ("_top3", top_labels(logits_NC, 3))):
-        metrics |= {f"{name}{suffix}": value for name, value in vars(label_choice(chosen_NC, labels_NC)).items()}
+        found = label_choice(chosen_NC, labels_NC, least_positives=least_positives)
+        metrics |= {f"{name}{suffix}": value for name, value in vars(found).items()}
     no_negative = not bool((labels_NC == NEGATIVE).any())
     return {name: None if no_negative or math.isnan(value) else value for name, value in metrics.items()}
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from wsml_study.training.average_precision import average_precision_C, mean_average_precision
+from wsml_study.training.counted_classes import counted_ap
 
 SMALLEST_BATCH = 64
 """Images at once, at least, even where training takes smaller batches: nothing has to be kept for gradients."""
@@ -40,9 +41,15 @@ def logits_of(network: nn.Module, batches: Iterable[Tensor], *, bf16: bool) -> T
     return torch.cat(parts)
 
 
-def map_and_ap(scores_MC: Tensor, labels_MC: npt.NDArray[np.int8]) -> tuple[float | None, tuple[float | None, ...]]:
-    """mAP and AP per class, in percent; None for a class without a known negative, or if all are so."""
-    return percentages(average_precision_C(scores_MC, torch.tensor(labels_MC, device=scores_MC.device)))
+def map_and_ap(
+    scores_MC: Tensor, labels_MC: npt.NDArray[np.int8], *, least_positives: int
+) -> tuple[float | None, tuple[float | None, ...]]:
+    """mAP, and AP of the classes that it is the mean of, in percent.
+
+    None for a class without a known negative or with fewer positives than `least_positives`, and if all are so.
+    """
+    states_MC = torch.tensor(labels_MC, device=scores_MC.device)
+    return percentages(counted_ap(average_precision_C(scores_MC, states_MC), states_MC, least_positives))
 
 
 def percentages(ap_C: Tensor) -> tuple[float | None, tuple[float | None, ...]]:

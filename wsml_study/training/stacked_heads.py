@@ -5,10 +5,10 @@ at once: one product gives the logits of all heads, one backward pass the gradie
 optimizer steps of all parameters. The trials may differ in seed, method, rates, optimizer and in which labels are
 hidden.
 
-Each trial computes what it would compute on its own, up to the order in which a matrix product adds. No trial's loss
-depends on another's logits, so that the gradient of the sum of all losses holds each trial's own gradient. Each keeps
-its own random numbers: initial weights and the order of images are functions of its seed, and a linear probe has no
-dropout to draw for.
+Each trial computes what it would compute on its own, a `LinearProbeTraining`; on CPUs to the last bit. No trial's loss
+depends on another's logits, so that the gradient of the sum of all losses holds each trial's own gradient. Products and
+sums add in an order that does not depend on the number of trials. Each trial keeps its own random numbers: initial
+weights and the order of images are functions of its seed, and a linear probe has no dropout to draw for.
 
 Shapes: K trials, k of them with one kind of method, S orders of images (1 if all seeds are equal, else K), N training
 images, M validation images, B images of a batch, C classes, D features; R rows of features to train on, N of them, or
@@ -27,15 +27,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from wsml_study.errors import TrainingError
 from wsml_study.methods.contract import Batch, Method, Outcome
 from wsml_study.methods.stacking import can_stack, stacked
 from wsml_study.training.average_precision import RankedScores
+from wsml_study.training.counted_classes import counted_ap
 from wsml_study.training.memorization import Groups, Memorization, MemorizationMeters
 from wsml_study.training.optimization import diverged
 from wsml_study.training.randomness import order_of_epoch
-from wsml_study.training.scoring import logits_of, percentages, uses_bf16
+from wsml_study.training.scoring import percentages, uses_bf16
 from wsml_study.training.stacked_steps import FusedSteps
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_evaluation import ValidationScores, objective_value
@@ -43,6 +45,12 @@ from wsml_study.training.trial_results import EpochResult
 
 ROWS_AT_ONCE = 4096
 """Images whose logits are computed together."""
+
+ALIGNED = 32
+"""Rows of matrices are filled up to a multiple of so many entries: 64 bytes of bfloat16."""
+
+ALL = slice(None)
+"""All trials of a stack."""
 
 
 class FusedTraining:
@@ -77,14 +85,42 @@ class FusedTraining:
             _own(trial)
 
 
-def state_of(trial: TrialTraining) -> dict[str, Any]:
-    """A trial's `state_dict()` with tensors of its own.
+class LinearProbeTraining(TrialTraining):
+    """A linear probe, which trains among others or on its own: then as a stack of one, with the same numbers."""
 
-    The plain one holds views of the stack's tensors: saving a view writes its whole storage, K times too much, and the
-    next step would change what was taken.
-    """
-    state: dict[str, Any] = _copied(trial.state_dict())
-    return state
+    _fused: FusedTraining | None = None
+
+    def run_epoch(self) -> EpochResult:
+        """Train for one epoch over all training images, then validate.
+
+        Raises:
+            TrainingError: the loss or a validation score is not finite.
+        """
+        if self._fused is None:
+            self._fused = FusedTraining([self])
+        [(_, result)] = self._fused.run_epoch()
+        if isinstance(result, TrainingError):
+            raise result
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on, in tensors of its own.
+
+        Those of a stack are views: saving a view writes its whole storage, K times too much, and the next step would
+        change what was taken.
+        """
+        state: dict[str, Any] = _copied(super().state_dict())
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As `TrialTraining` does."""
+        super().load_state_dict(state)
+        self._fused = None
+
+    def take_over(self, state: dict[str, Any], **best: Any) -> None:
+        """As `TrialTraining` does."""
+        super().take_over(state, **best)
+        self._fused = None
 
 
 def _own(trial: TrialTraining) -> None:
@@ -224,22 +260,22 @@ class _Stack:
 
     def _take_features(self, first: TrialTraining) -> None:
         inputs = first.optimization.inputs.features_of("train")
-        self._features_ND = self._features_RD = inputs.features_MD
+        self._features_RD = _aligned(inputs.features_MD)
         self._mirrored = inputs.mirrored_features_MD is not None
         if inputs.mirrored_features_MD is not None:
             # One table, plain rows first: a mirrored image is then only another row, N further on.
-            self._features_RD = torch.cat([inputs.features_MD, inputs.mirrored_features_MD])
-        self._validation_MD = first.optimization.inputs.features_of("validation").features_MD
+            self._features_RD = _aligned(torch.cat([inputs.features_MD, inputs.mirrored_features_MD]))
+        self._validation_MD = _aligned(first.optimization.inputs.features_of("validation").features_MD)
 
     def run_epoch(self) -> list[tuple[TrialTraining, EpochResult | TrainingError]]:
         """The result of an epoch of each trial, or its error; the seconds are each trial's equal share."""
         started = time.perf_counter()
-        epoch = self._trials[0].epoch + 1
+        epoch, num_together = self._trials[0].epoch + 1, len(self._trials)
         for trial in self._trials:
             trial.method.start_epoch(epoch, self._num_epochs)
         losses, memorizations = self._train(epoch)
-        for trial in self._trials:
-            trial.method.finish_epoch(epoch, self._num_epochs, partial(self._predicted, trial, epoch))
+        for k, trial in enumerate(self._trials):
+            trial.method.finish_epoch(epoch, self._num_epochs, partial(self._predicted, k, epoch))
         trained = time.perf_counter()
         validations = self._validate()
         share = (time.perf_counter() - trained) / len(self._trials)
@@ -252,16 +288,16 @@ class _Stack:
             else:
                 seconds = (trained - started) / len(self._trials)
                 result = trial.end_epoch(loss, memorization, validation, train_seconds=seconds)
-                ended.append((trial, replace(result, validation_seconds=share)))
+                ended.append((trial, replace(result, validation_seconds=share, trained_together=num_together)))
         return ended
 
-    def _predicted(self, trial: TrialTraining, epoch: int) -> Tensor:
-        """Logits (N, C) of a trial's training images after an epoch, of mirrored ones where its method wants that."""
-        features_ND, mirrored_N = self._features_ND, trial.optimization.mirrored_in_prediction(epoch)
+    def _predicted(self, k: int, epoch: int) -> Tensor:
+        """Logits (N, C) of trial k's training images after an epoch, of mirrored ones where its method wants that."""
+        rows_N = torch.arange(len(self._data.train))
+        mirrored_N = self._trials[k].optimization.mirrored_in_prediction(epoch)
         if mirrored_N is not None:
-            rows_N = torch.arange(len(mirrored_N)) + len(mirrored_N) * mirrored_N
-            features_ND = self._features_RD.index_select(0, rows_N.to(self._device))
-        return logits_of(trial.classifier.head, torch.split(features_ND, ROWS_AT_ONCE), bf16=self._bf16)
+            rows_N += len(rows_N) * mirrored_N
+        return self._scores(self._features_RD.index_select(0, rows_N.to(self._device)), slice(k, k + 1))[0]
 
     def _train(self, epoch: int) -> tuple[list[float], list[Memorization]]:
         """Mean losses and memorization, of each trial."""
@@ -316,15 +352,10 @@ class _Stack:
         )
         return torch.cat(losses).detach()
 
-    def _logits_of_batch(self, features_SBD: Tensor) -> Tensor:
-        """Logits (K, B, C) of features (S, B, D)."""
-        weight_KCD, bias_KC = self._weight_KCD.to(self._dtype), self._bias_KC.to(self._dtype)
-        if len(features_SBD) == 1:
-            # All heads see the same batch: K heads of C classes are one head of K * C, and one product does them all.
-            logits_KCB = (weight_KCD.flatten(0, 1) @ features_SBD[0].T).view(*bias_KC.shape, -1)
-        else:
-            logits_KCB = torch.bmm(weight_KCD, features_SBD.transpose(1, 2))
-        return logits_KCB.transpose(1, 2) + bias_KC[:, None]
+    def _logits_of_batch(self, features_SBD: Tensor, trials: slice = ALL) -> Tensor:
+        """Logits (K, B, C) of features (S, B, D), by all heads or some."""
+        weight_KCD, bias_KC = self._weight_KCD[trials].to(self._dtype), self._bias_KC[trials].to(self._dtype)
+        return _products(_aligned(weight_KCD), features_SBD.transpose(1, 2)).transpose(1, 2) + bias_KC[:, None]
 
     def _step(self, features_SBD: Tensor, losses: list[Tensor], leaves: list[Tensor]) -> None:
         """Gradients of logits and of the methods' parameters by autograd, those of the heads by one product; one step.
@@ -340,28 +371,28 @@ class _Stack:
             kept.copy_(gradient)
         gradient_KBC = torch.cat(found[: len(leaves)])
         self._bias_gradient_KC.copy_(gradient_KBC.sum(1))
-        gradient_KCB = gradient_KBC.transpose(1, 2)
-        if len(features_SBD) == 1:
-            product = gradient_KCB.flatten(0, 1), features_SBD[0]
-            _multiply(*product, out=self._weight_gradient_KCD.flatten(0, 1))
-        else:
-            _multiply(gradient_KCB, features_SBD, out=self._weight_gradient_KCD)
+        gradient_KCD = _products(gradient_KBC.transpose(1, 2), features_SBD)
+        self._weight_gradient_KCD.copy_(gradient_KCD[:, :, : self._weight_KCD.shape[2]])
         self._steps.step()
 
     def _validate(self) -> list[ValidationScores | None]:
         """mAP and AP of each trial; None where scores are not finite."""
-        scores_KMC = self._scores()
+        scores_KMC = self._scores(self._validation_MD)
         finite = scores_KMC.isfinite().flatten(1).all(1).tolist()
         ranked = RankedScores(scores_KMC)
         truth_MC = torch.from_numpy(self._data.validation.truth_MC).to(self._device)
-        by_truth = [percentages(ap_C) for ap_C in ranked.average_precision_TC(truth_MC)]
+        least_positives = [trial.config.objective.least_positives for trial in self._trials]
+        by_truth = [
+            percentages(counted_ap(ap_C, truth_MC, least))
+            for ap_C, least in zip(ranked.average_precision_TC(truth_MC), least_positives, strict=True)
+        ]
         which, distinct = _distinct([torch.from_numpy(trial.data.validation.assumed_MC) for trial in self._trials])
         by_observed = list(by_truth)
         for number, assumed_MC in enumerate(distinct):
             chosen = [k for k, one in enumerate(which) if one == number]
             of_chosen = ranked if len(distinct) == 1 else RankedScores(scores_KMC[chosen])
             for k, ap_C in zip(chosen, of_chosen.average_precision_TC(assumed_MC.to(self._device)), strict=True):
-                by_observed[k] = percentages(ap_C)
+                by_observed[k] = percentages(counted_ap(ap_C, assumed_MC, least_positives[k]))
         return [
             ValidationScores(
                 by_truth=by_truth[k],
@@ -375,13 +406,14 @@ class _Stack:
             for k, trial in enumerate(self._trials)
         ]
 
-    def _scores(self) -> Tensor:
-        """Logits (K, M, C) of the validation images, float32."""
-        parts = [
-            self._logits_of_batch(features_MD.to(self._dtype)[None]).float()
-            for features_MD in torch.split(self._validation_MD, ROWS_AT_ONCE)
-        ]
-        return torch.cat(parts, dim=1)
+    def _scores(self, features_MD: Tensor, trials: slice = ALL) -> Tensor:
+        """Logits (K, M, C) of images, float32, by all heads or some; no gradient flows through them."""
+        with torch.inference_mode():
+            parts = [
+                self._logits_of_batch(part_MD.to(self._dtype)[None], trials).float()
+                for part_MD in torch.split(features_MD, ROWS_AT_ONCE)
+            ]
+            return torch.cat(parts, dim=1)
 
 
 def _by_kind(trials: Sequence[TrialTraining]) -> list[list[TrialTraining]]:
@@ -414,9 +446,26 @@ def _rows(of: Tensor, rows_KB: Tensor) -> Tensor:
     return of.index_select(0, rows_KB.flatten()).view(*rows_KB.shape, *of.shape[1:])
 
 
-def _multiply(left: Tensor, right: Tensor, *, out: Tensor) -> None:
-    # `out=` writes into the views that the optimizers read, but takes no other dtype: bf16 products are copied.
-    if left.dtype == out.dtype:
-        torch.matmul(left, right, out=out)
-    else:
-        out.copy_(left @ right)
+def _aligned(matrices: Tensor) -> Tensor:
+    """Matrices (..., D) with columns of zeros, so that each row begins where the memory is aligned for products."""
+    num_more = -matrices.shape[-1] % ALIGNED
+    return F.pad(matrices, (0, num_more)) if num_more else matrices
+
+
+def _products(left_KCX: Tensor, right_SXY: Tensor) -> Tensor:
+    """Products (K, C, Y) of K pairs of matrices; each adds in the same order, whatever the other pairs are.
+
+    One product of all K * C rows, of a single matrix in place of a batch, with a single column, or of rows that are not
+    aligned may add in another order: then a trial's numbers would depend on those beside it.
+
+    Args:
+        left_KCX: the left matrices.
+        right_SXY: the right ones; S is K, or 1 if they are all the same.
+    """
+    num_trials, num_columns = len(left_KCX), right_SXY.shape[2]
+    right_KXY = right_SXY.expand(num_trials, -1, -1)
+    if num_trials == 1:
+        left_KCX, right_KXY = left_KCX.expand(2, -1, -1), right_KXY.expand(2, -1, -1)
+    if num_columns == 1:
+        right_KXY = right_KXY.expand(-1, -1, 2)
+    return torch.bmm(left_KCX, right_KXY)[:num_trials, :, :num_columns]

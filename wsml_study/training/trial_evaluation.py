@@ -22,6 +22,8 @@ from wsml_study.training.trial_data import LabelledImages, SplitName, TrialData
 class ValidationScores:
     """mAP and AP per class of a trial's weights on the validation images, in percent, None where there is none.
 
+    Each mAP is the mean of the AP beside it: classes that `objective.classes` leaves out have None.
+
     Attributes:
         by_truth: on the true labels.
         by_observed: on the observed ones, everything unobserved taken as negative.
@@ -68,8 +70,9 @@ class Evaluation:
         if not torch.isfinite(scores_MC).all():
             raise diverged("the scores are not finite", epoch)
         validation = self._data.validation
-        by_truth = map_and_ap(scores_MC, validation.truth_MC)
-        by_observed = map_and_ap(scores_MC, validation.assumed_MC)
+        least = self._config.objective.least_positives
+        by_truth = map_and_ap(scores_MC, validation.truth_MC, least_positives=least)
+        by_observed = map_and_ap(scores_MC, validation.assumed_MC, least_positives=least)
         return ValidationScores(
             by_truth=by_truth,
             by_observed=by_observed,

@@ -27,6 +27,8 @@ class EpochResult:
         num_distrusted, ..., loss_false_negative: as in `Memorization`.
         head_epoch: in the first end-to-end epoch of linear_init, the epoch whose head it began with.
         ends_trial: no epoch is to follow, since the objective has fallen too far (`training.stop_below_best`).
+        trained_together: number of trials whose epochs were trained in one batch with this one, itself included; the
+            seconds are each one's share.
     """
 
     epoch: int
@@ -51,11 +53,14 @@ class EpochResult:
     validation_seconds: float
     head_epoch: int | None = None
     ends_trial: bool = False
+    trained_together: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
     """The best epoch's classifier on the test images; mAP and AP in percent, AP in the order of the classes.
+
+    A class that is not in the mean (`objective.classes`) has no AP.
 
     Attributes:
         best_epoch: the last epoch if no image is held out.
@@ -63,6 +68,7 @@ class TestResult:
         preprocessing: what the classifier takes: `image_size` (pixels of a side), `channels` (1 gray, 3 RGB), and
             `mean` and `std` of pixels in [0, 1]; for given features their number, `features`.
         num_images: of each split.
+        num_val_classes: classes that `best_val_map` is the mean of; None in logs of earlier versions.
     """
 
     classes: tuple[str, ...]
@@ -73,3 +79,4 @@ class TestResult:
     test_metrics: dict[str, float | None]
     preprocessing: dict[str, Any]
     num_images: dict[str, int]
+    num_val_classes: int | None = None

@@ -65,7 +65,9 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         source: TrialSource,
         listener: Listener,
         population: Population | None = None,
+        gpus_per_trial: float = 0.0,
     ) -> None:
+        self._gpus = gpus_per_trial
         self._storage, self._log, self._lease = storage, log, lease
         self._source, self._listener, self._population = source, listener, population
         self._tables = TableWriter(storage.folder, study)
@@ -79,7 +81,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         """A slot takes a trial, for the first time or again."""
         number = Assignment.of(trial.config).trial
         history = self._log.history.trials[number]
-        self._append("attempt", number, attempt=history.attempt + (0 if history.moving else 1))
+        self._append("attempt", number, attempt=history.attempt + (0 if history.moving else 1), gpus=self._gpus)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

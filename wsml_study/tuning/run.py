@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
 from wsml_study.data.judged_classes import unjudged
-from wsml_study.errors import ResultsError
+from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
 from wsml_study.record.history import ENDED, StudyHistory, TrialState
@@ -27,6 +27,7 @@ from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, op
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
 from wsml_study.report.model_card import model_card
+from wsml_study.study.budget_section import UNBOUNDED_TRIALS
 from wsml_study.study.computation import computation
 from wsml_study.study.early_stopping_record import Rule
 from wsml_study.study.fidelity import at_level, heading, num_levels
@@ -36,7 +37,10 @@ from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.training.trial_data import TrialData, dataset_of, open_trial_data
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
+from wsml_study.tuning.expected_regret import ExpectedRegret
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
+from wsml_study.tuning.limited_run import LimitedScheduler, PausedAreSaved, StopAtLimits
+from wsml_study.tuning.limits import Limits, still_holds
 from wsml_study.tuning.model_checks import check_models, joined_batches
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
@@ -77,8 +81,9 @@ class Outcome:
 
     @property
     def finished(self) -> bool:
-        """Whether every trial that the study should have has ended."""
-        return self.cut_short_at is None and _finished(self.history, self.num_trials)
+        """Whether every trial that the study should have has ended, or a limit of the search was reached."""
+        has_ended = self.history.search_ended is not None or _finished(self.history, self.num_trials)
+        return self.cut_short_at is None and has_ended
 
     @property
     def all_failed(self) -> bool:
@@ -94,6 +99,7 @@ class Task:
     Attributes:
         plan: a fixed list of trials; None if Optuna proposes them.
         tested: evaluate each trial's best epoch on the test images.
+        resampled: also compute AP in resamples of the test images, for intervals.
         model_folder: receives a trained model per trial (final training); None otherwise.
         rule: for early stopping; None for the study's own.
         open_trial: makes a trial in a worker process.
@@ -103,6 +109,7 @@ class Task:
 
     plan: tuple[PlannedTrial, ...] | None = None
     tested: bool = False
+    resampled: bool = False
     model_folder: Path | None = None
     rule: Rule | None = None
     open_trial: OpenTrial = open_trial
@@ -228,7 +235,7 @@ def run_leased(
     log = _open_log(storage, listener.on_notice)
     try:
         total = _total(study, task, num_trials or study.trials, log.history)
-        if not _finished(log.history, total):
+        if not _finished(log.history, total) and not still_holds(log.history.search_ended, study):
             with tracked(study, storage.folder, listener) as followers:
                 _begin(study, storage, log, lease, session, followers, task, num_trials=total)
             total = _total(study, task, total, log.history)
@@ -241,7 +248,7 @@ def run_leased(
             num_trials=total,
             stopped_on_request=lease.stop_requested.is_set(),
         )
-        if outcome.finished:
+        if outcome.finished and not log.history.paused:  # paused trials go on from their checkpoints
             storage.delete_scratch()
         return outcome
     finally:
@@ -274,7 +281,12 @@ def _begin(
         "run",
         classes=list(data.classes),
         **({} if dataset.class_groups is None else {"class_groups": list(dataset.class_groups)}),
-        num_trials=num_trials,
+        num_trials=None if num_trials >= UNBOUNDED_TRIALS else num_trials,
+        limits={
+            key: section.model_dump(mode="json", exclude_none=True)
+            for key, section in (("budget", study.budget), ("stop_when", study.stop_when))
+            if section is not None
+        },
         environment=environment(),
         data_fingerprint=data_fingerprint(data),
     )
@@ -314,7 +326,9 @@ def _check_validation_classes(study: Study, data: TrialData, task: Task, listene
         return
     validation = data.validation
     labels_MC = validation.truth_MC if study.data.validation.labels == "clean" else validation.assumed_MC
-    error = unjudged(data.classes, labels_MC, metric=study.objective.record.name)
+    objective = study.objective
+    least = objective.least_positives if objective.record.over_classes else 1
+    error = unjudged(data.classes, labels_MC, metric=objective.record.name, least_positives=least)
     if error is not None and task.model_folder is None:
         raise error
     if error is not None:
@@ -343,7 +357,7 @@ def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
     """Total number of trials: as requested, at least those that exist, at most those that differ."""
     if task.plan is not None:
         return len(history.trials) + len(not_begun(task.plan, history))
-    if history.exhausted:
+    if history.exhausted or (history.search_ended is not None and still_holds(history.search_ended, study)):
         return len(history.trials)
     total = max(wanted, len(history.trials))
     size = SearchSpace.from_study(study).size() if study.sampler.record.exhaustive else None
@@ -366,8 +380,9 @@ class _Run:
 
     def trials(self) -> None:
         """Run the remaining trials; then, one at a time, those that ran out of memory while sharing a machine."""
+        limits = self._limits()
         if self._num_left(out_of_memory=False) > 0:
-            self._fit(exclusive=False)
+            self._fit(limits, exclusive=False)
         if self.log.history.exhausted:
             self.listener.on_notice(
                 f"the search space holds no other trial than these {len(self.log.history.trials)}: every other "
@@ -376,7 +391,32 @@ class _Run:
         num_exclusive = self._num_left(out_of_memory=True)
         if num_exclusive > 0 and self._num_left(out_of_memory=False) == 0 and not self.lease.stop_requested.is_set():
             self.listener.on_notice(f"{num_exclusive} trials that ran out of memory are retried, one at a time")
-            self._fit(exclusive=True)
+            self._fit(limits, exclusive=True)
+        if limits is not None and limits.reached is not None and not _finished(self.log.history, self.num_trials):
+            self.log.append("search_ended", **asdict(limits.reached))
+            paused = len(self.log.history.paused)
+            kept = (
+                f"; {paused} unfinished {'trials are' if paused > 1 else 'trial is'} kept as paused" if paused else ""
+            )
+            self.listener.on_notice(f"search ended: {limits.reached.message}{kept}")
+
+    def _limits(self) -> Limits | None:
+        """The limits of the search; None for a plan, which is no search, and without any.
+
+        Raises:
+            ResourcesError: GPU hours are limited, and trials use no GPU here.
+        """
+        study = self.study
+        if self.task.plan is not None or (study.budget is None and study.stop_when is None):
+            return None
+        gpus = gpus_per_worker(study.resources) * study.resources.workers_per_trial
+        if study.budget is not None and study.budget.gpu_hours is not None and gpus == 0:
+            raise ResourcesError(
+                f"budget.gpu_hours: {study.budget.gpu_hours:g}: trials use no GPU here, so this would never be spent; "
+                f"use `hours` or `epochs`"
+            )
+        regret = None if study.stop_when is None else ExpectedRegret(study)
+        return Limits(study, self.log.history, gpus_per_trial=gpus, regret=regret)
 
     def _num_left(self, *, out_of_memory: bool) -> int:
         history = self.log.history
@@ -384,22 +424,25 @@ class _Run:
         num_trials = len(history.trials) if history.exhausted else self.num_trials
         return exclusive if out_of_memory else num_trials - len(history.with_state(*ENDED)) - exclusive
 
-    def _fit(self, *, exclusive: bool) -> None:
+    def _fit(self, limits: Limits | None, *, exclusive: bool) -> None:
         study, log = self.study, self.log
         slots: Callable[[], int] = _one if exclusive else Slots(study.resources, self._request_capacity)
         filesystem, scratch = self.storage.scratch()
         source = self._source(slots, exclusive)
+        source.limits = limits
         population = _population(study, log.history, self.storage)
-        ledger = Ledger(study, self.storage, log, self.lease, source, self.listener, population)
+        settings = self._settings(exclusive)
+        gpus = settings.gpus_per_worker * settings.num_workers
+        ledger = Ledger(study, self.storage, log, self.lease, source, self.listener, population, gpus_per_trial=gpus)
         self.listener.on_slots(min(slots(), self._num_left(out_of_memory=exclusive)), self.num_trials, log.history)
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(WarmTrial, settings=self._settings(exclusive)),
+                tune.with_parameters(WarmTrial, settings=settings),
                 tune.PlacementGroupFactory([{"memory": SLOT_MEMORY_BYTES}]),
             ),
             tune_config=tune.TuneConfig(
                 search_alg=source,
-                scheduler=_scheduler(study, self.task, log.history, population),
+                scheduler=_scheduler(study, self.task, log.history, population, limits),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=_trial_folder_name,
@@ -415,8 +458,12 @@ class _Run:
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=2 if population is None else None, checkpoint_at_end=False
                 ),
-                callbacks=[ledger, LeakedPlacementGroups()],
-                stop=StopOnRequest(self.lease),
+                callbacks=[
+                    ledger,
+                    LeakedPlacementGroups(),
+                    *([] if limits is None else [PausedAreSaved(limits)]),
+                ],
+                stop=StopOnRequest(self.lease) if limits is None else StopAtLimits(limits, self.lease),
                 verbose=0,
             ),
         )
@@ -465,6 +512,7 @@ class _Run:
             filesystem=filesystem,
             scratch_folder=scratch,
             corrections_folder=self.storage.corrections()[1],
+            resamples_folder=self.storage.test_resamples()[1] if task.resampled else None,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
             exclusive=exclusive,
@@ -487,10 +535,14 @@ def _population(study: Study, history: StudyHistory, storage: StudyStorage) -> P
     return Population(study, history, lambda folder: whole_state(filesystem, folder) is not None)
 
 
-def _scheduler(study: Study, task: Task, history: StudyHistory, population: Population | None) -> TrialScheduler:
+def _scheduler(
+    study: Study, task: Task, history: StudyHistory, population: Population | None, limits: Limits | None
+) -> TrialScheduler:
     if population is not None:
         return PopulationScheduler(population)
     rule = task.rule or rule_of(study.early_stopping, epochs=longest_training(study))
+    if limits is not None:
+        return LimitedScheduler(rule, history, study.objective, limits)
     return EarlyStoppingScheduler(rule, history, study.objective)
 
 

@@ -13,7 +13,9 @@ from wsml_study.record.history import ENDED, StudyHistory, TrialState
 from wsml_study.record.lease import Driver, read_lease
 from wsml_study.record.level_progress import level_state
 from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
+from wsml_study.record.tables import PAUSED
 from wsml_study.record.wording import describe, duration
+from wsml_study.study.budget_section import UNBOUNDED_TRIALS
 from wsml_study.study.fidelity import heading, num_levels
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
@@ -64,7 +66,8 @@ class Status:
     def state(self) -> str:
         """finished, running, or interrupted."""
         at_full_size = self.current[1] is self.history
-        if at_full_size and len(self.history.with_state(*ENDED)) >= self.num_trials:
+        is_over = self.history.search_ended is not None or len(self.history.with_state(*ENDED)) >= self.num_trials
+        if at_full_size and is_over:
             return "finished"
         return "interrupted" if self.driver is None or self.driver.is_gone else "running"
 
@@ -76,7 +79,13 @@ class Status:
             "place": self.place,
             "state": self.state,
             "driver": None if self.driver is None else {"host": self.driver.host, "pid": self.driver.pid},
-            "num_trials": self.num_trials,
+            "num_trials": None if self.num_trials >= UNBOUNDED_TRIALS else self.num_trials,
+            "search_ended": None if self.history.search_ended is None else self.history.search_ended.message,
+            "spent": {
+                "hours": self.history.spending.of("hours"),
+                "epochs": self.history.spending.epochs,
+                "gpu_hours": self.history.spending.of("gpu_hours"),
+            },
             "trials": {state.value: len(self.history.with_state(state)) for state in TrialState},
             "best": None if best is None else {"trial": best[1], "value": best[0]},
             "level": self.current[0],
@@ -93,12 +102,16 @@ class Status:
 
     def lines(self) -> list[str]:
         """The same for people."""
-        by_state = ", ".join(f"{number} {state}" for state, number in self.as_json()["trials"].items() if number)
+        words = {TrialState.RUNNING.value: PAUSED} if self.history.paused else {}
+        counts = self.as_json()["trials"].items()
+        by_state = ", ".join(f"{number} {words.get(state, state)}" for state, number in counts if number)
+        of_all = "" if self.num_trials >= UNBOUNDED_TRIALS else f" of {self.num_trials}"
         who = f" by {self.driver.described}" if self.state == "running" and self.driver is not None else ""
         lines = [
             f"{self.study.name} in {self.place}: {self.state}{who}",
             *self._level_lines(),
-            f"trials: {len(self.history.with_state(*ENDED))} of {self.num_trials} ended ({by_state or 'none begun'})",
+            f"trials: {len(self.history.with_state(*ENDED))}{of_all} ended ({by_state or 'none begun'})",
+            *self.history.limit_lines(),
         ]
         best = self._best()
         if best is not None:

@@ -13,11 +13,18 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialHistory, TrialState, best_metric_of
 from wsml_study.study.batching import can_train_together, is_linear_probe
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.tuning.limits import Limits
 from wsml_study.workers.protocol import Assignment, BestSoFar
 
 
 class TrialSource(Searcher, ABC):  # type: ignore[misc]
-    """Hands out trials until the study is complete; subclasses decide what new trials are."""
+    """Hands out trials until the study is complete; subclasses decide what new trials are.
+
+    Attributes:
+        limits: of the search, if it has any: no trial is handed out beyond them.
+    """
+
+    limits: Limits | None = None
 
     def __init__(
         self,
@@ -53,6 +60,8 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         """Tune's config of the next trial, FINISHED if there is none, None while one may follow."""
         if len(self._live) >= self._slots():
             return None
+        if not self._may_begin():
+            return None if self._live else str(Searcher.FINISHED)
         following = self._next()
         if following is None:
             # Tune never asks again after FINISHED, but a trial of a population may still stop to be handed out again.
@@ -60,6 +69,8 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             return None if may_come_back else str(Searcher.FINISHED)
         trial, config = following
         self._live[trial_id] = trial.number
+        if self.limits is not None:
+            self.limits.hand_out(trial.number)
         assignment = Assignment(
             trial=trial.number,
             config=config,
@@ -72,12 +83,21 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial left its slot; one that takes over another trial's network is handed out next."""
         trial = self._log.history.trials[self._live.pop(trial_id)]
+        if self.limits is not None:
+            self.limits.leave(trial.number)
         if trial.moving:
             self._unfinished.appendleft(self._queued(trial))
 
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What a sampler needs to know about a trial after a restart; kept in the event log."""
         return {}
+
+    def _may_begin(self) -> bool:
+        """Whether the limits of the search leave room for the next trial."""
+        waiting = self._unfinished[0][0] if self._unfinished else None
+        if waiting is None and len(self._log.history.trials) >= self._num_trials:
+            return True  # there is no trial to begin
+        return self.limits is None or self.limits.may_begin(waiting)
 
     def _next(self) -> tuple[TrialHistory, TrialConfig] | None:
         if self._unfinished:
@@ -100,15 +120,16 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         With n slots the next n trials go to n workers, so every n-th upcoming trial is a good guess for what this
         worker gets next. A wrong guess only costs time: a worker that gets another trial trains it from its start.
         """
-        if self._max_together == 1 or not is_linear_probe(first):
+        most = self._max_together if self.limits is None else self.limits.most_together(self._max_together)
+        if most == 1 or not is_linear_probe(first):
             return ()
         num_slots = max(1, self._slots())
         upcoming = [
             *(config for trial, config in self._unfinished if trial.checkpoint is None),
-            *map(self._at_its_data, self._upcoming(self._max_together * num_slots)),
+            *map(self._at_its_data, self._upcoming(most * num_slots)),
         ]
         companions = [one for one in upcoming[num_slots - 1 :: num_slots] if can_train_together(first, one)]
-        return tuple(companions[: self._max_together - 1])
+        return tuple(companions[: most - 1])
 
     def save(self, checkpoint_path: str) -> None:
         """No-op: the event log is the only state."""

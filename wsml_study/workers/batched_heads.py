@@ -54,6 +54,7 @@ class BatchedTrial:
 
     def test(self) -> TestResult:
         """Evaluate the best epoch on the test images, after the last epoch."""
+        self.leave()  # a head among others may lie in memory where its products add in another order
         return self._training.test()
 
     def best_weights_safetensors(self) -> bytes:
@@ -64,15 +65,18 @@ class BatchedTrial:
         """The labels that were corrected for good, after the last epoch."""
         return self._training.corrections()
 
+    def test_resamples(self) -> Any:
+        """AP in resamples of the test images, after `test()`."""
+        return self._training.test_resamples()
+
     def state_after(self, epoch: int) -> dict[str, Any]:
         """Everything that the next epoch depends on. If the batch is ahead of it, the trial is trained again."""
-        from wsml_study.training.stacked_heads import state_of
-        from wsml_study.training.trial import TrialTraining
+        from wsml_study.training.stacked_heads import LinearProbeTraining
 
         one = self._training
         if one.epoch == epoch:
-            return state_of(one)
-        again = TrialTraining(
+            return one.state_dict()
+        again = LinearProbeTraining(
             one.config, one.data, device=one.device, keep_best=one.keep_best, shares_features_with=one
         )
         for _ in range(epoch):
@@ -153,17 +157,17 @@ def _open_trainings(
     first: TrialConfig, others: Sequence[TrialConfig], device: torch.device, *, keep_best: bool
 ) -> list[TrialTraining]:
     """The first trial, and as many others as fit beside it. One that cannot be opened fails when it is started."""
-    from wsml_study.training.trial import TrialTraining
+    from wsml_study.training.stacked_heads import LinearProbeTraining
     from wsml_study.training.trial_data import open_trial_data
 
-    leader = TrialTraining(first, open_trial_data(first.data), device=device, keep_best=keep_best)
-    trainings = [leader]
+    leader = LinearProbeTraining(first, open_trial_data(first.data), device=device, keep_best=keep_best)
+    trainings: list[TrialTraining] = [leader]
     labels_differ = any(config.data != first.data for config in others)
     for config in others[: _max_companions(leader, labels_differ)]:
         data = leader.data if config.data == first.data else open_trial_data(config.data)
         try:
             trainings.append(
-                TrialTraining(config, data, device=device, keep_best=keep_best, shares_features_with=leader)
+                LinearProbeTraining(config, data, device=device, keep_best=keep_best, shares_features_with=leader)
             )
         except TrainingError:
             continue

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsml_study.errors import TrainingError
+from wsml_study.study.batching import is_linear_probe
 from wsml_study.study.spec import TrialConfig
 from wsml_study.workers.batched_heads import BatchedTrial, TrialBatches
 from wsml_study.workers.protocol import (
@@ -20,6 +21,7 @@ from wsml_study.workers.protocol import (
     Load,
     OutOfMemory,
     Reply,
+    ResampleTest,
     RunEpochs,
     RunTest,
     Save,
@@ -51,6 +53,9 @@ class Trial(Protocol):
     def corrections(self) -> dict[str, list[Any]]:
         """Columns of the labels that were corrected for good; asked only of methods that do so."""
 
+    def test_resamples(self) -> Any:
+        """AP (R, C) in resamples of the test images, after `test()`; None if there are too many images."""
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
 
@@ -72,10 +77,12 @@ class OpenTrial(Protocol):
 
 def open_trial(config: TrialConfig, *, device: torch.device, peers: Peers, keep_best: bool) -> Trial:
     """The trial of every study: images, classifier and method of a config. Others are for tests and benchmarks."""
+    from wsml_study.training.stacked_heads import LinearProbeTraining
     from wsml_study.training.trial import TrialTraining
     from wsml_study.training.trial_data import open_trial_data
 
-    return TrialTraining(config, open_trial_data(config.data), device=device, peers=peers, keep_best=keep_best)
+    kind = LinearProbeTraining if is_linear_probe(config) and peers.size == 1 else TrialTraining
+    return kind(config, open_trial_data(config.data), device=device, peers=peers, keep_best=keep_best)
 
 
 class Worker:
@@ -128,6 +135,8 @@ class Worker:
                 return BestEpochScores(metrics=vars(trial.test()), weights=trial.best_weights_safetensors())
             case ListCorrections():
                 return self._open.corrections()
+            case ResampleTest():
+                return self._open.test_resamples() if self._peers.rank == 0 else None
             case Save(epoch=epoch):
                 return _to_bytes(self._open.state_after(epoch)) if self._peers.rank == 0 else None
             case Load(state=state):
@@ -183,6 +192,10 @@ class SingleTrial:
     def corrections(self) -> dict[str, list[Any]]:
         """The labels that were corrected for good, after the last epoch."""
         return self.training.corrections()
+
+    def test_resamples(self) -> Any:
+        """AP in resamples of the test images, after `test()`."""
+        return self.training.test_resamples()
 
     def state_after(self, epoch: int) -> dict[str, Any]:
         """The newest state, which is that after the epoch: nothing is trained ahead."""

@@ -159,6 +159,11 @@ class ListCorrections(Command[dict[str, list[Any]]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResampleTest(Command[Any]):
+    """Answered by AP (R, C) in resamples of the test images, after `RunTest`; None if there are too many images."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Save(Command[bytes]):
     """Answered by the trial's state after an epoch, as `torch.save` writes it.
 

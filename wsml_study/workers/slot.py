@@ -20,6 +20,7 @@ from wsml_study.methods.catalogue import describe
 from wsml_study.record.correction_files import write_corrections
 from wsml_study.record.history import best_metric_of, metric_of
 from wsml_study.record.model_folder import ModelCard, write_model_folder
+from wsml_study.record.resample_files import write_resamples
 from wsml_study.study.provenance_section import Provenance
 from wsml_study.workers.checkpoint_files import whole_state, write_state
 from wsml_study.workers.loop import OpenTrial
@@ -33,6 +34,7 @@ from wsml_study.workers.protocol import (
     ListCorrections,
     Load,
     OutOfMemory,
+    ResampleTest,
     RunEpochs,
     RunTest,
     Save,
@@ -59,6 +61,7 @@ class WorkerSettings:
         filesystem: holds checkpoints and Ray Train's own files.
         scratch_folder: the folder for them there.
         corrections_folder: the folder for the labels that trials have corrected for good.
+        resamples_folder: the folder for AP in resamples of the test images (confirmation); None to compute none.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
         checkpoint_interval_epochs: a trial is also saved after every so many epochs; None to go by time only.
         tested: evaluate each trial's best epoch on the test images after its last epoch.
@@ -76,6 +79,7 @@ class WorkerSettings:
     filesystem: fs.FileSystem
     scratch_folder: str
     corrections_folder: str
+    resamples_folder: str | None
     checkpoint_interval_s: float
     checkpoint_interval_epochs: int | None
     tested: bool
@@ -237,8 +241,19 @@ class Slot:
         except ResultsError as error:  # the trial's results do not depend on this file
             self._notice = f"the labels that it corrected are not kept: {error}"
 
+    def _keep_resamples(self, folder: str, classes: tuple[str, ...]) -> None:
+        ap_RC = self._ask(ResampleTest())
+        if ap_RC is None:
+            return
+        try:
+            write_resamples(self._settings.filesystem, folder, self._assignment.trial, classes, ap_RC)
+        except ResultsError as error:  # the trial's results do not depend on this file
+            self._notice = f"intervals will not cover the choice of test images: {error}"
+
     def _test(self) -> dict[str, Any]:
         scores = self._ask(RunTest())
+        if self._settings.resamples_folder is not None:
+            self._keep_resamples(self._settings.resamples_folder, tuple(scores.metrics["classes"]))
         if self._settings.model_folder is None:
             return scores.metrics
         model_folder = Path(self._settings.model_folder)

@@ -30,7 +30,7 @@ HYPERPARAMETERS = {  # of the logarithm: mean of its prior, standard deviation; 
 }
 LENGTHSCALE = (0.7, 0.5, 0.2, 3.0)
 
-RUNGS = (1, 2, 3, 4, 6, 8, 12, 16, 20)
+RUNGS = (1, 4, 8, 16)
 """Epochs after which it is decided anew which config goes on."""
 
 

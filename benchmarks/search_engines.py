@@ -429,7 +429,8 @@ def table(rows: pd.DataFrame, close: float) -> None:
         ]
         print(f"{name}: {', '.join(cells)}")
     for engine in means.columns.drop(OURS, errors="ignore"):
-        print(f"{OURS} / {engine}: {ratio(rows, engine)}")
+        least = rows.assign(needed=np.log(epochs_needed(rows, close, otherwise="epochs")))
+        print(f"{OURS} / {engine}: {ratio(rows, engine)}; by epochs trained {ratio(least, engine)}")
 
 
 def stopping(rows: pd.DataFrame) -> None:
@@ -460,9 +461,16 @@ def ratio(rows: pd.DataFrame, engine: str) -> str:
     return f"{mean(both, redraw=False):.2f} [{low:.2f}, {high:.2f}] over {len(both)} benchmarks"
 
 
-def epochs_needed(rows: pd.DataFrame, close: float) -> np.ndarray:
-    """Epochs until found; all that a run had where it found nothing."""
-    return rows[f"within_{close}"].astype(float).fillna(rows["most"]).to_numpy(float)
+def epochs_needed(rows: pd.DataFrame, close: float, *, otherwise: str = "most") -> np.ndarray:
+    """Epochs until found.
+
+    Args:
+        rows: of the results.
+        close: points below the best.
+        otherwise: what counts where nothing was found: `most`, all epochs that the run might have trained, or
+            `epochs`, those that it has trained until its proposals were used up, a lower bound.
+    """
+    return rows[f"within_{close}"].astype(float).fillna(rows[otherwise]).to_numpy(float)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
 from wsml_study.record.history import ENDED, StudyHistory
 from wsml_study.record.storage import CONFIRMATION, StudyStorage, open_storage
@@ -208,6 +209,7 @@ def confirming(study: Study, plan: Confirm) -> Study:
             "early_stopping": EarlyStopping(name="none"),
             "fidelity": None,
             "confirm": plan,
+            "seeds": None,
             "budget": None,
             "stop_when": None,
         }
@@ -238,6 +240,6 @@ def _fresh(count: int, searched: Iterable[int], confirmed: Iterable[int]) -> lis
 
 def _warn_if_unfinished(storage: StudyStorage, study: Study, notify: Callable[[str], None]) -> None:
     history = read_history(storage.folder)
-    ended, wanted = len(history.with_state(*ENDED)), history.num_trials or study.full_size_trials
+    ended, wanted = num_ended(history), history.num_trials or study.full_size_trials
     if ended < wanted and history.search_ended is None:
         notify(f"{ended} of {wanted} trials of the search have ended; confirming the best so far")

@@ -143,9 +143,9 @@ class Slot:
         try:
             if not self._started:
                 self._start()
-            if not self._results:
-                results = self._ask(RunEpochs())
-                self._results.extend(results)
+            result = self._next_result()
+            while result["epoch"] <= self._assignment.known_until:
+                result = self._next_result()
         except TrainingError as error:
             return StepReport(error=str(error), notice=self._take_notice())
         except OutOfMemoryError as error:
@@ -153,7 +153,6 @@ class Slot:
             if self._settings.exclusive:
                 return StepReport(error=str(error), notice=self._take_notice())
             return StepReport(out_of_memory=str(error), notice=self._take_notice())
-        result = self._results.popleft()
         self._epoch = result["epoch"]
         config = self._assignment.config
         complete = self._epoch >= config.training.last_epoch or result.get("ends_trial", False)
@@ -183,6 +182,7 @@ class Slot:
     def load(self, folder: str) -> None:
         """Go on from a state that `save` wrote on this machine; a damaged one leaves the trial at its start."""
         self._best_before = None  # the state is the trial's own, whatever it was assigned with
+        self._notice = None  # the checkpoint that it was assigned may be gone: this one replaces it
         self._read_state(fs.LocalFileSystem(), folder)
 
     def close(self) -> None:
@@ -195,6 +195,12 @@ class Slot:
         self._state_to_load = whole_state(filesystem, folder)
         if self._state_to_load is None:
             self._notice = f"its checkpoint {folder} is gone or damaged and is dropped; the trial starts anew"
+
+    def _next_result(self) -> dict[str, Any]:
+        if not self._results:
+            results = self._ask(RunEpochs())
+            self._results.extend(results)
+        return self._results.popleft()
 
     def _take_notice(self) -> str | None:
         notice, self._notice = self._notice, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from wsml_study.record.config_history import num_ended
 from wsml_study.record.history import ENDED
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.divergence import divergence_notes
@@ -28,10 +29,13 @@ def remarks(record: StudyRecord) -> tuple[str, ...]:
     """Notes that belong to the answer: unfinished study, unconfirmed leader, upper bound, trials that diverged."""
     said = []
     ended, wanted = int(record.trials["state"].isin(ENDED).sum()), record.history.num_trials or len(record.trials)
+    what = "trials"
+    if record.history.runs_per_config > 1:
+        ended, what = num_ended(record.history), "configs"
     if record.levels is not None and not record.levels.have_ended:
         said.append(f"This study is not finished: {'; '.join(record.levels.lines()[: len(record.levels.states)])}.")
     elif ended < wanted:
-        said.append(f"This study is not finished: {ended} of {wanted} trials have ended.")
+        said.append(f"This study is not finished: {ended} of {wanted} {what} have ended.")
     if (leader := _leader_that_is_not_confirmed(record)) is not None:
         said.append(
             f"The search was extended since and leads with {leader['label']} (trial {leader['trial']}), which is not "

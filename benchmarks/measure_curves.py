@@ -182,15 +182,6 @@ BENCHMARKS = {
         configs=20,
         seeds=1,
     ),
-    "coco_share_methods": Benchmark(
-        data="coco",
-        observe=SHARE,
-        methods=MANY_METHODS,
-        ranges={**RATES, LEARNING_RATE: log(3e-5, 1e-2)},
-        training=SHORT_HEAD,
-        configs=80,
-        seeds=2,
-    ),
 }
 
 

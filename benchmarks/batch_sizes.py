@@ -1,7 +1,7 @@
 """Whether the best rejection rate of one batch size is that of another, with variant `code` and with `carried`.
 
-One study per data set: a grid over batch size, variant, rate and seed, LL-R. Printed is the mean over the seeds of the
-best validation mAP, and the best rate of each batch size.
+One study per data set: a grid over batch size, variant and rate, each with the same seeds, LL-R. Printed is the mean
+over the seeds of the best validation mAP, and the best rate of each batch size.
 
     python benchmarks/batch_sizes.py scenes
     python benchmarks/batch_sizes.py photos --data-root VOCdevkit/VOC2007 --weights mobilenet_v2-b0353104.pth
@@ -53,22 +53,24 @@ def study(arguments: argparse.Namespace, storage: str) -> Study:
             BATCH: {"choice": BATCH_SIZES},
             VARIANT: {"choice": ["code", "carried"]},
             RATE: {"choice": RATES},
-            "training.seed": {"choice": list(range(arguments.seeds))},
         },
+        factors={"training.seed": list(range(arguments.seeds))},
         sampler={"name": "grid"},
-        trials=len(BATCH_SIZES) * 2 * len(RATES) * arguments.seeds,
+        trials=len(BATCH_SIZES) * 2 * len(RATES),
         storage=storage,
     )
 
 
 def values_of(trials: pd.DataFrame) -> pd.DataFrame:
-    """A row per combination of the grid; combinations that are equal to an earlier one have that one's value."""
-    value_of = dict(zip(trials["trial"], trials["value"], strict=True))
+    """A row per combination of the grid and seed; configs that are equal to an earlier one have that one's values."""
+    config_of = dict(zip(trials["trial"], trials["config_number"], strict=True))
     rows = [
         json.loads(values) | {"value": value} for values, value in zip(trials["values"], trials["value"], strict=True)
     ]
     for column in trials["repeats"].dropna():
-        rows += [repeat["values"] | {"value": value_of[repeat["trial"]]} for repeat in json.loads(column)]
+        for repeat in json.loads(column):
+            values = trials[trials["config_number"] == config_of[repeat["trial"]]]["value"]
+            rows += [repeat["values"] | {"value": value} for value in values]
     return pd.DataFrame(rows)
 
 
@@ -92,7 +94,7 @@ def main() -> None:
         results = study(arguments, arguments.storage or folder).run()
         rows = values_of(results.trials)
         num_trials = len(results.trials)
-    print(f"{len(rows)} configs, {num_trials} of them different")
+    print(f"{len(rows)} trainings, {num_trials} of them different")
     for variant in ("code", "carried"):
         print(f"\n{variant}: mean over {arguments.seeds} seeds of the best validation mAP")
         print(table(rows, variant))

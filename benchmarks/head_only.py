@@ -72,7 +72,8 @@ def content(arguments: argparse.Namespace) -> dict:
 def configs_of(arguments: argparse.Namespace) -> list[TrialConfig]:
     draw = random.Random(0)
     study = parse_study(
-        content(arguments) | {"search": SEARCH | {"training.seed": {"int": {"low": 0, "high": 2**20}}}}, source="heads"
+        content(arguments) | {"search": SEARCH, "factors": {"training.seed": list(range(arguments.trials))}},
+        source="heads",
     )
     space = SearchSpace.from_study(study)
     configs = []

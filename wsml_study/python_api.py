@@ -14,7 +14,7 @@ import html
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.writing import dump_config
@@ -138,13 +138,16 @@ class Study:
             listener: follows the run; by default messages go to the logger `wsml_study`.
 
         Raises:
+            StudyFileError: the study may not begin: a file of `start_from` is not there.
             ResultsError: the folder of the results belongs to a different study, or another run holds it.
             DataError: images or labels are missing or malformed.
             TrainingError: a backbone or its weights cannot be had.
             ResourcesError: the cluster is too small for one trial, or not there.
         """
+        from wsml_study.record.study_folder import refuse_new
         from wsml_study.tuning.confirmation_run import run_and_confirm
 
+        refuse_new(self.specification)
         run_and_confirm(
             self.specification, listener or LoggingListener(), num_trials=trials, restart=restart, address=address
         )
@@ -154,7 +157,7 @@ class Study:
         self,
         *,
         top: int | None = None,
-        seeds: int | None = None,
+        seeds: int | Literal["auto"] | None = None,
         address: str | None = None,
         listener: Listener | None = None,
     ) -> StudyResults:
@@ -162,7 +165,7 @@ class Study:
 
         Args:
             top: configs beside the baseline; by default what the study says, or 3.
-            seeds: of each; by default what the study says, or 5.
+            seeds: of each, or "auto" to add them in rounds; by default what the study says, or 5.
             address, listener: as in `run`.
 
         Raises:

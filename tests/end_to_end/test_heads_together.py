@@ -24,7 +24,6 @@ training: {{epochs: 6, batch_size: 16, learning_rate: 1e-2}}
 search:
   method.name: {{choice: [AN, LL-R, LL-Cp]}}
   training.learning_rate: {{float: {{low: 0.001, high: 0.05, log: true}}}}
-  training.seed: {{int: {{low: 0, high: 9}}}}
 early_stopping: {{name: asha, grace_epochs: 2}}
 sampler: {{name: random, seed: 1}}
 trials: 12

@@ -20,6 +20,7 @@ from wsml_study.report.figures.figure import Figure
 from wsml_study.report.figures.groups import map_by_group
 from wsml_study.report.paper_table import paper_table
 from wsml_study.results.study_results import read_record
+from wsml_study.study.factors import num_runs
 from wsml_study.study.published_protocol import differences_from_paper
 from wsml_study.study.reading import read_study
 from wsml_study.study.search_space import SearchSpace
@@ -81,7 +82,7 @@ def test_a_study_of_the_paper_runs_its_grid_in_the_paper_s_protocol(file: Path) 
     study = read_study(file)
     space = SearchSpace.from_study(study)
     configs = [space.resolve(study, values) for values in space.grid()]
-    assert len(configs) == study.trials == (35 if "openimages" in study.name else 90)
+    assert len(configs) == num_runs(study, study.trials) == (35 if "openimages" in study.name else 90)
     assert {tuple(differences_from_paper(config)) for config in configs} == {()}
     for config in configs:
         assert published(config.method.name, config.data.dataset.value, mode=config.training.mode) is not None
@@ -170,8 +171,8 @@ def test_boostlu_has_boostlu_s_figure_in_the_paper_s_column(tmp_path: Path) -> N
     content = {**study.model_dump(mode="json", exclude_none=True)}
     content["model"] |= {"head": "boostlu"}
     del content["training"]["hand_over"]
-    content["search"] = {"training.seed": {"choice": [0, 1]}}
-    folder = finished(tmp_path / "boosted", Study.model_validate(content | {"trials": 2}), lambda config: 89.0)
+    content |= {"search": {}, "factors": {"training.seed": [0, 1]}, "trials": 1}
+    folder = finished(tmp_path / "boosted", Study.model_validate(content), lambda config: 89.0)
     row = paper_table(folder).rows[0]
     assert (row.label, row.paper and row.paper.text) == ("LL-R + boostlu", "89.29")
     assert "optimizer sgd instead of adam" in row.departures

@@ -140,3 +140,13 @@ def test_a_folder_begun_with_clean_labels_keeps_them() -> None:
     assert with_new_defaults(observed, begun_as=begun) == observed  # differs, and is refused
     hiding = study_of(data=TABLE | {"validation": {"labels": "known"}, "observe": {"share": 0.5}})
     assert with_new_defaults(hiding, begun_as=begun) == hiding
+
+
+def test_promotion_stays_unsaid_where_a_recorded_study_leaves_it_so() -> None:
+    study = study_of(early_stopping={"name": "asha"})
+    new = with_new_defaults(study)
+    assert new.early_stopping.promote is True
+    before = new.model_copy(update={"early_stopping": study.early_stopping})
+    assert with_new_defaults(study, begun_as=before) == before
+    assert with_new_defaults(study, begun_as=new) == new
+    assert with_new_defaults(study_of(early_stopping={"name": "median"})).early_stopping.promote is None

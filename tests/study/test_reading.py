@@ -153,8 +153,8 @@ ONE_PROBLEM = {
     ),
     "an unknown word": (
         "sampler: {name: tpee}\n",
-        "4:17  sampler.name: expected one of `tpe`, `random`, `grid`, `gp`, `cmaes`, `nsgaii`, got `tpee`; "
-        "did you mean `tpe`?",
+        "4:17  sampler.name: expected one of `tpe`, `random`, `grid`, `brute_force`, `qmc`, `gp`, `cmaes`, `nsgaii`, "
+        "`optunahub`, got `tpee`; did you mean `tpe`?",
     ),
     "a value for a section": (
         "model: resnet50\n",
@@ -184,7 +184,7 @@ ONE_PROBLEM = {
     ),
     "a batch of a sampler that does not learn": (
         "sampler: {name: random, batch: 8}\n",
-        "4:25  sampler.batch: sampler random takes no `batch` (only tpe, gp, cmaes, nsgaii)",
+        "4:25  sampler.batch: sampler random takes no `batch` (only tpe, gp, cmaes, nsgaii, optunahub)",
     ),
     "a rule for no early stopping": (
         "early_stopping: {grace_epochs: 2}\n",
@@ -290,11 +290,11 @@ SEARCH_PROBLEMS = {
     ),
     "a domain of another name": (
         "  training.seed: {grid: [1]}\n",
-        "5:19  training.seed.grid: unknown key; known keys are choice, float, int, when",
+        "5:19  training.seed.grid: unknown key; known keys are choice, float, int, weights, when",
     ),
     "a list for a domain": (
         "  training.seed: [1, 2]\n",
-        "5:18  training.seed: expected a mapping with the keys choice, float, int, when, got a list",
+        "5:18  training.seed: expected a mapping with the keys choice, float, int, weights, when, got a list",
     ),
     "an empty choice": (
         "  training.seed: {choice: []}\n",
@@ -591,7 +591,7 @@ trials: 13
         "8:3    method.nam: unknown key; did you mean `method.name`?",
         "11:12  method.schedule.rate_per_epoch: expected low < high, got low=0.03, high=0.0005",
         "12:67  training.seed: expected a whole number from 0 to 4294967295, got low=-1",
-        "13:47  training.precision.float: expected a mapping with the keys low, high, log, step, got 3",
+        "13:47  training.precision.float: expected a mapping with the keys low, high, log, step, prior, got 3",
         "17:1   trials: written twice, first at 15:1",
     )
 
@@ -708,7 +708,10 @@ def test_keys_of_final_training_are_refused_where_trials_are_compared(tmp_path: 
 
 
 def test_the_share_of_the_training_images_is_checked_and_not_searched(tmp_path: Path) -> None:
-    message = "data.train_share: cannot be searched: the largest share would win; run a study per share"
+    message = (
+        "data.train_share: cannot be searched: the largest share would win; list the shares under `factors`, or run a "
+        "study per share"
+    )
     assert_complains(tmp_path, GOOD + "search:\n  data.train_share: {choice: [0.5, 1]}\n", f"5:3  {message}")
     expected = "2:44  data.train_share: expected a number greater than 0 and of at most 1, got 0"
     assert_complains(tmp_path, GOOD.replace("digit_scenes}", "digit_scenes, train_share: 0}"), expected)

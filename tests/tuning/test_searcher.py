@@ -19,7 +19,7 @@ from wsml_study.workers.protocol import Assignment, StepReport
 
 
 @pytest.mark.parametrize("promise", SAMPLER_CONTRACT, ids=promise_in_words)
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "optunahub"])  # test_hub_sampler.py
 def test_every_sampler_keeps(name, promise):
     promise(SamplerCase(name=name))
 
@@ -191,3 +191,62 @@ def test_a_used_up_search_space_adds_nothing_to_the_log(tmp_path):
     assert slot.start()[1] == "FINISHED"
     assert read_events(tmp_path / "events.jsonl") == before
     assert [event["event"] for event in before].count("exhausted") == 1
+
+
+def test_brute_force_tries_every_combination_of_a_conditional_space_once_in_an_order_of_the_seed():
+    space = SearchSpace.from_study(study_with("brute_force"))
+    listed = [tuple(sorted(values.items())) for values in space.grid()]
+    drawn = [tuple(sorted(values.items())) for values in space.shuffled(0)]
+    assert sorted(map(str, drawn)) == sorted(map(str, listed))
+    assert drawn != listed
+    assert drawn != [tuple(sorted(values.items())) for values in space.shuffled(1)]
+
+
+def test_points_of_a_quasi_random_sequence_cover_a_range_evenly(tmp_path):
+    slot = SimulatedSlot(
+        study_with("qmc", search={"training.weight_decay": {"float": {"low": 0, "high": 16}}}), tmp_path
+    )
+    slot.run(16)
+    assert sorted(int(values["training.weight_decay"]) for values in slot.proposals) == list(range(16))
+
+
+START = [{"method.name": "LL-R", "method.schedule.rate_per_epoch": 0.02, "training.learning_rate": 1e-3}]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+def test_a_search_begins_with_its_start_points_interrupted_or_not(tmp_path, sampler):
+    study = study_with(sampler, start_from=[*START, {"method.name": "AN"}, *START])
+    whole = SimulatedSlot(study, tmp_path / "whole")
+    whole.run(8)
+    assert whole.proposals[:2] == [START[0], {"method.name": "AN", "training.learning_rate": 1e-5}]
+    trials = whole.log.history.trials
+    assert [trials[number].origin for number in range(3)] == ["start_from 1", "start_from 2", None]
+    assert [repeat.trial for repeat in trials[2].repeats] == [0], "equal ones run once"
+    for count in (1, 1, 3, 3):
+        parts = SimulatedSlot(study, tmp_path / "parts")
+        parts.run(count)
+        parts.log.close()
+    assert parts.proposals == whole.proposals
+    assert len(parts.log.history.trials) == 8
+
+
+def test_a_grid_runs_its_start_points_first_and_each_combination_once(tmp_path):
+    start = {"method.name": "LL-R", "method.schedule.rate_per_epoch": 0.03, "training.learning_rate": 1e-3}
+    slot = SimulatedSlot(study_with("grid", start_from=[start]), tmp_path)
+    slot.run(50)
+    seen = [tuple(sorted(values.items())) for values in slot.proposals]
+    assert slot.proposals[0] == start
+    assert len(seen) == len(set(seen)) == 2 * (1 + 4)
+
+
+def test_a_batch_begins_with_the_start_points(tmp_path):
+    study = study_with("tpe", {"batch": 3}, start_from=[*START, {"method.name": "AN"}])
+    SimulatedSlot(study, tmp_path).run(1)
+    slot = SimulatedSlot(study, tmp_path)
+    slot.run(3)
+    assert [slot.log.history.trials[number].origin for number in range(4)] == [
+        "start_from 1",
+        "start_from 2",
+        None,
+        None,
+    ]

@@ -64,15 +64,31 @@ def _with_budget(study: Study, path: Path, text: str) -> Study:
     from wsml_study.errors import StudyFileError
     from wsml_study.study.budget_checks import check_budget
     from wsml_study.study.budget_section import UNBOUNDED_TRIALS, budget_of
+    from wsml_study.study.factors import factor_problems
 
     try:
         trials = UNBOUNDED_TRIALS if study.trials == 1 and study.search else study.trials
         changed = study.model_copy(update={"budget": budget_of(text), "trials": trials})
     except ValueError as error:
         raise StudyFileError(f"--budget: {error}") from None
-    if problems := list(check_budget(changed)):
+    if problems := [*check_budget(changed), *factor_problems(changed)]:
         raise StudyFileError(f"--budget {text}: {path}: {problems[0].message}")
     return changed
+
+
+def read_to_run(path: Path, storage: str | None, data_root: str | None, *, budget: str | None = None) -> Study:
+    """As `read`; refuses a study that may not begin, with the places in its file."""
+    from wsml_study.errors import StudyFileError
+    from wsml_study.record.study_folder import refuse_new
+    from wsml_study.study.new_study import read_new_study
+
+    study = read(path, storage, data_root, budget=budget)
+    try:
+        refuse_new(study)
+    except StudyFileError:
+        read_new_study(path)  # names the places
+        raise
+    return study
 
 
 def read_or_recall(study: Path, storage: str | None, data_root: str | None) -> Study:

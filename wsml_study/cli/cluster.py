@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Dashboard, DataRoot, Storage, StudyFile, read
+from wsml_study.cli.arguments import Dashboard, DataRoot, Storage, StudyFile, read, read_to_run
 from wsml_study.errors import ResourcesError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def submit(
     """Run a study as a job on a Ray cluster and follow its output; Ctrl-C detaches and leaves the job running."""
     from wsml_study.cluster.jobs import JobServer
 
-    description = read(study, storage, data_root)
+    description = read_to_run(study, storage, data_root)
     server = JobServer(address)
     arguments = [*(["--trials", str(trials)] if trials else []), *(["--restart"] if restart else [])]
     job = server.submit(description, arguments, requirements=requirements)

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Address, DataRoot, Storage, StudyFile, argument, progress_of, read, screen, show
+from wsml_study.cli.arguments import (
+    Address,
+    DataRoot,
+    Storage,
+    StudyFile,
+    argument,
+    progress_of,
+    read,
+    read_to_run,
+    screen,
+    show,
+)
 from wsml_study.cli.cluster import SubmittedTo, job_status, stop_job
 from wsml_study.cli.output import say, say_findings
 
@@ -24,7 +35,7 @@ def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None)
     from wsml_study.report.study_preview import preview
     from wsml_study.tuning.model_checks import check_models, joined_batches
 
-    description = read(study, storage, data_root)
+    description = read_to_run(study, storage, data_root)
     shown = preview(description)
     for line in shown.lines():
         say(line)
@@ -62,10 +73,10 @@ def run(
     ] = False,
 ) -> None:
     """Run a study, or resume it where it stopped."""
-    description = read(study, storage, data_root, budget=budget)
     if watch:
-        _watch(description)
+        _watch(read(study, storage, data_root))
         return
+    description = read_to_run(study, storage, data_root, budget=budget)
     from wsml_study.report.summary import study_summary
     from wsml_study.tuning.confirmation_run import run_and_confirm
 

@@ -23,6 +23,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_large_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
@@ -97,6 +101,28 @@ def _are_proposals(value: Any) -> bool:
     )
 
 
+def _are_start_points(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict)
+        and one.keys() == {"values", "origin"}
+        and _is_object(one["values"])
+        and _is_text(one["origin"])
+        for one in value
+    )
+
+
+def _are_observations(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict)
+        and one.keys() == {"study", "trial", "values", "value"}
+        and _is_text(one["study"])
+        and _is_count(one["trial"])
+        and _is_object(one["values"])
+        and _is_number(one["value"])
+        for one in value
+    )
+
+
 def _is_count_or_none(value: Any) -> bool:
     return value is None or _is_count(value)
 
@@ -122,6 +148,8 @@ EXPECTED: dict[Check, str] = {
     _is_object: "an object",
     _is_promotion_or_none: "level, trial and value, or null",
     _are_proposals: "a list of objects with values, sampler_state and perhaps repeats",
+    _are_start_points: "a list of objects with values and origin",
+    _are_observations: "a list of objects with study, trial, values and value",
     _are_repeats: "a list of objects with trial, values and sampler_state",
     _is_count_or_none: "a whole number or null",
     _is_object_or_none: "an object or null",
@@ -135,18 +163,27 @@ EVENTS: dict[str, dict[str, Check]] = {
         "environment": _is_object,
         "limits": _is_object,
         "judged_labels": _is_object,
+        "runs_per_config": _is_count,
+        "every_run": _is_flag,
     },
+    "lost": {"config_number": _is_count},
     "proposed": {"first": _is_count, "proposals": _are_proposals},
     "created": {
         "trial": _is_count,
         "values": _is_object,
         "config": _is_config,
         "sampler_state": _is_object,
+        "config_number": _is_count_or_none,
+        "run": _is_count,
         "computes": _is_text_or_none,
         "repeats": _are_repeats,
         "confirms": _is_count_or_none,
         "promoted": _is_promotion_or_none,
+        "origin": _is_text_or_none,
+        "proposed": _is_object_or_none,
     },
+    "start_points": {"points": _are_start_points},
+    "warm_start": {"observations": _are_observations, "notes": _are_texts},
     "exhausted": {},
     "search_ended": {"by": _is_text, "limit": _is_number, "message": _is_text},
     "attempt": {"trial": _is_count, "attempt": _is_count, "gpus": _is_number},
@@ -166,6 +203,7 @@ EVENTS: dict[str, dict[str, Check]] = {
         "values": _is_object,
         "config": _is_config,
     },
+    "resumed": {"trial": _is_count, "epoch": _is_count},
     "out_of_memory": {"trial": _is_count, "error": _is_text},
     "ended": {"trial": _is_count, "state": _is_text, "error": _is_text_or_none, "sampler_state": _is_object},
 }

@@ -19,6 +19,7 @@ class TrialState(StrEnum):
     """State of a trial."""
 
     RUNNING = "running"
+    PAUSED = "paused"
     COMPLETE = "complete"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -105,15 +106,20 @@ class TrialHistory:
         checkpoint: (epoch, folder) of the checkpoint to resume from, or None; another trial's after an exploit.
         saved: epoch -> folder of its own checkpoints that still exist; in ascending order.
         exploits: in population based training, oldest first.
-        moving: it has ended in one slot and will resume from an exploit in another.
+        moving: it has left its slot and will go on in another one: from an exploit, or after a pause.
+        paused_after: the epoch after which the early stopping rule last paused it; None if it never has.
         error: why the trial failed.
         out_of_memory: the error after which it waits to be retried while no other trial runs.
         sampler_state: data that the sampler stores with the trial.
+        config_number: of the config whose run it is, where a config has several runs; None elsewhere.
+        run: which of the config's runs it is, from 0.
         computes: equal for trials that compute the same; None in logs of versions that ran each.
         repeats: proposals that the sampler made between the trial before and this one, and that were no new trials.
         test: test metrics of the best epoch; None for trials that are not tested.
         confirms: in a confirmation, the trial of the search whose config this one repeats.
         promoted: the trial of a cheaper level of fidelity whose config this one runs.
+        proposed: with `factors`, values of the searched keys of that config, also of those that its levels do not take.
+        origin: the entry of `start_from` that it comes from; None for a proposal of the sampler.
         started, ended: seconds since 1970.
     """
 
@@ -128,14 +134,19 @@ class TrialHistory:
     saved: dict[int, str] = field(default_factory=dict)
     exploits: list[Exploit] = field(default_factory=list)
     moving: bool = False
+    paused_after: int | None = None
     error: str | None = None
     out_of_memory: str | None = None
     sampler_state: dict[str, Any] = field(default_factory=dict)
+    config_number: int | None = None
+    run: int = 0
     computes: str | None = None
     repeats: tuple[Repeat, ...] = ()
     test: dict[str, Any] | None = None
     confirms: int | None = None
     promoted: Promotion | None = None
+    proposed: dict[str, Any] | None = None
+    origin: str | None = None
     started: float | None = None
     ended: float | None = None
 
@@ -143,6 +154,11 @@ class TrialHistory:
     def last_epoch(self) -> int:
         """The newest epoch, 0 before the first."""
         return next(reversed(self.epochs), 0)
+
+    @property
+    def of_config(self) -> int:
+        """Number of its config: its own number where a config is one run."""
+        return self.number if self.config_number is None else self.config_number
 
     @property
     def takes_over(self) -> bool:
@@ -200,10 +216,17 @@ class StudyHistory:
             empty for logs of earlier versions.
         runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
             them (it has not in version 0.1).
-        num_trials: total number of trials that the newest run was asked for; None before the first run.
+        num_trials: total number of trials that the newest run was asked for, of configs where these have several runs;
+            None before the first run.
         proposed: number -> values, sampler_state and repeats of trials that were proposed in a batch and are not
             created yet.
         exhausted: the search space holds no other trial.
+        start_points: values and origin of the configs that the search begins with, in order; None until it has begun.
+        observations: of `warm_start`: study, trial, values and value of trials of earlier studies; None as well.
+        runs_per_config: how many runs judge a config (`seeds`, `factors`); 1 where a config is a trial.
+        every_run: each config gets all of its runs (`factors`), and `num_trials` counts these.
+        runs_of_config: number of a config -> its trials, in the order of its runs.
+        lost: numbers of configs that have lost the race and get no further run.
         search_ended: why `budget` or `stop_when` ended the search; None while neither has, and once it goes on.
         limits: `budget` and `stop_when` of the newest run, as plain data.
         spending: hours, epochs and GPU hours of all runs.
@@ -217,6 +240,12 @@ class StudyHistory:
     num_trials: int | None = None
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
     exhausted: bool = False
+    start_points: tuple[dict[str, Any], ...] | None = None
+    observations: tuple[dict[str, Any], ...] | None = None
+    runs_per_config: int = 1
+    every_run: bool = False
+    runs_of_config: dict[int, list[int]] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
     search_ended: SearchEnded | None = None
     limits: dict[str, Any] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
@@ -228,6 +257,16 @@ class StudyHistory:
         for event in events:
             history.apply(event)
         return history
+
+    @property
+    def counts_configs(self) -> bool:
+        """Whether `trials` counts configs, which race over their runs, and not trials."""
+        return self.runs_per_config > 1 and not self.every_run
+
+    @property
+    def num_begun(self) -> int:
+        """How many trials there are, or configs where these are counted."""
+        return len(self.runs_of_config if self.counts_configs else self.trials)
 
     def apply(self, event: Event) -> None:
         """Add one event."""
@@ -245,33 +284,51 @@ class StudyHistory:
             self.judged_labels = dict(event.get("judged_labels", {}))
             self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
             self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
+            self.runs_per_config = event.get("runs_per_config", 1)
+            self.every_run = event.get("every_run", False)
             return
         if event["event"] == "proposed":
             self.proposed |= dict(enumerate(event["proposals"], start=event["first"]))
             return
+        if event["event"] == "start_points":
+            self.start_points = tuple(event["points"])
+            return
+        if event["event"] == "warm_start":
+            self.observations = tuple(event["observations"])
+            return
         if event["event"] == "exhausted":
             self.exhausted = True
-            self.num_trials = len(self.trials)
+            self.num_trials = self.num_begun
+            return
+        if event["event"] == "lost":
+            self.lost.add(event["config_number"])
             return
         if event["event"] == "created":
             number = event["trial"]
-            self.proposed.pop(number, None)
-            self.trials[number] = TrialHistory(
+            trial = self.trials[number] = TrialHistory(
                 number=number,
                 values=dict(event["values"]),
                 config=dict(event["config"]),
                 sampler_state=dict(event["sampler_state"]),
+                config_number=event.get("config_number"),
+                run=event.get("run", 0),
                 computes=event.get("computes"),
                 repeats=tuple(Repeat(**repeat) for repeat in event.get("repeats", ())),
                 confirms=event.get("confirms"),
                 promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
+                origin=event.get("origin"),
+                proposed=event.get("proposed"),
             )
+            self.proposed.pop(trial.of_config, None)
+            self.runs_of_config.setdefault(trial.of_config, []).append(number)
             return
         trial = self.trials[event["trial"]]
         match event["event"]:
             case "attempt":
                 trial.attempt = event["attempt"]
                 trial.moving = False
+                if trial.state is TrialState.PAUSED:  # its slot was lost before it had saved the trial
+                    trial.state = TrialState.RUNNING
                 trial.started = trial.started or event["time"]
             case "epoch":
                 _put_epoch(trial, event)
@@ -281,6 +338,9 @@ class StudyHistory:
                 trial.saved[event["epoch"]] = event["checkpoint"]
             case "exploited":
                 _move(trial, event)
+            case "resumed":
+                trial.state = TrialState.RUNNING
+                trial.moving = True
             case "out_of_memory":
                 trial.out_of_memory = event["error"]
             case "ended":
@@ -308,7 +368,7 @@ class StudyHistory:
     @property
     def paused(self) -> list[TrialHistory]:
         """Trials that the end of the search has left unfinished; a larger budget goes on with them."""
-        return [] if self.search_ended is None else self.with_state(TrialState.RUNNING)
+        return [] if self.search_ended is None else self.with_state(TrialState.RUNNING, TrialState.PAUSED)
 
     def with_state(self, *states: TrialState) -> list[TrialHistory]:
         """Trials in any of these states, by number."""
@@ -328,7 +388,9 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     trial.test = event.get("test", trial.test)
     # The event of the last epoch already says that the trial has ended: a crash may prevent the `ended` event.
     trial.state = TrialState(event["state"])
-    trial.ended = None if trial.state is TrialState.RUNNING else event["time"]
+    trial.ended = event["time"] if trial.state in ENDED else None
+    if trial.state is TrialState.PAUSED:
+        trial.paused_after = result["epoch"]
 
 
 def _drop_from(by_epoch: dict[int, Any], epoch: int) -> None:

@@ -7,14 +7,17 @@ from contextlib import contextmanager
 
 import filelock
 
-from wsml_study.errors import ResultsError
+from wsml_study.errors import ResultsError, StudyFileError
 from wsml_study.record.events import read_history
 from wsml_study.record.lease import Lease, leased, read_lease
-from wsml_study.record.storage import StudyStorage
+from wsml_study.record.storage import StudyStorage, open_storage
 from wsml_study.record.tables import read_table
 from wsml_study.study.identity import differences, fingerprint
-from wsml_study.study.new_defaults import is_unsaid, labels_were_clean, with_new_defaults
+from wsml_study.study.new_defaults import with_new_defaults
+from wsml_study.study.new_study import problems_of_new_study
+from wsml_study.study.problems import render
 from wsml_study.study.reading import read_study
+from wsml_study.study.sampler_folder import with_digest
 from wsml_study.study.spec import Study
 from wsml_study.study.writing import dump_config
 
@@ -63,14 +66,29 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
         lock.release()
 
 
+def refuse_new(study: Study) -> None:
+    """Refuse a study that may not begin; one whose folder holds trials goes on, whatever it is.
+
+    Raises:
+        StudyFileError: see `study/new_study.py`.
+    """
+    problems = problems_of_new_study(study)
+    if problems:
+        storage = open_storage(study.storage, study.name)
+        if not (storage.exists() and _holds_trials(storage)):
+            raise StudyFileError(render(study.name, problems))
+
+
 def settled(storage: StudyStorage, study: Study) -> Study:
-    """The study with the defaults that its folder was begun with: today's, or those of an earlier version."""
+    """The study with the defaults that its folder was begun with: today's, or those of an earlier version.
+
+    Raises:
+        StudyFileError: the folder of its sampler is not there, or has other content than the study says.
+    """
+    study = with_digest(study)
     path = storage.fetch() / "study.yaml"
-    if not path.exists():
-        return with_new_defaults(study)
-    begun_as = read_study(path)
-    says_less = is_unsaid(begun_as) or labels_were_clean(study, begun_as)
-    return with_new_defaults(study, begun_as=begun_as if says_less and _holds_trials(storage) else None)
+    begun_as = read_study(path) if path.exists() and _holds_trials(storage) else None
+    return with_new_defaults(study, begun_as=begun_as)
 
 
 def claim(storage: StudyStorage, study: Study) -> None:

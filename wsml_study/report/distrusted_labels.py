@@ -85,7 +85,7 @@ def extreme_values(study: Study) -> Iterator[dict[str, Scalar]]:
     """For every method, variant and shape: the searched values that distrust fewest labels, and most."""
     space = SearchSpace.from_study(study)
     for most in (False, True):
-        for branch in itertools.islice(space.branches(DECIDES_COUNTS & study.search.keys()), MOST_BRANCHES):
+        for branch in itertools.islice(space.branches(DECIDES_COUNTS & study.varied.keys()), MOST_BRANCHES):
             values: dict[str, Scalar] = {}
             for key in space.keys:
                 if key.applies(values):
@@ -122,8 +122,8 @@ def _setting(study: Study, config: TrialConfig) -> str:
     assert config.method.schedule is not None
     parameters = config.method.schedule.model_dump(mode="json", exclude_none=True)
     shape = parameters.pop("shape")
-    batch = [f"batches of {config.training.batch_size}"] if BATCH_SIZE in study.search else []
-    mode = [f"mode {config.training.mode}"] if "training.mode" in study.search else []
+    batch = [f"batches of {config.training.batch_size}"] if BATCH_SIZE in study.varied else []
+    mode = [f"mode {config.training.mode}"] if "training.mode" in study.varied else []
     return ", ".join([shape, *(f"{name} {flow(value)}" for name, value in parameters.items()), *batch, *mode])
 
 

@@ -111,7 +111,7 @@ def _class_notes(record: StudyRecord) -> list[str]:
 
 def _facts(record: StudyRecord) -> str:
     study, counts = record.study, record.counts
-    model = study.model.backbone if "model.backbone" not in study.search else "several backbones"
+    model = study.model.backbone if "model.backbone" not in study.varied else "several backbones"
     return (
         f"{study.data.dataset}, {len(record.history.classes)} classes, {_observed(study.data.observe)}; {model}. "
         f"{len(record.trials)} trials: {counts[TrialState.COMPLETE]} complete, "

@@ -21,6 +21,7 @@ from wsml_study.report.group_table import group_columns, published_for
 from wsml_study.results.class_counts import class_note
 from wsml_study.results.class_groups import EXPLAINED, trial_groups
 from wsml_study.results.statistics import Estimate, estimate
+from wsml_study.study.factors import num_runs
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.published_protocol import PROTOCOLS, differences_from_paper, protocol_of
 from wsml_study.study.reading import read_study
@@ -247,7 +248,7 @@ def paper_table(folder: Path) -> PaperTable:
         dataset=datasets[0],
         rows=(*rows, *_only_in_the_paper(datasets[0], rows)),
         class_notes=tuple(class_note(configs[0].objective, classes, ["test"])),
-        num_trials=max(study.trials, len(trials)) if study.test_trials else len(trials),
+        num_trials=max(num_runs(study, study.trials), len(trials)) if study.test_trials else len(trials),
     )
 
 

@@ -34,14 +34,18 @@ from wsml_study.report.distrusted_labels import (
     distrusted_labels,
     extreme_values,
 )
+from wsml_study.report.expected_power import expected_power
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.results.label_texts import labels_text, likelier_text
+from wsml_study.results.warm_start import read_warm_start
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.early_stopping_section import EarlyStopping
+from wsml_study.study.factors import combinations, num_runs, proposed_space
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.new_defaults import HAND_OVER, with_new_defaults
+from wsml_study.study.new_study import resolved_start_points
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
@@ -119,6 +123,7 @@ class Preview:
         sections = [
             _data_lines(self),
             _search_lines(self),
+            _factor_lines(self.study),
             _distrusted_lines(self),
             _run_lines(self.study),
             _failing_lines(self),
@@ -152,7 +157,7 @@ def preview(study: Study) -> Preview:
         never_shown=_never_shown(dataset),
         distrusted=distrusted_labels(study, splits["train"]),
         different=different_trainings(study, splits["train"]),
-        num_combinations=SearchSpace.from_study(study).size(),
+        num_combinations=proposed_space(study).size(),
         failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"], mirrors=dataset.horizontal_flip))),
         image_size=dataset.image_size,
         num_channels=dataset.channels,
@@ -212,7 +217,7 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
         possible_C = shown_classes(labels_NC, least_positives=least)
     else:
         possible_C = judged_classes(labels_NC, least_positives=least)
-    if not possible_C.any() and "data.validation.labels" not in study.search:
+    if not possible_C.any() and "data.validation.labels" not in study.varied:
         record = study.objective.record
         error = unjudged(
             dataset.classes,
@@ -352,7 +357,7 @@ def _mean_over(least_positives: int) -> str:
 
 def _scaling_lines(study: Study) -> list[str]:
     """How given features are scaled."""
-    if study.data.features is None or "data.feature_scaling" in study.search:
+    if study.data.features is None or "data.feature_scaling" in study.varied:
         return []
     if study.data.feature_scaling == "none":
         return ["  features are used unscaled"]
@@ -387,16 +392,66 @@ def _hiding(data: Data) -> str:
 def _search_lines(shown: Preview) -> list[str]:
     study = shown.study
     if not study.search:
-        return ["search: nothing; the study is one trial"]
+        return [] if study.factors else ["search: nothing; the study is one trial"]
     number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
-    trials = "trials" if study.is_unbounded else _trials(study.trials)
+    of_several_runs = study.seeds is not None or study.factors
+    trials = "configs" if of_several_runs else "trials"
+    if not study.is_unbounded:
+        trials = f"{study.trials} config{'s' if study.trials > 1 else ''}" if of_several_runs else _trials(study.trials)
     width = max(map(len, study.search))
     lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
     for key in (keys[path] for path in study.search):
-        text = f"  {key.path:<{width}}  {_domain(key)}{_condition(study, key)}"
+        text = f"  {key.path:<{width}}  {_domain(key)}{_prior(study, key)}{_condition(study, key)}"
         lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
+    return [*lines, *_seed_lines(study), *_start_lines(study), *_warm_start_lines(study)]
+
+
+def _factor_lines(study: Study) -> list[str]:
+    """The levels that every config runs at, and how many trials that makes."""
+    if not study.factors:
+        return []
+    levels = len(combinations(study))
+    configs = f"{study.trials} config{'s' if study.trials > 1 else ''}"
+    lines = [f"factors: {levels} combinations of levels; {configs}, so {_trials(num_runs(study, study.trials))}"]
+    width = max(map(len, study.factors))
+    for key, values in study.factors.items():
+        text = f"  {key:<{width}}  {', '.join(map(flow, values))}"
+        lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
+    if study.search:
+        lines.append("  the sampler is told the mean of a config over all levels")
     return lines
+
+
+def _seed_lines(study: Study) -> list[str]:
+    if study.seeds is None:
+        return []
+    number, draws = study.seeds.training, " and draws of the hidden labels" if study.seeds.draws else ""
+    return [
+        f"each config is judged by its mean over {number} seeds{draws}: at most {study.trials * number} runs",
+        "    a config that is plausibly not among the best gets no further seed, often after its first",
+    ]
+
+
+def _warm_start_lines(study: Study) -> Iterator[str]:
+    for note in read_warm_start(study).notes:
+        yield from textwrap.wrap(f"  {note}", WIDEST, subsequent_indent=" " * 6, break_on_hyphens=False)
+
+
+def _start_lines(study: Study) -> Iterator[str]:
+    """The configs that the search begins with."""
+    points = resolved_start_points(study)
+    if points:
+        yield f"  begins with {len(points)} config{'s' if len(points) > 1 else ''} (start_from)"
+    width = max((len(point.origin) for point in points), default=0)
+    for point in points:
+        text = (
+            f"    {point.origin:<{width}}  {', '.join(f'{key} {flow(value)}' for key, value in point.values.items())}"
+        )
+        yield from textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 6), break_on_hyphens=False)
+        if point.differs:
+            text = f"      not searched, so the base config's value counts: {', '.join(point.differs)}"
+            yield from textwrap.wrap(text, WIDEST, subsequent_indent=" " * 8, break_on_hyphens=False)
 
 
 def _domain(key: SearchedKey) -> str:
@@ -408,6 +463,19 @@ def _domain(key: SearchedKey) -> str:
             return ", ".join(map(flow, choices))
 
 
+def _prior(study: Study, key: SearchedKey) -> str:
+    match key.domain:
+        case FloatRange() | IntRange():
+            prior = key.domain.normal_prior
+            if prior is None:
+                return ""
+            spread = f"a factor of {prior.deviation:.3g}" if key.domain.log else f"{prior.deviation:.3g}"
+            return f", probably near {flow(prior.mean)}, give or take {spread}"
+        case _:
+            weights = study.search[key.path].weights or ()
+            return f", with weights {', '.join(f'{weight:g}' for weight in weights)}" if weights else ""
+
+
 def _condition(study: Study, key: SearchedKey) -> str:
     when = study.search[key.path].when or {}
     conditions = (f"{other} is {' or '.join(map(flow, values))}" for other, values in when.items())
@@ -417,7 +485,7 @@ def _condition(study: Study, key: SearchedKey) -> str:
 def _distrusted_lines(shown: Preview) -> list[str]:
     if not shown.distrusted:
         return []
-    batch = "" if BATCH_SIZE in shown.study.search else f" of {shown.study.training.batch_size} images"
+    batch = "" if BATCH_SIZE in shown.study.varied else f" of {shown.study.training.batch_size} images"
     num_epochs = longest_training(shown.study)
     which = f"by epoch, the first {MOST_EPOCHS:,} of {num_epochs:,}" if num_epochs > MOST_EPOCHS else "by epoch"
     lines = [f"k, the labels distrusted in a batch{batch} ({len(shown.classes)} classes), {which}"]
@@ -474,12 +542,23 @@ def _run_lines(study: Study) -> list[str]:
         *_limit_lines(study),
         *_level_lines(study),
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
+        *_pausing_lines(study),
         _objective(study),
         f"each trial: {_length(study)}, {_workers(study.resources)}",
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
         *(["each complete trial is evaluated on the test images, which choose nothing"] if study.test_trials else []),
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
+    ]
+
+
+def _pausing_lines(study: Study) -> list[str]:
+    """What it takes on disk that paused trials can go on."""
+    if not study.early_stopping.options.get("promote") or not any(study.early_stopping.rungs(longest_training(study))):
+        return []
+    return [
+        "a trial that ends there is paused, and goes on once it is among the best there; while it can,",
+        "    its checkpoint is kept (weights, with Adam three times as much; none of a linear probe)",
     ]
 
 
@@ -524,7 +603,7 @@ def _trials(number: int) -> str:
 def _length(study: Study) -> str:
     """How long a trial takes, in epochs."""
     epochs = longest_training(study)
-    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.search.keys() else ""
+    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.varied.keys() else ""
     return f"{up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}"
 
 
@@ -537,8 +616,11 @@ def _objective(study: Study) -> str:
 def _confirmation_lines(study: Study) -> list[str]:
     if study.confirm is None:
         return []
-    top, seeds = study.confirm.top, study.confirm.seeds
-    return [f"then: the best {top} configs and the best baseline, {seeds} seeds each, up to {(top + 1) * seeds} trials"]
+    plan, seeds = study.confirm, study.confirm.most_seeds
+    name = "the best baseline" if plan.baseline is None else f"the best {plan.baseline}"
+    each = f"{seeds} seeds each" if plan.seeds == seeds else f"seeds in rounds, {seeds} at most"
+    said = f"then: the best {plan.top} configs and {name}, {each}, up to {(plan.top + 1) * seeds} trials"
+    return [said, *expected_power(study, plan)]
 
 
 def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
@@ -556,9 +638,9 @@ def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
 
 def _phases(study: Study) -> str:
     """Phases of training in which only the head is trained; empty if all of it is trained throughout."""
-    modes = study.search["training.mode"].choice or () if "training.mode" in study.search else (study.training.mode,)
+    modes = study.varied["training.mode"].choice or () if "training.mode" in study.varied else (study.training.mode,)
     probe = "of a linear probe: only the head, on frozen features"
-    first = "ones" if "training.linear_epochs" in study.search else study.training.linear_epochs or LINEAR_EPOCHS
+    first = "ones" if "training.linear_epochs" in study.varied else study.training.linear_epochs or LINEAR_EPOCHS
     words = {"linear": probe, "linear_init": f"the first {first} {probe}; {_handed_over(study)}"}
     phases = " or ".join(words[str(mode)] for mode in modes if mode in words)
     return f" ({phases})" if phases else ""
@@ -566,8 +648,8 @@ def _phases(study: Study) -> str:
 
 def _handed_over(study: Study) -> str:
     """The head that the end-to-end epochs of linear_init begin with."""
-    if HAND_OVER in study.search:
-        return f"the others from its {' or '.join(map(str, study.search[HAND_OVER].choice or ()))} head"
+    if HAND_OVER in study.varied:
+        return f"the others from its {' or '.join(map(str, study.varied[HAND_OVER].choice or ()))} head"
     best = study.training.hand_over == "best" and study.data.holds_out
     return f"the others from its {'best' if best else 'last'} head"
 

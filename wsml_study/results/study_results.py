@@ -79,7 +79,7 @@ class StudyRecord:
     @property
     def key_names(self) -> dict[str, str]:
         """Searched key -> its name in figures."""
-        names = short_names(self.study.search)
+        names = short_names(self.study.varied)
         return {key: "method" if key == "method.name" else spaced(name) for key, name in names.items()}
 
     @property

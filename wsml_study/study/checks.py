@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import METHODS
@@ -24,9 +25,12 @@ from wsml_study.study.config_keys import (
     mismatch,
     suggestion,
 )
+from wsml_study.study.config_runs import runs_of
+from wsml_study.study.factors import factor_problems, idle_levels, impossible_levels, only_as_factor
 from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
+from wsml_study.study.sampler_record import SAMPLERS
 from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 from wsml_study.study.search_space import (
     CircularConditionsError,
@@ -40,6 +44,7 @@ from wsml_study.study.search_space import (
     trial_content,
 )
 from wsml_study.study.spec import Draft, clashes_of
+from wsml_study.study.start_points import start_points
 from wsml_study.study.tracker_record import TRACKERS
 
 MOST_BRANCHES = 20_000
@@ -56,18 +61,35 @@ def check_study(draft: Draft, unsound: set[str]) -> list[Problem]:
         draft: the study; invalid keys have been removed or replaced by placeholders.
         unsound: dotted keys that already have a problem; no further problem is reported for them.
     """
-    problems: list[Problem] = []
-    unsound = set(unsound)
+    problems = [problem for problem in factor_problems(draft) if not problem.may_follow_from(unsound)]
+    factors = set(draft.factors or {})
+    bad_factors = {problem.label for problem in problems}
+    unsound = unsound | bad_factors
+    # Factors are checked as choices of the search, and their problems placed where they stand.
+    draft = _with_entries(draft, {key: entry for key, entry in draft.varied.items() if key not in bad_factors})
     for check in CHECKS:
         found = list(check(draft))
-        problems += [problem for problem in found if not problem.may_follow_from(unsound)]
+        problems += [_at_factor(one, factors) for one in found if not one.may_follow_from(unsound)]
         unsound = unsound.union(*map(_unsound, found))
         bad_entries = {str(problem.path[1]) for problem in found if problem.path[0:1] == ("search",)}
         if bad_entries:
             unsound |= bad_entries | {WHOLE_SEARCH}
             sound = {key: parameter for key, parameter in draft.search.items() if key not in bad_entries}
-            draft = draft.model_copy(update={"search": sound})
+            draft = _with_entries(draft, sound)
     return problems
+
+
+def _with_entries(draft: Draft, entries: dict[str, Parameter]) -> Draft:
+    """The draft with these entries of search and factors, all in its search; its factors are those among them."""
+    factors = {key: levels for key, levels in (draft.factors or {}).items() if key in entries}
+    return draft.model_copy(update={"search": entries, "factors": factors or None})
+
+
+def _at_factor(problem: Problem, factors: set[str]) -> Problem:
+    """A problem with its place under `factors` if it is about one of them."""
+    if problem.path[0:1] != ("search",) or problem.path[1] not in factors:
+        return problem
+    return replace(problem, path=("factors", *(part for part in problem.path[1:] if part != "choice")))
 
 
 def _unsound(problem: Problem) -> set[str]:
@@ -89,8 +111,10 @@ def _base_config(draft: Draft) -> Iterator[Problem]:
 
 def _searched_keys(draft: Draft) -> Iterator[Problem]:
     """Entries of `search` that are not keys of a trial config, or must not vary."""
+    factors = draft.factors or {}
     for key in draft.search:
-        reason = _not_searchable(key) or _changes_the_objective(draft, key)
+        fixed = None if key in factors and only_as_factor(key) else _not_searchable(key)
+        reason = fixed or _changes_the_objective(draft, key)
         if reason is not None:
             yield _entry_problem(key, reason, at_key=True, meant=suggestion(key))
 
@@ -308,12 +332,60 @@ def _sampler(draft: Draft) -> Iterator[Problem]:
         for key in continuous:
             message = f"the sampler `{draft.sampler.name}` needs a `step` in a range of real numbers"
             yield Problem(label=key, message=message, path=("search", key, "float"), about=(key, "sampler.name"))
+    if not draft.sampler.record.takes_priors:
+        for key, parameter in draft.search.items():
+            if parameter.has_prior:
+                message = f"the sampler `{draft.sampler.name}` takes no priors; use tpe or random, or remove them"
+                yield Problem(
+                    label=key, message=message, path=("search", key), about=(key, "sampler.name"), at_key=True
+                )
     ranges = [parameter for parameter in draft.search.values() if parameter.choice is None]
     if draft.sampler.record.needs_numbers and not ranges:
         message = f"{draft.sampler.name} models numbers, and the search has no range `float` or `int`; use tpe"
         yield Problem(
             label="sampler.name", message=message, path=("sampler", "name"), about=("sampler.name", WHOLE_SEARCH)
         )
+
+
+def _start_from(draft: Draft) -> Iterator[Problem]:
+    """Start points without a search, that the search does not hold, or more than there are trials."""
+    if draft.start_from is None:
+        return
+    about = ("start_from", WHOLE_SEARCH)
+    if not draft.search.keys() - (draft.factors or {}).keys():
+        message = "without `search` there is one config: put these values into it, and remove `start_from`"
+        yield Problem(label="start_from", message=message, path=("start_from",), at_key=True, about=about)
+        return
+    found = start_points(draft, None)
+    yield from (replace(problem, about=about) for problem in found.problems)
+    if len(found.points) > draft.trials:
+        message = f"expected at least the {len(found.points)} configs of start_from, got {draft.trials}"
+        yield Problem(label="trials", message=message, path=("trials",), about=("trials", *about))
+
+
+def _warm_start(draft: Draft) -> Iterator[Problem]:
+    """Earlier trials that the search has no use for."""
+    if draft.warm_start is None:
+        return
+    if draft.factors:
+        message = (
+            "earlier trials have a value at one level, and a config here has the mean over all; remove one of them"
+        )
+        yield Problem(label="warm_start", message=message, path=("warm_start",), at_key=True)
+        return
+    takers = [name for name, record in SAMPLERS.items() if record.takes_given_trials]
+    if not draft.search.keys() - (draft.factors or {}).keys():
+        message = "without `search` there is no sampler to inform; remove it"
+    elif draft.fidelity is not None:
+        message = (
+            "earlier values are of whole trainings, and the sampler searches the first level of `fidelity`; remove one"
+        )
+    elif not draft.sampler.record.takes_given_trials:
+        message = f"the sampler `{draft.sampler.name}` does not learn from given trials; use {' or '.join(takers)}"
+    else:
+        return
+    about = ("warm_start", "sampler.name", "fidelity", WHOLE_SEARCH)
+    yield Problem(label="warm_start", message=message, path=("warm_start",), at_key=True, about=about)
 
 
 def _requirements(draft: Draft) -> Iterator[Problem]:
@@ -341,9 +413,31 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
 
 def _trials(draft: Draft) -> Iterator[Problem]:
     """Several trials without a search."""
-    if not draft.search and draft.trials > 1 and not draft.is_unbounded:
-        message = f"expected 1, got {draft.trials}: without `search` all trials would be the same"
+    if not draft.search.keys() - (draft.factors or {}).keys() and draft.trials > 1 and not draft.is_unbounded:
+        runs = "there is one config, which runs at each level" if draft.factors else "all trials would be the same"
+        message = f"expected 1, got {draft.trials}: without `search` {runs}"
         yield Problem(label="trials", message=message, path=("trials",), about=("trials", WHOLE_SEARCH))
+
+
+def _seeds(draft: Draft) -> Iterator[Problem]:
+    """Several runs per config beside what runs a config otherwise, or changes what their mean would mean."""
+    if draft.seeds is None:
+        return
+    path = ("seeds",)
+    if draft.fidelity is not None:
+        yield Problem(label="seeds", message="cannot be combined with `fidelity`: remove one of them", path=path)
+    if draft.early_stopping.record.is_population:
+        message = f"cannot be combined with early_stopping {draft.early_stopping.name}: its trials share networks"
+        yield Problem(label="seeds", message=message, path=path)
+    for key in {key for run in runs_of(draft) for key in run} & draft.search.keys():
+        message = "cannot be searched with `seeds`, which gives each run of a config its own"
+        yield _entry_problem(key, message, at_key=True)
+    if draft.seeds.draws and draft.data.validation.labels == "observed":
+        message = (
+            "expected false while data.validation.labels is `observed`: each draw would change the labels that trials "
+            "are evaluated on"
+        )
+        yield Problem(label="seeds.draws", message=message, path=("seeds", "draws"))
 
 
 def _early_stopping(draft: Draft) -> Iterator[Problem]:
@@ -429,11 +523,16 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _conditions,
     _circles,
     _pointless_keys,
+    idle_levels,
+    impossible_levels,
     _unmet_needs,
     _clashing_values,
     _sampler,
+    _start_from,
+    _warm_start,
     _requirements,
     _trials,
+    _seeds,
     check_budget,
     _early_stopping,
     _population,

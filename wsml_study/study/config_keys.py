@@ -22,7 +22,7 @@ NOT_SEARCHED = {
     "data.features": _OTHER_DATA,
     "data.store": "it only decides how decoded images are stored; set it in the base config",
     "data.train_on": _OTHER_OBJECTIVE,
-    "data.train_share": "the largest share would win; run a study per share",
+    "data.train_share": "the largest share would win; list the shares under `factors`, or run a study per share",
     "data.validation": _OTHER_OBJECTIVE,
     "objective": _OTHER_OBJECTIVE,
     "training.stop_after_epoch": "it belongs to final training; search training.epochs",
@@ -127,7 +127,8 @@ def schema_at(path: Path) -> NodeSchema:
         else:
             node = _mapping_in(node, whole)
             properties = node.get("properties", {})
-            node = _resolved(properties[part] if part in properties else node["additionalProperties"], whole)
+            entries = node.get("additionalProperties")
+            node = _resolved(properties.get(part) or (entries if isinstance(entries, dict) else {}), whole)
     return node
 
 
@@ -139,7 +140,7 @@ def keys_at(path: Path) -> list[str]:
 def _mapping_in(node: NodeSchema, whole: NodeSchema) -> NodeSchema:
     """Of a value that is a word or a mapping, the mapping."""
     options = [_resolved(option, whole) for option in node.get("anyOf", [])]
-    return next((option for option in options if "properties" in option), node)
+    return next((option for option in options if option.get("type") == "object"), node)
 
 
 def _resolved(node: NodeSchema, whole: NodeSchema) -> NodeSchema:

@@ -33,6 +33,8 @@ def at_level(study: AnyStudy, number: int) -> AnyStudy:
     """
     content = study.model_dump(mode="json", exclude_none=True, exclude={"fidelity", "confirm"})
     content["trials"] = num_trials(study, number)
+    if number > 1:
+        content.pop("start_from", None)
     if number < num_levels(study):
         content.pop("test_trials", None)
     cheaper = {} if number == num_levels(study) else (study.fidelity or ())[number - 1].set

@@ -14,7 +14,10 @@ NOT_IN_FINGERPRINT = frozenset(
     {"name", "trials", "budget", "stop_when", "confirm", "retries", "resources", "storage", "provenance", "tracking"}
 )
 """Keys without effect on a trial's result: the name, how many trials run, and on what. The batch size is global, so a
-result does not depend on the number of workers. `data.root`, where the data is stored, is left out as well."""
+result does not depend on the number of workers."""
+
+PLACES = {"data": {"root"}, "sampler": {"folder"}}
+"""Section -> keys that say where something is stored, and are left out as well; `sampler.digest` says what is there."""
 
 
 def canonical(description: Study | TrialConfig) -> str:
@@ -53,7 +56,7 @@ def _json(content: Any) -> str:
 
 
 def _result_keys(description: Study | TrialConfig) -> dict[str, Any]:
-    content = description.model_dump(mode="json", exclude_none=True, exclude={"data": {"root"}})
+    content = description.model_dump(mode="json", exclude_none=True, exclude=PLACES)
     return {key: value for key, value in content.items() if key not in NOT_IN_FINGERPRINT}
 
 

@@ -114,6 +114,17 @@ def _option_rules(
         )
 
 
+def _sampler_rules() -> Iterator[KeyRule]:
+    for key, needed in (("options", False), ("digest", False), ("folder", True), ("class", True)):
+        yield KeyRule(
+            key=f"sampler.{key}",
+            controlling_key="sampler.name",
+            called="sampler",
+            allowed_values=tuple(name for name, record in SAMPLERS.items() if record.takes_arguments),
+            needed=needed,
+        )
+
+
 KEY_RULES = (
     *_dataset_rules(),
     *_option_rules("data", READERS, called="dataset", key="dataset"),
@@ -148,6 +159,7 @@ KEY_RULES = (
         for option in limits_by_key(METRICS.values())
     ),
     *_option_rules("sampler", SAMPLERS, called="sampler"),
+    *_sampler_rules(),
     *_option_rules("early_stopping", EARLY_STOPPING, called="early stopping"),
 )
 """Ordered: a section comes before the keys inside it."""

@@ -25,7 +25,7 @@ def _named(study: Draft) -> Iterator[tuple[str, str]]:
         path = getattr(study.data.labels, name)
         if path is not None:
             yield f"data.labels.{name}", path
-    searched = study.search.get("model.weights")
+    searched = study.varied.get("model.weights")
     at_levels = [level.set.get("model.weights") for level in study.fidelity or ()]
     for weights in (study.model.weights, *at_levels, *(searched.choice or () if searched is not None else ())):
         if weights is not None and is_file_of_weights(weights):

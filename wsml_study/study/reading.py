@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -31,12 +32,16 @@ PLACEHOLDERS: dict[Path, Any] = {
 }
 """Replace required keys that are missing or invalid, so that the rest of the file can still be checked."""
 
-REMOVED_WHOLE = {"search": 2, "fidelity": 1}
-"""Section -> depth at which an invalid part is removed: a whole entry of `search`, and all of `fidelity`."""
+REMOVED_WHOLE = {"search": 2, "fidelity": 1, "start_from": 1, "warm_start": 1}
+"""Section -> depth at which an invalid part is removed: a whole entry of `search`, and all of a list."""
 
 
-def read_study(path: FilePath | str) -> Study:
+def read_study(path: FilePath | str, *, further: Callable[[Study], list[Problem]] | None = None) -> Study:
     """Read a study file.
+
+    Args:
+        path: of the file.
+        further: finds further problems of a study that has no others.
 
     Raises:
         StudyFileError: there is no such file, or it is not a valid study; the message lists all problems, with places.
@@ -49,6 +54,8 @@ def read_study(path: FilePath | str) -> Study:
     if tree is None:
         raise StudyFileError(f"{path}: empty; `wsml-study init` writes a study file to start from")
     study, more = _study(tree.plain(), problems)
+    if study is not None and further is not None:
+        more = further(study)
     return _sound(study, str(path), [*problems, *(_placed(problem, tree) for problem in more)])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wsml_study.options import COUNT, Option, Value
@@ -27,11 +27,20 @@ class SamplerRequest:
         seed: of this proposal; depends on the study's seed and the trial's number only.
         several_at_once: several trials run at once, so that some earlier proposals have no result yet.
         options: option of the record -> value, defaults filled in.
+        arguments: what the study file has under `sampler.options`, for records with `takes_arguments`.
+        study_seed: `sampler.seed`, the same for every proposal.
+        number: of the proposal, from 0.
+        space: dotted path -> Optuna's distribution of every searched key, those included that do not apply to all
+            trials.
     """
 
     seed: int
     several_at_once: bool
     options: Mapping[str, Value | None]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    study_seed: int = 0
+    number: int = 0
+    space: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +56,12 @@ class SamplerRecord:
             resumed study proposes the same values as an uninterrupted one.
         model_based: its proposals depend on the results of earlier trials.
         exhaustive: every combination of the search is tried once, in a fixed order, without asking the sampler.
+        shuffled: of an exhaustive sampler: the order is drawn at random from `sampler.seed`.
         needs_numbers: the search must have a range of numbers.
+        takes_given_trials: its model uses trials that it did not propose, such as those of `warm_start`.
+        takes_priors: proposals may be drawn from priors (`prior`, `weights`) instead of being asked for.
         options: further keys of the section `sampler`.
+        takes_arguments: the section may have `options`, a mapping that the sampler is created with.
         requires: packages needed beyond the dependencies of wsml-study.
     """
 
@@ -58,8 +71,12 @@ class SamplerRecord:
     create: str | Callable[[SamplerRequest], Any]
     model_based: bool = True
     exhaustive: bool = False
+    shuffled: bool = False
     needs_numbers: bool = False
+    takes_given_trials: bool = False
+    takes_priors: bool = True
     options: tuple[Option, ...] = ()
+    takes_arguments: bool = False
     requires: tuple[Requirement, ...] = ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -27,6 +28,14 @@ class Sampler(Description):
         description="; ".join(f"{name}: {record.title}" for name, record in SAMPLERS.items()) + ".",
     )
     seed: Seed = Field(default=0, description="Seed of the proposals.")
+    options: dict[str, Any] | None = Field(
+        default=None, description="optunahub: arguments that the sampler's class is created with, by name."
+    )
+    digest: str | None = Field(
+        default=None,
+        description="optunahub: SHA-256 of the folder's content; recorded when a study begins, which then refuses "
+        "another content.",
+    )
 
     @property
     def record(self) -> SamplerRecord:

@@ -10,6 +10,20 @@ from pydantic import Field, model_validator
 from wsml_study.description import Description, PositiveInt, Scalar
 
 
+class Prior(Description):
+    """Where the best value of a range probably is: a normal distribution, cut off at the ends of the range."""
+
+    mean: float = Field(description="The most probable value.")
+    deviation: Annotated[float, Field(gt=0)] = Field(
+        description="Standard deviation; on a logarithmic scale a factor greater than 1, such as 2."
+    )
+
+
+PRIOR = "The probable best value, or its `mean` and `deviation`; by default all values are equally probable."
+SIXTHS = 6
+"""A range is as wide as so many deviations of a prior that is given as a number."""
+
+
 class FloatRange(Description):
     """A range of real numbers, both ends included."""
 
@@ -19,10 +33,17 @@ class FloatRange(Description):
     step: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Search only low, low + step, and so on."
     )
+    prior: float | Prior | None = Field(default=None, description=PRIOR)
+
+    @property
+    def normal_prior(self) -> Prior | None:
+        """The prior with a deviation; None without one."""
+        return _normal(self)
 
     @model_validator(mode="after")
     def _makes_a_range(self) -> Self:
         _check_range(self)
+        _check_prior(self)
         return self
 
 
@@ -33,10 +54,17 @@ class IntRange(Description):
     high: int = Field(description="The largest value.")
     log: bool = Field(default=False, description="Search on a logarithmic scale.")
     step: PositiveInt | None = Field(default=None, description="Search only low, low + step, and so on; 1 by default.")
+    prior: float | Prior | None = Field(default=None, description=PRIOR)
+
+    @property
+    def normal_prior(self) -> Prior | None:
+        """The prior with a deviation; None without one."""
+        return _normal(self)
 
     @model_validator(mode="after")
     def _makes_a_range(self) -> Self:
         _check_range(self)
+        _check_prior(self)
         return self
 
 
@@ -53,6 +81,29 @@ def _check_range(search_range: FloatRange | IntRange) -> None:
         raise ValueError(f"expected a step that fits between low={low} and high={high}, got step={step}")
 
 
+def _check_prior(search_range: FloatRange | IntRange) -> None:
+    prior = _normal(search_range)
+    if prior is None:
+        return
+    low, high = search_range.low, search_range.high
+    if not low <= prior.mean <= high:
+        raise ValueError(f"expected a prior between low={low} and high={high}, got {prior.mean}")
+    if search_range.log and prior.deviation <= 1:
+        raise ValueError(f"on a logarithmic scale a deviation is a factor greater than 1, got {prior.deviation}")
+
+
+def _normal(search_range: FloatRange | IntRange) -> Prior | None:
+    prior, low, high = search_range.prior, search_range.low, search_range.high
+    if prior is None or isinstance(prior, Prior):
+        return prior
+    deviation = (high / low) ** (1 / SIXTHS) if search_range.log else (high - low) / SIXTHS
+    return Prior(mean=prior, deviation=deviation)
+
+
+Weight = Annotated[float, Field(ge=0)]
+"""Of a choice; `Parameter` has a field called float."""
+
+
 class Parameter(Description):
     """The entry of one searched key: exactly one of choice, float and int, and its conditions."""
 
@@ -61,6 +112,12 @@ class Parameter(Description):
     )
     float: FloatRange | None = Field(default=None, description="Search a range of real numbers.")
     int: IntRange | None = Field(default=None, description="Search a range of whole numbers.")
+    weights: tuple[Weight, ...] | None = Field(
+        default=None,
+        strict=False,
+        description="How probable it is that each choice is the best, in proportion and in the order of `choice`; by "
+        "default all are equally probable.",
+    )
     when: dict[str, Annotated[tuple[Scalar, ...], Field(strict=False)]] | None = Field(
         default=None, description="Search this key only where other keys have one of the listed values."
     )
@@ -70,7 +127,23 @@ class Parameter(Description):
         given = [name for name in ("choice", "float", "int") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"expected exactly one of choice, float, int; got {' and '.join(given) or 'none of them'}")
+        if self.weights is not None:
+            self._check_weights(self.weights)
         return self
+
+    def _check_weights(self, weights: tuple[Weight, ...]) -> None:
+        if self.choice is None:
+            raise ValueError("`weights` go with `choice`; a range takes a `prior`")
+        if len(weights) != len(self.choice):
+            raise ValueError(f"expected a weight for each of the {len(self.choice)} choices, got {len(weights)}")
+        if not sum(weights):
+            raise ValueError("expected at least one weight greater than 0")
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether some values are said to be more probable than others."""
+        ranged = self.float or self.int
+        return self.weights is not None or (ranged is not None and ranged.prior is not None)
 
     @property
     def domain(self) -> tuple[Scalar, ...] | FloatRange | IntRange:

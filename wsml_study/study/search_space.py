@@ -6,8 +6,9 @@ has a schedule and whose shape takes them. Optuna is imported only by functions 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, cast
@@ -139,7 +140,7 @@ class SearchedKey:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """All searched keys of a study.
+    """All keys in which trials of a study differ: the searched ones, and those of `factors`.
 
     Attributes:
         keys: each after the keys in its conditions, otherwise sorted by dotted path, since YAML mappings have no order.
@@ -154,12 +155,30 @@ class SearchSpace:
         Raises:
             CircularConditionsError: the conditions of keys form a circle.
         """
-        keys = {path: _searched_key(study, path, parameter) for path, parameter in study.search.items()}
+        keys = {path: _searched_key(study, path, parameter) for path, parameter in study.varied.items()}
         before = {path: sorted({c.key for c in keys[path].conditions} & keys.keys()) for path in sorted(keys)}
         try:
             return cls(keys=tuple(keys[path] for path in _in_order(before)))
         except CycleError as error:
             raise CircularConditionsError(tuple(error.args[1])) from None
+
+    def without(self, paths: Iterable[str]) -> SearchSpace:
+        """The space without these keys, and without the conditions on them."""
+        dropped = set(paths)
+        left = (key for key in self.keys if key.path not in dropped)
+        return SearchSpace(
+            keys=tuple(
+                replace(key, conditions=tuple(one for one in key.conditions if one.key not in dropped)) for key in left
+            )
+        )
+
+    def applicable(self, values: Values) -> dict[str, Scalar]:
+        """Those of the values whose keys apply."""
+        applied: dict[str, Scalar] = {}
+        for key in self.keys:
+            if key.path in values and key.applies(applied):
+                applied[key.path] = values[key.path]
+        return applied
 
     def suggest(self, trial: Trial) -> dict[str, Scalar]:
         """Ask Optuna for a value of every key that applies (define-by-run: conditions depend on preceding values)."""
@@ -195,6 +214,34 @@ class SearchSpace:
         if endless := [key.path for key in self.keys if key.num_values is None]:
             raise ValueError(f"a grid needs a `step` in the range of {', '.join(endless)}")
         return self._combinations(0, {})
+
+    def shuffled(self, seed: int) -> Iterator[dict[str, Scalar]]:
+        """As `grid`, in an order drawn at random from the seed, whose beginning is an even sample of the space."""
+        size = self.size()
+        if size is None:
+            yield from self.grid()  # raises
+            return
+        draws, drawn, count = random.Random(seed), set[int](), _Count(self)
+        while len(drawn) < size:
+            position = draws.randrange(size)
+            if position not in drawn:
+                drawn.add(position)
+                yield self._combination(position, count)
+
+    def _combination(self, position: int, count: _Count) -> dict[str, Scalar]:
+        """The combination at a position of the grid, without listing those before it."""
+        values: dict[str, Scalar] = {}
+        for index, key in enumerate(self.keys):
+            if not key.applies(values):
+                continue
+            for value in key.values():
+                ahead = count.combinations(index + 1, values | {key.path: value})
+                assert ahead is not None, "a finite space"
+                if position < ahead:
+                    values[key.path] = value
+                    break
+                position -= ahead
+        return values
 
     def size(self) -> int | None:
         """The number of combinations; None with a continuous range."""
@@ -295,7 +342,7 @@ def trial_content(study: Draft, values: Values) -> dict[str, Any]:
     for path, value in values.items():
         put(content, path, value)
     for rule in KEY_RULES:
-        if rule.controlling_key in study.search and value_at(content, rule.controlling_key) not in rule.allowed_values:
+        if rule.controlling_key in study.varied and value_at(content, rule.controlling_key) not in rule.allowed_values:
             remove(content, rule.key)
     return content
 
@@ -307,7 +354,7 @@ def same(one: Scalar, other: Scalar) -> bool:
 
 def longest_training(study: Draft) -> int:
     """The largest number of epochs of any trial, including those of the linear probe in `linear_init`."""
-    modes = study.search.get("training.mode")
+    modes = study.varied.get("training.mode")
     begins_with_head = "linear_init" in (modes.choice or () if modes is not None else (study.training.mode,))
     first = _most(study, "training.linear_epochs", study.training.linear_epochs or LINEAR_EPOCHS)
     most = _most(study, "training.epochs", study.training.epochs) + (first if begins_with_head else 0)
@@ -316,7 +363,7 @@ def longest_training(study: Draft) -> int:
 
 def _most(study: Draft, key: str, otherwise: int) -> int:
     """The largest value of an integer key over all trials."""
-    match study.search.get(key):
+    match study.varied.get(key):
         case None:
             return otherwise
         case Parameter(int=IntRange(high=high)):
@@ -329,7 +376,7 @@ def _searched_key(study: Draft, path: str, parameter: Parameter) -> SearchedKey:
     # A `when` on a searched key fails in trials that do not search that key, even if its base value would match. A key
     # rule still holds there: the base value decides which keys are allowed.
     asked = [
-        Condition(key=key, values=values, otherwise=None if key in study.search else base_value(study, key))
+        Condition(key=key, values=values, otherwise=None if key in study.varied else base_value(study, key))
         for key, values in (parameter.when or {}).items()
     ]
     implied = [

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from wsml_study.description import Description, PositiveInt
+from wsml_study.description import Description, PositiveInt, Scalar
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS, Budget, StopWhen
 from wsml_study.study.clashes import Clash, clashes
 from wsml_study.study.confirm_section import Confirm
@@ -23,6 +23,7 @@ from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_section import Parameter
+from wsml_study.study.seeds_section import SeedsKey
 from wsml_study.study.tracking_section import Tracking
 from wsml_study.study.training_section import Training
 
@@ -73,6 +74,24 @@ class Draft(Description):
     search: dict[str, Parameter] = Field(
         default={}, description="Search space: dotted key of the base config -> its range or choices."
     )
+    factors: dict[str, Annotated[tuple[Scalar, ...], Field(min_length=1, strict=False)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="Dotted key of the base config -> its levels: every config of the search runs at each combination.",
+    )
+    start_from: tuple[Annotated[str | dict[str, Scalar], Field(union_mode="left_to_right")], ...] | None = Field(
+        default=None,
+        min_length=1,
+        strict=False,
+        description="Configs that run first: `paper` (the published settings of each method), the path of an exported "
+        "config, or a mapping of searched keys to values.",
+    )
+    warm_start: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        strict=False,
+        description="Folders of earlier studies on the same question, whose complete trials inform the sampler.",
+    )
     objective: Objective = Field(default=Objective(), description="The metric that trials are compared by.")
     sampler: Sampler = Field(default=Sampler(), description="The sampler that proposes the values of trials.")
     early_stopping: EarlyStopping = Field(
@@ -80,8 +99,12 @@ class Draft(Description):
     )
     trials: PositiveInt = Field(
         default=1,
-        description="Total number of trials; with `fidelity`, the number of trials of the first level. With "
-        "`budget` and without `trials`, as many as the budget holds.",
+        description="Total number of trials; with `fidelity`, the number of trials of the first level; with `seeds`, "
+        "that of configs. With `budget` and without `trials`, as many as the budget holds.",
+    )
+    seeds: SeedsKey = Field(
+        default=None,
+        description="Run each config over so many seeds, and judge it by the mean; a bad config loses after one seed.",
     )
     budget: Budget | None = Field(
         default=None,
@@ -129,6 +152,11 @@ class Draft(Description):
         return self.trials >= UNBOUNDED_TRIALS
 
     @property
+    def varied(self) -> dict[str, Parameter]:
+        """The keys in which trials may differ: those that are searched, and the factors, as choices."""
+        return self.search | {key: Parameter(choice=levels) for key, levels in (self.factors or {}).items()}
+
+    @property
     def full_size_trials(self) -> int:
         """The number of trials at full size."""
         return self.trials if self.fidelity is None else self.fidelity[-1].survivors
@@ -139,10 +167,10 @@ class Draft(Description):
 
     def _left_open(self, broken: BrokenRule) -> bool:
         """Whether it depends on searched values; the config of every trial is checked when it is created."""
-        if broken.rule.controlling_key in self.search:
+        if broken.rule.controlling_key in self.varied:
             return True
         key = broken.rule.key
-        return broken.missing and any(searched == key or searched.startswith(f"{key}.") for searched in self.search)
+        return broken.missing and any(searched == key or searched.startswith(f"{key}.") for searched in self.varied)
 
 
 class Study(Draft):
@@ -150,7 +178,7 @@ class Study(Draft):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        clashing = [clash for clash in clashes_of(self.model_dump(mode="json")) if not clash.about & self.search.keys()]
+        clashing = [clash for clash in clashes_of(self.model_dump(mode="json")) if not clash.about & self.varied.keys()]
         _refuse(self.broken_rules(), clashing)
         return self
 

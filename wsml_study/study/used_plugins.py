@@ -32,7 +32,7 @@ def _names(study: Study) -> Iterator[tuple[Registry[Any], str]]:
         (BACKBONES, "model.backbone", study.model.backbone),
     ):
         yield registry, str(name)
-        parameter = study.search.get(key)
+        parameter = study.varied.get(key)
         yield from ((registry, str(value)) for value in (parameter.choice or () if parameter is not None else ()))
         yield from ((registry, str(level.set[key])) for level in study.fidelity or () if key in level.set)
     yield READERS, study.data.dataset

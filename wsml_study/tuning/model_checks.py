@@ -53,7 +53,7 @@ def joined_batches(study: Study, *, num_images: int, image_size: int | None, num
         num_images: to train on.
         image_size, num_channels: as `check_models`.
     """
-    searched = study.search.get("training.batch_size")
+    searched = study.varied.get("training.batch_size")
     sizes = [study.training.batch_size]
     if searched is not None:
         sizes = [searched.int.low, searched.int.high] if searched.int else [int(size) for size in searched.choice or ()]
@@ -96,7 +96,7 @@ def reachable_models(study: Study, image_size: int | None) -> dict[Model, list[i
     sizes: dict[Model, set[int]] = {}
     for number in range(1, num_levels(study) + 1):
         level = at_level(study, number)
-        for values in SearchSpace.from_study(level).branches(MODEL_KEYS & level.search.keys()):
+        for values in SearchSpace.from_study(level).branches(MODEL_KEYS & level.varied.keys()):
             content = trial_content(level, values)
             model = content["model"]
             found = sizes.setdefault((model["backbone"], model.get("weights"), model.get("head")), set())
@@ -105,7 +105,7 @@ def reachable_models(study: Study, image_size: int | None) -> dict[Model, list[i
 
 
 def _sizes(study: Study, values: dict[str, Scalar], image_size: int | None) -> tuple[int, ...]:
-    searched = study.search.get("data.image_size")
+    searched = study.varied.get("data.image_size")
     if searched is not None and searched.int is not None and "data.image_size" in values:
         return searched.int.low, searched.int.high
     return () if image_size is None else (image_size,)

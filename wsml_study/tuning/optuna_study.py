@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
@@ -15,6 +17,7 @@ from optuna.trial import TrialState as OptunaState
 from wsml_study.description import Scalar
 from wsml_study.record.history import TrialHistory, TrialState
 from wsml_study.registry import implementation
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.option_fields import option_values
 from wsml_study.study.sampler_record import SamplerRequest
 from wsml_study.study.sampler_section import Sampler
@@ -23,6 +26,7 @@ from wsml_study.study.spec import Study
 
 OPTUNA_STATES = {
     TrialState.RUNNING: OptunaState.RUNNING,
+    TrialState.PAUSED: OptunaState.RUNNING,
     TrialState.COMPLETE: OptunaState.COMPLETE,
     TrialState.STOPPED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
@@ -44,9 +48,10 @@ class OptunaStudy:
             several_at_once: whether other proposals may be open while the sampler is asked for one.
         """
         self._settings, self._space, self._several_at_once = study, space, several_at_once
+        self._num_observed = 0
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # In memory and rebuilt for every run: the event log is the only storage, and proposals never wait for a file.
-        self._study = optuna.create_study(direction="maximize" if study.objective.sign > 0 else "minimize")
+        self._study = self._empty_study()
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -55,6 +60,17 @@ class OptunaStudy:
     def trials(self) -> list[FrozenTrial]:
         """Optuna's own trials, by number; not to be changed."""
         return self._study.get_trials(deepcopy=False)
+
+    @property
+    def num_proposed(self) -> int:
+        """The number of proposals, without what earlier studies have observed."""
+        return len(self) - self._num_observed
+
+    def observe(self, values: dict[str, Scalar], value: float) -> None:
+        """Add a complete trial of an earlier study, before the first proposal."""
+        assert self.num_proposed == 0, "observations come first"
+        self._add(values, {}, state=OptunaState.COMPLETE, value=value)
+        self._num_observed += 1
 
     def ask(self, values: dict[str, Scalar] | None = None) -> tuple[int, dict[str, Scalar]]:
         """Ask the sampler for a proposal, or register these values as its next one.
@@ -68,24 +84,37 @@ class OptunaStudy:
             trial = self._study.ask()
             return trial.number, self._space.suggest(trial)
 
-    def tell(self, number: int, trial: TrialHistory, state: TrialState) -> None:
-        """Tell the sampler that a proposal ended as this trial did, in this state."""
-        objective = self._settings.objective
+    def tell(self, number: int, trial: TrialHistory, state: TrialState, value: float | None) -> None:
+        """Tell the sampler that a proposal ended in this state with this value; replaces what it was told before.
+
+        Args:
+            number: of the proposal.
+            trial: with the values after each epoch.
+            state, value: of the config, which may have several runs; the trial is the first of them.
+        """
+        optuna_state, value = optuna_outcome(state, value)
+        epochs = values_for_sampler(trial, self._settings.objective, state)
+        if self.trials[number].state.is_finished():
+            self._replace(number, optuna_state, value, epochs)
+            return
         asked = optuna.trial.Trial(self._study, self.trials[number]._trial_id)
-        for epoch, reported in trial.values_by_epoch(objective).items():
+        for epoch, reported in epochs.items():
             asked.report(reported, epoch)
-        optuna_state, value = optuna_outcome(state, trial.value(objective))
         with self._sampler_for(number):
             self._study.tell(asked, value, state=optuna_state)
 
-    def add_trial(self, trial: TrialHistory) -> int:
-        """Add a trial of an earlier run as it stands, and return the number of its proposal."""
-        objective = self._settings.objective
-        state, value = optuna_outcome(trial.state, trial.value(objective))
-        # Epochs are reported when a trial ends, so an interrupted trial must have none here either: a sampler would
-        # otherwise see more of it than without the interruption.
-        epochs = {} if trial.state is TrialState.RUNNING else trial.values_by_epoch(objective)
-        return self._add(trial.values, trial.sampler_state, state=state, value=value, intermediate_values=epochs)
+    def add_trial(self, trial: TrialHistory, told: TrialState | None, value: float | None) -> int:
+        """Add a trial of an earlier run, and return the number of its proposal.
+
+        Args:
+            trial: the first run of its config.
+            told: the state of the config that the sampler knows; None if it has not been told any.
+            value: of the config.
+        """
+        state, value = optuna_outcome(told or TrialState.RUNNING, value)
+        epochs = values_for_sampler(trial, self._settings.objective, told)
+        proposed = trial.values if trial.proposed is None else trial.proposed
+        return self._add(proposed, trial.sampler_state, state=state, value=value, intermediate_values=epochs)
 
     def add_open(self, values: dict[str, Scalar], sampler_state: dict[str, Any]) -> int:
         """Add a proposal of an earlier run that the sampler has not been told of, and return its number."""
@@ -100,6 +129,20 @@ class OptunaStudy:
         draws = optuna.create_study(sampler=RandomSampler(seed=self._seed(len(self))))
         while True:
             yield self._space.suggest(draws.ask())
+
+    def _empty_study(self) -> optuna.Study:
+        return optuna.create_study(direction="maximize" if self._settings.objective.sign > 0 else "minimize")
+
+    def _replace(self, number: int, state: OptunaState, value: float | None, epochs: dict[int, float]) -> None:
+        """Change a finished proposal. Optuna has no way to, so its study is made anew, as after a restart."""
+        before = self.trials
+        self._study = self._empty_study()
+        for trial in before[:number]:
+            self._study.add_trial(trial)
+        changed = before[number]
+        self._add(changed.params, changed.system_attrs, state=state, value=value, intermediate_values=epochs)
+        for trial in before[number + 1 :]:
+            self._study.add_trial(trial)
 
     def _add(self, values: dict[str, Scalar], sampler_state: dict[str, Any], **outcome: Any) -> int:
         self._study.add_trial(
@@ -119,12 +162,41 @@ class OptunaStudy:
             # With several trials open, TPE needs `constant_liar`: it counts them as bad and so avoids proposing them
             # twice.
             self._study.sampler = sampler_of(
-                self._settings.sampler, seed=self._seed(number), several_at_once=self._several_at_once()
+                self._settings.sampler,
+                seed=self._seed(number),
+                several_at_once=self._several_at_once(),
+                number=number,
+                space={key.path: key.distribution() for key in self._space.keys},
             )
             yield
 
     def _seed(self, number: int) -> int:
         return (self._settings.sampler.seed * 1_000_003 + number) % 2**32
+
+
+def state_for_sampler(trial: TrialHistory) -> TrialState | None:
+    """The state that a sampler is told of; None before the first pause or end.
+
+    A paused trial is told as stopped, since most paused trials never go on and a sampler is to learn from them. It
+    stays so while it goes on, until it ends or is paused again.
+    """
+    if trial.state is TrialState.PAUSED or (trial.state is TrialState.RUNNING and trial.paused_after is not None):
+        return TrialState.STOPPED
+    return None if trial.state is TrialState.RUNNING else trial.state
+
+
+def values_for_sampler(trial: TrialHistory, objective: Objective, state: TrialState | None) -> dict[int, float]:
+    """Epoch -> objective that a sampler is told of a trial in this state; see `state_for_sampler`.
+
+    Epochs are reported when a trial ends or pauses, so one that is running has none but those before its last pause: a
+    sampler would otherwise see more of it after an interruption than without.
+    """
+    epochs = trial.values_by_epoch(objective)
+    if state is None:
+        return {}
+    if state is TrialState.STOPPED and trial.state is TrialState.RUNNING and trial.paused_after is not None:
+        return {epoch: value for epoch, value in epochs.items() if epoch <= trial.paused_after}
+    return epochs
 
 
 def optuna_outcome(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:
@@ -134,10 +206,25 @@ def optuna_outcome(state: TrialState, value: float | None) -> tuple[OptunaState,
     return (OptunaState.FAIL, None) if value is None else (OptunaState.COMPLETE, value)
 
 
-def sampler_of(sampler: Sampler, *, seed: int, several_at_once: bool) -> BaseSampler:
-    """A sampler for one proposal."""
+def sampler_of(
+    sampler: Sampler,
+    *,
+    seed: int,
+    several_at_once: bool,
+    number: int = 0,
+    space: Mapping[str, BaseDistribution] = MappingProxyType({}),
+) -> BaseSampler:
+    """A sampler for one proposal; other arguments as in `SamplerRequest`."""
     record = sampler.record
     create = implementation(record.create) if isinstance(record.create, str) else record.create
-    request = SamplerRequest(seed=seed, several_at_once=several_at_once, options=option_values(sampler, record))
+    request = SamplerRequest(
+        seed=seed,
+        several_at_once=several_at_once,
+        options=option_values(sampler, record),
+        arguments=sampler.options or {},
+        study_seed=sampler.seed,
+        number=number,
+        space=space,
+    )
     made: BaseSampler = create(request)
     return made

@@ -39,6 +39,7 @@ def trials_section(record: StudyRecord) -> PageSection:
         ),
         "best epoch": shown["best_epoch"].map(_shown),
         "epochs": shown["last_epoch"].map(str),
+        **({"from": shown["origin"].fillna("sampler")} if record.trials["origin"].notna().any() else {}),
         "state": shown["state"],
         "took": [duration(took[trial]) if trial in took else NONE for trial in shown["trial"]],
     }

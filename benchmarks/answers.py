@@ -254,6 +254,14 @@ def criteria(
     prototype_MC = with_known(mean_MC, observed_MC)
     yield "mean probability", lambda scores: soft_ap(scores, prototype_MC)
     yield "calibrated mean logit", lambda scores: soft_ap(scores, by_logit_MC)
+    yield (
+        "mean of observed and calibrated logit",
+        lambda scores: (soft_ap(scores, seen_MC) + soft_ap(scores, by_logit_MC)) / 2,
+    )
+    by_observed_K = np.array([soft_ap(scores, seen_MC).mean() for scores in scores_KMC])
+    best = np.argsort(-by_observed_K)[: len(scores_KMC) // 3]
+    by_best_MC, _ = calibrated(scores_KMC[best].mean(0), observed_MC, observe, slope=True)
+    yield "calibrated logit, best third by observed", lambda scores: soft_ap(scores, by_best_MC)
     by_rank_MC, rank_e_MC = calibrated(rank_MC, observed_MC, observe, slope=True)
     yield "calibrated mean rank", lambda scores: soft_ap(scores, by_rank_MC)
     shifted_MC, _ = calibrated(rank_MC, observed_MC, observe, slope=False)

@@ -70,6 +70,7 @@ def positives_likelier(labels_MC: Labels, references: Sequence[Labels]) -> float
 
     By Bayes' rule it is the ratio of positives to negatives among the known labels over the same ratio among all.
 
+    >>> import numpy as np
     >>> truth_MC = np.array([[1, -1]] * 20)
     >>> known_MC = np.where(np.arange(40).reshape(20, 2) % 4 == 1, 0, truth_MC)
     >>> positives_likelier(known_MC, [truth_MC])

@@ -14,7 +14,7 @@ import html
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.writing import dump_config
@@ -154,7 +154,7 @@ class Study:
         self,
         *,
         top: int | None = None,
-        seeds: int | None = None,
+        seeds: int | Literal["auto"] | None = None,
         address: str | None = None,
         listener: Listener | None = None,
     ) -> StudyResults:
@@ -162,7 +162,7 @@ class Study:
 
         Args:
             top: configs beside the baseline; by default what the study says, or 3.
-            seeds: of each; by default what the study says, or 5.
+            seeds: of each, or "auto" to add them in rounds; by default what the study says, or 5.
             address, listener: as in `run`.
 
         Raises:

@@ -19,6 +19,7 @@ from tests.sample_studies.synthetic import (
 )
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.confirmed import confirmed
+from wsml_study.report.figures.confirmed_classes import confirmed_classes
 from wsml_study.report.figures.figure import Figure, LeftOut, Panel
 from wsml_study.report.figures.importance import importance, ped_anova
 from wsml_study.report.figures.learning import distrust, learning_curves, memorization
@@ -265,6 +266,20 @@ def test_gains_and_classes_compare_the_best_trials_class_by_class(large):
     assert values(ends, "class") == [(name,) for name in differences.sort_values(ascending=False).index]
     assert ends[0]["high"] - ends[0]["low"] == pytest.approx(differences.max(), abs=1e-2)
     assert {row["method"] for row in points} == {"AN", large.contenders.iloc[0]["method"]}
+
+
+def test_the_confirmed_gain_of_each_class_is_drawn_with_its_interval(tmp_path):
+    study = synthetic_study(40)
+    history = write_folder(tmp_path, study, synthetic_events(study))
+    write_events(tmp_path / "confirm", synthetic_confirmation(study, history))
+    record = read_record(tmp_path)
+    best = record.confirmation.against(record.confirmation.recommended)
+    figure = confirmed_classes(record)
+    _, gains = data_of(figure.panels[0])
+    assert [row["class"] for row in gains] == ["class 0"]
+    assert gains[0]["gain"] == pytest.approx(best.points.mean)
+    assert gains[0]["low"] < gains[0]["gain"] < gains[0]["high"]
+    assert "mean over 5 seeds, with 95 % intervals over seeds and draws." in figure.caption
 
 
 def test_confirmed_means_and_their_differences_to_the_baseline_are_drawn(tmp_path):

@@ -102,6 +102,8 @@ k, the labels distrusted in a batch of 16 images (20 classes), by epoch
       Trials that are equal run once; a larger training.batch_size tells more rates apart
 
 early stopping: asha, comparing trials after epoch 1, 3, 9
+a trial that ends there is paused, and goes on once it is among the best there; while it can,
+    its checkpoint is kept (weights, with Adam three times as much; none of a linear probe)
 objective: best_val_map (max), on clean labels
 each trial: 10 epochs, 2 workers of 1 CPU and 0 GPUs
 a trial that fails is retried 2 times

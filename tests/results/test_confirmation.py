@@ -3,14 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from tests.sample_studies.confirmations import SEARCH, VALUES, Told, ll_r
 from wsml_study.errors import ResultsError
+from wsml_study.record.events import read_log
+from wsml_study.record.resample_files import write_resamples
+from wsml_study.report.page.answer import answer as report_answer
 from wsml_study.report.summary import answer
 from wsml_study.results.confirmation import confirmed_ranking, read_confirmation, worth_confirming
 from wsml_study.results.export import export_configs
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.statistics import holm, paired_p_value
+from wsml_study.results.study_results import read_record
+from wsml_study.results.verdicts import Verdict
+from wsml_study.study.confirm_section import Confirm
 from wsml_study.study.spec import TrialConfig
 
 
@@ -47,32 +54,40 @@ def test_configs_rank_by_validation_and_are_reported_by_test(told):
     assert found.baseline.trial == 0
 
 
-def test_pairs_are_tested_on_equal_seeds_and_corrected_for_all_pairs(told):
+def test_configs_are_tested_against_the_baseline_and_corrected_for_these_comparisons_alone(told):
     found = confirm_all(told)
+    expected = [paired_p_value(CLOSE_TEST, AN_TEST), paired_p_value(LL_TEST, AN_TEST)]
+    assert [one.config.trial for one in found.comparisons] == [2, 1]
+    assert [one.judged.p_value for one in found.comparisons] == pytest.approx(expected)
+    assert [one.judged.corrected for one in found.comparisons] == pytest.approx(holm(expected))
+    assert [one.verdict for one in found.comparisons] == [Verdict.ABOVE, Verdict.ABOVE]
+    assert found.comparisons[0].points.mean == pytest.approx(np.mean(CLOSE_TEST) - np.mean(AN_TEST))
+    assert found.against(found.baseline) is None
+
+
+def test_all_pairs_are_compared_for_those_who_ask(told):
+    confirm_all(told)
+    assert not any("pairs" in line for line in answer(told.folder, study_argument="told.yaml"))
+    lines = answer(told.folder, study_argument="told.yaml", pairs=True)
+    assert "2 of 3 pairs differ significantly." in lines
     expected = [
         paired_p_value(CLOSE_TEST, LL_TEST),
         paired_p_value(CLOSE_TEST, AN_TEST),
         paired_p_value(LL_TEST, AN_TEST),
     ]
-    assert [one.p_value for one in found.differences] == pytest.approx(expected)
-    assert [one.corrected for one in found.differences] == pytest.approx(holm(expected))
-    assert [one.is_significant for one in found.differences] == [False, True, True]
-    gain = found.between(found.configs[0], found.baseline)
-    assert gain.points.mean == pytest.approx(np.mean(CLOSE_TEST) - np.mean(AN_TEST))
+    assert [one.corrected for one in read_confirmation(told.folder).pairs()] == pytest.approx(holm(expected))
 
 
-def test_the_answer_has_mean_interval_gain_and_what_cannot_be_told_apart(told):
+def test_the_answer_has_mean_interval_gain_and_the_other_comparisons(told):
     confirm_all(told)
     lines = answer(told.folder, study_argument="told.yaml")
     assert lines[0].endswith("above AN (trial 0)")
-    assert lines[4].startswith("means over fresh seeds and draws of the hidden labels, 95 % intervals")
-    (confirmed,) = [line for line in lines if line.startswith("Confirmed: ")]
-    assert confirmed.startswith("Confirmed: LL-R, rate_per_epoch 0.02 (trial 2): 68.58 % test mAP (68.0")
-    assert "2.24 points" in confirmed
-    assert "above AN (trial 0), p " in confirmed
-    assert lines[-1].startswith("Trials that do not differ significantly: 1 and 2 (p ") or lines[-1].startswith(
-        "Trials that do not differ significantly: 2 and 1 (p "
-    )
+    assert lines[4] == "means over fresh seeds and draws of the hidden labels; 95 % intervals over seeds and draws"
+    assert lines[5].endswith("Holm-corrected for 2 comparisons with AN (trial 0)")
+    (said,) = [line for line in lines if line.startswith("Answer: ")]
+    assert said.startswith("Answer: LL-R, rate_per_epoch 0.02 (trial 2) reaches 68.58 % test mAP (95 % interval 68.0")
+    assert "2.24 points" in said
+    assert lines[-1].startswith("LL-R (trial 1) is above AN (trial 0): +2.26 points (")
     assert not any("75.00" in line for line in lines), "the maximum of the search is no answer"
 
 
@@ -101,11 +116,13 @@ def test_one_config_under_ten_names_shows_no_difference(tmp_path):
     found = told.tell()
     means = [config.test.mean for config in found.configs]
     assert max(means) - min(means) > 8, "ten names look far apart"
-    assert sum(difference.p_value < 0.05 for difference in found.differences) == 4, (
-        "and by themselves some pairs do too"
-    )
-    assert not any(difference.is_significant for difference in found.differences)
-    assert "No two of these 10 configs differ significantly." in found.lines()
+    pairs = found.pairs()
+    assert sum(difference.p_value < 0.05 for difference in pairs) == 4, "and by themselves some pairs do too"
+    assert not any(difference.is_significant for difference in pairs)
+    assert len(found.comparisons) == 9, "with one method, each is compared with the best of the search"
+    assert not any(one.is_settled for one in found.comparisons)
+    assert found.finding.startswith("No config beats LL-R (trial 0), as far as these seeds can tell: ")
+    assert found.recommended.trial == 0
 
 
 def test_runs_that_failed_or_are_to_come_are_said(told):
@@ -147,9 +164,9 @@ def test_configs_are_compared_on_the_seeds_that_they_share(told):
         if seed > 2:
             told.run(0, seed, an, an)
     found = told.tell()
-    (difference,) = found.differences
-    assert difference.points.count == 3
-    assert difference.p_value == pytest.approx(paired_p_value(LL_TEST[2:], AN_TEST[2:]))
+    (one,) = found.comparisons
+    assert one.points.count == 3
+    assert one.judged.p_value == pytest.approx(paired_p_value(LL_TEST[2:], AN_TEST[2:]))
 
 
 def test_the_confirmed_ranking_has_the_columns_of_the_search(told):
@@ -160,6 +177,97 @@ def test_the_confirmed_ranking_has_the_columns_of_the_search(told):
     assert ranked["num_seeds"].tolist() == [5, 5, 5]
     assert ranked["confirmed_test_map"].tolist() == pytest.approx([68.58, 68.6, 66.34])
     assert set(ranked_trials(told.folder).columns) <= set(ranked.columns)
+
+
+WORSE_TEST = [65.0, 65.1, 64.9, 65.3, 65.0]
+
+
+def confirm_without_a_winner(told):
+    """The config that leads on validation images has the lowest test mAP; the other one is as good as AN."""
+    for seed, (an, worse) in enumerate(zip(AN_TEST, WORSE_TEST, strict=True), start=1):
+        told.run(1, seed, 80.0, worse)
+        told.run(2, seed, 79.0, an + (0.2 if seed % 2 else -0.2))
+        told.run(0, seed, 70.0, an)
+    return told.tell()
+
+
+def test_where_nothing_beats_the_baseline_the_baseline_is_the_answer(told, tmp_path):
+    found = confirm_without_a_winner(told)
+    assert [one.verdict for one in found.comparisons] == [Verdict.BELOW, Verdict.OPEN]
+    assert found.finding.startswith("No method beats AN, as far as these seeds can tell: AN (trial 0) reaches 66.34 %")
+    assert found.recommended.method == "AN"
+    assert [config.trial for config in found.ranked] == [0, 1, 2]
+    (path,) = export_configs(told.folder, output=tmp_path / "configs", by_confirmed=True)
+    assert path.name == "told-AN-trial0.yaml"
+    lines = answer(told.folder, study_argument="told.yaml")
+    assert any(line.startswith("LL-R (trial 1) is below AN (trial 0): -1.28 points (") for line in lines)
+    assert any(line.startswith("5 seeds find a difference of ") for line in lines)
+    assert lines[-1].endswith("A difference this small would take more than 1,000 seeds.") or "more seeds" in lines[-1]
+
+
+def test_report_and_results_give_one_answer(told):
+    found = confirm_without_a_winner(told)
+    record = read_record(told.folder)
+    finding, significance = report_answer(record)
+    assert finding == found.finding
+    assert f"Answer: {finding}" in answer(told.folder, study_argument="told.yaml")
+    for one in found.comparisons:
+        assert one.line() in significance
+
+
+def test_equivalence_within_a_margin_is_a_finding(told):
+    for seed, an in enumerate(AN_TEST, start=1):
+        told.run(2, seed, 79.0, an + (0.05 if seed % 2 else -0.05))
+        told.run(0, seed, 70.0, an)
+    assert told.tell().comparisons[0].verdict is Verdict.OPEN
+    told.plan(Confirm(margin=0.5))
+    found = told.tell()
+    (one,) = found.comparisons
+    assert one.verdict is Verdict.EQUIVALENT
+    assert one.line().startswith("LL-R (trial 2) is equivalent to AN (trial 0) within 0.5 points: +0.01 points (")
+    assert found.finding.startswith("No method beats AN: AN (trial 0) reaches")
+
+
+def test_the_study_names_the_baseline(told):
+    confirm_all(told)
+    told.plan(Confirm(baseline="LL-R"))
+    found = told.tell()
+    assert found.baseline.trial == 1, "the best of LL-R in the search"
+    assert [one.config.trial for one in found.comparisons] == [2, 0]
+    assert worth_confirming(ranked_trials(told.folder), top=2, baseline="LL-R") == [0, 2, 1]
+
+
+def test_seeds_in_rounds_count_when_their_round_has_ended_and_cost_more_evidence(told):
+    confirm_all(told)
+    once = read_confirmation(told.folder).comparisons[0].judged
+    told.plan(Confirm(seeds="auto", at_most=20))
+    in_rounds = told.tell().comparisons[0].judged
+    assert in_rounds.p_value > once.p_value
+    told.run(2, 6, 90.0, 20.0)
+    told.run(0, 6, 90.0, 90.0)
+    assert told.tell().comparisons[0].judged == in_rounds, "six seeds are no whole round"
+
+
+def test_intervals_cover_the_test_images_where_their_resamples_are_kept(told):
+    found = confirm_all(told)
+    narrow = found.comparisons[0].points
+    rng = np.random.default_rng(0)
+    noise_R = rng.normal(0, 3, 500)  # a choice of images is good or bad for both configs, but not equally
+    for number, trial in enumerate(read_log(told.folder / "confirm/events.jsonl")[1].trials.values()):
+        share = 1.0 if trial.values["method.name"] == "AN" else 1.5
+        ap_RC = (trial.test["test_map"] + share * noise_R)[:, None].astype(np.float32)
+        write_resamples(LocalFileSystem(), str(told.folder / "confirm/test_resamples"), number, ("cat",), ap_RC)
+    found = read_confirmation(told.folder)
+    assert found.resampled == "seeds, draws of the hidden labels and test images"
+    wide = found.comparisons[0].points
+    assert wide.mean == narrow.mean
+    assert wide.high - wide.low == pytest.approx(2 * 1.96 * np.hypot(1.5, (narrow.high - narrow.low) / 3.92), rel=0.15)
+    (row,) = found.comparisons[0].by_class.to_dict("records")
+    assert (row["class"], row["gain"], row["low"]) == (
+        "cat",
+        pytest.approx(wide.mean),
+        pytest.approx(wide.low, abs=0.01),
+    )
 
 
 def test_configs_are_exported_by_confirmed_mean(told, tmp_path):

@@ -85,6 +85,12 @@ class Told:
         )
         self.events += told
 
+    def plan(self, confirm):
+        """The confirmation was asked for like this."""
+        place = self.folder / "confirm"
+        place.mkdir(exist_ok=True)
+        (place / "study.yaml").write_text(dump_config(self.study.model_copy(update={"confirm": confirm})))
+
     def tell(self, num_trials=None):
         place = self.folder / "confirm"
         place.mkdir(exist_ok=True)

@@ -110,3 +110,13 @@ def test_the_exported_config_of_an_earlier_trial_says_what_the_trial_did() -> No
     assert explicit(unsaid) == end_to_end
     few = TrialConfig.model_validate(CONTENT | {"objective": {"min_positives": 5}}, strict=False, extra="ignore")
     assert explicit(few) is few
+
+
+def test_promotion_stays_unsaid_where_a_recorded_study_leaves_it_so() -> None:
+    study = study_of(early_stopping={"name": "asha"})
+    new = with_new_defaults(study)
+    assert new.early_stopping.promote is True
+    before = new.model_copy(update={"early_stopping": study.early_stopping})
+    assert with_new_defaults(study, begun_as=before) == before
+    assert with_new_defaults(study, begun_as=new) == new
+    assert with_new_defaults(study_of(early_stopping={"name": "median"})).early_stopping.promote is None

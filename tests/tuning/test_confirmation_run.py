@@ -7,12 +7,14 @@ from tests.sample_studies.levels import leveled_study
 from wsml_study.errors import ResultsError
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.tables import write_tables
+from wsml_study.results.confirmation import worth_confirming
+from wsml_study.results.ranking import ranked_trials
 from wsml_study.study.confirm_section import Confirm
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.spec import Study
 from wsml_study.study.writing import dump_config
-from wsml_study.tuning.confirmation_run import confirming, planned_confirmation
+from wsml_study.tuning.confirmation_run import confirming, planned_confirmation, planned_round
 
 
 @pytest.fixture
@@ -25,7 +27,8 @@ def seeds_of(planned):
 
 
 def plan(told, history=None, *, top=2, num_seeds=2):
-    return planned_confirmation(told.folder, history or StudyHistory(), top=top, num_seeds=num_seeds)
+    trials = worth_confirming(ranked_trials(told.folder), top=top)
+    return planned_confirmation(told.folder, history or StudyHistory(), trials=trials, num_seeds=num_seeds)
 
 
 def test_every_config_runs_with_the_same_seeds_one_pair_after_the_other(told):
@@ -93,10 +96,44 @@ def test_the_study_of_a_confirmation_reads_back(tmp_path, labels, sampler):
         source="test",
     )
     file = tmp_path / "study.yaml"
-    file.write_text(dump_config(confirming(study)))
+    file.write_text(dump_config(confirming(study, study.confirm)))
     read: Study = read_study(file)
     assert read.early_stopping.name == "none"
+    assert read.confirm == study.confirm, "its results are judged by it"
     assert ("data.observe.seed" in read.search) == (labels == "clean")
+
+
+def in_round(told, plan, count):
+    """What a round would run: trials of the search, and numbers of seeds."""
+    told.plan(plan)
+    told.tell()
+    history, said = StudyHistory.replay(told.events), []
+    planned = planned_round(told.folder, history, plan, count, said.append)
+    return sorted({one.confirms for one in planned}), len({seeds_of(one) for one in planned}), said
+
+
+AUTO = Confirm(top=2, seeds="auto", at_most=15)
+
+
+def test_a_round_adds_seeds_to_configs_that_are_open_and_to_the_baseline(told):
+    for seed, noise in enumerate([0.5, -0.4, 0.1, 0.7, -0.6], start=1):
+        told.run(1, seed, 70.0, 90.0 + noise)  # far above AN
+        told.run(2, seed, 70.0, 60.9 + 2 * noise)  # perhaps above AN
+        told.run(0, seed, 60.0, 60.0)
+    said = ["confirming the configs of trials 0, 2 over 10 seeds, 15 at most"]
+    assert in_round(told, AUTO, 10) == ([0, 2], 10, said)
+    told.run(2, 6, 70.0, 61.0)  # killed in the second round
+    told.run(0, 6, 60.0, 60.0, state="running")
+    assert in_round(told, AUTO, 10)[:2] == ([0, 2], 10)
+
+
+def test_rounds_end_when_every_comparison_has(told):
+    for seed, noise in enumerate([0.5, -0.4, 0.1, 0.7, -0.6], start=1):
+        told.run(1, seed, 70.0, 90.0 + noise)
+        told.run(2, seed, 70.0, 40.0 + 2 * noise)
+        told.run(0, seed, 60.0, 60.0)
+    assert in_round(told, AUTO, 10) == ([], 0, [])
+    assert in_round(told, Confirm(top=2, seeds=10), 10)[:2] == ([0, 1, 2], 10), "a fixed number is run by all"
 
 
 def test_confirm_is_no_part_of_what_a_study_is(told):
@@ -105,5 +142,5 @@ def test_confirm_is_no_part_of_what_a_study_is(told):
 
 def test_a_confirmation_runs_at_full_size_alone():
     study = leveled_study()
-    assert confirming(study).fidelity is None
-    assert confirming(study).training == study.training
+    assert confirming(study, Confirm()).fidelity is None
+    assert confirming(study, Confirm()).training == study.training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tests.training.head_trials import NUM_EPOCHS as NUM_HEAD_EPOCHS
 from tests.training.head_trials import config_of, write_features
 from tests.workers.in_process import JOIN_S, NUM_EPOCHS, Bench, Tiny, config_with
 from wsml_study.errors import TrainingError
+from wsml_study.record.resample_files import read_resamples
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.workers.checkpoint_files import STATE_FILE
@@ -247,3 +249,40 @@ def test_corrections_that_cannot_be_written_cost_a_notice_and_not_the_trial(benc
     last = run_to_the_end(slot)[-1]
     assert last.complete
     assert last.notice.startswith("the labels that it corrected are not kept: ")
+
+
+def test_epochs_that_were_reported_before_a_pause_are_run_again_in_silence(bench):
+    one = bench()
+    one.slot.take(assigned(2, known_until=2))
+    reports = run_to_the_end(one.slot)
+    assert [report.epoch for report in reports] == [3]
+    assert reports[0].value == 23.0
+
+
+def test_a_paused_trial_of_a_batch_goes_on_in_another_batch_with_the_same_numbers(bench, tmp_path):
+    data = write_features(tmp_path)
+    first, second, third = (config_of(data, "LL-Cp", seed=seed) for seed in (0, 1, 2))
+    slot = bench(open_trial).slot
+    slot.take(Assignment(trial=0, config=first, companions=(second,)))
+    whole = run_to_the_end(slot)
+    slot = bench(open_trial).slot
+    slot.take(Assignment(trial=0, config=first, companions=(second,)))
+    before = [slot.step(), slot.step()]
+    slot.take(Assignment(trial=1, config=second))
+    run_to_the_end(slot)
+    slot.take(Assignment(trial=0, config=first, companions=(third,), known_until=2))
+    reports = before + run_to_the_end(slot)
+    assert [report.epoch for report in reports] == list(range(1, NUM_HEAD_EPOCHS + 1))
+    for name in ("num_distrusted", "val_map", "train_loss"):
+        numbers = [[report.result[name] for report in some] for some in (reports, whole)]
+        assert numbers[0] == numbers[1], name
+
+
+def test_a_tested_trial_leaves_its_precision_in_resamples_of_the_test_images(bench, tmp_path):
+    slot = bench(open_trial, tested=True, resamples_folder=str(tmp_path / "test_resamples")).slot
+    slot.take(Assignment(trial=3, config=config_of(write_features(tmp_path), "AN")))
+    last = run_to_the_end(slot)[-1]
+    kept_RC = read_resamples(tmp_path, 3)
+    assert kept_RC.shape == (500, len(last.test["classes"]))
+    mean = np.nanmean(kept_RC, axis=0)
+    assert np.abs(mean - np.array(last.test["test_ap_C"], float)).max() < 12, "AP of few images, a little raised"

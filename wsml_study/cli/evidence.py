@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -35,8 +35,12 @@ def confirm(
         typer.Option(min=1, help="Number of configs besides the baseline. Default: `confirm.top` of the study, or 3."),
     ] = None,
     seeds: Annotated[
-        int | None,
-        typer.Option(min=2, max=1000, help="Number of seeds per config. Default: `confirm.seeds` of the study, or 5."),
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Number of seeds per config, or auto: add seeds in rounds until each comparison is settled, or has "
+            "little chance to be. Default: `confirm.seeds` of the study, or 5.",
+        ),
     ] = None,
     address: Address = None,
     storage: Storage = None,
@@ -49,10 +53,25 @@ def confirm(
     console = screen()
     description = read_or_recall(study, storage, data_root)
     with progress_of(console, description) as progress:
-        outcome = confirm_study(description, progress, top=top, seeds=seeds, address=address)
+        outcome = confirm_study(description, progress, top=top, seeds=_seeds(seeds), address=address)
     show(console, ["", *answer(outcome.folder.parent, study_argument=argument(study, storage))])
     if not outcome.finished and not outcome.stopped_on_request:
         raise typer.Exit(130)
+
+
+def _seeds(given: str | None) -> int | Literal["auto"] | None:
+    """The number of seeds, or "auto".
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    if given is None:
+        return None
+    if given == "auto":
+        return "auto"
+    if not given.isdecimal() or not 2 <= int(given) <= 1000:
+        raise typer.BadParameter(f"expected a number from 2 to 1000, or auto; got {given!r}", param_hint="--seeds")
+    return int(given)
 
 
 @app.command(rich_help_panel=PANEL)

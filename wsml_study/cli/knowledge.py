@@ -52,6 +52,10 @@ def results(
             "--paper", help="Instead of trials: test mAP over the seeds of each method beside the published figures."
         ),
     ] = False,
+    all_pairs: Annotated[
+        bool,
+        typer.Option("--all-pairs", help="Also compare every pair of confirmed configs, not only with the baseline."),
+    ] = False,
     form: FormatOption = None,
     output: OutputFile = None,
     storage: Storage = None,
@@ -82,7 +86,7 @@ def results(
     lines = [*trials_table(shown), *classes, "", *groups_of_trials(folder, shown)]
     lines += [*([] if levels is None else [*levels.lines(), ""])]
     lines += limit_lines(folder)
-    for line in [*lines, *answer(folder, study_argument=argument(study, storage))]:
+    for line in [*lines, *answer(folder, study_argument=argument(study, storage), pairs=all_pairs)]:
         say(line)
 
 
@@ -129,7 +133,10 @@ def export(
     ] = 1,
     per: Annotated[Per, typer.Option(help="Rank trials over the whole study or within each method.")] = Per.STUDY,
     by: Annotated[
-        By, typer.Option(help="Rank all trials by their value, or confirmed configs by their mean.")
+        By,
+        typer.Option(
+            help="Rank all trials by their value, or confirmed configs: the recommended one, then by their mean."
+        ),
     ] = By.VALUE,
     trial: Annotated[
         int | None,

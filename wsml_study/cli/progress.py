@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from wsml_study.errors import printable
-from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState, metric_of
+from wsml_study.record.config_history import num_ended
+from wsml_study.record.history import StudyHistory, TrialHistory, TrialState, metric_of
 from wsml_study.record.spending import spent_of
 from wsml_study.record.wording import describe, duration
 from wsml_study.results.time_left import WorkLeft
@@ -34,6 +35,7 @@ WORDS = {
     TrialState.STOPPED: "stopped early",
     TrialState.FAILED: "failed",
     TrialState.RUNNING: "running",
+    TrialState.PAUSED: "paused",
 }
 
 
@@ -93,14 +95,15 @@ class Progress:
         """Trials begin."""
         self._phase = ""
         self._history, self._num_trials, self._slots = history, num_trials, max(1, slots)
-        ended_before = len(history.with_state(*ENDED))
+        ended_before = num_ended(history)
         self._started = time.monotonic()
         self._estimate_due = 0.0
         self._work_left = None if self._study is None else WorkLeft(self._study)
         before = f", {ended_before} done before" if ended_before else ""
-        trials = f"{num_trials} {'trial' if num_trials == 1 else 'trials'}"
+        what = self._what(num_trials)
+        trials = f"{num_trials} {what}"
         if num_trials >= UNBOUNDED_TRIALS:
-            trials = "as many trials as the budget holds"
+            trials = f"as many {what} as the budget holds"
         self._console.print(f"{trials}, {slots} at a time{before}")
 
     def on_event(self, history: StudyHistory, event: str, number: int) -> None:
@@ -110,6 +113,10 @@ class Progress:
         if event == "attempt" and trial.attempt > 1 and not trial.takes_over:
             since = trial.checkpoint[0] if trial.checkpoint else 0
             self._console.print(f"trial {number} starts again (attempt {trial.attempt}) after epoch {since}")
+        if event == "attempt" and trial.paused_after is not None and trial.paused_after == trial.last_epoch:
+            self._console.print(
+                f"trial {number} goes on after epoch {trial.last_epoch}: it is among the best there now"
+            )
         if event == "out_of_memory":
             self.on_notice(
                 f"trial {number}: {trial.out_of_memory}; it is retried after the others, one trial at a time"
@@ -120,13 +127,14 @@ class Progress:
                 f"trial {number} continues from the network of trial {source} after epoch {trial.last_epoch}: "
                 f"{describe(trial.values)}"
             )
-        if event == "ended" and (self._live is None or trial.state is TrialState.FAILED):
+        pauses = event == "epoch" and trial.state is TrialState.PAUSED
+        if (event == "ended" or pauses) and (self._live is None or trial.state is TrialState.FAILED):
             self._console.print(self._line(trial), soft_wrap=True, highlight=False)
 
     def _line(self, trial: TrialHistory) -> str:
         value = trial.value(self._objective)
         outcome = trial.error if trial.state is TrialState.FAILED else f"{self._text(value)} {self._objective.metric}"
-        ended = len(self._history.with_state(*ENDED))
+        ended = num_ended(self._history)
         return printable(
             f"[{self._of_all(ended, '/')}] trial {trial.number}: {describe(trial.values)}: {WORDS[trial.state]} "
             f"after epoch {trial.last_epoch}, {outcome}{self._left()}"
@@ -154,7 +162,7 @@ class Progress:
         return Group(table, Text(self._headline(trials)))
 
     def _headline(self, trials: list[TrialHistory]) -> str:
-        ended = len([trial for trial in trials if trial.state in ENDED])
+        ended = num_ended(self._history)
         valued = [(trial.value(self._objective), trial) for trial in trials]
         best = max(
             ((value, trial) for value, trial in valued if value is not None),
@@ -164,7 +172,11 @@ class Progress:
         best_text = (
             f"; best {self._text(best[0])} by trial {best[1].number} ({describe(best[1].values)})" if best else ""
         )
-        return f"{self._of_all(ended, ' of ')} trials ended{best_text}{self._left()}"
+        return f"{self._of_all(ended, ' of ')} {self._what(self._num_trials)} ended{best_text}{self._left()}"
+
+    def _what(self, number: int) -> str:
+        one = "config" if self._history.runs_per_config > 1 else "trial"
+        return one if number == 1 else f"{one}s"
 
     def _of_all(self, number: int, of: str) -> str:
         return str(number) if self._num_trials >= UNBOUNDED_TRIALS else f"{number}{of}{self._num_trials}"

@@ -129,13 +129,22 @@ EXPECTED: dict[Check, str] = {
 }
 
 EVENTS: dict[str, dict[str, Check]] = {
-    "run": {"classes": _are_texts, "num_trials": _is_count_or_none, "environment": _is_object, "limits": _is_object},
+    "run": {
+        "classes": _are_texts,
+        "num_trials": _is_count_or_none,
+        "environment": _is_object,
+        "limits": _is_object,
+        "runs_per_config": _is_count,
+    },
+    "lost": {"config_number": _is_count},
     "proposed": {"first": _is_count, "proposals": _are_proposals},
     "created": {
         "trial": _is_count,
         "values": _is_object,
         "config": _is_config,
         "sampler_state": _is_object,
+        "config_number": _is_count_or_none,
+        "run": _is_count,
         "computes": _is_text_or_none,
         "repeats": _are_repeats,
         "confirms": _is_count_or_none,
@@ -160,6 +169,7 @@ EVENTS: dict[str, dict[str, Check]] = {
         "values": _is_object,
         "config": _is_config,
     },
+    "resumed": {"trial": _is_count, "epoch": _is_count},
     "out_of_memory": {"trial": _is_count, "error": _is_text},
     "ended": {"trial": _is_count, "state": _is_text, "error": _is_text_or_none, "sampler_state": _is_object},
 }

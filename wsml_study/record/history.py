@@ -19,6 +19,7 @@ class TrialState(StrEnum):
     """State of a trial."""
 
     RUNNING = "running"
+    PAUSED = "paused"
     COMPLETE = "complete"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -105,10 +106,13 @@ class TrialHistory:
         checkpoint: (epoch, folder) of the checkpoint to resume from, or None; another trial's after an exploit.
         saved: epoch -> folder of its own checkpoints that still exist; in ascending order.
         exploits: in population based training, oldest first.
-        moving: it has ended in one slot and will resume from an exploit in another.
+        moving: it has left its slot and will go on in another one: from an exploit, or after a pause.
+        paused_after: the epoch after which the early stopping rule last paused it; None if it never has.
         error: why the trial failed.
         out_of_memory: the error after which it waits to be retried while no other trial runs.
         sampler_state: data that the sampler stores with the trial.
+        config_number: of the config whose run it is, where a config has several runs; None elsewhere.
+        run: which of the config's runs it is, from 0.
         computes: equal for trials that compute the same; None in logs of versions that ran each.
         repeats: proposals that the sampler made between the trial before and this one, and that were no new trials.
         test: test metrics of the best epoch; None for trials that are not tested.
@@ -128,9 +132,12 @@ class TrialHistory:
     saved: dict[int, str] = field(default_factory=dict)
     exploits: list[Exploit] = field(default_factory=list)
     moving: bool = False
+    paused_after: int | None = None
     error: str | None = None
     out_of_memory: str | None = None
     sampler_state: dict[str, Any] = field(default_factory=dict)
+    config_number: int | None = None
+    run: int = 0
     computes: str | None = None
     repeats: tuple[Repeat, ...] = ()
     test: dict[str, Any] | None = None
@@ -143,6 +150,11 @@ class TrialHistory:
     def last_epoch(self) -> int:
         """The newest epoch, 0 before the first."""
         return next(reversed(self.epochs), 0)
+
+    @property
+    def of_config(self) -> int:
+        """Number of its config: its own number where a config is one run."""
+        return self.number if self.config_number is None else self.config_number
 
     @property
     def takes_over(self) -> bool:
@@ -198,10 +210,14 @@ class StudyHistory:
         class_groups: group of each class, as in the table `classes`; empty for a dataset without groups.
         runs: one per start of the study, oldest first: time, environment and data_fingerprint, as far as the log has
             them (it has not in version 0.1).
-        num_trials: total number of trials that the newest run was asked for; None before the first run.
+        num_trials: total number of trials that the newest run was asked for, of configs where these have several runs;
+            None before the first run.
         proposed: number -> values, sampler_state and repeats of trials that were proposed in a batch and are not
             created yet.
         exhausted: the search space holds no other trial.
+        runs_per_config: how many runs judge a config (`seeds`); 1 where a config is a trial.
+        runs_of_config: number of a config -> its trials, in the order of its runs.
+        lost: numbers of configs that have lost the race and get no further run.
         search_ended: why `budget` or `stop_when` ended the search; None while neither has, and once it goes on.
         limits: `budget` and `stop_when` of the newest run, as plain data.
         spending: hours, epochs and GPU hours of all runs.
@@ -214,6 +230,9 @@ class StudyHistory:
     num_trials: int | None = None
     proposed: dict[int, dict[str, Any]] = field(default_factory=dict)
     exhausted: bool = False
+    runs_per_config: int = 1
+    runs_of_config: dict[int, list[int]] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
     search_ended: SearchEnded | None = None
     limits: dict[str, Any] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
@@ -241,33 +260,42 @@ class StudyHistory:
             self.class_groups = tuple(event.get("class_groups", ()))
             self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
             self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
+            self.runs_per_config = event.get("runs_per_config", 1)
             return
         if event["event"] == "proposed":
             self.proposed |= dict(enumerate(event["proposals"], start=event["first"]))
             return
         if event["event"] == "exhausted":
             self.exhausted = True
-            self.num_trials = len(self.trials)
+            self.num_trials = len(self.runs_of_config)
+            return
+        if event["event"] == "lost":
+            self.lost.add(event["config_number"])
             return
         if event["event"] == "created":
             number = event["trial"]
-            self.proposed.pop(number, None)
-            self.trials[number] = TrialHistory(
+            trial = self.trials[number] = TrialHistory(
                 number=number,
                 values=dict(event["values"]),
                 config=dict(event["config"]),
                 sampler_state=dict(event["sampler_state"]),
+                config_number=event.get("config_number"),
+                run=event.get("run", 0),
                 computes=event.get("computes"),
                 repeats=tuple(Repeat(**repeat) for repeat in event.get("repeats", ())),
                 confirms=event.get("confirms"),
                 promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
             )
+            self.proposed.pop(trial.of_config, None)
+            self.runs_of_config.setdefault(trial.of_config, []).append(number)
             return
         trial = self.trials[event["trial"]]
         match event["event"]:
             case "attempt":
                 trial.attempt = event["attempt"]
                 trial.moving = False
+                if trial.state is TrialState.PAUSED:  # its slot was lost before it had saved the trial
+                    trial.state = TrialState.RUNNING
                 trial.started = trial.started or event["time"]
             case "epoch":
                 _put_epoch(trial, event)
@@ -277,6 +305,9 @@ class StudyHistory:
                 trial.saved[event["epoch"]] = event["checkpoint"]
             case "exploited":
                 _move(trial, event)
+            case "resumed":
+                trial.state = TrialState.RUNNING
+                trial.moving = True
             case "out_of_memory":
                 trial.out_of_memory = event["error"]
             case "ended":
@@ -304,7 +335,7 @@ class StudyHistory:
     @property
     def paused(self) -> list[TrialHistory]:
         """Trials that the end of the search has left unfinished; a larger budget goes on with them."""
-        return [] if self.search_ended is None else self.with_state(TrialState.RUNNING)
+        return [] if self.search_ended is None else self.with_state(TrialState.RUNNING, TrialState.PAUSED)
 
     def with_state(self, *states: TrialState) -> list[TrialHistory]:
         """Trials in any of these states, by number."""
@@ -324,7 +355,9 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     trial.test = event.get("test", trial.test)
     # The event of the last epoch already says that the trial has ended: a crash may prevent the `ended` event.
     trial.state = TrialState(event["state"])
-    trial.ended = None if trial.state is TrialState.RUNNING else event["time"]
+    trial.ended = event["time"] if trial.state in ENDED else None
+    if trial.state is TrialState.PAUSED:
+        trial.paused_after = result["epoch"]
 
 
 def _drop_from(by_epoch: dict[int, Any], epoch: int) -> None:

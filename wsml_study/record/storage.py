@@ -32,6 +32,9 @@ CONFIRMATION = "confirm"
 CORRECTIONS_FOLDER = "corrections"
 """Subfolder of a study with a table per trial of the labels that it has corrected for good."""
 
+RESAMPLES_FOLDER = "test_resamples"
+"""Subfolder of a confirmation with a table per trial of AP in resamples of the test images."""
+
 LEVELS = "fidelity"
 """Subfolder of a study with one study per level of fidelity below full size."""
 
@@ -144,18 +147,19 @@ class StudyStorage:
             else:
                 write_whole(self.folder / name, content)
         write_whole(self.folder / EVENTS, b"".join(segment for _, segment in self.segments()))
-        self._copy_corrections()
+        self._copy_files_of_trials(CORRECTIONS_FOLDER)
+        self._copy_files_of_trials(RESAMPLES_FOLDER)
 
-    def _copy_corrections(self) -> None:
-        """Download the trials' corrections that the local copy lacks, and remove those that are no longer there."""
+    def _copy_files_of_trials(self, name_of_folder: str) -> None:
+        """Download the files of trials that the local copy lacks, and remove those that are no longer there."""
         assert self.remote is not None
-        folder = self.folder / CORRECTIONS_FOLDER
-        there = set(self.remote.names(CORRECTIONS_FOLDER))
+        folder = self.folder / name_of_folder
+        there = set(self.remote.names(name_of_folder))
         here = {path.name for path in folder.glob("*")}
         for name in here - there:
             (folder / name).unlink()
         for name in there - here:  # a trial that has ended is not run again, so a file that is here is still the same
-            write_whole(folder / name, self.remote.read(f"{CORRECTIONS_FOLDER}/{name}") or b"")
+            write_whole(folder / name, self.remote.read(f"{name_of_folder}/{name}") or b"")
 
     def read(self, name: str) -> bytes | None:
         """Read a file from the storage; None if it does not exist."""
@@ -197,9 +201,16 @@ class StudyStorage:
 
     def corrections(self) -> tuple[fs.FileSystem, str]:
         """File system and path of the folder for the labels that trials have corrected."""
+        return self._files_of_trials(CORRECTIONS_FOLDER)
+
+    def test_resamples(self) -> tuple[fs.FileSystem, str]:
+        """File system and path of the folder for AP in resamples of the test images."""
+        return self._files_of_trials(RESAMPLES_FOLDER)
+
+    def _files_of_trials(self, folder: str) -> tuple[fs.FileSystem, str]:
         if self.remote is None:
-            return fs.LocalFileSystem(), str(self.folder / CORRECTIONS_FOLDER)
-        return self.remote.filesystem, f"{self.remote.path}/{CORRECTIONS_FOLDER}"
+            return fs.LocalFileSystem(), str(self.folder / folder)
+        return self.remote.filesystem, f"{self.remote.path}/{folder}"
 
     def delete_scratch(self) -> None:
         """Remove checkpoints and state of Ray, when the study has ended."""

@@ -13,7 +13,7 @@ from wsml_study.record.lease import Lease, leased, read_lease
 from wsml_study.record.storage import StudyStorage
 from wsml_study.record.tables import read_table
 from wsml_study.study.identity import differences, fingerprint
-from wsml_study.study.new_defaults import is_unsaid, with_new_defaults
+from wsml_study.study.new_defaults import with_new_defaults
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 from wsml_study.study.writing import dump_config
@@ -66,9 +66,8 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
 def settled(storage: StudyStorage, study: Study) -> Study:
     """The study with the defaults that its folder was begun with: today's, or those of an earlier version."""
     path = storage.fetch() / "study.yaml"
-    if path.exists() and is_unsaid(begun_as := read_study(path)) and _holds_trials(storage):
-        return with_new_defaults(study, begun_as=begun_as)
-    return with_new_defaults(study)
+    begun_as = read_study(path) if path.exists() and _holds_trials(storage) else None
+    return with_new_defaults(study, begun_as=begun_as)
 
 
 def claim(storage: StudyStorage, study: Study) -> None:

@@ -50,8 +50,8 @@ TRIALS = _schema(
         _column(
             "state",
             pa.string(),
-            "running, complete, stopped (early), failed, or paused (unfinished when a budget or `stop_when` ended the "
-            "search; a larger budget goes on with it)",
+            "running, complete, stopped (early), failed, or paused: ended by a rung that it may still survive, or "
+            "unfinished when a budget or `stop_when` ended the search",
         ),
         _column("method", pa.string(), "how unobserved labels are treated"),
         _maybe("value", pa.float64(), "the objective after the newest epoch; mAP by default", unit=PERCENT),
@@ -72,6 +72,8 @@ TRIALS = _schema(
             "proposals before this trial that compute the same as an earlier one and were not run again: JSON, list of "
             "trial, values",
         ),
+        _maybe("config_number", pa.int32(), "`seeds`: number of the config, from 0; its runs are a trial each"),
+        _maybe("run", pa.int32(), "`seeds`: which run of its config the trial is, from 0"),
         _maybe("confirms", pa.int32(), "confirmation: number of the trial of the search whose config this one repeats"),
         _maybe("promoted_level", pa.int32(), "fidelity: number of the level that the config survived, from 1"),
         _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial at that level"),
@@ -291,7 +293,9 @@ def _tables_of(study: Study, trials: Sequence[TrialHistory], history: StudyHisto
     for trial in trials:
         _check_complete(trial)
     paused = {trial.number for trial in history.paused}
-    trial_rows = [_trial_row(study, trial) | ({"state": PAUSED} if trial.number in paused else {}) for trial in trials]
+    trial_rows = [
+        _trial_row(study, trial, history) | ({"state": PAUSED} if trial.number in paused else {}) for trial in trials
+    ]
     epoch_rows = [row for trial in trials for row in _epoch_rows(study, trial)]
     class_rows = [row for trial in trials for row in _class_rows(study, trial, history)]
     try:
@@ -372,7 +376,7 @@ def _arrow_type(parameter: Parameter) -> pa.DataType:
     return pa.float64() if kinds <= {int, float} else pa.string()
 
 
-def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
+def _trial_row(study: Study, trial: TrialHistory, history: StudyHistory) -> dict[str, Any]:
     last = trial.epochs.get(trial.last_epoch, {})
     searched = {
         key: str(value) if _arrow_type(study.search[key]) == pa.string() else value
@@ -396,7 +400,9 @@ def _trial_row(study: Study, trial: TrialHistory) -> dict[str, Any]:
             "ended": trial.ended,
             "values": json.dumps(trial.values),
             "config": json.dumps(trial.config),
-            "repeats": _repeats(trial),
+            "repeats": _repeats(trial, history),
+            "config_number": trial.config_number,
+            "run": None if trial.config_number is None else trial.run,
             "confirms": trial.confirms,
             "train_share": trial.config["data"].get("train_share"),
             "num_val_classes": _num_classes(trial.epochs[last["best_epoch"]]["val_ap_C"]) if last else None,
@@ -411,8 +417,9 @@ def _num_classes(ap_C: Sequence[float | None]) -> int:
     return sum(ap is not None for ap in ap_C)
 
 
-def _repeats(trial: TrialHistory) -> str | None:
-    repeats = [{"trial": repeat.trial, "values": repeat.values} for repeat in trial.repeats]
+def _repeats(trial: TrialHistory, history: StudyHistory) -> str | None:
+    # The sampler's numbers are those of configs, which are their trials' unless a config has several runs.
+    repeats = [{"trial": history.runs_of_config[repeat.trial][0], "values": repeat.values} for repeat in trial.repeats]
     return json.dumps(repeats) if repeats else None
 
 

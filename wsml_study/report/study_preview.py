@@ -31,6 +31,7 @@ from wsml_study.report.distrusted_labels import (
     distrusted_labels,
     extreme_values,
 )
+from wsml_study.report.expected_power import expected_power
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.clashes import PROBE_MODES
@@ -333,14 +334,25 @@ def _search_lines(shown: Preview) -> list[str]:
     if not study.search:
         return ["search: nothing; the study is one trial"]
     number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
-    trials = "trials" if study.is_unbounded else _trials(study.trials)
+    what = "trials" if study.seeds is None else "configs"
+    trials = what if study.is_unbounded else _trials(study.trials) if study.seeds is None else f"{study.trials} {what}"
     width = max(map(len, study.search))
     lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
     for key in (keys[path] for path in study.search):
         text = f"  {key.path:<{width}}  {_domain(key)}{_condition(study, key)}"
         lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
-    return lines
+    return [*lines, *_seed_lines(study)]
+
+
+def _seed_lines(study: Study) -> list[str]:
+    if study.seeds is None:
+        return []
+    number, draws = study.seeds.training, " and draws of the hidden labels" if study.seeds.draws else ""
+    return [
+        f"each config is judged by its mean over {number} seeds{draws}: at most {study.trials * number} runs",
+        "    a config that is plausibly not among the best gets no further seed, often after its first",
+    ]
 
 
 def _domain(key: SearchedKey) -> str:
@@ -418,12 +430,23 @@ def _run_lines(study: Study) -> list[str]:
         *_limit_lines(study),
         *_level_lines(study),
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
+        *_pausing_lines(study),
         _objective(study),
         f"each trial: {_length(study)}, {_workers(study.resources)}",
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
         *(["each complete trial is evaluated on the test images, which choose nothing"] if study.test_trials else []),
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
+    ]
+
+
+def _pausing_lines(study: Study) -> list[str]:
+    """What it takes on disk that paused trials can go on."""
+    if not study.early_stopping.options.get("promote") or not any(study.early_stopping.rungs(longest_training(study))):
+        return []
+    return [
+        "a trial that ends there is paused, and goes on once it is among the best there; while it can,",
+        "    its checkpoint is kept (weights, with Adam three times as much; none of a linear probe)",
     ]
 
 
@@ -481,8 +504,11 @@ def _objective(study: Study) -> str:
 def _confirmation_lines(study: Study) -> list[str]:
     if study.confirm is None:
         return []
-    top, seeds = study.confirm.top, study.confirm.seeds
-    return [f"then: the best {top} configs and the best baseline, {seeds} seeds each, up to {(top + 1) * seeds} trials"]
+    plan, seeds = study.confirm, study.confirm.most_seeds
+    name = "the best baseline" if plan.baseline is None else f"the best {plan.baseline}"
+    each = f"{seeds} seeds each" if plan.seeds == seeds else f"seeds in rounds, {seeds} at most"
+    said = f"then: the best {plan.top} configs and {name}, {each}, up to {(plan.top + 1) * seeds} trials"
+    return [said, *expected_power(study, plan)]
 
 
 def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:

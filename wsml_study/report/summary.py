@@ -8,19 +8,22 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
 from wsml_study.record.formats import aligned, number, percent
 from wsml_study.record.storage import CONFIRMATION, EVENTS, open_storage
 from wsml_study.record.tables import PAUSED, read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.group_table import groups_of_trials
+from wsml_study.results.all_pairs import pair_lines
 from wsml_study.results.class_counts import class_note_of
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.level_results import read_levels
-from wsml_study.results.ranking import UPPER_BOUND, contenders, ranked_trials
+from wsml_study.results.ranking import UPPER_BOUND, by_config, contenders, ranked_trials
 from wsml_study.results.repeats import repeat_notes
 from wsml_study.results.statistics import estimate
+from wsml_study.study.confirm_section import AUTO
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.spec import TrialConfig
@@ -30,8 +33,9 @@ SHOWN_AS_METHOD = {"method.name"}
 
 
 def trials_table(trials: pd.DataFrame) -> list[str]:
-    """Ranked trials as aligned columns."""
+    """Ranked trials, or configs where these have several runs, as aligned columns."""
     objective = objective_of(trials)
+    trials = by_config(trials)
     searched = short_names(key for key in searched_keys(trials.columns) if key not in SHOWN_AS_METHOD)
     columns = {
         "rank": trials["rank"].astype(str),
@@ -41,6 +45,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         "val mAP" if objective.record.name == "map" else objective.label: trials["value"].map(
             lambda value: "-" if pd.isna(value) else f"{value:{objective.number_format}}"
         ),
+        **({"seeds": trials["runs"].astype(str)} if "runs" in trials else {}),
         **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),
         "best epoch": trials["best_epoch"].map(number),
         "epochs": trials["last_epoch"].astype(str),
@@ -58,11 +63,13 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     """The summary printed after a run: the ranking, the answer, where the tables are, the next commands."""
     ranked, levels = ranked_trials(folder), read_levels(folder)
     counts = ranked["state"].value_counts()
-    ended = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed")))
+    ended, what = int(sum(counts.get(state, 0) for state in ("complete", "stopped", "failed"))), "trials ended"
+    if ranked["config_number"].notna().any():
+        ended, what = num_ended(read_history(folder)), f"configs ended, in {len(ranked)} runs"
     limits, num_paused = limit_lines(folder), int(counts.get(PAUSED, 0))
     num_trials -= num_paused  # the search has ended without them
     lines = [
-        f"{folder.name}: {ended} of {num_trials} trials ended ({counts.get('complete', 0)} complete, "
+        f"{folder.name}: {ended} of {num_trials} {what} ({counts.get('complete', 0)} complete, "
         f"{counts.get('stopped', 0)} stopped early, {counts.get('failed', 0)} failed)"
         + (f", {num_paused} paused" if num_paused else ""),
         *limits,
@@ -95,14 +102,15 @@ def limit_lines(folder: Path) -> list[str]:
     return read_history(folder).limit_lines()
 
 
-def answer(folder: Path, *, study_argument: str) -> list[str]:
+def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[str]:
     """The findings of a study so far. The best value of a search is optimistic, so it is never reported as a result.
 
     Args:
         folder: of the study's results.
         study_argument: the study as the user types it in commands.
+        pairs: also compare all pairs of confirmed configs.
     """
-    ranked = ranked_trials(folder)
+    ranked = by_config(ranked_trials(folder))
     if not ranked["value"].notna().any():
         ended = (ranked["last_epoch"] > 0).any()
         return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
@@ -111,8 +119,10 @@ def answer(folder: Path, *, study_argument: str) -> list[str]:
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
     confirmation = read_confirmation(folder)
     if confirmation is not None:
+        every = ["", *pair_lines(confirmation.pairs(), in_rounds=confirmation.plan.seeds == AUTO)] if pairs else []
         classes = class_note_of(folder / CONFIRMATION, objective_of(ranked), splits=["test"])
-        return [*confirmation.lines(), *classes, *_overtaken(ranked, confirmation, study_argument), *notes]
+        overtaken = _overtaken(ranked, confirmation, study_argument)
+        return [*confirmation.lines(), *every, *classes, *overtaken, *notes]
     return [*_not_confirmed(ranked, study_argument), *notes]
 
 
@@ -178,7 +188,7 @@ def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> l
     if confirmation is not None and confirmation.configs:
         best, by = confirmed_ranking(folder).iloc[0], "--by confirmed"
     else:
-        best, by = contenders(ranked).iloc[0], "--per method"
+        best, by = contenders(by_config(ranked)).iloc[0], "--per method"
     config = f"configs/{folder.name}-{best['method']}-trial{best['trial']}.yaml"
     return [f"  wsml-study export {study_argument} {by} -o configs/", f"  wsml-study train {config} --seeds 3"]
 

@@ -11,7 +11,8 @@ from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
 from wsml_study.record.storage import CONFIRMATION, EVENTS
 from wsml_study.results.class_counts import class_note_of
-from wsml_study.results.confirmation import Confirmation, ConfirmedConfig, read_confirmation
+from wsml_study.results.confirmation import Confirmation, read_confirmation
+from wsml_study.results.confirmed_runs import ConfirmedConfig
 from wsml_study.results.ranking import best_per_method, ranked_trials
 from wsml_study.study.identity import differences
 from wsml_study.study.reading import read_study

@@ -1,202 +1,179 @@
 """Confirmation: statistics of the best configs of a search, over fresh seeds and draws of the hidden labels.
 
 The best value of a search is optimistic: it is the maximum over many trials, each with one seed. A confirmation runs a
-few configs again, all with the same fresh seeds. They are ranked by the objective on validation images, so that test
-images are not used for selection; test mAP is reported and compared.
+few configs again, all with the same fresh seeds, and compares each with the baseline in test mAP. They are ranked by
+the objective on validation images, so that test images are not used for selection.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
-from wsml_study.record.history import ENDED, TrialHistory, TrialState
+from wsml_study.record.history import ENDED, StudyHistory, TrialState
 from wsml_study.record.storage import CONFIRMATION, EVENTS
 from wsml_study.record.tables import read_table
-from wsml_study.record.wording import describe, p_text
+from wsml_study.record.wording import p_text
+from wsml_study.results.against_baseline import FEWEST_SEEDS, AgainstBaseline, against_baseline
+from wsml_study.results.all_pairs import Difference, all_pairs
+from wsml_study.results.confirmed_runs import ConfirmedConfig, Run, Seeds, confirmed_config
 from wsml_study.results.ranking import contenders, ranked_trials
-from wsml_study.results.statistics import SIGNIFICANCE, Estimate, estimate, holm, paired_p_value
+from wsml_study.results.sequential import Rounds, rounds_up_to
+from wsml_study.results.statistics import Estimate
+from wsml_study.results.verdicts import FIXED, Rule, Verdict
+from wsml_study.study.confirm_section import AUTO, Confirm
 from wsml_study.study.identity import without_seeds
+from wsml_study.study.reading import read_study
 from wsml_study.study.spec import TrialConfig
 
 BASELINE = "AN"
-FEWEST_SEEDS = 2
-MOST_PAIRS = 8
-
-Seeds = tuple[int, int]
-"""Seed of training, seed of the draw of observed labels."""
+STUDY_FILE = "study.yaml"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A complete trial of a confirmation: a config with one pair of seeds."""
-
-    confirms: int
-    config: TrialConfig
-    value: float
-    test_map: float
-
-    @classmethod
-    def of(cls, trial: TrialHistory) -> Run:
-        """The result of a complete trial of a confirmation."""
-        config = TrialConfig.model_validate(trial.config)
-        value = trial.value(config.objective)
-        assert trial.confirms is not None
-        assert trial.test is not None
-        assert value is not None
-        return cls(confirms=trial.confirms, config=config, value=value, test_map=trial.test["test_map"])
-
-    @property
-    def seeds(self) -> Seeds:
-        """Seeds, which differ between the runs of a config."""
-        return self.config.training.seed, self.config.data.observe.seed
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfirmedConfig:
-    """Results of a config over all its seeds.
-
-    Attributes:
-        trial: the trial of the search that has the config.
-        identity: equal for trials that differ only in their seeds.
-        method: name of the method.
-        has_schedule: whether the method has a schedule of the rejection rate.
-        described: short text of the suggested values.
-        test_map: seeds -> test mAP, percent.
-        validation: objective, percent.
-        test: test mAP, percent.
-    """
-
-    trial: int
-    identity: str
-    method: str
-    has_schedule: bool
-    described: str
-    test_map: dict[Seeds, float]
-    validation: Estimate
-    test: Estimate
-
-    @property
-    def called(self) -> str:
-        """Method and trial, for sentences."""
-        return f"{self.method} (trial {self.trial})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Difference of two configs in test mAP, over the seeds that both ran with.
-
-    Attributes:
-        better, worse: the config with the larger mean, and the other.
-        points: paired differences better - worse, percentage points.
-        p_value: of the two-sided paired t-test.
-        corrected: p value corrected by Holm for all pairs of the confirmation.
-    """
-
-    better: ConfirmedConfig
-    worse: ConfirmedConfig
-    points: Estimate
-    p_value: float
-    corrected: float
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether the corrected p value is below SIGNIFICANCE."""
-        return self.corrected < SIGNIFICANCE
-
-    def is_of(self, *configs: ConfirmedConfig) -> bool:
-        """Whether it is the difference of these two configs."""
-        return {self.better.trial, self.worse.trial} == {config.trial for config in configs}
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Confirmation:
     """Results of a confirmation so far.
 
     Attributes:
-        configs: with at least two complete runs, best mean objective first.
-        differences: one per pair of configs.
+        configs: with at least two complete runs, best first by mean objective over the seeds shared with the baseline.
+        baseline: what the others are compared with; None while it has fewer than two complete runs.
+        comparisons: of each other config with the baseline, in the order of the configs.
+        plan: how the confirmation was asked for.
         num_trials, num_ended, num_failed: number of runs.
     """
 
     configs: tuple[ConfirmedConfig, ...]
-    differences: tuple[Difference, ...]
+    baseline: ConfirmedConfig | None
+    comparisons: tuple[AgainstBaseline, ...]
+    plan: Confirm
     num_trials: int
     num_ended: int
     num_failed: int
 
-    @property
-    def baseline(self) -> ConfirmedConfig | None:
-        """The best AN config, or else the best one without a schedule; None if all configs have the same method."""
-        others = [config for config in self.configs if not config.has_schedule]
-        preferred = [config for config in others if config.method == BASELINE] or others
-        return preferred[0] if preferred and len({config.method for config in self.configs}) > 1 else None
+    def against(self, config: ConfirmedConfig) -> AgainstBaseline | None:
+        """The comparison of a config with the baseline; None of the baseline itself, or with too few shared seeds."""
+        return next((one for one in self.comparisons if one.config is config), None)
 
-    def between(self, one: ConfirmedConfig, other: ConfirmedConfig) -> Difference | None:
-        """The difference of two configs; None if they share fewer than two seeds."""
-        return next((difference for difference in self.differences if difference.is_of(one, other)), None)
+    def pairs(self) -> tuple[Difference, ...]:
+        """Differences of all pairs of configs, corrected for all of them."""
+        return all_pairs(self.configs)
+
+    def is_open(self, trial: int) -> bool:
+        """Whether more seeds are to be added to the config of a trial of the search."""
+        found = next((one for one in self.comparisons if one.config.trial == trial), None)
+        return found is None or found.verdict is Verdict.OPEN
+
+    @property
+    def recommended(self) -> ConfirmedConfig:
+        """The config to use: the best of those above the baseline, or else the baseline, which is the simplest.
+
+        Without a baseline, the best config.
+        """
+        above = [one.config for one in self.comparisons if one.verdict is Verdict.ABOVE]
+        return above[0] if above else self.baseline or self.configs[0]
+
+    @property
+    def ranked(self) -> tuple[ConfirmedConfig, ...]:
+        """All configs, the recommended one first, then by their mean objective."""
+        return (self.recommended, *(config for config in self.configs if config is not self.recommended))
+
+    @property
+    def resampled(self) -> str:
+        """What the intervals were resampled over."""
+        over_images = all(config.over_images for config in self.configs)
+        return "seeds, draws of the hidden labels and test images" if over_images else "seeds and draws"
+
+    @property
+    def finding(self) -> str:
+        """The answer in a sentence."""
+        best, baseline, found = self.recommended, self.baseline, self.against(self.recommended)
+        mean = f"{best.test.mean:.2f} % test mAP (95 % interval {best.test.ends}, {best.test.count} seeds)"
+        if found is not None:
+            points = f"{found.points.mean:.2f} points ({found.points.ends}) above {found.baseline.called}"
+            return f"{best.described} (trial {best.trial}) reaches {mean}, {points}."
+        if baseline is None or not self.comparisons:
+            return f"{best.described} (trial {best.trial}) reaches {mean}; there is nothing to compare it with yet."
+        none = f"No {self._kind} beats {baseline.called if self._same_method(baseline) else baseline.method}"
+        if not all(one.is_settled for one in self.comparisons):
+            none += ", as far as these seeds can tell"
+        return f"{none}: {baseline.described} (trial {baseline.trial}) reaches {mean}."
+
+    @property
+    def significance(self) -> str:
+        """What the answer rests on: the tests, what they could have found, and what they found of the other configs."""
+        if not self.comparisons or self.baseline is None:
+            return "A comparison needs two seeds at least of a config and of the baseline."
+        best = self.against(self.recommended)
+        p = "" if best is None else f"p {p_text(best.judged.corrected)}. "
+        others = [one.line() for one in self.comparisons if one is not best]
+        return " ".join([f"{p}{self.test[0].upper()}{self.test[1:]}.", self.sensitivity, *others])
+
+    @property
+    def test(self) -> str:
+        """How the p values came about."""
+        count, plan = len(self.comparisons), self.plan
+        against = f"{count} comparisons" if count > 1 else "one comparison"
+        rounds = f" and over rounds of up to {plan.at_most} seeds" if plan.seeds == AUTO else ""
+        assert self.baseline is not None
+        holm = "Holm-corrected for" if count > 1 else "for"
+        return f"p of paired t-tests on test mAP over the seeds, {holm} {against} with {self.baseline.called}{rounds}"
+
+    @property
+    def sensitivity(self) -> str:
+        """The smallest difference that the confirmation could have found."""
+        least = max(one.smallest for one in self.comparisons)
+        if least == 0:
+            return "The differences do not vary over the seeds."
+        seeds = max(one.points.count for one in self.comparisons)
+        with_seeds = f"Up to {self.plan.at_most} seeds find" if self.plan.seeds == AUTO else f"{seeds} seeds find"
+        rate = f"at an error rate of {self.plan.alpha:g}"
+        return f"{with_seeds} a difference of {least:.2f} points in 8 of 10 cases, {rate}."
 
     def lines(self) -> list[str]:
-        """The table of configs, the conclusion, and the pairs without a significant difference."""
+        """The table of configs, the answer, and the outcome of each comparison."""
         if not self.configs:
             return [f"Confirmation: {self.num_ended} of {self.num_trials} runs ended, too few for statistics."]
-        return [*self._table(), *self._answer(), *self._not_significant(), *self._incomplete()]
+        lines = [
+            *self._table(),
+            f"means over fresh seeds and draws of the hidden labels; 95 % intervals over {self.resampled}",
+        ]
+        if self.comparisons:
+            lines += [self.test]
+        lines += ["", f"Answer: {self.finding}"]
+        if self.comparisons:
+            lines += [self.sensitivity, *(one.line() for one in self.comparisons if one.config is not self.recommended)]
+        return [*lines, *self._incomplete()]
 
     def _table(self) -> list[str]:
-        baseline = self.baseline
         columns = {
             "trial": [str(config.trial) for config in self.configs],
             "confirmed config": [config.described for config in self.configs],
             "seeds": [str(config.test.count) for config in self.configs],
-            "val mAP": [_interval(config.validation) for config in self.configs],
-            "test mAP": [_interval(config.test) for config in self.configs],
+            "val mAP": [_interval(config) for config in (one.validation for one in self.configs)],
+            "test mAP": [_interval(config) for config in (one.test for one in self.configs)],
         }
-        if baseline is not None:
-            columns[f"above {baseline.called}"] = [self._above(config, baseline) for config in self.configs]
-        pairs = len(self.differences)
-        test = f"; p of paired t-tests on test mAP, Holm-corrected for {pairs} pairs" if pairs else ""
-        return [*aligned(columns), f"means over fresh seeds and draws of the hidden labels, 95 % intervals{test}", ""]
+        if self.baseline is not None and self.comparisons:
+            columns[f"above {self.baseline.called}"] = [self._above(config) for config in self.configs]
+        return aligned(columns)
 
-    def _above(self, config: ConfirmedConfig, baseline: ConfirmedConfig) -> str:
-        difference = self.between(config, baseline)
-        if difference is None:
-            return "-"
-        sign = 1 if difference.better.trial == config.trial else -1
-        return f"{sign * difference.points.mean:+.2f}, p {p_text(difference.corrected)}"
+    def _above(self, config: ConfirmedConfig) -> str:
+        found = self.against(config)
+        return "-" if found is None else f"{found.points.mean:+.2f}, p {p_text(found.judged.corrected)}"
 
-    def _answer(self) -> list[str]:
-        best, baseline = self.configs[0], self.baseline
-        mean = f"{best.test.mean:.2f} % test mAP ({_ends(best.test)}, {best.test.count} seeds)"
-        line = f"Confirmed: {best.described} (trial {best.trial}): {mean}"
-        difference = None if baseline is None else self.between(best, baseline)
-        if difference is None or baseline is None:
-            return [f"{line}."]
-        if not difference.is_significant:
-            return [f"{line}; no significant difference to {baseline.called}, p {p_text(difference.corrected)}."]
-        where = "above" if difference.better.trial == best.trial else "below"
-        points = f"{difference.points.mean:.2f} points ({_ends(difference.points)}) {where} {baseline.called}"
-        return [f"{line}, {points}, p {p_text(difference.corrected)}."]
+    @property
+    def _kind(self) -> str:
+        assert self.baseline is not None
+        return "config" if self._same_method(self.baseline) else "method"
 
-    def _not_significant(self) -> list[str]:
-        unsure = [difference for difference in self.differences if not difference.is_significant]
-        if not self.differences:
-            return []
-        if len(unsure) == len(self.differences) > 1:
-            return [f"No two of these {len(self.configs)} configs differ significantly."]
-        if not unsure:
-            return []
-        pairs = [f"{one.better.trial} and {one.worse.trial} (p {p_text(one.corrected)})" for one in unsure[:MOST_PAIRS]]
-        more = f" and {len(unsure) - MOST_PAIRS} more pairs" if len(unsure) > MOST_PAIRS else ""
-        return [f"Trials that do not differ significantly: {', '.join(pairs)}{more}."]
+    def _same_method(self, baseline: ConfirmedConfig) -> bool:
+        return any(config.method == baseline.method for config in self.configs if config is not baseline)
 
     def _incomplete(self) -> list[str]:
         lines = []
@@ -215,31 +192,91 @@ def read_confirmation(folder: Path) -> Confirmation | None:
     Raises:
         ResultsError: the folder holds no study's tables, or damaged ones.
     """
-    events = folder / CONFIRMATION / EVENTS
-    if not events.exists():
+    place = folder / CONFIRMATION
+    if not (place / EVENTS).exists():
         return None
-    history = read_log(events)[1]
+    history = read_log(place / EVENTS)[1]
+    plan = plan_of(place)
     values_of = {row["trial"]: json.loads(row["values"]) for row in read_table(folder, "trials").to_pylist()}
     by_config: dict[str, list[Run]] = {}
     for trial in history.with_state(TrialState.COMPLETE):
-        run = Run.of(trial)
+        run = Run.of(trial, place)
         by_config.setdefault(without_seeds(run.config), []).append(run)
     configs = [
-        _confirmed(identity, runs, values_of) for identity, runs in by_config.items() if len(runs) >= FEWEST_SEEDS
+        confirmed_config(identity, runs, values_of[runs[0].confirms])
+        for identity, runs in by_config.items()
+        if len(runs) >= FEWEST_SEEDS
     ]
     sign = next((run.config.objective.sign for runs in by_config.values() for run in runs), 1)
     configs.sort(key=lambda config: (-sign * config.validation.mean, config.trial))
+    baseline = _baseline_of(configs, plan, ranked_trials(folder)["trial"].tolist())
+    if baseline is not None:
+        configs.sort(key=lambda config: (-sign * _gain_in_validation(config, baseline), config.trial))
     return Confirmation(
         configs=tuple(configs),
-        differences=tuple(_differences(configs)),
+        baseline=baseline,
+        comparisons=() if baseline is None else _comparisons(configs, baseline, plan, history),
+        plan=plan,
         num_trials=history.num_trials or len(history.trials),
         num_ended=len(history.with_state(*ENDED)),
         num_failed=len(history.with_state(TrialState.FAILED)),
     )
 
 
+def plan_of(folder: Path) -> Confirm:
+    """How the confirmation in a folder was asked for; the defaults for one that an earlier version recorded."""
+    path = folder / STUDY_FILE
+    return (read_study(path).confirm if path.exists() else None) or Confirm()
+
+
+def rule_of_plan(plan: Confirm) -> Rule:
+    """How a confirmation judges its comparisons."""
+    rounds = Rounds(rounds_up_to(plan.at_most)) if plan.seeds == AUTO else FIXED
+    return Rule(rounds=rounds, alpha=plan.alpha, margin=plan.margin)
+
+
+def _baseline_of(configs: list[ConfirmedConfig], plan: Confirm, searched: list[int]) -> ConfirmedConfig | None:
+    """The named method's best config, or AN's, or that of the best method without a schedule, or the search's best.
+
+    The search says which is best, so that it is known before any result of the confirmation.
+
+    Args:
+        configs: of the confirmation.
+        plan: how it was asked for.
+        searched: trials of the search, best first.
+    """
+    in_order = sorted(configs, key=lambda config: searched.index(config.trial))
+    if len({config.method for config in configs}) < 2:
+        return in_order[0] if in_order else None
+    named = [config for config in in_order if config.method == (plan.baseline or BASELINE)]
+    without_schedule = [config for config in in_order if not config.has_schedule]
+    return [*named, *without_schedule, *in_order][0]
+
+
+def _gain_in_validation(config: ConfirmedConfig, baseline: ConfirmedConfig) -> float:
+    shared = config.runs.keys() & baseline.runs.keys()
+    if not shared:
+        return config.validation.mean - baseline.validation.mean
+    return float(np.mean([config.runs[seeds].value - baseline.runs[seeds].value for seeds in sorted(shared)]))
+
+
+def _comparisons(
+    configs: list[ConfirmedConfig], baseline: ConfirmedConfig, plan: Confirm, history: StudyHistory
+) -> tuple[AgainstBaseline, ...]:
+    runs = [(one.state, TrialConfig.model_validate(one.config)) for _, one in sorted(history.trials.items())]
+    seeds: list[Seeds] = [(config.training.seed, config.data.observe.seed) for _, config in runs]
+    ended = {(without_seeds(config), one) for (state, config), one in zip(runs, seeds, strict=True) if state in ENDED}
+    rule = rule_of_plan(plan)
+    return tuple(
+        against_baseline(
+            configs, baseline, rule, seeds=list(dict.fromkeys(seeds)), ended=ended, classes=history.classes
+        )
+    )
+
+
 def confirmed_ranking(folder: Path) -> pd.DataFrame:
-    """As `ranked_trials`, but only of confirmed configs, with the best confirmed mean of the objective first.
+    """As `ranked_trials`, but only of confirmed configs, with the recommended one first, then by the mean of the
+    objective.
 
     Additional columns: confirmed_value and confirmed_test_map, means over the seeds in percent, and num_seeds.
 
@@ -251,10 +288,10 @@ def confirmed_ranking(folder: Path) -> pd.DataFrame:
         raise ResultsError(f"{folder}: no config is confirmed yet; `wsml-study confirm STUDY` runs the best ones again")
     means = pd.DataFrame(
         {
-            "trial": [config.trial for config in confirmation.configs],
-            "confirmed_value": [config.validation.mean for config in confirmation.configs],
-            "confirmed_test_map": [config.test.mean for config in confirmation.configs],
-            "num_seeds": [config.test.count for config in confirmation.configs],
+            "trial": [config.trial for config in confirmation.ranked],
+            "confirmed_value": [config.validation.mean for config in confirmation.ranked],
+            "confirmed_test_map": [config.test.mean for config in confirmation.ranked],
+            "num_seeds": [config.test.count for config in confirmation.ranked],
         }
     )
     ranked = means.merge(ranked_trials(folder).drop(columns="rank"), on="trial", how="left")
@@ -262,17 +299,18 @@ def confirmed_ranking(folder: Path) -> pd.DataFrame:
     return ranked
 
 
-def worth_confirming(ranked: pd.DataFrame, *, top: int) -> list[int]:
+def worth_confirming(ranked: pd.DataFrame, *, top: int, baseline: str | None = None) -> list[int]:
     """Trials whose configs a confirmation runs again; the baseline comes last.
 
     Args:
         ranked: trials of the search, as `ranked_trials` gives them.
         top: number of trials besides the baseline: the best of each of the best methods, then the next best trials.
             Configs that differ only in their seeds count once, by their best trial.
+        baseline: the method of the baseline; None for AN.
 
     Returns:
-        Numbers of trials. The baseline is the best AN trial, or else the best of a method without a schedule; there is
-        none if all trials have the same method.
+        Numbers of trials. The baseline is the best trial of its method, or else the best of a method without a
+        schedule; there is none if all trials have the same method.
     """
     some = contenders(ranked.dropna(subset=["value"]))
     configs = [TrialConfig.model_validate_json(config) for config in some["config"]]
@@ -280,58 +318,22 @@ def worth_confirming(ranked: pd.DataFrame, *, top: int) -> list[int]:
         identity=[without_seeds(config) for config in configs],
         has_schedule=[config.method.schedule is not None for config in configs],
     ).drop_duplicates("identity")
-    baseline = _baseline(some)
-    others = some[~some["trial"].isin(baseline)]
-    best_of_methods = others[~others["method"].isin(some.loc[some["trial"].isin(baseline), "method"])]
+    chosen_baseline = _baseline(some, baseline or BASELINE)
+    others = some[~some["trial"].isin(chosen_baseline)]
+    best_of_methods = others[~others["method"].isin(some.loc[some["trial"].isin(chosen_baseline), "method"])]
     best_of_methods = best_of_methods.drop_duplicates("method")
     rest = others[~others["trial"].isin(best_of_methods["trial"])]
     chosen = [*best_of_methods["trial"], *rest["trial"]][:top]
-    return [int(trial) for trial in (*chosen, *baseline)]
+    return [int(trial) for trial in (*chosen, *chosen_baseline)]
 
 
-def _baseline(trials: pd.DataFrame) -> list[int]:
+def _baseline(trials: pd.DataFrame, method: str) -> list[int]:
     if trials["method"].nunique() < 2:
         return []
     without_schedule = trials[~trials["has_schedule"]]
-    preferred = without_schedule[without_schedule["method"] == BASELINE]
+    preferred = trials[trials["method"] == method]
     return [int(trial) for trial in (preferred if len(preferred) else without_schedule)["trial"].head(1)]
 
 
-def _confirmed(identity: str, runs: Sequence[Run], values_of: dict[int, dict[str, Any]]) -> ConfirmedConfig:
-    trial, method = runs[0].confirms, runs[0].config.method
-    return ConfirmedConfig(
-        trial=trial,
-        identity=identity,
-        method=method.name.value,
-        has_schedule=method.schedule is not None,
-        described=describe(values_of[trial]),
-        test_map={run.seeds: run.test_map for run in runs},
-        validation=estimate([run.value for run in runs]),
-        test=estimate([run.test_map for run in runs]),
-    )
-
-
-def _differences(configs: Sequence[ConfirmedConfig]) -> Iterable[Difference]:
-    pairs = []
-    for one, other in itertools.combinations(configs, 2):
-        shared = sorted(one.test_map.keys() & other.test_map.keys())
-        if len(shared) >= FEWEST_SEEDS:
-            pairs.append((one, other, [one.test_map[s] for s in shared], [other.test_map[s] for s in shared]))
-    p_values = [paired_p_value(first, second) for _, _, first, second in pairs]
-    for (one, other, first, second), p_value, corrected in zip(pairs, p_values, holm(p_values), strict=True):
-        sign = 1 if sum(first) >= sum(second) else -1
-        yield Difference(
-            better=one if sign > 0 else other,
-            worse=other if sign > 0 else one,
-            points=estimate([sign * (a - b) for a, b in zip(first, second, strict=True)]),
-            p_value=p_value,
-            corrected=corrected,
-        )
-
-
 def _interval(found: Estimate) -> str:
-    return f"{found.mean:.2f} ({_ends(found)})"
-
-
-def _ends(found: Estimate) -> str:
-    return f"{found.low:.2f} to {found.high:.2f}"
+    return f"{found.mean:.2f} ({found.ends})"

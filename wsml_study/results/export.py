@@ -82,7 +82,7 @@ def _export(study: Study, row: pd.Series, output: Path) -> Path:
     objective = study.objective
     text = (
         f"# Trial {row['trial']} of study {study.name}: {objective.text(row['value'])} {objective.metric} "
-        "in the search.\n"
+        f"in the search{_over_runs(row)}.\n"
         f"# Suggested: {json.dumps(json.loads(row['values']))}\n"
         f"# Final training: wsml-study train {path} --seeds 3\n"
     ) + dump_config(exported)
@@ -90,3 +90,7 @@ def _export(study: Study, row: pd.Series, output: Path) -> Path:
         raise ResultsError(f"{path} exists and differs from what would be exported; move it, or name another -o folder")
     write_whole(path, text.encode())
     return path
+
+
+def _over_runs(row: pd.Series) -> str:
+    return f", mean of {row['runs']} seeds" if "runs" in row else ""

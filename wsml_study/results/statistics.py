@@ -33,6 +33,11 @@ class Estimate:
     high: float | None
     count: int
 
+    @property
+    def ends(self) -> str:
+        """The interval, for tables and sentences."""
+        return "one seed" if self.low is None or self.high is None else f"{self.low:.2f} to {self.high:.2f}"
+
 
 def estimate(values: Sequence[float]) -> Estimate:
     """The mean of values with a bootstrap interval.

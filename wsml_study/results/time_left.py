@@ -225,7 +225,7 @@ class WorkLeft:
         if not expected:
             return None
         of_a_new_one = sum(expected) / len(expected)
-        num_new = max(0, num_trials - len(history.trials))
+        num_new = max(0, num_trials - len(history.runs_of_config))
         begun = [history.trials[number] for number in sorted(self._open)]
         begun = [trial for trial in begun if trial.state is TrialState.RUNNING]
         running = [self._work(trial, tally, going_on, trial.last_epoch) or 0.0 for trial in begun]

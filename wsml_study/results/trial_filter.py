@@ -11,7 +11,7 @@ import pyarrow as pa
 from wsml_study.errors import ResultsError
 from wsml_study.record.tables import read_table, searched_keys
 from wsml_study.record.wording import short_names
-from wsml_study.results.ranking import ranked
+from wsml_study.results.ranking import by_config, ranked
 
 
 def select_trials(
@@ -24,6 +24,9 @@ def select_trials(
     descending: bool = False,
 ) -> pa.Table:
     """Selected trials of a study with their rank, best first unless `sort` is given.
+
+    Where configs have several runs, the row of a config is that of its first run with the mean over its complete runs
+    as `value`, and their number as `runs`.
 
     Args:
         folder: of the study's results.
@@ -38,7 +41,7 @@ def select_trials(
         ResultsError: the folder has no tables of a study, there is no such column, or the condition is invalid.
     """
     table = read_table(folder, "trials")
-    trials = ranked(table)
+    trials = by_config(ranked(table))
     short = {name: trials[key] for key, name in _short_names(trials.columns).items()}
     chosen = _matching(trials.assign(**{name: column for name, column in short.items() if name not in trials}), where)
     if per is not None:
@@ -50,6 +53,10 @@ def select_trials(
     row_of = {trial: row for row, trial in enumerate(table["trial"].to_pylist())}
     # Rows are taken from the Arrow table: pandas turned integer columns with nulls into floats.
     selected = table.take(pa.array([row_of[trial] for trial in chosen["trial"]], pa.int64()))
+    if "runs" in chosen:
+        means = pa.array(chosen["value"], pa.float64(), from_pandas=True)
+        selected = selected.set_column(selected.column_names.index("value"), selected.schema.field("value"), means)
+        selected = selected.append_column(pa.field("runs", pa.int32()), pa.array(chosen["runs"], pa.int32()))
     return selected.add_column(0, pa.field("rank", pa.int32()), pa.array(chosen["rank"], pa.int32()))
 
 

@@ -24,6 +24,7 @@ from wsml_study.study.config_keys import (
     mismatch,
     suggestion,
 )
+from wsml_study.study.config_runs import runs_of
 from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
@@ -346,6 +347,27 @@ def _trials(draft: Draft) -> Iterator[Problem]:
         yield Problem(label="trials", message=message, path=("trials",), about=("trials", WHOLE_SEARCH))
 
 
+def _seeds(draft: Draft) -> Iterator[Problem]:
+    """Several runs per config beside what runs a config otherwise, or changes what their mean would mean."""
+    if draft.seeds is None:
+        return
+    path = ("seeds",)
+    if draft.fidelity is not None:
+        yield Problem(label="seeds", message="cannot be combined with `fidelity`: remove one of them", path=path)
+    if draft.early_stopping.record.is_population:
+        message = f"cannot be combined with early_stopping {draft.early_stopping.name}: its trials share networks"
+        yield Problem(label="seeds", message=message, path=path)
+    for key in {key for run in runs_of(draft) for key in run} & draft.search.keys():
+        message = "cannot be searched with `seeds`, which gives each run of a config its own"
+        yield _entry_problem(key, message, at_key=True)
+    if draft.seeds.draws and draft.data.validation.labels == "observed":
+        message = (
+            "expected false while data.validation.labels is `observed`: each draw would change the labels that trials "
+            "are evaluated on"
+        )
+        yield Problem(label="seeds.draws", message=message, path=("seeds", "draws"))
+
+
 def _early_stopping(draft: Draft) -> Iterator[Problem]:
     """A grace period, or an interval of population based training, not shorter than the longest trial."""
     key, first = draft.early_stopping.record.first_decision, draft.early_stopping.first_decision_epoch
@@ -434,6 +456,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _sampler,
     _requirements,
     _trials,
+    _seeds,
     check_budget,
     _early_stopping,
     _population,

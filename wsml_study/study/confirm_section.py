@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsml_study.description import Description, PositiveInt
+from wsml_study.study.method_section import MethodName
+
+AUTO = "auto"
+AT_MOST = 30
+FEWEST_AT_MOST = 6
+"""The smallest limit of seeds in rounds: the first round has five."""
+
+SeedCount = Annotated[int, Field(ge=2, le=1000)]
 
 
 class Confirm(Description):
@@ -16,7 +24,38 @@ class Confirm(Description):
         default=3,
         description="Number of configs besides the baseline: the best of each of the best methods, then the next best.",
     )
-    seeds: Annotated[int, Field(ge=2, le=1000)] = Field(
+    seeds: SeedCount | Literal["auto"] = Field(
         default=5,
-        description="Number of seeds and draws of the hidden labels per config; the same ones for all configs.",
+        description="Number of seeds and draws of the hidden labels per config; the same ones for all configs. `auto` "
+        "adds them in rounds until each comparison with the baseline is settled, or has little chance to be.",
     )
+    at_most: Annotated[int, Field(ge=FEWEST_AT_MOST, le=1000)] = Field(
+        default=AT_MOST, description="With `seeds: auto`, the largest number of seeds per config."
+    )
+    alpha: Annotated[float, Field(ge=0.0001, le=0.5)] = Field(
+        default=0.05,
+        description="Error rate over all comparisons with the baseline and all rounds: how often a confirmation in "
+        "which nothing differs may claim a difference.",
+    )
+    margin: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        default=None,
+        description="Points of test mAP within which a config counts as equivalent to the baseline, if tests show that "
+        "the difference is smaller; without it no equivalence is tested.",
+    )
+    baseline: MethodName | None = Field(
+        default=None,
+        strict=False,
+        description="The method that the others are compared with, by its best config; by default AN, else the best "
+        "method without a rejection rate, else the search's best config.",
+    )
+
+    @model_validator(mode="after")
+    def _at_most_goes_with_auto(self) -> Self:
+        if self.at_most != AT_MOST and self.seeds != AUTO:
+            raise ValueError(f"`at_most` goes with `seeds: auto`; expected no `at_most` beside `seeds: {self.seeds}`")
+        return self
+
+    @property
+    def most_seeds(self) -> int:
+        """The largest number of seeds per config."""
+        return self.at_most if self.seeds == AUTO else int(self.seeds)

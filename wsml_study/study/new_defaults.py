@@ -10,13 +10,15 @@ from wsml_study.study.fidelity_section import Level
 from wsml_study.study.objective_section import EnoughPositives, Objective
 from wsml_study.study.spec import Study, TrialConfig
 
-MODE, HAND_OVER = "training.mode", "training.hand_over"
+MODE, HAND_OVER, PROMOTE = "training.mode", "training.hand_over", "promote"
 
 
 def with_new_defaults(study: Study, *, begun_as: Study | None = None) -> Study:
-    """The study with `training.hand_over` if it has trials of `linear_init`, and `objective.classes`, where unsaid.
+    """The study with keys whose default has changed, where unsaid.
 
-    A config with provenance comes from a recorded trial: it says what that trial did, by the absence of a key too.
+    These are `training.hand_over` if it has trials of `linear_init`, `objective.classes`, and `early_stopping.promote`
+    if its rule takes that. A config with provenance comes from a recorded trial: it says what that trial did, by the
+    absence of a key too.
 
     Args:
         study: as its file has it.
@@ -24,6 +26,8 @@ def with_new_defaults(study: Study, *, begun_as: Study | None = None) -> Study:
     """
     if study.provenance is not None:
         return study
+    if promote_is_unsaid(study) and (begun_as is None or not promote_is_unsaid(begun_as)):
+        study = study.model_copy(update={"early_stopping": study.early_stopping.model_copy(update={PROMOTE: True})})
     if begun_as is None or begun_as.objective.classes is not None:
         study = study.model_copy(update={"objective": _with_classes(study.objective)})
     elif study.objective.classes == "all":  # what the folder means by the absence of the key
@@ -33,7 +37,7 @@ def with_new_defaults(study: Study, *, begun_as: Study | None = None) -> Study:
 
 def is_unsaid(study: Study) -> bool:
     """Whether a study leaves a key out whose default has changed."""
-    return study.objective.classes is None or _hand_over_is_unsaid(study)
+    return study.objective.classes is None or promote_is_unsaid(study) or _hand_over_is_unsaid(study)
 
 
 def explicit(config: TrialConfig) -> TrialConfig:
@@ -67,6 +71,12 @@ def _with_hand_overs(study: Study) -> Study:
     if study.fidelity is None:
         return study
     return study.model_copy(update={"fidelity": tuple(map(_with_hand_over, study.fidelity))})
+
+
+def promote_is_unsaid(study: Study) -> bool:
+    """Whether the early stopping rule can let paused trials go on, and the study does not say whether it does."""
+    takes_it = any(option.key == PROMOTE for option in study.early_stopping.record.options)
+    return takes_it and getattr(study.early_stopping, PROMOTE) is None
 
 
 def _hand_over_is_unsaid(study: Study) -> bool:

@@ -23,6 +23,7 @@ from wsml_study.study.provenance_section import Provenance
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_section import Parameter
+from wsml_study.study.seeds_section import SeedsKey
 from wsml_study.study.tracking_section import Tracking
 from wsml_study.study.training_section import Training
 
@@ -80,8 +81,12 @@ class Draft(Description):
     )
     trials: PositiveInt = Field(
         default=1,
-        description="Total number of trials; with `fidelity`, the number of trials of the first level. With "
-        "`budget` and without `trials`, as many as the budget holds.",
+        description="Total number of trials; with `fidelity`, the number of trials of the first level; with `seeds`, "
+        "that of configs. With `budget` and without `trials`, as many as the budget holds.",
+    )
+    seeds: SeedsKey = Field(
+        default=None,
+        description="Run each config over so many seeds, and judge it by the mean; a bad config loses after one seed.",
     )
     budget: Budget | None = Field(
         default=None,

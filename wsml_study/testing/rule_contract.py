@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wsml_study.options import Value
-from wsml_study.study.early_stopping_record import EARLY_STOPPING, Rule
+from wsml_study.study.early_stopping_record import EARLY_STOPPING, ResumingRule, Rule
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.testing.promises import expect, keep_promise
 from wsml_study.tuning.early_stopping_scheduler import rule_of
@@ -128,12 +128,60 @@ def of_many_trials_it_ends_some(case: RuleCase) -> None:
     expect(ended, f"of {MANY_TRIALS} trials none is ended")
 
 
+def only_paused_trials_go_on_and_no_hopeless_one(case: RuleCase) -> None:
+    """For rules that let paused trials go on: trials that end at a decision are paused, and go on when it says so."""
+    for seed in range(NUM_COURSES):
+        rule = case.rule()
+        if not isinstance(rule, ResumingRule):
+            return
+        paused: dict[int, int] = {}
+        lost: set[int] = set()
+        for trial, epoch, value in _decided(course(seed), rule, paused):
+            risen, hopeless = list(rule.to_resume(paused)), set(rule.hopeless(paused, NUM_TRIALS))
+            at = f"after epoch {epoch} of trial {trial} with the value {value:.2f}"
+            expect(len(set(risen)) == len(risen) and set(risen) <= set(paused), f"{at}: {risen} of {paused} go on")
+            expect(risen == list(rule.to_resume(paused)), f"{at}: asked twice about {paused} it changes its answer")
+            expect(hopeless <= set(paused), f"{at}: of {paused}, {sorted(hopeless)} are said to be hopeless")
+            lost |= hopeless
+            expect(not lost & set(risen), f"{at}: {risen} go on, of which {sorted(lost)} were hopeless before")
+
+
+def a_restart_changes_no_trial_that_goes_on(case: RuleCase) -> None:
+    """For rules that let paused trials go on: what was recorded says which, not what was asked or in what order."""
+    for seed in range(NUM_COURSES):
+        rule, replayed = case.rule(), case.rule()
+        if not isinstance(rule, ResumingRule) or not isinstance(replayed, ResumingRule):
+            return
+        paused: dict[int, int] = {}
+        told = list(_decided(course(seed), rule, paused))
+        for trial, epoch, value in sorted(told):
+            replayed.record(trial, epoch, value)
+        expect(
+            list(rule.to_resume(paused)) == list(replayed.to_resume(paused))
+            and set(rule.hopeless(paused, NUM_TRIALS)) == set(replayed.hopeless(paused, NUM_TRIALS)),
+            f"after a restart other trials of {paused} go on, or are hopeless",
+        )
+
+
+def _decided(told: Course, rule: ResumingRule, paused: dict[int, int]) -> Iterator[tuple[int, int, float]]:
+    """A course as the rule lets it run, which it is told of: what it ends is added to `paused` and reports no more."""
+    for trial, epoch, value in told:
+        if trial in paused:
+            continue
+        rule.record(trial, epoch, value)
+        if not rule.goes_on(trial, epoch):
+            paused[trial] = epoch
+        yield trial, epoch, value
+
+
 RULE_CONTRACT: tuple[Callable[[RuleCase], None], ...] = (
     it_answers_true_or_false_and_the_same_when_asked_again,
     a_restart_changes_no_decision,
     a_repeated_epoch_replaces_itself_and_all_that_followed,
     no_trial_ends_before_the_first_decision,
     of_many_trials_it_ends_some,
+    only_paused_trials_go_on_and_no_hopeless_one,
+    a_restart_changes_no_trial_that_goes_on,
 )
 """All promises of an early stopping rule."""
 

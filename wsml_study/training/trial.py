@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from wsml_study.training.counted_classes import num_evaluated
 from wsml_study.training.memorization import Memorization
 from wsml_study.training.optimization import Optimization
 from wsml_study.training.ranking_metrics import metrics_beside_map
+from wsml_study.training.resampled_precision import num_resamples, resampled_precision
 from wsml_study.training.scoring import map_and_ap
 from wsml_study.training.trial_checkpoint import BestHead, Checkpoint, Progress
 from wsml_study.training.trial_classifier import initial_classifier, preprocessing_of, weights_with_backbone
@@ -93,6 +96,7 @@ class TrialTraining:
         )
         self.evaluation = Evaluation(config, self.data, self.optimization, device=self.device, peers=peers)
         self.progress = Progress()
+        self._test_scores_MC: Tensor | None = None
         self._checkpoint = Checkpoint(config, self.optimization, self.progress)
 
     @property
@@ -205,7 +209,7 @@ class TrialTraining:
             raise TrainingError(NO_BEST_WEIGHTS)
         last = _copy_of(self.classifier)
         self.classifier.load_state_dict(self.progress.best_weights)
-        scores_MC = self.evaluation.scores("test")
+        scores_MC = self._test_scores_MC = self.evaluation.scores("test")
         labels_MC, least = self.data.test.truth_MC, self.config.objective.least_positives
         test_map, ap_C = map_and_ap(scores_MC, labels_MC, least_positives=least)
         self.classifier.load_state_dict(last)
@@ -220,6 +224,14 @@ class TrialTraining:
             num_images={name: len(self.data.split(name)) for name in SPLITS},
             num_val_classes=num_evaluated(self._validation_labels(), least),
         )
+
+    def test_resamples(self) -> npt.NDArray[np.float32] | None:
+        """AP (R, C) in resamples of the test images by the scores of `test()`; None if there are too many images."""
+        assert self._test_scores_MC is not None, "test() comes first"
+        resamples = num_resamples(*self._test_scores_MC.shape)
+        if not resamples:
+            return None
+        return resampled_precision(self._test_scores_MC.cpu().numpy(), self.data.test.truth_MC, resamples=resamples)
 
     def _validation_labels(self) -> Tensor:
         """The labels (M, C) that the validation images are evaluated on."""

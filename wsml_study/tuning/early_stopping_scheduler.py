@@ -35,7 +35,7 @@ class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
             objective: of the study. The rule always receives values to be maximized; a minimized metric is negated.
         """
         super().__init__()
-        self.rule, self._sign = rule, objective.sign
+        self.rule, self._sign, self._history = rule, objective.sign, history
         for number, trial in history.trials.items():
             for epoch, value in trial.values_by_epoch(objective).items():
                 self._record(number, epoch, value)
@@ -45,11 +45,23 @@ class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
         del tune_controller
         number, report = Assignment.of(trial.config).trial, StepReport.of(result)
         self._record(number, report.epoch, report.value)
-        if self.rule is None or self.rule.goes_on(number, report.epoch):
+        if (
+            self.rule is None
+            or self._is_further_run(number)
+            or self.rule.goes_on(self._config_of(number), report.epoch)
+        ):
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP)
 
+    def _is_further_run(self, number: int) -> bool:
+        """Whether a config has shown itself worth this run: only first runs are compared and stopped early."""
+        return number in self._history.trials and self._history.trials[number].run > 0
+
+    def _config_of(self, number: int) -> int:
+        """The number by which the rule knows a trial: that of its config, so that they have no gaps."""
+        return self._history.trials[number].of_config if number in self._history.trials else number
+
     def _record(self, number: int, epoch: int, value: float | None) -> None:
-        if self.rule is not None:
+        if self.rule is not None and not self._is_further_run(number):
             assert value is not None, "a study without validation images has no rule"
-            self.rule.record(number, epoch, self._sign * value)
+            self.rule.record(self._config_of(number), epoch, self._sign * value)

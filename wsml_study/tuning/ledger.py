@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from ray import tune
@@ -22,6 +22,7 @@ from wsml_study.record.lease import Lease
 from wsml_study.record.storage import TABLE_FILES, StudyStorage
 from wsml_study.record.tables import TableWriter
 from wsml_study.study.spec import Study
+from wsml_study.tuning.pausing import Pausing
 from wsml_study.tuning.population import Population
 from wsml_study.tuning.searcher import ending_of
 from wsml_study.tuning.trial_source import TrialSource
@@ -65,11 +66,13 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         source: TrialSource,
         listener: Listener,
         population: Population | None = None,
+        pausing: Pausing | None = None,
         gpus_per_trial: float = 0.0,
     ) -> None:
         self._gpus = gpus_per_trial
         self._storage, self._log, self._lease = storage, log, lease
         self._source, self._listener, self._population = source, listener, population
+        self._pausing = pausing
         self._tables = TableWriter(storage.folder, study)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
 
@@ -99,6 +102,9 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         details = {} if report.test is None else {"test": report.test}
         takeover = None if self._population is None else self._population.pop(number)
         state = TrialState.RUNNING if takeover is not None else ending_of(result, error=False) or TrialState.RUNNING
+        if state is TrialState.STOPPED and self._pausing is not None and self._pausing.may_go_on(number, report.epoch):
+            state = TrialState.PAUSED
+            result[SHOULD_CHECKPOINT] = self._pausing.has_state(Assignment.of(trial.config).config)
         self._append("epoch", number, attempt=history.attempt, result=report.result, state=state, **details)
         if takeover is not None:
             self._append("exploited", number, **asdict(takeover))
@@ -113,13 +119,19 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         if self._population is not None and before is not None and not self._population.compares_after(before[0]):
             # Tune keeps all checkpoints of a population; other trials only use those of epochs with a comparison.
             _delete(trial, before[1])
+        if self._population is None and before is not None:
+            self._delete_elsewhere(trial, before[1])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended, or was cut short by the end of the run."""
         result = trial.last_result
         report, state = StepReport.of_last(result), ending_of(result, error=False)
-        if state is not None and not self._log.history.trials[Assignment.of(trial.config).trial].moving:
+        history = self._log.history.trials[Assignment.of(trial.config).trial]
+        if state is None or history.moving:
+            return
+        if history.state is not TrialState.PAUSED:
             self._end(trial, state, None if report is None else report.error)
+        self._end_hopeless(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial failed more often than it may be retried."""
@@ -127,11 +139,32 @@ class Ledger(tune.Callback):  # type: ignore[misc]
 
     def _end(self, trial: Any, state: TrialState, error: str | None) -> None:
         number = Assignment.of(trial.config).trial
+        checkpoint = self._log.history.trials[number].checkpoint
         self._append("ended", number, state=state, error=error, sampler_state=self._source.sampler_state(number))
         if self._population is None:
             _delete(trial, trial.storage.trial_fs_path)
+            if checkpoint is not None:
+                self._delete_elsewhere(trial, checkpoint[1])
         if time.monotonic() > self._tables_due:
             self._write_tables()
+
+    def _end_hopeless(self, trial: Any) -> None:
+        """End the paused trials that have no chance left to go on, and delete their checkpoints."""
+        for paused in () if self._pausing is None else self._pausing.hopeless(self._source.in_slots):
+            sampler_state = self._source.sampler_state(paused.number)
+            self._append("ended", paused.number, state=TrialState.STOPPED, error=None, sampler_state=sampler_state)
+            if paused.checkpoint is not None:
+                self._delete_elsewhere(trial, paused.checkpoint[1])
+
+    def _delete_elsewhere(self, trial: Any, checkpoint: str) -> None:
+        """Delete the folder with a checkpoint that a slot wrote for an earlier part of a trial.
+
+        Only inside the study's scratch folder: that of a copied study may be the original's.
+        """
+        folder = PurePosixPath(checkpoint).parent
+        inside = PurePosixPath(self._storage.scratch()[1]) in folder.parents
+        if inside and str(folder) != trial.storage.trial_fs_path:
+            _delete(trial, str(folder))
 
     def _write_tables(self) -> None:
         """Write the tables, and schedule the next writing."""

@@ -15,6 +15,7 @@ from optuna.trial import TrialState as OptunaState
 from wsml_study.description import Scalar
 from wsml_study.record.history import TrialHistory, TrialState
 from wsml_study.registry import implementation
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.option_fields import option_values
 from wsml_study.study.sampler_record import SamplerRequest
 from wsml_study.study.sampler_section import Sampler
@@ -23,6 +24,7 @@ from wsml_study.study.spec import Study
 
 OPTUNA_STATES = {
     TrialState.RUNNING: OptunaState.RUNNING,
+    TrialState.PAUSED: OptunaState.RUNNING,
     TrialState.COMPLETE: OptunaState.COMPLETE,
     TrialState.STOPPED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
@@ -46,7 +48,7 @@ class OptunaStudy:
         self._settings, self._space, self._several_at_once = study, space, several_at_once
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # In memory and rebuilt for every run: the event log is the only storage, and proposals never wait for a file.
-        self._study = optuna.create_study(direction="maximize" if study.objective.sign > 0 else "minimize")
+        self._study = self._empty_study()
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -68,23 +70,35 @@ class OptunaStudy:
             trial = self._study.ask()
             return trial.number, self._space.suggest(trial)
 
-    def tell(self, number: int, trial: TrialHistory, state: TrialState) -> None:
-        """Tell the sampler that a proposal ended as this trial did, in this state."""
-        objective = self._settings.objective
+    def tell(self, number: int, trial: TrialHistory, state: TrialState, value: float | None) -> None:
+        """Tell the sampler that a proposal ended in this state with this value; replaces what it was told before.
+
+        Args:
+            number: of the proposal.
+            trial: with the values after each epoch.
+            state, value: of the config, which may have several runs; the trial is the first of them.
+        """
+        optuna_state, value = optuna_outcome(state, value)
+        epochs = values_for_sampler(trial, self._settings.objective, state)
+        if self.trials[number].state.is_finished():
+            self._replace(number, optuna_state, value, epochs)
+            return
         asked = optuna.trial.Trial(self._study, self.trials[number]._trial_id)
-        for epoch, reported in trial.values_by_epoch(objective).items():
+        for epoch, reported in epochs.items():
             asked.report(reported, epoch)
-        optuna_state, value = optuna_outcome(state, trial.value(objective))
         with self._sampler_for(number):
             self._study.tell(asked, value, state=optuna_state)
 
-    def add_trial(self, trial: TrialHistory) -> int:
-        """Add a trial of an earlier run as it stands, and return the number of its proposal."""
-        objective = self._settings.objective
-        state, value = optuna_outcome(trial.state, trial.value(objective))
-        # Epochs are reported when a trial ends, so an interrupted trial must have none here either: a sampler would
-        # otherwise see more of it than without the interruption.
-        epochs = {} if trial.state is TrialState.RUNNING else trial.values_by_epoch(objective)
+    def add_trial(self, trial: TrialHistory, told: TrialState | None, value: float | None) -> int:
+        """Add a trial of an earlier run, and return the number of its proposal.
+
+        Args:
+            trial: the first run of its config.
+            told: the state of the config that the sampler knows; None if it has not been told any.
+            value: of the config.
+        """
+        state, value = optuna_outcome(told or TrialState.RUNNING, value)
+        epochs = values_for_sampler(trial, self._settings.objective, told)
         return self._add(trial.values, trial.sampler_state, state=state, value=value, intermediate_values=epochs)
 
     def add_open(self, values: dict[str, Scalar], sampler_state: dict[str, Any]) -> int:
@@ -100,6 +114,20 @@ class OptunaStudy:
         draws = optuna.create_study(sampler=RandomSampler(seed=self._seed(len(self))))
         while True:
             yield self._space.suggest(draws.ask())
+
+    def _empty_study(self) -> optuna.Study:
+        return optuna.create_study(direction="maximize" if self._settings.objective.sign > 0 else "minimize")
+
+    def _replace(self, number: int, state: OptunaState, value: float | None, epochs: dict[int, float]) -> None:
+        """Change a finished proposal. Optuna has no way to, so its study is made anew, as after a restart."""
+        before = self.trials
+        self._study = self._empty_study()
+        for trial in before[:number]:
+            self._study.add_trial(trial)
+        changed = before[number]
+        self._add(changed.params, changed.system_attrs, state=state, value=value, intermediate_values=epochs)
+        for trial in before[number + 1 :]:
+            self._study.add_trial(trial)
 
     def _add(self, values: dict[str, Scalar], sampler_state: dict[str, Any], **outcome: Any) -> int:
         self._study.add_trial(
@@ -125,6 +153,31 @@ class OptunaStudy:
 
     def _seed(self, number: int) -> int:
         return (self._settings.sampler.seed * 1_000_003 + number) % 2**32
+
+
+def state_for_sampler(trial: TrialHistory) -> TrialState | None:
+    """The state that a sampler is told of; None before the first pause or end.
+
+    A paused trial is told as stopped, since most paused trials never go on and a sampler is to learn from them. It
+    stays so while it goes on, until it ends or is paused again.
+    """
+    if trial.state is TrialState.PAUSED or (trial.state is TrialState.RUNNING and trial.paused_after is not None):
+        return TrialState.STOPPED
+    return None if trial.state is TrialState.RUNNING else trial.state
+
+
+def values_for_sampler(trial: TrialHistory, objective: Objective, state: TrialState | None) -> dict[int, float]:
+    """Epoch -> objective that a sampler is told of a trial in this state; see `state_for_sampler`.
+
+    Epochs are reported when a trial ends or pauses, so one that is running has none but those before its last pause: a
+    sampler would otherwise see more of it after an interruption than without.
+    """
+    epochs = trial.values_by_epoch(objective)
+    if state is None:
+        return {}
+    if state is TrialState.STOPPED and trial.state is TrialState.RUNNING and trial.paused_after is not None:
+        return {epoch: value for epoch, value in epochs.items() if epoch <= trial.paused_after}
+    return epochs
 
 
 def optuna_outcome(state: TrialState, value: float | None) -> tuple[OptunaState, float | None]:

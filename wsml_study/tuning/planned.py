@@ -12,6 +12,7 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import Promotion, StudyHistory, TrialHistory
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.tuning.pausing import Pausing
 from wsml_study.tuning.trial_source import TrialSource
 
 
@@ -50,11 +51,20 @@ class PlannedTrials(TrialSource):
         slots: Callable[[], int],
         exclusive: bool = False,
         max_together: int = 1,
+        pausing: Pausing | None = None,
     ) -> None:
         """Queue the trials of the plan that the study does not have yet; other arguments as `TrialSource`."""
         self._ahead = deque(not_begun(plan, log.history))
         num_trials = len(log.history.trials) + len(self._ahead)
-        super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
+        super().__init__(
+            study,
+            log,
+            num_trials=num_trials,
+            slots=slots,
+            exclusive=exclusive,
+            max_together=max_together,
+            pausing=pausing,
+        )
 
     def _upcoming(self, count: int) -> list[TrialConfig]:
         if self._num_trials == 0:

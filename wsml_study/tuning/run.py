@@ -19,17 +19,20 @@ from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
 from wsml_study.data.judged_classes import unjudged
 from wsml_study.errors import ResourcesError, ResultsError
+from wsml_study.record.config_history import num_ended
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
-from wsml_study.record.history import ENDED, StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Lease
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
 from wsml_study.report.model_card import model_card
+from wsml_study.study.batching import is_linear_probe
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
 from wsml_study.study.computation import computation
-from wsml_study.study.early_stopping_record import Rule
+from wsml_study.study.config_runs import runs_of
+from wsml_study.study.early_stopping_record import ResumingRule, Rule
 from wsml_study.study.fidelity import at_level, heading, num_levels
 from wsml_study.study.resources_section import MOST_FUSED
 from wsml_study.study.search_space import SearchSpace, longest_training
@@ -42,6 +45,7 @@ from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.limited_run import LimitedScheduler, PausedAreSaved, StopAtLimits
 from wsml_study.tuning.limits import Limits, still_holds
 from wsml_study.tuning.model_checks import check_models, joined_batches
+from wsml_study.tuning.pausing import Pausing
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
 from wsml_study.tuning.promotion import survivors
@@ -99,6 +103,7 @@ class Task:
     Attributes:
         plan: a fixed list of trials; None if Optuna proposes them.
         tested: evaluate each trial's best epoch on the test images.
+        resampled: also compute AP in resamples of the test images, for intervals.
         model_folder: receives a trained model per trial (final training); None otherwise.
         rule: for early stopping; None for the study's own.
         open_trial: makes a trial in a worker process.
@@ -108,6 +113,7 @@ class Task:
 
     plan: tuple[PlannedTrial, ...] | None = None
     tested: bool = False
+    resampled: bool = False
     model_folder: Path | None = None
     rule: Rule | None = None
     open_trial: OpenTrial = open_trial
@@ -280,6 +286,7 @@ def _begin(
         classes=list(data.classes),
         **({} if dataset.class_groups is None else {"class_groups": list(dataset.class_groups)}),
         num_trials=None if num_trials >= UNBOUNDED_TRIALS else num_trials,
+        **({"runs_per_config": len(runs_of(study))} if task.plan is None and study.seeds is not None else {}),
         limits={
             key: section.model_dump(mode="json", exclude_none=True)
             for key, section in (("budget", study.budget), ("stop_when", study.stop_when))
@@ -348,7 +355,7 @@ def _open_log(storage: StudyStorage, notify: Callable[[str], None]) -> EventLog:
 
 
 def _finished(history: StudyHistory, num_trials: int) -> bool:
-    return len(history.with_state(*ENDED)) >= num_trials
+    return num_ended(history) >= num_trials
 
 
 def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
@@ -356,8 +363,8 @@ def _total(study: Study, task: Task, wanted: int, history: StudyHistory) -> int:
     if task.plan is not None:
         return len(history.trials) + len(not_begun(task.plan, history))
     if history.exhausted or (history.search_ended is not None and still_holds(history.search_ended, study)):
-        return len(history.trials)
-    total = max(wanted, len(history.trials))
+        return len(history.runs_of_config)
+    total = max(wanted, len(history.runs_of_config))
     size = SearchSpace.from_study(study).size() if study.sampler.record.exhaustive else None
     return total if size is None else min(total, size)
 
@@ -383,13 +390,16 @@ class _Run:
             self._fit(limits, exclusive=False)
         if self.log.history.exhausted:
             self.listener.on_notice(
-                f"the search space holds no other trial than these {len(self.log.history.trials)}: every other "
+                f"the search space holds no other trial than these {len(self.log.history.runs_of_config)}: every other "
                 f"proposal would compute the same as one of them"
             )
         num_exclusive = self._num_left(out_of_memory=True)
-        if num_exclusive > 0 and self._num_left(out_of_memory=False) == 0 and not self.lease.stop_requested.is_set():
+        if num_exclusive > 0 and self._only_paused_are_left() and not self.lease.stop_requested.is_set():
             self.listener.on_notice(f"{num_exclusive} trials that ran out of memory are retried, one at a time")
             self._fit(limits, exclusive=True)
+        within_limits = limits is None or limits.reached is None
+        if within_limits and self._only_paused_are_left() and not self.lease.stop_requested.is_set():
+            self._end_paused()
         if limits is not None and limits.reached is not None and not _finished(self.log.history, self.num_trials):
             self.log.append("search_ended", **asdict(limits.reached))
             paused = len(self.log.history.paused)
@@ -397,6 +407,18 @@ class _Run:
                 f"; {paused} unfinished {'trials are' if paused > 1 else 'trial is'} kept as paused" if paused else ""
             )
             self.listener.on_notice(f"search ended: {limits.reached.message}{kept}")
+
+    def _only_paused_are_left(self) -> bool:
+        """Whether every trial that did not run out of memory has ended or is paused."""
+        return self._num_left(out_of_memory=False) == len(self.log.history.with_state(TrialState.PAUSED))
+
+    def _end_paused(self) -> None:
+        """End the trials that no later trial has let go on; their checkpoints go with the scratch folder."""
+        for trial in self.log.history.with_state(TrialState.PAUSED):
+            self.lease.check()
+            ending = {"state": TrialState.STOPPED, "error": None, "sampler_state": trial.sampler_state}
+            self.log.append("ended", trial=trial.number, **ending)
+            self.listener.on_event(self.log.history, "ended", trial.number)
 
     def _limits(self) -> Limits | None:
         """The limits of the search; None for a plan, which is no search, and without any.
@@ -419,19 +441,31 @@ class _Run:
     def _num_left(self, *, out_of_memory: bool) -> int:
         history = self.log.history
         exclusive = sum(trial.out_of_memory is not None for trial in history.with_state(TrialState.RUNNING))
-        num_trials = len(history.trials) if history.exhausted else self.num_trials
-        return exclusive if out_of_memory else num_trials - len(history.with_state(*ENDED)) - exclusive
+        num_trials = len(history.runs_of_config) if history.exhausted else self.num_trials
+        return exclusive if out_of_memory else num_trials - num_ended(history) - exclusive
 
     def _fit(self, limits: Limits | None, *, exclusive: bool) -> None:
         study, log = self.study, self.log
         slots: Callable[[], int] = _one if exclusive else Slots(study.resources, self._request_capacity)
         filesystem, scratch = self.storage.scratch()
-        source = self._source(slots, exclusive)
-        source.limits = limits
         population = _population(study, log.history, self.storage)
+        rule = self.task.rule or rule_of(study.early_stopping, epochs=longest_training(study))
+        pausing = self._pausing(rule, exclusive) if isinstance(rule, ResumingRule) else None
+        source = self._source(slots, exclusive, pausing)
+        source.limits = limits
         settings = self._settings(exclusive)
         gpus = settings.gpus_per_worker * settings.num_workers
-        ledger = Ledger(study, self.storage, log, self.lease, source, self.listener, population, gpus_per_trial=gpus)
+        ledger = Ledger(
+            study,
+            self.storage,
+            log,
+            self.lease,
+            source,
+            self.listener,
+            population,
+            pausing,
+            gpus_per_trial=gpus,
+        )
         self.listener.on_slots(min(slots(), self._num_left(out_of_memory=exclusive)), self.num_trials, log.history)
         tuner = tune.Tuner(
             tune.with_resources(
@@ -440,7 +474,7 @@ class _Run:
             ),
             tune_config=tune.TuneConfig(
                 search_alg=source,
-                scheduler=_scheduler(study, self.task, log.history, population, limits),
+                scheduler=_scheduler(study, rule, log.history, population, limits),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=_trial_folder_name,
@@ -473,7 +507,18 @@ class _Run:
             self.lease.check()
             raise
 
-    def _source(self, slots: Callable[[], int], exclusive: bool) -> TrialSource:
+    def _pausing(self, rule: ResumingRule, exclusive: bool) -> Pausing:
+        # The state of a trial in a batch would have to be trained again to be saved; it is trained again when it goes
+        # on, beside others.
+        batches = not exclusive and self._max_together() > 1
+        return Pausing(
+            rule,
+            self.log.history,
+            num_trials=self.num_trials,
+            has_state=lambda config: not (batches and is_linear_probe(config)),
+        )
+
+    def _source(self, slots: Callable[[], int], exclusive: bool, pausing: Pausing | None) -> TrialSource:
         study, log, plan = self.study, self.log, self.task.plan
         max_together = 1 if exclusive else self._max_together()
         if plan is None:
@@ -486,8 +531,11 @@ class _Run:
                 max_together=max_together,
                 # Members of a population begin alike and part at their first exploit.
                 computes=None if study.early_stopping.record.is_population else self.computes,
+                pausing=pausing,
             )
-        return PlannedTrials(study, log, plan=plan, slots=slots, exclusive=exclusive, max_together=max_together)
+        return PlannedTrials(
+            study, log, plan=plan, slots=slots, exclusive=exclusive, max_together=max_together, pausing=pausing
+        )
 
     def _max_together(self) -> int:
         """Trials that a worker may train together: 1 if several ranks share a trial or a population swaps networks."""
@@ -510,6 +558,7 @@ class _Run:
             filesystem=filesystem,
             scratch_folder=scratch,
             corrections_folder=self.storage.corrections()[1],
+            resamples_folder=self.storage.test_resamples()[1] if task.resampled else None,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,
             exclusive=exclusive,
@@ -533,11 +582,10 @@ def _population(study: Study, history: StudyHistory, storage: StudyStorage) -> P
 
 
 def _scheduler(
-    study: Study, task: Task, history: StudyHistory, population: Population | None, limits: Limits | None
+    study: Study, rule: Rule | None, history: StudyHistory, population: Population | None, limits: Limits | None
 ) -> TrialScheduler:
     if population is not None:
         return PopulationScheduler(population)
-    rule = task.rule or rule_of(study.early_stopping, epochs=longest_training(study))
     if limits is not None:
         return LimitedScheduler(rule, history, study.objective, limits)
     return EarlyStoppingScheduler(rule, history, study.objective)

@@ -17,13 +17,17 @@ from typing import Any
 from ray.tune.result import DONE
 
 from wsml_study.description import Scalar
+from wsml_study.record.config_history import ConfigHistory, config_of, configs_of
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import Repeat, TrialHistory, TrialState
+from wsml_study.study.config_runs import config_of_run, runs_of
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.option_fields import option_values
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
-from wsml_study.tuning.optuna_study import OptunaStudy
+from wsml_study.tuning.optuna_study import OptunaStudy, state_for_sampler
+from wsml_study.tuning.pausing import Pausing
+from wsml_study.tuning.racing import has_lost
 from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.workers.protocol import StepReport
 
@@ -57,6 +61,7 @@ class OptunaSearcher(TrialSource):
         exclusive: bool = False,
         max_together: int = 1,
         computes: Callable[[TrialConfig], str] | None = fingerprint,
+        pausing: Pausing | None = None,
     ) -> None:
         """Replay the history into a new Optuna study.
 
@@ -68,20 +73,31 @@ class OptunaSearcher(TrialSource):
             exclusive: hand out only the trials that have run out of memory; otherwise all others.
             max_together: linear probes that a worker may train together, at most.
             computes: gives a text that is equal for configs that compute the same, which are run once; None to run all.
+            pausing: as in `TrialSource`.
         """
-        super().__init__(study, log, num_trials=num_trials, slots=slots, exclusive=exclusive, max_together=max_together)
+        super().__init__(
+            study,
+            log,
+            num_trials=num_trials,
+            slots=slots,
+            exclusive=exclusive,
+            max_together=max_together,
+            pausing=pausing,
+        )
         self._computes = computes
         self._space = SearchSpace.from_study(study)
         self._asked = OptunaStudy(study, self._space, lambda: slots() > 1 or self._batch > 1)
-        self._proposal_of: dict[int, int] = {}  # number of a trial -> of its proposal
-        self._open_repeats: defaultdict[int, list[int]] = defaultdict(list)  # number of a trial -> of proposals
-        self._first_to_compute: dict[str | None, int] = {}  # what a trial computes -> the first that does
+        self._runs = runs_of(study)
+        self._proposal_of: dict[int, int] = {}  # number of a config -> of its proposal
+        self._repeats: defaultdict[int, list[int]] = defaultdict(list)  # number of a config -> of proposals
+        self._first_to_compute: dict[str | None, int] = {}  # what a config computes -> the first that does
         self._proposals: deque[Proposal] = deque()
         self._none_left = log.history.exhausted
-        for _, trial in sorted(log.history.trials.items()):
+        for config in configs_of(log.history):
+            trial = config.first
             self._repeat_again(trial.repeats)
-            self._note_computation(trial.number, trial.computes or self._computation_of(trial))
-            self._proposal_of[trial.number] = self._asked.add_trial(trial)
+            self._note_computation(config.number, trial.computes or self._computation_of(trial))
+            self._proposal_of[config.number] = self._asked.add_trial(trial, *self._outcome(config))
         for _, proposed in sorted(log.history.proposed.items()):
             self._propose_again(**proposed)
         self._grid: Iterator[dict[str, Scalar]] | None = None
@@ -89,21 +105,64 @@ class OptunaSearcher(TrialSource):
             self._grid = itertools.islice(self._space.grid(), len(self._asked), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell Optuna how a trial ended; one that was interrupted or ran out of memory stays open for a later run."""
+        """Tell Optuna how a trial ended, a paused one as if it had been stopped.
+
+        One that was interrupted or ran out of memory stays open for a later run.
+        """
         number = self._live[trial_id]
         super().on_trial_complete(trial_id, result, error)
-        state = ending_of(result, error=error)
-        if state is None or self._log.history.trials[number].moving:
+        state, trial = ending_of(result, error=error), self._log.history.trials[number]
+        if state is None or trial.moving:
             return
-        for proposal in (self._proposal_of[number], *self._open_repeats.pop(number, ())):
-            self._asked.tell(proposal, self._log.history.trials[number], state)
+        config, objective = config_of(self._log.history, trial.of_config), self._study.objective
+        if trial.run == 0 and (state is not TrialState.COMPLETE or config.num_runs == 1):
+            self._tell(config, state, trial.value(objective))
+        elif state is TrialState.FAILED or config.has_ended:
+            self._tell(config, TrialState.COMPLETE, config.mean(objective))
 
     def sampler_state(self, number: int) -> dict[str, Any]:
         """The sampler's own attributes of a trial (such as its generation), to be kept in the event log."""
-        return self._asked.sampler_state(self._proposal_of[number])
+        return self._asked.sampler_state(self._proposal_of[self._log.history.trials[number].of_config])
+
+    def _further_run(self) -> TrialHistory | None:
+        """The next run of a config that has not lost the race; one that loses now is told with its mean so far."""
+        if len(self._runs) == 1:
+            return None
+        for config in configs_of(self._log.history):
+            if not config.awaits_run:
+                continue
+            if not self._has_lost(config):
+                return self._run_again(config)
+            self._log.append("lost", config_number=config.number)
+            self._tell(config, TrialState.COMPLETE, config.mean(self._study.objective))
+        return None
+
+    def _has_lost(self, config: ConfigHistory) -> bool:
+        objective = self._study.objective
+        values = {
+            one.number: [objective.sign * value for value in one.values(objective)]
+            for one in configs_of(self._log.history)
+        }
+        own = values.pop(config.number)
+        num_kept = 1 if self._study.confirm is None else self._study.confirm.top
+        return bool(own) and has_lost(own, list(values.values()), num_runs=len(self._runs), num_kept=num_kept)
+
+    def _run_again(self, config: ConfigHistory) -> TrialHistory:
+        number, run = len(self._log.history.trials), len(config.runs)
+        resolved = config_of_run(TrialConfig.model_validate(config.first.config), self._runs[run])
+        self._log.append(
+            "created",
+            trial=number,
+            values={**config.first.values, **self._runs[run]},
+            config=resolved.model_dump(mode="json"),
+            sampler_state={},
+            config_number=config.number,
+            run=run,
+        )
+        return self._log.history.trials[number]
 
     def _new_trial(self) -> TrialHistory | None:
-        number = len(self._log.history.trials)
+        number, config_number = len(self._log.history.trials), len(self._log.history.runs_of_config)
         if not self._proposals:
             self._propose_batch()
         if not self._proposals:
@@ -114,8 +173,9 @@ class OptunaSearcher(TrialSource):
             trial=number,
             values=proposal.values,
             config=proposal.config.model_dump(mode="json"),
-            sampler_state=self.sampler_state(number),
+            sampler_state=self._asked.sampler_state(self._proposal_of[config_number]),
             computes=proposal.computes,
+            **({"config_number": config_number} if len(self._runs) > 1 else {}),
             **_recorded(proposal.repeats),
         )
         return self._log.history.trials[number]
@@ -129,7 +189,7 @@ class OptunaSearcher(TrialSource):
 
     @property
     def _num_proposed(self) -> int:
-        return len(self._log.history.trials) + len(self._proposals)
+        return len(self._log.history.runs_of_config) + len(self._proposals)
 
     @property
     def _batch(self) -> int:
@@ -151,7 +211,7 @@ class OptunaSearcher(TrialSource):
             proposals = [
                 {
                     "values": proposal.values,
-                    "sampler_state": self.sampler_state(number),
+                    "sampler_state": self._asked.sampler_state(self._proposal_of[number]),
                     **_recorded(proposal.repeats),
                 }
                 for number, proposal in enumerate(self._proposals, start=first)
@@ -209,9 +269,9 @@ class OptunaSearcher(TrialSource):
         return Proposal(values=values, config=config, computes=self._computation(config))
 
     def _queue(self, number: int, proposal: Proposal) -> None:
-        trial = self._num_proposed
-        self._proposal_of[trial] = number
-        self._note_computation(trial, proposal.computes)
+        config = self._num_proposed
+        self._proposal_of[config] = number
+        self._note_computation(config, proposal.computes)
         self._proposals.append(proposal)
 
     def _computation(self, config: TrialConfig) -> str | None:
@@ -221,17 +281,29 @@ class OptunaSearcher(TrialSource):
         """Of a trial of an earlier version, which did not record it."""
         return None if self._computes is None else self._computes(TrialConfig.model_validate(trial.config))
 
-    def _note_computation(self, trial: int, computes: str | None) -> None:
+    def _note_computation(self, config: int, computes: str | None) -> None:
         if computes is not None:
-            self._first_to_compute.setdefault(computes, trial)
+            self._first_to_compute.setdefault(computes, config)
 
     def _share(self, number: int, proposal: int) -> None:
-        """Let a proposal share the outcome of a trial, now or when that ends."""
-        trial = self._log.history.trials.get(number)
-        if trial is None or trial.state is TrialState.RUNNING:
-            self._open_repeats[number].append(proposal)
-        else:
-            self._asked.tell(proposal, trial, trial.state)
+        """Let a proposal share the outcome of a config, now and whenever that ends or pauses."""
+        self._repeats[number].append(proposal)
+        if number not in self._log.history.runs_of_config:
+            return
+        config = config_of(self._log.history, number)
+        state, value = self._outcome(config)
+        if state is not None:
+            self._asked.tell(proposal, config.first, state, value)
+
+    def _tell(self, config: ConfigHistory, state: TrialState, value: float | None) -> None:
+        for proposal in (self._proposal_of[config.number], *self._repeats[config.number]):
+            self._asked.tell(proposal, config.first, state, value)
+
+    def _outcome(self, config: ConfigHistory) -> tuple[TrialState | None, float | None]:
+        """State and value of a config as Optuna knows them: no state while it is open."""
+        if config.first.state is not TrialState.COMPLETE:
+            return state_for_sampler(config.first), config.first.value(self._study.objective)
+        return (TrialState.COMPLETE, config.mean(self._study.objective)) if config.has_ended else (None, None)
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_events, read_history
-from wsml_study.record.history import ENDED, StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Driver, read_lease
 from wsml_study.record.level_progress import level_state
 from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
@@ -51,7 +52,7 @@ class Status:
     @property
     def num_trials(self) -> int:
         """How many trials the study should have, at full size."""
-        return max(self.history.num_trials or self.study.full_size_trials, len(self.history.trials))
+        return max(self.history.num_trials or self.study.full_size_trials, len(self.history.runs_of_config))
 
     @property
     def current(self) -> tuple[int, StudyHistory]:
@@ -66,7 +67,7 @@ class Status:
     def state(self) -> str:
         """finished, running, or interrupted."""
         at_full_size = self.current[1] is self.history
-        is_over = self.history.search_ended is not None or len(self.history.with_state(*ENDED)) >= self.num_trials
+        is_over = self.history.search_ended is not None or num_ended(self.history) >= self.num_trials
         if at_full_size and is_over:
             return "finished"
         return "interrupted" if self.driver is None or self.driver.is_gone else "running"
@@ -90,7 +91,7 @@ class Status:
             "best": None if best is None else {"trial": best[1], "value": best[0]},
             "level": self.current[0],
             "levels": [
-                {"level": number, "num_trials": self.trials_of(number), "ended": len(history.with_state(*ENDED))}
+                {"level": number, "num_trials": self.trials_of(number), "ended": num_ended(history)}
                 for number, history in self.levels.items()
             ],
             "running": [
@@ -110,7 +111,7 @@ class Status:
         lines = [
             f"{self.study.name} in {self.place}: {self.state}{who}",
             *self._level_lines(),
-            f"trials: {len(self.history.with_state(*ENDED))}{of_all} ended ({by_state or 'none begun'})",
+            f"trials: {num_ended(self.history)}{of_all} ended ({by_state or 'none begun'})",
             *self.history.limit_lines(),
         ]
         best = self._best()
@@ -145,7 +146,7 @@ class Status:
     def _confirmed(self) -> dict[str, int] | None:
         if self.confirmation is None:
             return None
-        ended = len(self.confirmation.with_state(*ENDED))
+        ended = num_ended(self.confirmation)
         return {"num_trials": self.confirmation.num_trials or len(self.confirmation.trials), "ended": ended}
 
     def _best(self) -> tuple[float, int] | None:

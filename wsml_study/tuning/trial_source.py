@@ -1,10 +1,10 @@
-"""Hands trials out to Tune: first those that were interrupted, then new ones."""
+"""Hands trials out to Tune: first those that were interrupted, then paused ones that go on, then new ones."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -14,6 +14,7 @@ from wsml_study.record.history import TrialHistory, TrialState, best_metric_of
 from wsml_study.study.batching import can_train_together, is_linear_probe
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.limits import Limits
+from wsml_study.tuning.pausing import Pausing
 from wsml_study.workers.protocol import Assignment, BestSoFar
 
 
@@ -35,19 +36,21 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         slots: Callable[[], int],
         exclusive: bool = False,
         max_together: int = 1,
+        pausing: Pausing | None = None,
     ) -> None:
         """Queue the interrupted trials.
 
         Args:
             study: whose trials these are.
             log: the study's events; `suggest` adds one per new trial.
-            num_trials: total number of trials.
+            num_trials: total number of trials, or of configs where these have several runs.
             slots: returns how many trials may run at a time, which changes as machines join and leave.
             exclusive: hand out only the trials that have run out of memory; otherwise all others.
             max_together: linear probes that a worker may train together, at most.
+            pausing: says which paused trials go on; None if the early stopping rule ends trials for good.
         """
         super().__init__()  # without a metric: Tune need not know the objective, which stands in `StepReport`
-        self._max_together = max_together
+        self._max_together, self._pausing = max_together, pausing
         self._study, self._log, self._slots = study, log, slots
         self._num_trials = 0 if exclusive else num_trials
         unfinished = log.history.with_state(TrialState.RUNNING)
@@ -64,8 +67,11 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             return None if self._live else str(Searcher.FINISHED)
         following = self._next()
         if following is None:
-            # Tune never asks again after FINISHED, but a trial of a population may still stop to be handed out again.
-            may_come_back = self._live and self._study.early_stopping.record.is_population
+            # Tune never asks again after FINISHED, but a trial of a population may still stop to be handed out again,
+            # one that reaches a rung may let a paused one go on, and a config may get a further run.
+            is_population = self._study.early_stopping.record.is_population
+            has_runs = self._log.history.runs_per_config > 1
+            may_come_back = self._live and (is_population or self._pausing is not None or has_runs)
             return None if may_come_back else str(Searcher.FINISHED)
         trial, config = following
         self._live[trial_id] = trial.number
@@ -77,6 +83,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             companions=self._companions(config),
             checkpoint=None if trial.checkpoint is None else trial.checkpoint[1],
             best_before=_best_so_far(trial) if trial.takes_over else None,
+            known_until=trial.paused_after or 0,
         )
         return assignment.as_tune_config()
 
@@ -88,6 +95,11 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         if trial.moving:
             self._unfinished.appendleft(self._queued(trial))
 
+    @property
+    def in_slots(self) -> Collection[int]:
+        """Numbers of the trials that are in a slot."""
+        return self._live.values()
+
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What a sampler needs to know about a trial after a restart; kept in the event log."""
         return {}
@@ -95,14 +107,22 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def _may_begin(self) -> bool:
         """Whether the limits of the search leave room for the next trial."""
         waiting = self._unfinished[0][0] if self._unfinished else None
-        if waiting is None and len(self._log.history.trials) >= self._num_trials:
+        only_new = self._pausing is None and self._log.history.runs_per_config == 1
+        if waiting is None and only_new and len(self._log.history.trials) >= self._num_trials:
             return True  # there is no trial to begin
         return self.limits is None or self.limits.may_begin(waiting)
 
     def _next(self) -> tuple[TrialHistory, TrialConfig] | None:
         if self._unfinished:
             return self._unfinished.popleft()
-        new = self._new_trial() if len(self._log.history.trials) < self._num_trials else None
+        paused = None if self._pausing is None else self._pausing.next_to_resume(self.in_slots)
+        if paused is not None:
+            self._log.append("resumed", trial=paused.number, epoch=paused.last_epoch)
+            return self._queued(paused)
+        further = self._further_run()
+        if further is not None:
+            return self._queued(further)
+        new = self._new_trial() if len(self._log.history.runs_of_config) < self._num_trials else None
         return None if new is None else self._queued(new)
 
     def _queued(self, trial: TrialHistory) -> tuple[TrialHistory, TrialConfig]:
@@ -140,6 +160,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def __reduce__(self) -> tuple[type, tuple[()]]:
         # Tune pickles its searcher into an experiment snapshot that is never restored; an open log cannot be pickled.
         return object, ()
+
+    def _further_run(self) -> TrialHistory | None:
+        """Write the next run of a config that has run already to the log and return it; None if no run is due."""
+        return None
 
     @abstractmethod
     def _upcoming(self, count: int) -> list[TrialConfig]:

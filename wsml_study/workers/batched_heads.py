@@ -65,6 +65,10 @@ class BatchedTrial:
         """The labels that were corrected for good, after the last epoch."""
         return self._training.corrections()
 
+    def test_resamples(self) -> Any:
+        """AP in resamples of the test images, after `test()`."""
+        return self._training.test_resamples()
+
     def state_after(self, epoch: int) -> dict[str, Any]:
         """Everything that the next epoch depends on. If the batch is ahead of it, the trial is trained again."""
         from wsml_study.training.stacked_heads import LinearProbeTraining

@@ -21,6 +21,7 @@ from wsml_study.workers.protocol import (
     Load,
     OutOfMemory,
     Reply,
+    ResampleTest,
     RunEpochs,
     RunTest,
     Save,
@@ -51,6 +52,9 @@ class Trial(Protocol):
 
     def corrections(self) -> dict[str, list[Any]]:
         """Columns of the labels that were corrected for good; asked only of methods that do so."""
+
+    def test_resamples(self) -> Any:
+        """AP (R, C) in resamples of the test images, after `test()`; None if there are too many images."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -131,6 +135,8 @@ class Worker:
                 return BestEpochScores(metrics=vars(trial.test()), weights=trial.best_weights_safetensors())
             case ListCorrections():
                 return self._open.corrections()
+            case ResampleTest():
+                return self._open.test_resamples() if self._peers.rank == 0 else None
             case Save(epoch=epoch):
                 return _to_bytes(self._open.state_after(epoch)) if self._peers.rank == 0 else None
             case Load(state=state):
@@ -186,6 +192,10 @@ class SingleTrial:
     def corrections(self) -> dict[str, list[Any]]:
         """The labels that were corrected for good, after the last epoch."""
         return self.training.corrections()
+
+    def test_resamples(self) -> Any:
+        """AP in resamples of the test images, after `test()`."""
+        return self.training.test_resamples()
 
     def state_after(self, epoch: int) -> dict[str, Any]:
         """The newest state, which is that after the epoch: nothing is trained ahead."""

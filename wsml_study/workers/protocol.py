@@ -42,6 +42,8 @@ class Assignment:
         checkpoint: the folder of the state to go on from; None to start anew.
         best_before: the trial's own best epoch where the state is another trial's (population based training);
             None where the state is the trial's own.
+        known_until: the trial's epochs up to this one have been reported before it was paused. Where there is no
+            checkpoint they are run again, and not reported again.
     """
 
     trial: int
@@ -49,6 +51,7 @@ class Assignment:
     companions: tuple[TrialConfig, ...] = ()
     checkpoint: str | None = None
     best_before: BestSoFar | None = None
+    known_until: int = 0
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
@@ -156,6 +159,11 @@ class RunTest(Command[BestEpochScores]):
 @dataclass(frozen=True, kw_only=True)
 class ListCorrections(Command[dict[str, list[Any]]]):
     """Answered by the labels that the trial has corrected for good, as columns: image, class, epoch, right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResampleTest(Command[Any]):
+    """Answered by AP (R, C) in resamples of the test images, after `RunTest`; None if there are too many images."""
 
 
 @dataclass(frozen=True, kw_only=True)

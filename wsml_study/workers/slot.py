@@ -20,6 +20,7 @@ from wsml_study.methods.catalogue import describe
 from wsml_study.record.correction_files import write_corrections
 from wsml_study.record.history import best_metric_of, metric_of
 from wsml_study.record.model_folder import ModelCard, write_model_folder
+from wsml_study.record.resample_files import write_resamples
 from wsml_study.study.provenance_section import Provenance
 from wsml_study.workers.checkpoint_files import whole_state, write_state
 from wsml_study.workers.loop import OpenTrial
@@ -33,6 +34,7 @@ from wsml_study.workers.protocol import (
     ListCorrections,
     Load,
     OutOfMemory,
+    ResampleTest,
     RunEpochs,
     RunTest,
     Save,
@@ -59,6 +61,7 @@ class WorkerSettings:
         filesystem: holds checkpoints and Ray Train's own files.
         scratch_folder: the folder for them there.
         corrections_folder: the folder for the labels that trials have corrected for good.
+        resamples_folder: the folder for AP in resamples of the test images (confirmation); None to compute none.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
         checkpoint_interval_epochs: a trial is also saved after every so many epochs; None to go by time only.
         tested: evaluate each trial's best epoch on the test images after its last epoch.
@@ -76,6 +79,7 @@ class WorkerSettings:
     filesystem: fs.FileSystem
     scratch_folder: str
     corrections_folder: str
+    resamples_folder: str | None
     checkpoint_interval_s: float
     checkpoint_interval_epochs: int | None
     tested: bool
@@ -139,9 +143,9 @@ class Slot:
         try:
             if not self._started:
                 self._start()
-            if not self._results:
-                results = self._ask(RunEpochs())
-                self._results.extend(results)
+            result = self._next_result()
+            while result["epoch"] <= self._assignment.known_until:
+                result = self._next_result()
         except TrainingError as error:
             return StepReport(error=str(error), notice=self._take_notice())
         except OutOfMemoryError as error:
@@ -149,7 +153,6 @@ class Slot:
             if self._settings.exclusive:
                 return StepReport(error=str(error), notice=self._take_notice())
             return StepReport(out_of_memory=str(error), notice=self._take_notice())
-        result = self._results.popleft()
         self._epoch = result["epoch"]
         config = self._assignment.config
         complete = self._epoch >= config.training.last_epoch or result.get("ends_trial", False)
@@ -179,6 +182,7 @@ class Slot:
     def load(self, folder: str) -> None:
         """Go on from a state that `save` wrote on this machine; a damaged one leaves the trial at its start."""
         self._best_before = None  # the state is the trial's own, whatever it was assigned with
+        self._notice = None  # the checkpoint that it was assigned may be gone: this one replaces it
         self._read_state(fs.LocalFileSystem(), folder)
 
     def close(self) -> None:
@@ -191,6 +195,12 @@ class Slot:
         self._state_to_load = whole_state(filesystem, folder)
         if self._state_to_load is None:
             self._notice = f"its checkpoint {folder} is gone or damaged and is dropped; the trial starts anew"
+
+    def _next_result(self) -> dict[str, Any]:
+        if not self._results:
+            results = self._ask(RunEpochs())
+            self._results.extend(results)
+        return self._results.popleft()
 
     def _take_notice(self) -> str | None:
         notice, self._notice = self._notice, None
@@ -237,8 +247,19 @@ class Slot:
         except ResultsError as error:  # the trial's results do not depend on this file
             self._notice = f"the labels that it corrected are not kept: {error}"
 
+    def _keep_resamples(self, folder: str, classes: tuple[str, ...]) -> None:
+        ap_RC = self._ask(ResampleTest())
+        if ap_RC is None:
+            return
+        try:
+            write_resamples(self._settings.filesystem, folder, self._assignment.trial, classes, ap_RC)
+        except ResultsError as error:  # the trial's results do not depend on this file
+            self._notice = f"intervals will not cover the choice of test images: {error}"
+
     def _test(self) -> dict[str, Any]:
         scores = self._ask(RunTest())
+        if self._settings.resamples_folder is not None:
+            self._keep_resamples(self._settings.resamples_folder, tuple(scores.metrics["classes"]))
         if self._settings.model_folder is None:
             return scores.metrics
         model_folder = Path(self._settings.model_folder)

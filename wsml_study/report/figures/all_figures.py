@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wsml_study.report.figures.confirmed import confirmed
+from wsml_study.report.figures.confirmed_classes import confirmed_classes
 from wsml_study.report.figures.corrected import corrections
 from wsml_study.report.figures.figure import Figure, LeftOut
 from wsml_study.report.figures.groups import map_by_group
@@ -42,7 +43,7 @@ SECTIONS = (
     Section(
         name="methods",
         title="Which method?",
-        figures=(confirmed, gain_over_baseline, trials_by_method, map_by_group, ap_per_class),
+        figures=(confirmed, confirmed_classes, gain_over_baseline, trials_by_method, map_by_group, ap_per_class),
     ),
     Section(
         name="rate",

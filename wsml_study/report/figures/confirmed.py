@@ -10,7 +10,8 @@ from wsml_study.record.wording import p_text, spaced
 from wsml_study.report.figures.figure import Figure, LeftOut, Panel, Table, rows
 from wsml_study.report.figures.look import INK, keys_of, method_color, method_shape
 from wsml_study.report.figures.parts import written
-from wsml_study.results.confirmation import Confirmation, ConfirmedConfig
+from wsml_study.results.confirmation import Confirmation
+from wsml_study.results.confirmed_runs import ConfirmedConfig
 from wsml_study.results.statistics import Estimate
 from wsml_study.results.study_results import StudyRecord
 
@@ -28,8 +29,8 @@ def confirmed(record: StudyRecord) -> Figure | LeftOut:
         why = "Nothing is confirmed yet; `wsml-study confirm` trains the best configs again with fresh seeds."
         return LeftOut(name=name, title=title, why=why)
     panels = [Panel(title="Test mAP, a stroke per seed", chart=_means(found))]
-    if found.baseline is not None:
-        panels.append(Panel(title=f"Against {found.baseline.called}", chart=_gains(found, found.baseline)))
+    if found.baseline is not None and found.comparisons:
+        panels.append(Panel(title=f"Against {found.baseline.called}", chart=_gains(found)))
     methods = list(dict.fromkeys(config.method for config in found.configs))
     return Figure(
         name=name,
@@ -39,18 +40,6 @@ def confirmed(record: StudyRecord) -> Figure | LeftOut:
         keys=keys_of(methods),
         table=_table(found),
     )
-
-
-def signed_gain(found: Confirmation, config: ConfirmedConfig, baseline: ConfirmedConfig) -> Estimate | None:
-    """Points of test mAP over the baseline, negative where it is below; None if they share too few seeds."""
-    difference = found.between(config, baseline)
-    if difference is None:
-        return None
-    points = difference.points
-    if difference.better is config:
-        return points
-    low, high = (None if end is None else -end for end in (points.high, points.low))
-    return Estimate(mean=-points.mean, low=low, high=high, count=points.count)
 
 
 def _means(found: Confirmation) -> alt.LayerChart | alt.FacetChart:
@@ -91,15 +80,14 @@ def _means(found: Confirmation) -> alt.LayerChart | alt.FacetChart:
     return alt.layer(strokes, intervals, points, *numbers).properties(height=ROW * len(means))
 
 
-def _gains(found: Confirmation, baseline: ConfirmedConfig) -> alt.LayerChart | alt.FacetChart:
+def _gains(found: Confirmation) -> alt.LayerChart | alt.FacetChart:
     methods = list(dict.fromkeys(config.method for config in found.configs))
     gains = []
-    for config in found.configs:
-        gain, difference = signed_gain(found, config, baseline), found.between(config, baseline)
-        if gain is not None and difference is not None:
-            text = f"{_signed(gain.mean)}, p {p_text(difference.corrected)}"
-            about = {"called": config.called, "method": config.method, "label": spaced(config.described), "text": text}
-            gains.append(about | {"gain": gain.mean, "low": gain.low, "high": gain.high})
+    for one in found.comparisons:
+        config, gain = one.config, one.points
+        text = f"{_signed(gain.mean)}, p {p_text(one.judged.corrected)}"
+        about = {"called": config.called, "method": config.method, "label": spaced(config.described), "text": text}
+        gains.append(about | {"gain": gain.mean, "low": gain.low, "high": gain.high})
     x = alt.X("gain:Q", title="points of test mAP, seed by seed", scale=alt.Scale(padding=30))
     order = [
         config.called for config in found.configs
@@ -116,18 +104,13 @@ def _gains(found: Confirmation, baseline: ConfirmedConfig) -> alt.LayerChart | a
 
 
 def _caption(found: Confirmation) -> str:
-    unsure = [one for one in found.differences if not one.is_significant]
     caption = (
         "Each config with the same fresh seeds and draws of the hidden labels; the mark is the mean, the line its 95 % "
-        "bootstrap interval. Validation mAP puts them in order, so nothing is chosen by the test images."
+        f"bootstrap interval over {found.resampled}. Validation mAP puts them in order, so nothing is chosen by the "
+        "test images."
     )
-    if found.differences:
-        caption += f" p is of the paired t-test, by Holm for {len(found.differences)} pairs."
-    if unsure and len(unsure) == len(found.differences):
-        caption += " None of these configs differs significantly from another."
-    elif unsure:
-        pairs = ", ".join(f"{one.better.called} and {one.worse.called}" for one in unsure)
-        caption += f" No significant difference between: {pairs}."
+    if found.comparisons:
+        caption += f" {found.test[0].upper()}{found.test[1:]}. {found.sensitivity}"
     if found.num_ended < found.num_trials:
         caption += f" {found.num_ended} of {found.num_trials} runs have ended."
     if found.num_failed:
@@ -138,7 +121,7 @@ def _caption(found: Confirmation) -> str:
 def _table(found: Confirmation) -> Table:
     baseline = found.baseline
     head = ("config", "trial", "seeds", "validation mAP (%)", "test mAP (%)")
-    against = () if baseline is None else (f"against {baseline.called}", "p")
+    against = () if baseline is None else (f"against {baseline.called}", "p", "outcome")
     return Table(
         head=(*head, *against),
         body=tuple(
@@ -148,18 +131,18 @@ def _table(found: Confirmation) -> Table:
                 str(config.test.count),
                 _with_ends(config.validation),
                 _with_ends(config.test),
-                *(() if baseline is None else _against(found, config, baseline)),
+                *(() if baseline is None else _against(found, config)),
             )
             for config in found.configs
         ),
     )
 
 
-def _against(found: Confirmation, config: ConfirmedConfig, baseline: ConfirmedConfig) -> tuple[str, str]:
-    gain, difference = signed_gain(found, config, baseline), found.between(config, baseline)
-    if gain is None or difference is None:
-        return NONE, NONE
-    return _with_ends(gain, _signed), p_text(difference.corrected)
+def _against(found: Confirmation, config: ConfirmedConfig) -> tuple[str, str, str]:
+    one = found.against(config)
+    if one is None:
+        return NONE, NONE, NONE
+    return _with_ends(one.points, _signed), p_text(one.judged.corrected), one.verdict.value
 
 
 def _with_ends(found: Estimate, text: Callable[[float], str] = "{:.2f}".format) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
-from wsml_study.options import COUNT, Kind, Limits, Option
+from wsml_study.options import COUNT, FLAG, Kind, Limits, Option
 from wsml_study.study.early_stopping_record import EarlyStoppingRecord, Options
 
 GRACE_EPOCHS = Option(key="grace_epochs", limits=COUNT, default=1, meaning="epochs that every trial is trained for")
@@ -17,13 +18,20 @@ REDUCTION_FACTOR = Option(
 BRACKETS = Option(
     key="brackets", limits=COUNT, default=3, meaning="number of brackets, to which trials are assigned in turn"
 )
+PROMOTE = Option(
+    key="promote",
+    limits=FLAG,
+    default=False,
+    computed="true in new studies",
+    meaning="a trial that a rung ends is paused, and goes on once trials to come make it one of the best there",
+)
 
 
 class Asha:
     """At each rung a trial continues if it is among the best 1/reduction_factor that reached it, or the best so far.
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in the stopping
-    variant: a decision never waits for other trials, and a stopped trial is never resumed.
+    variant: a decision never waits for other trials, and a stopped trial is never resumed; see `PromotingAsha`.
     """
 
     def __init__(self, *, rungs: Sequence[int], reduction_factor: int) -> None:
@@ -41,9 +49,32 @@ class Asha:
         """Whether a trial recorded at this epoch may go on; always true between rungs."""
         if epoch not in self.rungs:
             return True
+        return self._num_better(trial, epoch) < self._quota(len(self.rungs[epoch]))
+
+    def _num_better(self, trial: int, epoch: int) -> int:
         rung = self.rungs[epoch]
-        num_better = sum(value > rung[trial] for value in rung.values())
-        return num_better < max(1, len(rung) // self.reduction_factor)
+        return sum(value > rung[trial] for value in rung.values())
+
+    def _quota(self, num_trials: int) -> int:
+        """How many of so many trials at a rung go on."""
+        return max(1, num_trials // self.reduction_factor)
+
+
+class PromotingAsha(Asha):
+    """As `Asha`, but a trial that does not go on is paused, and goes on as soon as it is among the best of its rung.
+
+    Source: Li et al. 2020, Algorithm 2, which promotes trials from rung to rung, the highest rung first. Unlike there a
+    trial that is among the best when it reaches a rung goes on at once.
+    """
+
+    def to_resume(self, paused: Mapping[int, int]) -> Sequence[int]:
+        """Those now among the best of their rung: of the highest rung first, there the best first."""
+        risen = [trial for trial, epoch in paused.items() if self.goes_on(trial, epoch)]
+        return sorted(risen, key=lambda trial: (-paused[trial], -self.rungs[paused[trial]][trial], trial))
+
+    def hopeless(self, paused: Mapping[int, int], num_trials: int) -> Sequence[int]:
+        """Those that are not among the best of their rung even if all trials to come reach it and are worse."""
+        return [trial for trial, epoch in paused.items() if self._num_better(trial, epoch) >= self._quota(num_trials)]
 
 
 class Hyperband:
@@ -67,6 +98,33 @@ class Hyperband:
         return self.brackets[trial % len(self.brackets)]
 
 
+class PromotingHyperband(Hyperband):
+    """As `Hyperband`, with brackets that promote paused trials."""
+
+    def __init__(self, brackets: Sequence[PromotingAsha]) -> None:
+        super().__init__(brackets)
+        self._promoting = tuple(brackets)
+
+    def to_resume(self, paused: Mapping[int, int]) -> Sequence[int]:
+        """Those that their bracket lets go on, in the order of the brackets."""
+        return [trial for number, own in self._shares(paused) for trial in self._promoting[number].to_resume(own)]
+
+    def hopeless(self, paused: Mapping[int, int], num_trials: int) -> Sequence[int]:
+        """Those that have no chance left in their bracket."""
+        of_each = math.ceil(num_trials / len(self.brackets))
+        return [
+            trial for number, own in self._shares(paused) for trial in self._promoting[number].hopeless(own, of_each)
+        ]
+
+    def _shares(self, paused: Mapping[int, int]) -> Iterator[tuple[int, dict[int, int]]]:
+        """Number of a bracket, and its trials among the paused ones."""
+        for number in range(len(self.brackets)):
+            yield (
+                number,
+                {trial: epoch for trial, epoch in paused.items() if trial % len(self.brackets) == number},
+            )
+
+
 def asha_rungs(options: Options, epochs: int) -> list[list[int]]:
     """Epochs below the last one: the grace period times powers of the reduction factor."""
     return [_rungs(options, epochs, bracket=0)]
@@ -84,13 +142,16 @@ def hyperband_rungs(options: Options, epochs: int) -> list[list[int]]:
 def asha(options: Options, epochs: int) -> Asha:
     """The rule of `early_stopping: {name: asha}`."""
     (rungs,) = asha_rungs(options, epochs)
-    return Asha(rungs=rungs, reduction_factor=int(options["reduction_factor"] or 2))
+    kind = PromotingAsha if options["promote"] else Asha
+    return kind(rungs=rungs, reduction_factor=int(options["reduction_factor"] or 2))
 
 
 def hyperband(options: Options, epochs: int) -> Hyperband:
     """The rule of `early_stopping: {name: hyperband}`."""
-    factor = int(options["reduction_factor"] or 2)
-    return Hyperband([Asha(rungs=rungs, reduction_factor=factor) for rungs in hyperband_rungs(options, epochs)])
+    factor, brackets = int(options["reduction_factor"] or 2), hyperband_rungs(options, epochs)
+    if options["promote"]:
+        return PromotingHyperband([PromotingAsha(rungs=rungs, reduction_factor=factor) for rungs in brackets])
+    return Hyperband([Asha(rungs=rungs, reduction_factor=factor) for rungs in brackets])
 
 
 def _rungs(options: Options, epochs: int, *, bracket: int) -> list[int]:
@@ -111,7 +172,7 @@ RECORDS = (
         create=asha,
         first_decision="grace_epochs",
         rungs=asha_rungs,
-        options=(GRACE_EPOCHS, REDUCTION_FACTOR),
+        options=(GRACE_EPOCHS, REDUCTION_FACTOR, PROMOTE),
     ),
     EarlyStoppingRecord(
         name="hyperband",
@@ -120,6 +181,6 @@ RECORDS = (
         create=hyperband,
         first_decision="grace_epochs",
         rungs=hyperband_rungs,
-        options=(GRACE_EPOCHS, REDUCTION_FACTOR, BRACKETS),
+        options=(GRACE_EPOCHS, REDUCTION_FACTOR, BRACKETS, PROMOTE),
     ),
 )

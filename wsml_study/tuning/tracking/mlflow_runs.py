@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of
 
@@ -64,7 +64,7 @@ class MlflowRuns:
             if logged.get(epoch) != at:
                 self._log(run, scalars_of(result), at, epoch)
                 logged[epoch] = at
-        if trial.state is not TrialState.RUNNING:
+        if trial.state in ENDED:
             self._end(run, trial)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from wsml_study.options import Value
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import ENDED, StudyHistory, TrialHistory
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
 from wsml_study.tuning.optuna_study import optuna_outcome
@@ -59,7 +59,7 @@ class OptunaJournal:
         for epoch, value in trial.values_by_epoch(self._study.objective).items():
             if shown.intermediate_values.get(epoch) != value:
                 self._storage.set_trial_intermediate_value(number, epoch, value)
-        if trial.state is not TrialState.RUNNING:
+        if trial.state in ENDED:
             for key, text in _user_attributes(trial).items():
                 self._storage.set_trial_user_attr(number, key, text)
             state, reached = self._outcome(trial)
@@ -71,7 +71,7 @@ class OptunaJournal:
     def _frozen(self, trial: TrialHistory) -> FrozenTrial:
         distributions = self._space.distributions(trial.values)
         state, value = self._outcome(trial)
-        ended = None if trial.state is TrialState.RUNNING else datetime.fromtimestamp(trial.ended or trial.started or 0)
+        ended = datetime.fromtimestamp(trial.ended or trial.started or 0) if trial.state in ENDED else None
         return FrozenTrial(
             number=trial.number,
             state=state,

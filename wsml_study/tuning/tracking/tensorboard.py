@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsml_study.options import Value
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import ENDED, StudyHistory, TrialHistory
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.event_files import Event, EventsWriter, SessionLog, Summary, hparams
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of
@@ -62,7 +62,7 @@ class TensorBoardRuns:
             summary = Summary(value=[_scalar(name, value) for name, value in scalars_of(trial.epochs[epoch]).items()])
             run.writer.write_event(Event(wall_time=times[epoch], step=epoch, summary=summary))
             run.epochs[epoch] = times[epoch]
-        if trial.state is not TrialState.RUNNING:
+        if trial.state in ENDED:
             self._end(trial, run, run.writer)
         else:
             run.writer.flush()

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of
 
@@ -65,7 +65,7 @@ class WandbRuns:
                 run.log(scalars_of(result), step=epoch)
                 shown[epoch] = result["time"]
                 self._note(trial=trial.number, epoch=epoch, time=result["time"])
-        if trial.state is not TrialState.RUNNING:
+        if trial.state in ENDED:
             run.summary.update({OBJECTIVE: trial.value(self._study.objective), "state": trial.state.value})
             run.finish(exit_code=int(trial.state is TrialState.FAILED))
             del self._open[trial.number]

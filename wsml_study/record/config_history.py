@@ -1,0 +1,74 @@
+"""The history of a config: that of its runs, which are trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.study.objective_section import Objective
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigHistory:
+    """A config and its runs so far.
+
+    Attributes:
+        number: from 0, in the order of proposal; equal to the trial's where a config is one run.
+        runs: in their order; at least one.
+        num_runs: how many runs a config has that does not lose.
+        lost: it has lost the race, and gets no further run.
+    """
+
+    number: int
+    runs: tuple[TrialHistory, ...]
+    num_runs: int
+    lost: bool
+
+    @property
+    def first(self) -> TrialHistory:
+        """The first run, which alone is stopped early."""
+        return self.runs[0]
+
+    @property
+    def awaits_run(self) -> bool:
+        """Whether its next run is due, unless it loses the race now: all runs so far are complete, and more follow."""
+        complete = all(run.state is TrialState.COMPLETE for run in self.runs)
+        return complete and not self.lost and len(self.runs) < self.num_runs
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it gets no further run and every run has ended. One that fails or is stopped is the last."""
+        return all(run.state in ENDED for run in self.runs) and not self.awaits_run
+
+    def values(self, objective: Objective) -> list[float]:
+        """The objective of each complete run, in the order of the runs."""
+        values = (run.value(objective) for run in self.runs if run.state is TrialState.COMPLETE)
+        return [value for value in values if value is not None]
+
+    def mean(self, objective: Objective) -> float | None:
+        """The mean over its complete runs; None if there is none with a value."""
+        values = self.values(objective)
+        return sum(values) / len(values) if values else None
+
+
+def configs_of(history: StudyHistory) -> Iterator[ConfigHistory]:
+    """All configs of a study, by number."""
+    return (config_of(history, number) for number in sorted(history.runs_of_config))
+
+
+def config_of(history: StudyHistory, number: int) -> ConfigHistory:
+    """The config of this number."""
+    return ConfigHistory(
+        number=number,
+        runs=tuple(history.trials[trial] for trial in history.runs_of_config[number]),
+        num_runs=history.runs_per_config,
+        lost=number in history.lost,
+    )
+
+
+def num_ended(history: StudyHistory) -> int:
+    """How many configs have ended, which are what a study's `trials` counts."""
+    if history.runs_per_config == 1:
+        return len(history.with_state(*ENDED))
+    return sum(config.has_ended for config in configs_of(history))

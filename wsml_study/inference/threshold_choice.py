@@ -28,6 +28,9 @@ CREDIBILITY = 0.7
 """Of the precision above the target at the threshold: with .5 it is missed in half of the cases, with .9 few classes
 with dozens of positives would have a threshold."""
 
+FEWEST_DECIDED = 10
+"""Images decided yes, cross-fitted, fewer of which cannot judge a wanted precision: an interval .3 wide."""
+
 CONFIDENCE = 0.95
 
 
@@ -72,8 +75,11 @@ def choose(logits_K: Floats, truth_K: Flags, target: Target) -> Chosen | str:
         yes_K = held_out_K & (logits_K >= without)
         true_positives += yes_K.sum(where=truth_K) / REPEATS
         decided += yes_K.sum() / REPEATS
-    if decided == 0:
-        return f"thresholds for {target} differ too much between parts of the images"
+    if decided < (1 if target.precision is None else FEWEST_DECIDED):
+        return (
+            f"a threshold for {target} decides about {decided:.0f} of {len(truth_K):,} images yes, which is too few to "
+            f"judge it"
+        )
     precision = clopper_pearson(true_positives, decided)
     if target.precision is not None and precision.high < target.precision:
         return f"thresholds for {target} do not hold on images they were not chosen by: {precision.value:.2f} there"

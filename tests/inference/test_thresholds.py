@@ -27,13 +27,6 @@ from wsml_study.inference.thresholds import choose_thresholds
 from wsml_study.record.decision_rules import read_rules
 
 
-@pytest.fixture(scope="session")
-def decided_folder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = shutil.copytree(model_folder, tmp_path_factory.mktemp("decided") / "small" / "seed_0")
-    choose_thresholds(folder, best="f1", device="cpu")
-    return folder
-
-
 @pytest.fixture
 def copied(decided_folder: Path, tmp_path: Path) -> Path:
     return shutil.copytree(decided_folder, tmp_path / "small" / "seed_0")

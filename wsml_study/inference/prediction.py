@@ -72,11 +72,10 @@ class Predictions:
         if self.num_decided is not None:
             some = [f"{name} {number:,}" for name, number in self.num_decided.items() if number]
             lines.append(f"decided yes: {', '.join(some) or 'none'}")
-        if self.without_threshold:
+        if without := self.without_threshold:
             lines.append(
-                f"{len(self.without_threshold):,} classes have no threshold and are not decided: "
-                f"{', '.join(self.without_threshold[:MOST_SHOWN])}"
-                f"{', ...' if len(self.without_threshold) > MOST_SHOWN else ''}"
+                f"no threshold, and so not decided: {', '.join(without[:MOST_SHOWN])}"
+                f"{f' and {len(without) - MOST_SHOWN:,} more' if len(without) > MOST_SHOWN else ''}"
             )
         if self.num_others:
             lines.append(f"{self.num_others:,} other files of the folder have no suffix of an image and were left out")

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wsml_study.inference.model import load_model
     from wsml_study.inference.pointing_game import play_pointing_game
+    from wsml_study.inference.thresholds import choose_thresholds
     from wsml_study.python_api import Study, run
     from wsml_study.report.loading import load
 
-__all__ = ["Study", "load", "load_model", "play_pointing_game", "run"]
+__all__ = ["Study", "choose_thresholds", "load", "load_model", "play_pointing_game", "run"]
 
 _ON_DEMAND = {
     "Study": "wsml_study.python_api",
+    "choose_thresholds": "wsml_study.inference.thresholds",
     "load": "wsml_study.report.loading",
     "load_model": "wsml_study.inference.model",
     "play_pointing_game": "wsml_study.inference.pointing_game",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,20 @@ from PIL import Image
 from tests.inference.models import digits_config, train_model
 from wsml_study.data.digit_scenes import render_scenes
 from wsml_study.inference.model import TrainedModel, load_model
+from wsml_study.inference.thresholds import choose_thresholds
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_model(tmp_path_factory.mktemp("models"), digits_config("LL-R"))
+
+
+@pytest.fixture(scope="session")
+def decided_folder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model with thresholds for the best F1."""
+    folder = shutil.copytree(model_folder, tmp_path_factory.mktemp("decided") / "small" / "seed_0")
+    choose_thresholds(folder, best="f1", device="cpu")
+    return folder
 
 
 @pytest.fixture

@@ -93,8 +93,8 @@ def test_nothing_is_overwritten_unasked(model_folder: Path, scenes: Path, tmp_pa
     predict(model_folder, scenes, output, overwrite=True)
     assert len(pd.read_parquet(output)) == 70
     assert not (tmp_path / "p.unreadable.csv").exists(), "the earlier run's list would speak of this one"
-    with pytest.raises(ResultsError, match=r"expected a file that ends in .parquet or .csv"):
-        predict(model_folder, scenes, tmp_path / "p.json")
+    with pytest.raises(ResultsError, match=r"expected a file that ends in .parquet, .csv or .json"):
+        predict(model_folder, scenes, tmp_path / "p.txt")
 
 
 def test_lists_keep_their_order_and_ignore_class_numbers(model_folder: Path, scenes: Path, tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Best(StrEnum):
+    """Measure that thresholds maximize."""
+
+    F1 = "f1"
+
+
 OnDevice = Annotated[Device, typer.Option("--device", help="Device to run on. auto: a GPU if there is one.")]
 
 
@@ -133,6 +139,51 @@ def evaluate(
 
 
 @app.command(rich_help_panel=PANEL)
+def thresholds(
+    model: ModelFolder,
+    precision: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=0.999, help="Precision wanted of each class, for example 0.9.", show_default=False),
+    ] = None,
+    best: Annotated[
+        Best | None, typer.Option(help="Instead of a precision, the largest F1 of each class.", show_default=False)
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled images to choose by, as `evaluate` takes them: a study file or config, a table or a list. "
+            "Default: the data that the model was trained with.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Split of the dataset to choose by.")] = Split.VALIDATION,
+    data_root: DataRoot = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier thresholds of the model.")] = False,
+    device: OnDevice = Device.AUTO,
+) -> None:
+    """Choose a threshold per class, and calibrate the probabilities, by known labels; `predict --decide` uses both."""
+    from wsml_study.cli.progress import counting
+    from wsml_study.inference.thresholds import choose_thresholds
+
+    if (precision is None) == (best is None):
+        raise typer.BadParameter("give either --precision, for example --precision 0.9, or --best f1")
+    with counting("images decoded") as progress:
+        found = choose_thresholds(
+            model,
+            data,
+            precision=precision,
+            best="f1" if best is Best.F1 else None,
+            split=split.value,
+            data_root=data_root,
+            overwrite=overwrite,
+            device=device,
+            progress=progress,
+        )
+    say_findings(found, as_json=as_json)
+
+
+@app.command(rich_help_panel=PANEL)
 def pointing(
     model: ModelFolder,
     data: Annotated[
@@ -207,7 +258,22 @@ def predict(
         typer.Option(
             "-o",
             "--output",
-            help="A .parquet or .csv file to write: a row per image, a column per class. Optional for a single image.",
+            help="A .parquet, .csv or .json file to write: a row per image, a column per class. Optional for a single "
+            "image.",
+        ),
+    ] = None,
+    decide: Annotated[
+        bool,
+        typer.Option(
+            "--decide", help="Also decide each class, yes or no, by the model's thresholds (see `thresholds`)."
+        ),
+    ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a contact sheet of the decided images to this .html, .png or .jpg file: the surest and the "
+            "borderline ones of each class.",
+            show_default=False,
         ),
     ] = None,
     root: Annotated[
@@ -225,8 +291,8 @@ def predict(
     from wsml_study.cli.progress import counting
     from wsml_study.inference.prediction import predict_images, predict_one
 
-    if output is None:
-        for line in predict_one(model, images, device=device):
+    if output is None and sheet is None:
+        for line in predict_one(model, images, decide=decide, device=device):
             say(line)
         return
     with counting("images predicted") as progress:
@@ -234,6 +300,8 @@ def predict(
             model,
             images,
             output,
+            decide=decide,
+            sheet=sheet,
             root=root,
             batch_size=batch_size,
             overwrite=overwrite,

@@ -10,6 +10,9 @@ Color = tuple[int, int, int]
 
 TILE, MARGIN, LINE = 224, 12, 18
 TITLE_SIZE, TEXT_SIZE = 16, 13
+THUMBNAIL = 160
+"""Pixels of the longer side of a thumbnail."""
+
 TEXT, FAINT = (30, 30, 30), (110, 110, 110)
 
 
@@ -20,6 +23,14 @@ def photo_of(picture: Image.Image) -> Image.Image:
         size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
         kind = Image.Resampling.NEAREST if scale > 2 else Image.Resampling.BILINEAR
         return picture.convert("RGB").resize(size, kind)
+
+
+def thumbnail(picture: Image.Image) -> Image.Image:
+    """A picture of at most 160 pixels a side, RGB; the picture is closed."""
+    with picture:
+        small = picture.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return small
 
 
 class Page:

@@ -175,13 +175,7 @@ def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress
     Raises:
         DataError: images are missing or unreadable.
     """
-    source = with_pixel_range(images.source, model.pixel_range)
-    images_NcHW = open_images(
-        source, size=model.image_size, channels=model.channels, kind=images.store, progress=progress
-    )
-    size = model.batch_size
-    batches = (images_NcHW[images.rows_M[start : start + size]] for start in range(0, len(images.rows_M), size))
-    logits_MC = model.logits(batches)
+    logits_MC = logits_of_images(model, images, progress=progress)
     least = model.study.objective.least_positives
     mean, ap_C = map_and_ap(logits_MC, images.labels_MC, least_positives=least)
     positives_C, negatives_C = ((images.labels_MC == state).sum(axis=0) for state in (POSITIVE, NEGATIVE))
@@ -202,6 +196,21 @@ def evaluate(model: TrainedModel, images: AnnotatedImages, *, progress: Progress
         group_sizes=_group_sizes(ap_C, images.groups_C),
         published_groups=() if paper is None else paper.groups,
     )
+
+
+def logits_of_images(model: TrainedModel, images: AnnotatedImages, *, progress: Progress | None = None) -> torch.Tensor:
+    """Logits (M, C) of a model for labelled images, on its device, in batches as in the test after training.
+
+    Raises:
+        DataError: images are missing or unreadable.
+    """
+    source = with_pixel_range(images.source, model.pixel_range)
+    images_NcHW = open_images(
+        source, size=model.image_size, channels=model.channels, kind=images.store, progress=progress
+    )
+    size = model.batch_size
+    batches = (images_NcHW[images.rows_M[start : start + size]] for start in range(0, len(images.rows_M), size))
+    return model.logits(batches)
 
 
 def _group_sizes(ap_C: Sequence[float | None], groups_C: Sequence[int] | None) -> dict[str, int]:

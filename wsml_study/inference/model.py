@@ -18,7 +18,9 @@ from torch import Tensor
 from wsml_study.data.dataset import PixelRange
 from wsml_study.data.problem_list import data_error
 from wsml_study.errors import ResourcesError, ResultsError
+from wsml_study.inference.decisions import Decider
 from wsml_study.inference.pictures import Picture, check_pixels, open_any, read_batches
+from wsml_study.record.decision_rules import read_rules
 from wsml_study.record.model_folder import (
     CLASSES_FILE,
     CONFIG_FILE,
@@ -92,6 +94,27 @@ class TrainedModel:
     def batch_size(self) -> int:
         """Images per batch, as in the test after training, so that results are reproduced exactly."""
         return max(SMALLEST_BATCH, self.study.training.batch_size)
+
+    def decider(self) -> Decider:
+        """The thresholds and the calibration of `wsml-study thresholds`, to apply to probabilities.
+
+        Raises:
+            ResultsError: the folder has none, or they are damaged or of another model.
+        """
+        return Decider(read_rules(self.folder, self.classes))
+
+    def decide(self, images: Sequence[Picture], *, batch_size: int | None = None) -> npt.NDArray[np.int8]:
+        """Decisions (N, C) for images: +1 yes, -1 no, 0 for a class without a threshold.
+
+        Args:
+            images, batch_size: as `predict`.
+
+        Raises:
+            ResultsError: as `decider`.
+            DataError, ValueError: as `predict`.
+        """
+        decider = self.decider()
+        return decider.decisions(self.predict(images, batch_size=batch_size))
 
     def predict(self, images: Sequence[Picture], *, batch_size: int | None = None) -> npt.NDArray[np.float64]:
         """Probabilities (N, C) of the classes in each image, in the order of `classes`.

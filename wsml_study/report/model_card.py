@@ -177,7 +177,7 @@ def _limits(study: Study, metrics: Mapping[str, Any]) -> Iterator[str]:
     yield from _partial_labels(study, metrics)
     yield (
         "Its probabilities are not calibrated: training with unobserved labels moves them. Rank images by them, or "
-        "choose a threshold per class on labelled images of your own."
+        "decide by thresholds: `wsml-study thresholds` chooses them, and calibrates the probabilities, by known labels."
     )
     yield f"Measured only on the test images of {study.data.dataset.value}; other photos may give other results."
     yield "Trained with one seed; `wsml-study train --seeds` shows how much results vary between seeds."

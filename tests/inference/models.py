@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from wsml_study.data.digit_scenes import read_digit_scenes
+from wsml_study.data.label_states import POSITIVE
 from wsml_study.record.model_folder import write_model_folder
 from wsml_study.report.model_card import model_card
 from wsml_study.study.provenance_section import Provenance
@@ -51,3 +53,12 @@ def digits_config(method: str = "AN", **training: Any) -> TrialConfig:
             "training": settings | training,
         }
     )
+
+
+def label_rows(count: int) -> list[tuple[str, list[int]]]:
+    """Files of the test scenes, as the fixture `scenes` has them, and the numbers of their classes."""
+    labels_NC = read_digit_scenes().test.labels_NC[:count]
+    return [
+        (f"{number // 10}0s/{number:03d}.png", [c for c in range(10) if labels_NC[number, c] == POSITIVE])
+        for number in range(count)
+    ]

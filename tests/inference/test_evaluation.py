@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.inference.models import digits_config, train_model
+from tests.inference.models import digits_config, label_rows, train_model
 from wsml_study.data.digit_scenes import CLASSES, read_digit_scenes, render_scenes
-from wsml_study.data.label_states import POSITIVE
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.evaluation import evaluate_model
 from wsml_study.inference.model import TrainedModel
@@ -21,15 +20,6 @@ from wsml_study.training.average_precision import average_precision_C, mean_aver
 
 def metrics_of(folder: Path) -> dict:
     return json.loads((folder / "metrics.json").read_text())
-
-
-def label_rows(count: int) -> list[tuple[str, list[int]]]:
-    """Files of the test scenes, as the fixture `scenes` has them, and the numbers of their classes."""
-    labels_NC = read_digit_scenes().test.labels_NC[:count]
-    return [
-        (f"{number // 10}0s/{number:03d}.png", [c for c in range(10) if labels_NC[number, c] == POSITIVE])
-        for number in range(count)
-    ]
 
 
 def test_its_own_test_images_give_the_figures_of_its_training(model_folder: Path) -> None:

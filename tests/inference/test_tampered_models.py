@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 
+from tests.inference.tampering import TAMPERINGS, VALUES
 from wsml_study.errors import WsmlStudyError
 from wsml_study.inference.model import load_model
 
 FILES = ("classes.json", "preprocessing.json", "config.yaml", "metrics.json", "model.safetensors")
 JSON_FILES = FILES[:2]
-VALUES = (
-    7,
-    -5,
-    1.5,
-    10**9,
-    10**400,
-    "abc",
-    None,
-    True,
-    [],
-    {},
-    [[]],
-    [1, 2],
-    ["a", "a"],
-    [""],
-    {"features": "x"},
-    "[" * 9,
-)
-
-Tamper = Callable[[Path, random.Random], None]
 
 
 @pytest.fixture
@@ -102,62 +81,6 @@ def test_a_class_too_few_is_refused_with_the_layer_that_differs(copied: Path) ->
     path = copied / "classes.json"
     path.write_text(json.dumps(json.loads(path.read_text())[:-1]))
     assert "size mismatch" in assert_refused(copied, names="model.safetensors")
-
-
-def cut(path: Path, chance: random.Random) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: chance.randrange(len(content))])
-
-
-def flip(path: Path, chance: random.Random) -> None:
-    content = bytearray(path.read_bytes())
-    for _ in range(chance.choice([1, 5, 50])):
-        content[chance.randrange(min(len(content), chance.choice([8, 500, len(content)])))] ^= 1 << chance.randrange(8)
-    path.write_bytes(content)
-
-
-def replace_by_folder(path: Path, chance: random.Random) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def replace_by_fifo(path: Path, chance: random.Random) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-def replace_by_bytes(path: Path, chance: random.Random) -> None:
-    path.write_bytes(chance.randbytes(chance.choice([0, 1, 7, 8, 9, 5_000])))
-
-
-def replace_by_value(path: Path, chance: random.Random) -> None:
-    path.write_text(json.dumps(chance.choice(VALUES)))
-
-
-def drop_or_change_a_key(path: Path, chance: random.Random) -> None:
-    if path.suffix != ".json":
-        lines = path.read_bytes().split(b"\n")
-        del lines[chance.randrange(len(lines))]
-        path.write_bytes(b"\n".join(lines))
-        return
-    content = json.loads(path.read_text())
-    place = chance.choice(list(content)) if isinstance(content, dict) else chance.randrange(len(content))
-    if chance.random() < 0.5:
-        del content[place]
-    else:
-        content[place] = chance.choice(VALUES)
-    path.write_text(json.dumps(content))
-
-
-TAMPERINGS: tuple[Tamper, ...] = (
-    cut,
-    flip,
-    replace_by_folder,
-    replace_by_fifo,
-    replace_by_bytes,
-    replace_by_value,
-    drop_or_change_a_key,
-)
 
 
 @pytest.mark.timeout(300)

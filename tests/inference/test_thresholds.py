@@ -15,9 +15,8 @@ import pytest
 from sklearn.metrics import precision_score, recall_score
 
 import wsml_study
-from tests.inference.models import config_of, train_model
-from tests.inference.test_evaluation import label_rows
-from tests.inference.test_tampered_models import TAMPERINGS, VALUES
+from tests.inference.models import config_of, label_rows, train_model
+from tests.inference.tampering import TAMPERINGS, VALUES
 from wsml_study.data.digit_scenes import CLASSES, read_digit_scenes, render_scenes
 from wsml_study.errors import DataError, ResultsError, WsmlStudyError
 from wsml_study.inference.annotated_images import annotated_images

@@ -1,6 +1,6 @@
 """How well the time left is estimated: small studies run for real, their logs replayed with the estimates.
 
-    python benchmarks/time_left.py                  # all of them, some eight minutes on two cores
+    python benchmarks/time_left.py                  # all of them, some twelve minutes on two cores
     python benchmarks/time_left.py heads asha       # some of them
     python benchmarks/time_left.py --log FOLDER     # the log of a study that has run
 
@@ -41,6 +41,12 @@ SCENES: dict[str, Any] = {
     "resources": {"gpus_per_worker": 0},
 }
 ASHA = {"early_stopping": {"name": "asha", "grace_epochs": 1}}
+BATCH_SIZES = {
+    "search": {
+        "method.name": {"choice": ["AN", "ROLE"]},
+        "training.batch_size": {"choice": [4, 8, 32]},
+    }
+}
 ONE_SLOT = {"resources": {"gpus_per_worker": 0, "cpus_per_worker": 2}}
 
 
@@ -65,6 +71,9 @@ def studies(storage: str, folder: Path) -> Iterator[Study]:
     for name, content in {
         "sequential": SCENES | ONE_SLOT | {"trials": 6},
         "slots": SCENES | {"trials": 8},
+        "batch_sizes": SCENES | BATCH_SIZES | {"trials": 10},
+        "seeds": SCENES | {"seeds": 3, "trials": 6},
+        "factors": SCENES | {"factors": {"data.train_share": [0.1, 0.2]}, "trials": 4},
         "asha": SCENES | ASHA | {"trials": 12},
         "budget": SCENES | ASHA | {"budget": {"epochs": 36}},
         "heads": heads | ONE_SLOT | {"trials": 96},

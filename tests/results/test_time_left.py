@@ -75,6 +75,16 @@ def test_the_last_trial_ends_when_its_slot_gets_to_it() -> None:
     assert story.left(2.0, num_trials=3, slots=2) == pytest.approx(2 * (9 + EPOCHS))
 
 
+def test_further_runs_of_configs_are_left_too() -> None:
+    """Four configs of three runs each, of which one is at work: two more of it, and nine of the others."""
+    story = Story()
+    story.tell(0, "run", classes=("cat", "dog"), num_trials=4, runs_per_config=3)
+    story.begin(0, 0.0)
+    for epoch in range(1, 4):
+        story.epoch(0, 2.0 * epoch, 2.0)
+    assert story.left(6.0) == pytest.approx(2 * (7 + 11 * EPOCHS))
+
+
 def test_time_between_epochs_is_expected_again() -> None:
     """Epochs of 2 s come every 3 s."""
     story = Story()

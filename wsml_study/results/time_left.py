@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from wsml_study.record.config_history import configs_of
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.study.training_section import Training
@@ -26,6 +27,9 @@ learns."""
 
 RUNG_WEIGHT = 2.0
 """Trials that the rule's own expectation counts as: one in `reduction_factor` goes on after a rung."""
+
+RACE_WEIGHT = 2.0
+"""Configs, of all their runs, that are expected beside those whose race is over."""
 
 MOST_OVERHEAD = 5.0
 MOST_SIMULATED = 2000
@@ -225,7 +229,7 @@ class WorkLeft:
         if not expected:
             return None
         of_a_new_one = sum(expected) / len(expected)
-        num_new = max(0, num_trials - history.num_begun)
+        num_new = _runs_to_come(history, num_trials)
         begun = [history.trials[number] for number in sorted(self._open)]
         begun = [trial for trial in begun if trial.state is TrialState.RUNNING]
         running = [self._work(trial, tally, going_on, trial.last_epoch) or 0.0 for trial in begun]
@@ -326,6 +330,17 @@ def kind_of(config: dict[str, Any], epoch: int) -> Kind:
 @cache
 def _training(items: tuple[tuple[str, Any], ...]) -> Training:
     return Training.model_validate(dict(items))
+
+
+def _runs_to_come(history: StudyHistory, num_trials: int) -> int:
+    """Trials that are not begun yet: where configs are counted, those to come and further runs of those begun."""
+    num_new = max(0, num_trials - history.num_begun)
+    if not history.counts_configs:
+        return num_new
+    ended = [len(config.runs) for config in configs_of(history) if config.has_ended]
+    going_on = [len(config.runs) for config in configs_of(history) if not config.has_ended]
+    runs = (sum(ended) + RACE_WEIGHT * history.runs_per_config) / (len(ended) + RACE_WEIGHT)
+    return round(num_new * runs + sum(max(0.0, runs - begun) for begun in going_on))
 
 
 def _in_progress(trial: TrialHistory, now: float) -> float:

@@ -34,26 +34,17 @@ from wsml_study.report.distrusted_labels import (
     distrusted_labels,
     extreme_values,
 )
-from wsml_study.report.expected_power import expected_power
 from wsml_study.report.observation_text import observation, train_share
+from wsml_study.report.run_preview import run_lines
+from wsml_study.report.search_preview import WIDEST, factor_lines, search_lines
 from wsml_study.results.label_texts import labels_text, likelier_text
-from wsml_study.results.warm_start import read_warm_start
-from wsml_study.study.budget_section import Budget
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
-from wsml_study.study.early_stopping_section import EarlyStopping
-from wsml_study.study.factors import combinations, num_runs, proposed_space
-from wsml_study.study.fidelity import at_level, heading, num_levels
-from wsml_study.study.new_defaults import HAND_OVER, with_new_defaults
-from wsml_study.study.new_study import resolved_start_points
-from wsml_study.study.resources_section import Resources
-from wsml_study.study.search_section import FloatRange, IntRange
-from wsml_study.study.search_space import SearchedKey, SearchSpace, longest_training
+from wsml_study.study.factors import proposed_space
+from wsml_study.study.new_defaults import with_new_defaults
+from wsml_study.study.search_space import SearchSpace, longest_training
 from wsml_study.study.spec import Study, TrialConfig
-from wsml_study.study.training_section import LINEAR_EPOCHS
-from wsml_study.study.writing import flow
 
-WIDEST = 100
 FEW_TRAININGS = 10
 """Fewer different trainings in a searched rate are remarked on."""
 
@@ -122,10 +113,10 @@ class Preview:
         """The preview as text of at most 100 columns."""
         sections = [
             _data_lines(self),
-            _search_lines(self),
-            _factor_lines(self.study),
+            search_lines(self.study, self.num_combinations),
+            factor_lines(self.study),
             _distrusted_lines(self),
-            _run_lines(self.study),
+            run_lines(self.study),
             _failing_lines(self),
         ]
         return [f"study {self.study.name}", *(line for section in sections if section for line in ("", *section))]
@@ -389,99 +380,6 @@ def _hiding(data: Data) -> str:
     return "hide some with data.observe" + (", or say `unlisted: unobserved` under data.labels" if listed else "")
 
 
-def _search_lines(shown: Preview) -> list[str]:
-    study = shown.study
-    if not study.search:
-        return [] if study.factors else ["search: nothing; the study is one trial"]
-    number = "" if shown.num_combinations is None else f"{shown.num_combinations:,} combinations, "
-    of_several_runs = study.seeds is not None or study.factors
-    trials = "configs" if of_several_runs else "trials"
-    if not study.is_unbounded:
-        trials = f"{study.trials} config{'s' if study.trials > 1 else ''}" if of_several_runs else _trials(study.trials)
-    width = max(map(len, study.search))
-    lines = [f"search: {number}{trials} proposed by {study.sampler.name}, seed {study.sampler.seed}"]
-    keys = {key.path: key for key in SearchSpace.from_study(study).keys}
-    for key in (keys[path] for path in study.search):
-        text = f"  {key.path:<{width}}  {_domain(key)}{_prior(study, key)}{_condition(study, key)}"
-        lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
-    return [*lines, *_seed_lines(study), *_start_lines(study), *_warm_start_lines(study)]
-
-
-def _factor_lines(study: Study) -> list[str]:
-    """The levels that every config runs at, and how many trials that makes."""
-    if not study.factors:
-        return []
-    levels = len(combinations(study))
-    configs = f"{study.trials} config{'s' if study.trials > 1 else ''}"
-    lines = [f"factors: {levels} combinations of levels; {configs}, so {_trials(num_runs(study, study.trials))}"]
-    width = max(map(len, study.factors))
-    for key, values in study.factors.items():
-        text = f"  {key:<{width}}  {', '.join(map(flow, values))}"
-        lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
-    if study.search:
-        lines.append("  the sampler is told the mean of a config over all levels")
-    return lines
-
-
-def _seed_lines(study: Study) -> list[str]:
-    if study.seeds is None:
-        return []
-    number, draws = study.seeds.training, " and draws of the hidden labels" if study.seeds.draws else ""
-    return [
-        f"each config is judged by its mean over {number} seeds{draws}: at most {study.trials * number} runs",
-        "    a config that is plausibly not among the best gets no further seed, often after its first",
-    ]
-
-
-def _warm_start_lines(study: Study) -> Iterator[str]:
-    for note in read_warm_start(study).notes:
-        yield from textwrap.wrap(f"  {note}", WIDEST, subsequent_indent=" " * 6, break_on_hyphens=False)
-
-
-def _start_lines(study: Study) -> Iterator[str]:
-    """The configs that the search begins with."""
-    points = resolved_start_points(study)
-    if points:
-        yield f"  begins with {len(points)} config{'s' if len(points) > 1 else ''} (start_from)"
-    width = max((len(point.origin) for point in points), default=0)
-    for point in points:
-        text = (
-            f"    {point.origin:<{width}}  {', '.join(f'{key} {flow(value)}' for key, value in point.values.items())}"
-        )
-        yield from textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 6), break_on_hyphens=False)
-        if point.differs:
-            text = f"      not searched, so the base config's value counts: {', '.join(point.differs)}"
-            yield from textwrap.wrap(text, WIDEST, subsequent_indent=" " * 8, break_on_hyphens=False)
-
-
-def _domain(key: SearchedKey) -> str:
-    match key.domain:
-        case FloatRange(low=low, high=high, log=log, step=step) | IntRange(low=low, high=high, log=log, step=step):
-            steps = "" if step is None else f" in steps of {flow(step)}"
-            return f"{flow(low)} to {flow(high)}{steps}{', logarithmic' if log else ''}"
-        case choices:
-            return ", ".join(map(flow, choices))
-
-
-def _prior(study: Study, key: SearchedKey) -> str:
-    match key.domain:
-        case FloatRange() | IntRange():
-            prior = key.domain.normal_prior
-            if prior is None:
-                return ""
-            spread = f"a factor of {prior.deviation:.3g}" if key.domain.log else f"{prior.deviation:.3g}"
-            return f", probably near {flow(prior.mean)}, give or take {spread}"
-        case _:
-            weights = study.search[key.path].weights or ()
-            return f", with weights {', '.join(f'{weight:g}' for weight in weights)}" if weights else ""
-
-
-def _condition(study: Study, key: SearchedKey) -> str:
-    when = study.search[key.path].when or {}
-    conditions = (f"{other} is {' or '.join(map(flow, values))}" for other, values in when.items())
-    return f", when {' and '.join(conditions)}" if when else ""
-
-
 def _distrusted_lines(shown: Preview) -> list[str]:
     if not shown.distrusted:
         return []
@@ -536,132 +434,8 @@ def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
     return [1 + round(position * (num_epochs - 1) / (num_shown - 1)) for position in range(num_shown)]
 
 
-def _run_lines(study: Study) -> list[str]:
-    epochs = longest_training(study)
-    return [
-        *_limit_lines(study),
-        *_level_lines(study),
-        f"early stopping: {_stopping(study.early_stopping, epochs)}",
-        *_pausing_lines(study),
-        _objective(study),
-        f"each trial: {_length(study)}, {_workers(study.resources)}",
-        f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
-        *(["each complete trial is evaluated on the test images, which choose nothing"] if study.test_trials else []),
-        *_confirmation_lines(study),
-        f"results: {study.storage.rstrip('/')}/{study.name}",
-    ]
-
-
-def _pausing_lines(study: Study) -> list[str]:
-    """What it takes on disk that paused trials can go on."""
-    if not study.early_stopping.options.get("promote") or not any(study.early_stopping.rungs(longest_training(study))):
-        return []
-    return [
-        "a trial that ends there is paused, and goes on once it is among the best there; while it can,",
-        "    its checkpoint is kept (weights, with Adam three times as much; none of a linear probe)",
-    ]
-
-
-def _limit_lines(study: Study) -> list[str]:
-    """What ends the search before its trials do, and how much the budget holds."""
-    lines = []
-    if study.budget is not None:
-        text = f"budget of the search: {study.budget.described}{_holds(study.budget, longest_training(study))}"
-        later = "; the confirmation comes on top" if study.confirm is not None else ""
-        lines.append(f"{text}{later}")
-    if study.stop_when is not None:
-        limit = f"{study.stop_when.expected_regret:g} of {study.objective.metric}"
-        lines.append(f"the search stops when the expected regret of its best config is at most {limit}")
-    return lines
-
-
-def _holds(budget: Budget, epochs: int) -> str:
-    """How many trials an epoch budget holds; how long an epoch takes is only known once one has run."""
-    if budget.epochs is None:
-        return ""
-    num = budget.epochs // epochs
-    return f" ({num} trial{'s' if num != 1 else ''} of {epochs} epochs, more with early stopping)"
-
-
-def _level_lines(study: Study) -> list[str]:
-    """What runs before full size, level by level."""
-    lines = []
-    for number in range(1, num_levels(study)):
-        there = at_level(study, number)
-        stopping = _stopping(there.early_stopping, longest_training(there))
-        text = f"{heading(study, number)}: {_trials(there.trials)} of {_length(there)}, early stopping: {stopping}"
-        lines += textwrap.wrap(text, WIDEST, subsequent_indent="    ", break_on_hyphens=False)
-    if study.fidelity is not None:
-        lines.append(f"{heading(study, num_levels(study))}: {_trials(study.full_size_trials)}, as follows")
-    return lines
-
-
-def _trials(number: int) -> str:
-    return f"{number} trial{'s' if number > 1 else ''}"
-
-
-def _length(study: Study) -> str:
-    """How long a trial takes, in epochs."""
-    epochs = longest_training(study)
-    up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.varied.keys() else ""
-    return f"{up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}"
-
-
-def _objective(study: Study) -> str:
-    if not study.data.holds_out:
-        return "objective: none, since no image is held out; train it with `wsml-study train`"
-    return f"objective: {study.objective.metric} ({study.objective.mode}), on {study.data.validation.labels} labels"
-
-
-def _confirmation_lines(study: Study) -> list[str]:
-    if study.confirm is None:
-        return []
-    plan, seeds = study.confirm, study.confirm.most_seeds
-    name = "the best baseline" if plan.baseline is None else f"the best {plan.baseline}"
-    each = f"{seeds} seeds each" if plan.seeds == seeds else f"seeds in rounds, {seeds} at most"
-    said = f"then: the best {plan.top} configs and {name}, {each}, up to {(plan.top + 1) * seeds} trials"
-    return [said, *expected_power(study, plan)]
-
-
-def _stopping(early_stopping: EarlyStopping, epochs: int) -> str:
-    """Name of the early-stopping rule, and the epochs after which it compares trials."""
-    if early_stopping.record.describe is not None:
-        return early_stopping.record.describe(early_stopping.options)
-    rungs = early_stopping.rungs(epochs)
-    if early_stopping.record.rungs is None and early_stopping.record.create is not None:
-        return early_stopping.name.value
-    if not rungs or not rungs[0]:
-        return "none"
-    words = "; ".join(", ".join(map(str, some)) if some else "none" for some in rungs)
-    return f"{early_stopping.name}, comparing trials after epoch {words}"
-
-
-def _phases(study: Study) -> str:
-    """Phases of training in which only the head is trained; empty if all of it is trained throughout."""
-    modes = study.varied["training.mode"].choice or () if "training.mode" in study.varied else (study.training.mode,)
-    probe = "of a linear probe: only the head, on frozen features"
-    first = "ones" if "training.linear_epochs" in study.varied else study.training.linear_epochs or LINEAR_EPOCHS
-    words = {"linear": probe, "linear_init": f"the first {first} {probe}; {_handed_over(study)}"}
-    phases = " or ".join(words[str(mode)] for mode in modes if mode in words)
-    return f" ({phases})" if phases else ""
-
-
-def _handed_over(study: Study) -> str:
-    """The head that the end-to-end epochs of linear_init begin with."""
-    if HAND_OVER in study.varied:
-        return f"the others from its {' or '.join(map(str, study.varied[HAND_OVER].choice or ()))} head"
-    best = study.training.hand_over == "best" and study.data.holds_out
-    return f"the others from its {'best' if best else 'last'} head"
-
-
 def _failing_lines(shown: Preview) -> list[str]:
     return ["these trials will fail:", *(f"  {reason}" for reason in shown.failing)] if shown.failing else []
-
-
-def _workers(resources: Resources) -> str:
-    num, cpus, gpus = resources.workers_per_trial, resources.cpus_per_worker, resources.gpus_per_worker
-    gpu_words = "a GPU where there is any" if gpus == "auto" else f"{gpus:g} GPU{'s' if gpus != 1 else ''}"
-    return f"{num} worker{'s' if num > 1 else ''} of {cpus} CPU{'s' if cpus > 1 else ''} and {gpu_words}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

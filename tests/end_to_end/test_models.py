@@ -127,7 +127,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_model(cli, on):
     [
         (("evaluate", "nowhere"), "nowhere: expected a model's folder, got nothing"),
         (("predict", "nowhere", "scenes", "-o", "p.parquet"), "scenes: there is no such image, folder or list"),
-        (("predict", "nowhere", ".", "-o", "p.txt"), "p.txt: expected a file that ends in .parquet or .csv"),
+        (("predict", "nowhere", ".", "-o", "p.txt"), "p.txt: expected a file that ends in .parquet, .csv or .json"),
         (("maps", "image.jpg", "-o", "m.png"), "expected folders of models and then images"),
         (("run", "both.yaml"), "no image is left to evaluate a trial on; train the config with `wsml-study train`"),
     ],

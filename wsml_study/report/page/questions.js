@@ -7,7 +7,7 @@ const WORDS = { yes: "yes", no: "no", unsure: "cannot say" };
 const KEYS = {
   y: "yes", n: "no", u: "unsure", arrowright: "yes", arrowleft: "no", arrowdown: "unsure",
 };
-const RETRY_MS = 5000;
+const RETRY_MS = 2000;
 const element = (id) => document.getElementById(id);
 
 let state = null;

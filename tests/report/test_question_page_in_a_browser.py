@@ -160,6 +160,17 @@ def test_a_page_that_is_opened_again_goes_on_and_others_answer_for_themselves(ur
         ]
 
 
+def test_a_browser_that_keeps_nothing_says_so_and_loses_nothing(url: str, tmp_path: Path):
+    with opened(url, width=390) as page:
+        begin(page, "Ann")
+        press(page, "y")
+        page.evaluate("Storage.prototype.setItem = () => { throw new Error('full'); }")
+        press(page, "n", "u")
+        assert "This browser keeps nothing" in page.evaluate("document.querySelector('#notice').textContent")
+        assert not page.evaluate(WIDER_THAN_ITS_WINDOW)
+        assert [one.answer for one in downloaded(page, tmp_path)] == ["yes", "no", "unsure"]
+
+
 def test_buttons_answer_by_tap_and_the_photo_is_enlarged(url: str):
     with opened(url, width=390) as page:
         begin(page, "")

@@ -401,6 +401,7 @@ class _Stack:
                 by_observed=by_observed[k],
                 chosen=chosen[k],
                 objective=objective_value(trial.config, trial.data.validation, scores_KMC[k], chosen[k][0]),
+                scores_MC=scores_KMC[k] if trial.data.validation.is_partial(choices[k]) else None,
             )
             if finite[k]
             else None

@@ -29,12 +29,14 @@ class ValidationScores:
         by_observed: on the observed ones, everything unobserved taken as negative.
         chosen: on the labels that the study chose (`data.validation.labels`).
         objective: the metric that the study compares trials by, on the labels that it chose.
+        scores_MC: the logits; None where the validation labels that the study chose are complete.
     """
 
     by_truth: tuple[float | None, tuple[float | None, ...]]
     by_observed: tuple[float | None, tuple[float | None, ...]]
     chosen: tuple[float | None, tuple[float | None, ...]]
     objective: float | None
+    scores_MC: Tensor | None = None
 
 
 class Evaluation:
@@ -87,6 +89,7 @@ class Evaluation:
             by_observed=by_observed,
             chosen=chosen,
             objective=objective_value(self._config, validation, scores_MC, chosen[0]),
+            scores_MC=scores_MC if validation.is_partial(self._config.data.validation.labels) else None,
         )
 
 

@@ -402,6 +402,7 @@ class _Stack:
                 chosen=chosen[k],
                 objective=objective_value(trial.config, trial.data.validation, scores_KMC[k], chosen[k][0]),
                 measures=measures_of(trial.config, trial.data.validation, scores_KMC[k], chosen[k][0]),
+                scores_MC=scores_KMC[k] if trial.data.validation.is_partial(choices[k]) else None,
             )
             if finite[k]
             else None

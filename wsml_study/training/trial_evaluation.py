@@ -30,6 +30,7 @@ class ValidationScores:
         chosen: on the labels that the study chose (`data.validation.labels`).
         objective: the metric that the study compares trials by, on the labels that it chose.
         measures: the metrics besides that the objective names, on the same labels; None if it names none.
+        scores_MC: the logits; None where the validation labels that the study chose are complete.
     """
 
     by_truth: tuple[float | None, tuple[float | None, ...]]
@@ -37,6 +38,7 @@ class ValidationScores:
     chosen: tuple[float | None, tuple[float | None, ...]]
     objective: float | None
     measures: dict[str, float | None] | None = None
+    scores_MC: Tensor | None = None
 
 
 class Evaluation:
@@ -90,6 +92,7 @@ class Evaluation:
             chosen=chosen,
             objective=objective_value(self._config, validation, scores_MC, chosen[0]),
             measures=measures_of(self._config, validation, scores_MC, chosen[0]),
+            scores_MC=scores_MC if validation.is_partial(self._config.data.validation.labels) else None,
         )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
@@ -88,3 +91,18 @@ class TestResult:
     num_val_classes: int | None = None
     num_labels: dict[str, tuple[int, int]] | None = None
     positives_likelier: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BestScores:
+    """Scores of the M validation images in the best epoch of a trial that is judged by partial labels.
+
+    Attributes:
+        epoch: that epoch.
+        logits_MC: float16; probabilities near 1 would be rounded to equal ones.
+        images: which images and classes these are, as `TrialData.validation_images`.
+    """
+
+    epoch: int
+    logits_MC: npt.NDArray[np.float16]
+    images: str

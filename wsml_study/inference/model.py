@@ -176,10 +176,15 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     """
     folder = Path(path)
     check_model_folder(folder)
-    return TrainedModel(folder, device=_device(device))
+    return TrainedModel(folder, device=device_of(device))
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of a name: `cpu`, `cuda`, or `auto` for a GPU if there is one.
+
+    Raises:
+        ResourcesError: there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):

@@ -33,7 +33,7 @@ Mask = npt.NDArray[np.bool_]
 FEWEST_NEGATIVES = 5
 """Known negatives with fewer of which a class counts as one without."""
 
-KNOWN_SHARE, KNOWN_SHARES = 0.6, (0.4, 0.65, 0.9)
+KNOWN_SHARE, KNOWN_SHARES = 0.6, (0.25, 0.6, 0.9)
 """Of the positives of a class without known negatives: the share that is assumed to be known, and its range."""
 
 WRONG_SHARE, WRONG_WEIGHT = 0.025, 200

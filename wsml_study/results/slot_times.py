@@ -216,6 +216,11 @@ class Tally:
         return self.begun_with.mean() if self.begun_with.number and self.together == 1 else None
 
     @property
+    def num_handed_out(self) -> int:
+        """Trials that have ended an epoch, or failed before their first."""
+        return self.num_trials + self.reached[0]
+
+    @property
     def starts_per_trial(self) -> float:
         """Seconds of a trial beside those of its epochs, in a process that is at work already."""
         return self.starts.mean()

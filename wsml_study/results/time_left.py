@@ -77,7 +77,8 @@ class State:
 
     def epochs_after(self, trial: TrialHistory, after: int, *, stops: bool = True) -> Iterator[tuple[int, float]]:
         """The trial's epochs after this one, each with the probability that it comes to be trained."""
-        share = 1.0
+        # Some fail before their first epoch.
+        share = self.going_on.get(0, 1.0) if stops and after == 0 else 1.0
         for epoch in range(after + 1, last_epoch_of(trial) + 1):
             yield epoch, share
             share *= self.going_on.get(epoch, 1.0) if stops and trial.confirms is None else 1.0
@@ -274,7 +275,7 @@ def _trials_seconds(state: State, num_new: int) -> float | None:
     """Seconds until the running trials and so many new ones have ended."""
     running = [state.running_seconds(trial) for trial in state.running]
     if state.in_batches:
-        work = _batches_seconds(state, num_new, num_ahead=max(0, state.tally.trained - state.tally.num_trials))
+        work = _batches_seconds(state, num_new, num_ahead=max(0, state.tally.trained - state.tally.num_handed_out))
         return None if work is None else max((sum(running) + work) / state.slots, *running, 0.0) * state.overhead
     of_a_new_one = _mean_of(state.seconds_after(trial, 0) for trial in state.known)
     if of_a_new_one is None:
@@ -292,13 +293,13 @@ def _batches_seconds(state: State, num_new: int, *, num_ahead: int) -> float | N
     if alone is None:
         return None
     handing_out = _mean_of(state.handing_out(trial) for trial in state.known) or 0.0
-    if any(share < 1 for share in state.going_on.values()):
+    if any(share < 1 for epoch, share in state.going_on.items() if epoch > 0):
         # Trials that are paused and go on are trained in batches of all sizes, so what counts is the time per trial.
         # The first batch is there to be handed out until another takes its place.
         is_first = tally.led == tally.led_first
-        unused = max(0.0, 1 - tally.num_trials / tally.together) * tally.led_first * is_first
+        unused = max(0.0, 1 - tally.num_handed_out / tally.together) * tally.led_first * is_first
         expected = alone * load_of(tally.together) / tally.together + handing_out
-        each = (tally.worked - unused + BATCH_WEIGHT * expected) / (tally.num_trials + BATCH_WEIGHT)
+        each = (tally.worked - unused + BATCH_WEIGHT * expected) / (tally.num_handed_out + BATCH_WEIGHT)
         return max(0.0, num_new * each - unused)
     num_full, rest = divmod(max(0, num_new - num_ahead), tally.together)
     training = num_full * load_of(tally.together) + (load_of(rest) if rest else 0.0)

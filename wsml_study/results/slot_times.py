@@ -155,7 +155,8 @@ class Tally:
             if leaders.get(batch_of(result), trial.number) == trial.number:
                 self._add_led(trial, epoch, interval, is_first=is_first, begins_process=begins_process, now=in_this_run)
             elif in_this_run:
-                self._add_handed_out(interval, is_first=is_first)
+                left = max((end for end in self.ends if end <= before), default=before) if is_first else before
+                self._add_handed_out(ended - left, is_first=is_first)
             before = ended
         if trial.state is not TrialState.RUNNING:
             self.reached[trial.last_epoch] += 1
@@ -166,6 +167,7 @@ class Tally:
                 self._add_end(left - before, before)
 
     def _add_handed_out(self, interval: float, *, is_first: bool) -> None:
+        """An event of a trial that is trained already; the first since its slot became free."""
         self.worked += interval
         if self.events.number > NEWEST_EVENTS:
             self.events.number /= 2

@@ -15,7 +15,7 @@ def made_up(seed=0, *, runs=4, images=80, classes=3):
     logits_KMC = 2 * truth_MC + noise_K * 2 * rng.normal(size=(runs, images, classes)) - 1
     states_MC = np.where((truth_MC == 1) & (rng.random(truth_MC.shape) < 0.33), 1, 0).astype(np.int8)
     states_MC[np.argmax(truth_MC == 1, 0), np.arange(classes)] = 1
-    return (1 / (1 + np.exp(-logits_KMC))).astype(np.float32), truth_MC, states_MC
+    return logits_KMC.astype(np.float32), truth_MC, states_MC
 
 
 EVERY = np.ones(3, bool)
@@ -63,5 +63,7 @@ def test_shapes_that_do_not_fit_are_refused():
     scores_KMC, _, states_MC = made_up()
     with pytest.raises(ValueError, match="expected scores"):
         answered_figures(scores_KMC[:, 1:], states_MC, states_MC != 0, counted_C=EVERY)
+    with pytest.raises(ValueError, match="expected logits"):
+        answered_figures(1 / (1 + np.exp(-scores_KMC)), states_MC, states_MC != 0, counted_C=EVERY)
     with pytest.raises(ValueError, match="a class that counts"):
         pairs_to_ask(scores_KMC, states_MC, states_MC != 0, num=1, counted_C=~EVERY)

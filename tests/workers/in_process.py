@@ -157,6 +157,7 @@ class Bench:
             "filesystem": fs.LocalFileSystem(),
             "scratch_folder": str(folder),
             "corrections_folder": str(folder / "corrections"),
+            "scores_folder": None,
             "resamples_folder": None,
             "checkpoint_interval_s": 1e9,
             "checkpoint_interval_epochs": None,

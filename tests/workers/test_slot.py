@@ -12,6 +12,7 @@ from tests.training.head_trials import config_of, write_features
 from tests.workers.in_process import JOIN_S, NUM_EPOCHS, Bench, Tiny, config_with
 from wsml_study.errors import TrainingError
 from wsml_study.record.resample_files import read_resamples
+from wsml_study.record.score_files import read_scores
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.workers.checkpoint_files import STATE_FILE
@@ -286,3 +287,86 @@ def test_a_tested_trial_leaves_its_precision_in_resamples_of_the_test_images(ben
     assert kept_RC.shape == (500, len(last.test["classes"]))
     mean = np.nanmean(kept_RC, axis=0)
     assert np.abs(mean - np.array(last.test["test_ap_C"], float)).max() < 12, "AP of few images, a little raised"
+
+
+def judged_by_partial_labels(folder):
+    given = write_features(folder)
+    return given.model_copy(update={"validation": given.validation.model_copy(update={"labels": "known"})})
+
+
+def scores_after_each_epoch(slot, folder, trial):
+    """Whatever is kept after each of a trial's epochs, with the epoch that it should be of."""
+    found = []
+    while not found or not found[-1][0].complete:
+        report = slot.step()
+        found.append((report, read_scores(folder, trial)))
+    return found
+
+
+def logits_alone(config, epoch):
+    trial = TrialTraining(config, open_trial_data(config.data))
+    for _ in range(epoch):
+        trial.run_epoch()
+    return trial.evaluation.scores("validation").numpy()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_best_epochs_validation_scores_are_kept_before_each_epoch_is_reported(bench, tmp_path, together):
+    data = judged_by_partial_labels(tmp_path)
+    configs = [config_of(data, "AN", seed=seed, learning_rate=0.1) for seed in (2, 3)]
+    slot = bench(open_trial, scores_folder=str(tmp_path / "validation_scores")).slot
+    for number, config in enumerate(configs):
+        companions = tuple(configs[1:]) if together and number == 0 else ()
+        slot.take(Assignment(trial=number, config=config, companions=companions))
+        best = []
+        for report, scores in scores_after_each_epoch(slot, tmp_path, number):
+            assert scores.epoch == report.result["best_epoch"]
+            assert scores.images == open_trial_data(data).validation_images
+            expected_MC = logits_alone(config, scores.epoch)
+            np.testing.assert_allclose(scores.logits_MC, expected_MC, rtol=2e-3, atol=1e-3)
+            best.append(scores.epoch)
+        assert best == ([1, 2, 3, 4], [1, 2, 2, 2])[number]
+
+
+def test_a_trial_that_goes_on_from_its_checkpoint_has_its_best_epochs_scores(bench, tmp_path):
+    config = config_of(judged_by_partial_labels(tmp_path), "AN", seed=1, learning_rate=0.3)
+    folder = tmp_path / "validation_scores"
+    slot = bench(open_trial, scores_folder=str(folder)).slot
+    slot.take(Assignment(trial=0, config=config))
+    saved = saved_after(slot, NUM_HEAD_EPOCHS - 1, tmp_path / "saved")
+    run_to_the_end(slot)
+    whole = read_scores(tmp_path, 0)
+    (folder / "trial_00000.npz").unlink()
+    slot.take(Assignment(trial=0, config=config, checkpoint=saved))
+    run_to_the_end(slot)
+    resumed = read_scores(tmp_path, 0)
+    assert resumed.epoch == whole.epoch
+    np.testing.assert_array_equal(resumed.logits_MC, whole.logits_MC)
+
+
+def test_after_a_takeover_the_scores_of_the_trials_own_best_epoch_stay(bench, tmp_path):
+    data = judged_by_partial_labels(tmp_path)
+    own, other = (config_of(data, "AN", seed=1, learning_rate=rate) for rate in (3e-3, 4e-3))
+    folder = tmp_path / "validation_scores"
+    slot = bench(open_trial, scores_folder=str(folder)).slot
+    slot.take(Assignment(trial=1, config=other))
+    saved = saved_after(slot, 2, tmp_path / "saved")
+    slot.take(Assignment(trial=0, config=own))
+    slot.step()
+    before = (folder / "trial_00000.npz").read_bytes()
+    best = BestSoFar(objective=101.0, val_map=101.0, epoch=1)
+    slot.take(Assignment(trial=0, config=own, checkpoint=saved, best_before=best))
+    assert run_to_the_end(slot)[-1].result["best_epoch"] == 1
+    assert (folder / "trial_00000.npz").read_bytes() == before
+
+
+def test_complete_labels_leave_no_scores_and_an_unwritable_folder_costs_a_notice(bench, tmp_path):
+    folder = tmp_path / "validation_scores"
+    slot = bench(open_trial, scores_folder=str(folder)).slot
+    data = judged_by_partial_labels(tmp_path)
+    slot.take(Assignment(trial=0, config=config_of(write_features(tmp_path), "AN")))
+    run_to_the_end(slot)
+    assert not folder.exists()
+    folder.write_text("a file where the folder should be")
+    slot.take(Assignment(trial=1, config=config_of(data, "AN")))
+    assert slot.step().notice.startswith("answers of people will not count for it, since its scores are not kept: ")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.files import write_whole
+from wsml_study.record.files import write_in_study
 from wsml_study.record.storage import CORRECTIONS_FOLDER
 from wsml_study.record.tables import VERSION
 
@@ -58,18 +58,7 @@ def write_corrections(filesystem: fs.FileSystem, folder: str, trial: int, column
     trials = [trial] * len(columns["image"])
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"trial": trials, **columns}, schema=CORRECTIONS), sink, compression="zstd")
-    content, path = sink.getvalue().to_pybytes(), f"{folder}/trial_{trial:05d}.parquet"
-    if isinstance(filesystem, fs.LocalFileSystem):
-        study = Path(folder).parent
-        if not study.exists():  # a new one would be in the way of the old one when that is moved back
-            raise ResultsError(f"{study}: the study's folder was deleted or moved")
-        write_whole(Path(path), content)
-        return
-    try:
-        with filesystem.open_output_stream(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise ResultsError(f"{path}: {error}") from error
+    write_in_study(filesystem, folder, f"trial_{trial:05d}.parquet", sink.getvalue().to_pybytes())
 
 
 def trials_with_corrections(folder: Path) -> list[int]:

@@ -7,6 +7,8 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from pyarrow import fs
+
 from wsml_study.errors import ResultsError
 
 
@@ -31,3 +33,23 @@ def write_whole(path: Path, content: bytes) -> None:
         raise ResultsError(
             f"{path}: {error.strerror or error}; free some space or set another folder, then run again"
         ) from error
+
+
+def write_in_study(filesystem: fs.FileSystem, folder: str, name: str, content: bytes) -> None:
+    """Write a file atomically into a folder of a study, creating that folder, but never the study's own.
+
+    Raises:
+        ResultsError: the folder cannot be written, or the study's folder around it is gone.
+    """
+    if isinstance(filesystem, fs.LocalFileSystem):
+        study = Path(folder).parent
+        if not study.exists():  # a new one would be in the way of the old one when that is moved back
+            raise ResultsError(f"{study}: the study's folder was deleted or moved")
+        write_whole(Path(folder) / name, content)
+        return
+    path = f"{folder}/{name}"
+    try:
+        with filesystem.open_output_stream(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise ResultsError(f"{path}: {error}") from error

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.files import write_whole
+from wsml_study.record.files import write_in_study
 from wsml_study.record.storage import RESAMPLES_FOLDER
 from wsml_study.record.tables import VERSION
 
@@ -35,18 +35,7 @@ def write_resamples(
     table = pa.table([pa.array(ap_R) for ap_R in ap_RC.T], names=list(classes)).replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", use_dictionary=False)
-    content, path = sink.getvalue().to_pybytes(), f"{folder}/{_name(trial)}"
-    if isinstance(filesystem, fs.LocalFileSystem):
-        study = Path(folder).parent
-        if not study.exists():
-            raise ResultsError(f"{study}: the study's folder was deleted or moved")
-        write_whole(Path(path), content)
-        return
-    try:
-        with filesystem.open_output_stream(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise ResultsError(f"{path}: {error}") from error
+    write_in_study(filesystem, folder, _name(trial), sink.getvalue().to_pybytes())
 
 
 def read_resamples(folder: Path, trial: int) -> npt.NDArray[np.float32] | None:

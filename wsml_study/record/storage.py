@@ -35,6 +35,9 @@ CORRECTIONS_FOLDER = "corrections"
 RESAMPLES_FOLDER = "test_resamples"
 """Subfolder of a confirmation with a table per trial of AP in resamples of the test images."""
 
+SCORES_FOLDER = "validation_scores"
+"""Subfolder of a study with the validation scores of each trial that is judged by partial labels."""
+
 LEVELS = "fidelity"
 """Subfolder of a study with one study per level of fidelity below full size."""
 
@@ -82,6 +85,13 @@ class RemoteFolder:
         with self._reached():
             found = self.filesystem.get_file_info(fs.FileSelector(start, recursive=True, allow_not_found=True))
         return sorted(info.path.removeprefix(f"{start}/") for info in found if info.type == fs.FileType.File)
+
+    def changed(self, folder: str) -> dict[str, int]:
+        """When each file of a folder was written last, in nanoseconds since 1970, by its name."""
+        start = f"{self.path}/{folder}"
+        with self._reached():
+            found = self.filesystem.get_file_info(fs.FileSelector(start, allow_not_found=True))
+        return {info.base_name: info.mtime_ns or 0 for info in found if info.type == fs.FileType.File}
 
     def move_to(self, other: RemoteFolder) -> None:
         """Move all files to another folder."""
@@ -149,6 +159,7 @@ class StudyStorage:
         write_whole(self.folder / EVENTS, b"".join(segment for _, segment in self.segments()))
         self._copy_files_of_trials(CORRECTIONS_FOLDER)
         self._copy_files_of_trials(RESAMPLES_FOLDER)
+        self._copy_changed_files(SCORES_FOLDER)
 
     def _copy_files_of_trials(self, name_of_folder: str) -> None:
         """Download the files of trials that the local copy lacks, and remove those that are no longer there."""
@@ -160,6 +171,20 @@ class StudyStorage:
             (folder / name).unlink()
         for name in there - here:  # a trial that has ended is not run again, so a file that is here is still the same
             write_whole(folder / name, self.remote.read(f"{name_of_folder}/{name}") or b"")
+
+    def _copy_changed_files(self, name_of_folder: str) -> None:
+        """Download files that the local copy lacks or that have changed, and remove those that are no longer there."""
+        assert self.remote is not None
+        folder = self.folder / name_of_folder
+        there = self.remote.changed(name_of_folder)
+        for path in folder.glob("*"):
+            if path.name not in there:
+                path.unlink()
+        for name, changed_ns in there.items():
+            path = folder / name
+            if not path.exists() or path.stat().st_mtime_ns != changed_ns:
+                write_whole(path, self.remote.read(f"{name_of_folder}/{name}") or b"")
+                os.utime(path, ns=(changed_ns, changed_ns))
 
     def read(self, name: str) -> bytes | None:
         """Read a file from the storage; None if it does not exist."""
@@ -206,6 +231,10 @@ class StudyStorage:
     def test_resamples(self) -> tuple[fs.FileSystem, str]:
         """File system and path of the folder for AP in resamples of the test images."""
         return self._files_of_trials(RESAMPLES_FOLDER)
+
+    def scores(self) -> tuple[fs.FileSystem, str]:
+        """File system and path of the folder for validation scores of trials."""
+        return self._files_of_trials(SCORES_FOLDER)
 
     def _files_of_trials(self, folder: str) -> tuple[fs.FileSystem, str]:
         if self.remote is None:

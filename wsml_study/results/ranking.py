@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from wsml_study.record.history import TrialState
-from wsml_study.record.tables import MODE, read_table
+from wsml_study.record.tables import BESIDE_MODE, MODE, read_table
 
 UPPER_BOUND = "full"
 """The method that sees all true labels: an upper bound for the others, not a contender."""
@@ -29,14 +29,46 @@ def ranked(table: pa.Table) -> pd.DataFrame:
     Where configs have several runs by `seeds`, the runs of a config stand together and have its rank: that of its mean.
     """
     trials: pd.DataFrame = table.to_pandas()
-    smaller_is_better = (table.schema.metadata or {}).get(MODE) == b"min"
+    metadata = table.schema.metadata or {}
+    smaller_is_better = metadata.get(MODE) == b"min"
     judged, number = (trials["value"], trials["trial"]) if not _has_runs(trials) else _judged(trials)
-    order = pd.DataFrame({"judged": judged, "number": number, "trial": trials["trial"]}).sort_values(
-        ["judged", "number", "trial"], ascending=[smaller_is_better, True, True], na_position="last"
+    misses = judged.notna() & trials["missed"].notna()
+    order = pd.DataFrame({"last": judged.isna(), "misses": misses, "judged": judged, "number": number})
+    order = order.assign(trial=trials["trial"]).sort_values(
+        ["last", "misses", "judged", "number", "trial"], ascending=[True, True, smaller_is_better, True, True]
     )
     trials = trials.loc[order.index].reset_index(drop=True)
     trials.insert(0, "rank", pd.factorize(order["number"])[0] + 1)
+    if BESIDE_MODE in metadata:
+        trials["front"] = _on_front(
+            answers(trials), signs=(-1 if smaller_is_better else 1, 1 if metadata[BESIDE_MODE] == b"max" else -1)
+        ).reindex(trials.index, fill_value=False)
     return trials
+
+
+def answers(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that may be an answer of the study: those that do not miss a constraint."""
+    return trials[trials["missed"].isna()]
+
+
+def the_front(ranked: pd.DataFrame) -> pd.DataFrame:
+    """The trials on the front of a study with `objective.beside`, best by the objective first."""
+    return ranked[ranked["front"]].reset_index(drop=True)
+
+
+def _on_front(trials: pd.DataFrame, *, signs: tuple[int, int]) -> pd.Series:
+    """Of each complete trial whether none is at least as good in both objectives and better in one.
+
+    Trials of `full`, which sees all labels, neither count nor keep others from counting. Of trials that are equal in
+    both the first is on the front.
+    """
+    complete = trials[(trials["state"] == TrialState.COMPLETE) & (trials["method"] != UPPER_BOUND)]
+    both = complete[["value", "beside"]].dropna().mul(pd.Series({"value": signs[0], "beside": signs[1]}))
+    order = both.assign(trial=complete["trial"]).sort_values(
+        ["value", "beside", "trial"], ascending=[False, False, True]
+    )
+    best_before = order["beside"].cummax().shift(fill_value=float("-inf"))
+    return order["beside"] > best_before
 
 
 def by_config(ranked: pd.DataFrame) -> pd.DataFrame:
@@ -72,19 +104,23 @@ def _judged(trials: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 
 def contenders(ranked: pd.DataFrame) -> pd.DataFrame:
-    """Trials of methods that see only the observed labels; all trials if there are none with a value."""
-    some = ranked[ranked["method"] != UPPER_BOUND]
-    return some if some["value"].notna().any() else ranked
+    """Trials of methods that see only the observed labels; all trials if there are none with a value.
+
+    Without those that miss a constraint of the study.
+    """
+    possible = answers(ranked)
+    some = possible[possible["method"] != UPPER_BOUND]
+    return some if some["value"].notna().any() else possible
 
 
 def best_per_method(ranked: pd.DataFrame) -> pd.DataFrame:
-    """The best trial of each method, best first."""
-    return by_config(ranked).dropna(subset=["value"]).drop_duplicates("method").reset_index(drop=True)
+    """The best trial of each method that misses no constraint, best first."""
+    return answers(by_config(ranked)).dropna(subset=["value"]).drop_duplicates("method").reset_index(drop=True)
 
 
 def top_trials(ranked: pd.DataFrame, *, top: int, per_method: bool) -> pd.DataFrame:
-    """The best `top` trials that have a value, over all methods or per method."""
-    with_value = by_config(ranked).dropna(subset=["value"])
+    """The best `top` trials that have a value and miss no constraint, over all methods or per method."""
+    with_value = answers(by_config(ranked)).dropna(subset=["value"])
     if per_method:
         return with_value.groupby("method", sort=False).head(top).reset_index(drop=True)
     return with_value.head(top)

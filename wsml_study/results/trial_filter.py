@@ -26,7 +26,8 @@ def select_trials(
     """Selected trials of a study with their rank, best first unless `sort` is given.
 
     Where configs have several runs, the row of a config is that of its first run with the mean over its complete runs
-    as `value`, and their number as `runs`.
+    as `value`, and their number as `runs`. With `objective.beside` the column `front` says whether a trial is on the
+    front.
 
     Args:
         folder: of the study's results.
@@ -57,6 +58,8 @@ def select_trials(
         means = pa.array(chosen["value"], pa.float64(), from_pandas=True)
         selected = selected.set_column(selected.column_names.index("value"), selected.schema.field("value"), means)
         selected = selected.append_column(pa.field("runs", pa.int32()), pa.array(chosen["runs"], pa.int32()))
+    if "front" in chosen:
+        selected = selected.append_column(pa.field("front", pa.bool_()), pa.array(chosen["front"], pa.bool_()))
     return selected.add_column(0, pa.field("rank", pa.int32()), pa.array(chosen["rank"], pa.int32()))
 
 

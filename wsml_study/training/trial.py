@@ -31,7 +31,7 @@ from wsml_study.training.trial_checkpoint import BestHead, Checkpoint, Progress
 from wsml_study.training.trial_classifier import initial_classifier, preprocessing_of, weights_with_backbone
 from wsml_study.training.trial_data import SPLITS, TrialData
 from wsml_study.training.trial_evaluation import Evaluation, ValidationScores
-from wsml_study.training.trial_results import EpochResult, TestResult
+from wsml_study.training.trial_results import BestScores, EpochResult, TestResult
 
 NO_BEST_WEIGHTS = "the best epoch's weights were not kept: train with keep_best, for one epoch at least"
 
@@ -169,6 +169,7 @@ class TrialTraining:
         # Without validation images every epoch counts as better than the one before, so the last weights are kept.
         if value is None or best is None or sign * value > sign * best:
             progress.best_objective, progress.best_val_map, progress.best_epoch = value, val_map, epoch
+            progress.best_scores_MC = None if validation.scores_MC is None else _compact(validation.scores_MC)
             if self.keep_best:
                 progress.best_weights = _copy_of(self.classifier)
             if training.hand_over == "best" and epoch <= training.num_linear_epochs:
@@ -190,6 +191,7 @@ class TrialTraining:
             train_seconds=train_seconds,
             validation_seconds=0.0,
             ends_trial=self._has_fallen(epoch, value),
+            measures=validation.measures,
         )
 
     def _has_fallen(self, epoch: int, value: float | None) -> bool:
@@ -247,6 +249,17 @@ class TrialTraining:
             return None
         return resampled_precision(self._test_scores_MC.cpu().numpy(), self.data.test.truth_MC, resamples=resamples)
 
+    def best_scores(self) -> BestScores | None:
+        """The best epoch's scores of the validation images; None where their labels are complete.
+
+        None too where the best epoch came before another trial's state was taken over.
+        """
+        progress = self.progress
+        if progress.best_scores_MC is None:
+            return None
+        logits_MC = progress.best_scores_MC.numpy()
+        return BestScores(epoch=progress.best_epoch, logits_MC=logits_MC, images=self.data.validation_images)
+
     def _validation_labels(self) -> Tensor:
         """The labels (M, C) that the validation images are evaluated on."""
         return torch.from_numpy(self.data.validation.judged_by(self.config.data.validation.labels))
@@ -296,6 +309,12 @@ class TrialTraining:
         self._checkpoint.take_over(
             state, best_objective=best_objective, best_val_map=best_val_map, best_epoch=best_epoch
         )
+
+
+def _compact(scores_MC: Tensor) -> Tensor:
+    """Logits as float16 on the CPU; those too large for it become the largest one."""
+    most = torch.finfo(torch.float16).max
+    return scores_MC.clamp(-most, most).to("cpu", torch.float16, copy=True)
 
 
 def _copy_of(module: nn.Module) -> dict[str, Tensor]:

@@ -38,6 +38,8 @@ class Progress:
         best_val_map: validation mAP of that epoch, in percent.
         best_epoch: that epoch; without validation images the last one.
         best_weights: the classifier's of that epoch, if they are kept.
+        best_scores_MC: float16 logits of the validation images in that epoch; None where their labels are complete, and
+            where that epoch came before another trial's state was taken over.
         corrections: labels that the method has corrected for good.
         best_head: in the first phase of linear_init with `hand_over: best`; None elsewhere.
     """
@@ -47,6 +49,7 @@ class Progress:
     best_val_map: float | None = None
     best_epoch: int = 0
     best_weights: dict[str, Tensor] | None = None
+    best_scores_MC: Tensor | None = None
     corrections: Corrections = field(default_factory=Corrections)
     best_head: BestHead | None = None
 
@@ -60,7 +63,7 @@ class Checkpoint:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on.
 
-        Checkpoints of earlier versions lack `best_objective`, `best_head` and `corrections`.
+        Checkpoints of earlier versions lack `best_objective`, `best_head`, `corrections` and `best_scores`.
         """
         progress = self._progress
         return {
@@ -70,6 +73,7 @@ class Checkpoint:
             "best_val_map": progress.best_val_map,
             "best_epoch": progress.best_epoch,
             "best_weights": progress.best_weights,
+            "best_scores": progress.best_scores_MC,
             "corrections": progress.corrections.state_dict(),
             "best_head": None if progress.best_head is None else vars(progress.best_head),
             **self._optimization.state_dict(),
@@ -84,6 +88,8 @@ class Checkpoint:
         self._progress.best_val_map = state["best_val_map"]
         self._progress.best_epoch = state["best_epoch"]
         self._progress.best_weights = state["best_weights"]
+        scores_MC = state.get("best_scores")
+        self._progress.best_scores_MC = None if scores_MC is None else scores_MC.cpu()
 
     def take_over(
         self, state: dict[str, Any], *, best_objective: float | None, best_val_map: float | None, best_epoch: int
@@ -99,7 +105,7 @@ class Checkpoint:
         for group, numbers in zip(optimization.optimizer.param_groups, own, strict=True):
             group.update(numbers)
         self._progress.best_objective, self._progress.best_val_map = best_objective, best_val_map
-        self._progress.best_epoch = best_epoch
+        self._progress.best_epoch, self._progress.best_scores_MC = best_epoch, None
 
     def _load(self, state: dict[str, Any]) -> None:
         self._optimization.enter_phase_of(max(1, state["epoch"]))

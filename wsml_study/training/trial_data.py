@@ -5,8 +5,9 @@ Shapes: N rows of a split of the dataset, M of them that belong to a split of th
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from wsml_study.data.dataset import Dataset, GivenFeatures, PixelRange, Split
 from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
-from wsml_study.data.label_states import assume_negative, dense_rows
+from wsml_study.data.label_states import UNOBSERVED, assume_negative, dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
@@ -63,6 +64,14 @@ class LabelledImages:
         """int8 +1 and -1: the observed states with everything unobserved taken as negative."""
         return assume_negative(self.observed_MC)
 
+    def is_partial(self, labels: LabelChoice) -> bool:
+        """Whether trials are evaluated on labels of which some are unobserved."""
+        return labels != "clean" and self._has_unobserved
+
+    @cached_property
+    def _has_unobserved(self) -> bool:
+        return bool((self.observed_MC == UNOBSERVED).any())
+
     def judged_by(self, labels: LabelChoice) -> Labels:
         """int8 (M, C) states that trials are evaluated on, as `data.validation.labels` says; 0 is left out."""
         return validation_labels(labels, truth_MC=self.truth_MC, observed_MC=self.observed_MC)
@@ -107,6 +116,13 @@ class TrialData:
     test: LabelledImages
     horizontal_flip: bool
     scaling: Scaling | None = None
+
+    @cached_property
+    def validation_images(self) -> str:
+        """Sixteen hexadecimal digits that tell these validation images and classes, in this order, from others."""
+        validation = self.validation
+        names = [*self.classes, "", *(validation.names_N[row] for row in validation.rows_M)]
+        return hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
 
     @property
     def num_channels(self) -> int:

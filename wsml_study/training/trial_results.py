@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
@@ -27,6 +30,8 @@ class EpochResult:
         num_distrusted, ..., loss_false_negative: as in `Memorization`.
         head_epoch: in the first end-to-end epoch of linear_init, the epoch whose head it began with.
         ends_trial: no epoch is to follow, since the objective has fallen too far (`training.stop_below_best`).
+        measures: the metrics besides that the study's objective names: name -> value, None where nothing is annotated;
+            None for a study that names none.
         trained_together: number of trials whose epochs were trained in one batch with this one, itself included; the
             seconds are each one's share.
     """
@@ -53,6 +58,7 @@ class EpochResult:
     validation_seconds: float
     head_epoch: int | None = None
     ends_trial: bool = False
+    measures: dict[str, float | None] | None = None
     trained_together: int = 1
 
 
@@ -85,3 +91,18 @@ class TestResult:
     num_val_classes: int | None = None
     num_labels: dict[str, tuple[int, int]] | None = None
     positives_likelier: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BestScores:
+    """Scores of the M validation images in the best epoch of a trial that is judged by partial labels.
+
+    Attributes:
+        epoch: that epoch.
+        logits_MC: float16; probabilities near 1 would be rounded to equal ones.
+        images: which images and classes these are, as `TrialData.validation_images`.
+    """
+
+    epoch: int
+    logits_MC: npt.NDArray[np.float16]
+    images: str

@@ -25,6 +25,7 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Lease
+from wsml_study.record.score_files import write_partial_labels
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
@@ -43,7 +44,7 @@ from wsml_study.training.trial_data import TrialData, dataset_of, open_trial_dat
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.environment import data_fingerprint, environment
 from wsml_study.tuning.expected_regret import ExpectedRegret
-from wsml_study.tuning.label_counts import judged_labels
+from wsml_study.tuning.label_counts import judged_labels, partial_labels
 from wsml_study.tuning.ledger import Ledger, Listener, StopOnRequest
 from wsml_study.tuning.limited_run import LimitedScheduler, PausedAreSaved, StopAtLimits
 from wsml_study.tuning.limits import Limits, still_holds
@@ -122,6 +123,11 @@ class Task:
     rule: Rule | None = None
     open_trial: OpenTrial = open_trial
     whole: Study | None = None
+
+    @property
+    def keeps_scores(self) -> bool:
+        """Whether trials that partial labels judge leave their validation scores: those that are to be ranked."""
+        return not self.tested and self.model_folder is None
 
 
 def run_study(
@@ -302,6 +308,9 @@ def _begin(
         environment=environment(),
         data_fingerprint=data_fingerprint(data),
     )
+    labels = partial_labels(study, data)
+    if labels is not None and task.keeps_scores:
+        write_partial_labels(storage, labels)
     if task.plan is None:
         record_prior_knowledge(study, log, listener.on_notice)
     if not session.is_open:
@@ -586,6 +595,7 @@ class _Run:
             filesystem=filesystem,
             scratch_folder=scratch,
             corrections_folder=self.storage.corrections()[1],
+            scores_folder=self.storage.scores()[1] if task.keeps_scores else None,
             resamples_folder=self.storage.test_resamples()[1] if task.resampled else None,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,
             checkpoint_interval_epochs=stopping.first_decision_epoch if stopping.record.is_population else None,

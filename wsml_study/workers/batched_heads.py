@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wsml_study.training.stacked_heads import FusedTraining
     from wsml_study.training.trial import TrialTraining
-    from wsml_study.training.trial_results import EpochResult, TestResult
+    from wsml_study.training.trial_results import BestScores, EpochResult, TestResult
 
 MAX_BYTES = 2**30
 """Memory that a batch may take beside its features, by an estimate."""
@@ -36,6 +36,7 @@ class BatchedTrial:
     def __init__(self, training: TrialTraining, batch: _Batch) -> None:
         self._training, self._batch = training, batch
         self._trained_ahead: deque[EpochResult] = deque()
+        self._scores: deque[BestScores] = deque()  # of epochs that were the best when they were trained
         self._failure: TrainingError | None = None
 
     def run_epochs(self) -> list[EpochResult]:
@@ -69,6 +70,12 @@ class BatchedTrial:
         """AP in resamples of the test images, after `test()`."""
         return self._training.test_resamples()
 
+    def scores_in(self, epoch: int) -> BestScores | None:
+        """Scores of the validation images in an epoch that is the best up to now; those of earlier ones are dropped."""
+        while self._scores and self._scores[0].epoch < epoch:
+            self._scores.popleft()
+        return self._scores[0] if self._scores and self._scores[0].epoch == epoch else None
+
     def state_after(self, epoch: int) -> dict[str, Any]:
         """Everything that the next epoch depends on. If the batch is ahead of it, the trial is trained again."""
         from wsml_study.training.stacked_heads import LinearProbeTraining
@@ -93,6 +100,9 @@ class BatchedTrial:
             self._failure = result
         else:
             self._trained_ahead.append(result)
+            scores = self._training.best_scores() if result.best_epoch == result.epoch else None
+            if scores is not None:
+                self._scores.append(scores)
 
 
 class _Batch:
@@ -181,4 +191,7 @@ def _max_companions(leader: TrialTraining, labels_differ: bool) -> int:
     # An entry takes 16 bytes with gradient and Adam's two moments, all float32. That of labels is measured.
     of_labels = 26 * num_train * num_classes
     of_a_trial = 16 * num_classes * (num_features + num_train + num_validation) + labels_differ * of_labels
+    if leader.data.validation.is_partial(leader.config.data.validation.labels):
+        # float16 scores, kept until the trial is handed out, of every epoch at most
+        of_a_trial += 2 * num_classes * num_validation * leader.config.training.last_epoch
     return max(0, MAX_BYTES - of_labels) // of_a_trial

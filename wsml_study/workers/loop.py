@@ -25,6 +25,7 @@ from wsml_study.workers.protocol import (
     RunEpochs,
     RunTest,
     Save,
+    ScoreValidation,
     Start,
     Stop,
     TakeOver,
@@ -55,6 +56,9 @@ class Trial(Protocol):
 
     def test_resamples(self) -> Any:
         """AP (R, C) in resamples of the test images, after `test()`; None if there are too many images."""
+
+    def best_scores(self) -> Any:
+        """The best epoch's scores of the validation images; asked only of trials that partial labels may judge."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
@@ -137,6 +141,9 @@ class Worker:
                 return self._open.corrections()
             case ResampleTest():
                 return self._open.test_resamples() if self._peers.rank == 0 else None
+            case ScoreValidation(epoch=epoch):
+                scores = self._open.scores_in(epoch)
+                return None if scores is None else vars(scores)
             case Save(epoch=epoch):
                 return _to_bytes(self._open.state_after(epoch)) if self._peers.rank == 0 else None
             case Load(state=state):
@@ -196,6 +203,11 @@ class SingleTrial:
     def test_resamples(self) -> Any:
         """AP in resamples of the test images, after `test()`."""
         return self.training.test_resamples()
+
+    def scores_in(self, epoch: int) -> Any:
+        """Scores of the validation images in an epoch, if it is the best."""
+        scores = self.training.best_scores()
+        return scores if scores is not None and scores.epoch == epoch else None
 
     def state_after(self, epoch: int) -> dict[str, Any]:
         """The newest state, which is that after the epoch: nothing is trained ahead."""

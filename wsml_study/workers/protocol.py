@@ -167,6 +167,19 @@ class ResampleTest(Command[Any]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreValidation(Command[dict[str, Any] | None]):
+    """Answered by the fields of `BestScores`, the validation images' scores in the best epoch up to the one reported.
+
+    None where the trial is not judged by partial labels.
+
+    Attributes:
+        epoch: that best epoch; a batch may be ahead of it.
+    """
+
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Save(Command[bytes]):
     """Answered by the trial's state after an epoch, as `torch.save` writes it.
 

@@ -21,6 +21,7 @@ from wsml_study.record.correction_files import write_corrections
 from wsml_study.record.history import best_metric_of, metric_of
 from wsml_study.record.model_folder import ModelCard, write_model_folder
 from wsml_study.record.resample_files import write_resamples
+from wsml_study.record.score_files import write_scores
 from wsml_study.study.provenance_section import Provenance
 from wsml_study.workers.checkpoint_files import whole_state, write_state
 from wsml_study.workers.loop import OpenTrial
@@ -38,6 +39,7 @@ from wsml_study.workers.protocol import (
     RunEpochs,
     RunTest,
     Save,
+    ScoreValidation,
     Start,
     StepReport,
     Stop,
@@ -61,6 +63,7 @@ class WorkerSettings:
         filesystem: holds checkpoints and Ray Train's own files.
         scratch_folder: the folder for them there.
         corrections_folder: the folder for the labels that trials have corrected for good.
+        scores_folder: the folder for validation scores of trials that are judged by partial labels; None to keep none.
         resamples_folder: the folder for AP in resamples of the test images (confirmation); None to compute none.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
         checkpoint_interval_epochs: a trial is also saved after every so many epochs; None to go by time only.
@@ -79,6 +82,7 @@ class WorkerSettings:
     filesystem: fs.FileSystem
     scratch_folder: str
     corrections_folder: str
+    scores_folder: str | None
     resamples_folder: str | None
     checkpoint_interval_s: float
     checkpoint_interval_epochs: int | None
@@ -128,6 +132,7 @@ class Slot:
         self._state_to_load: bytes | None = None
         self._best_before: BestSoFar | None = assignment.best_before
         self._notice: str | None = None
+        self._scores_of = 0  # the epoch whose scores were kept last
         self._saved_at = time.monotonic()
         if assignment.checkpoint is not None:
             self._read_state(self._settings.filesystem, assignment.checkpoint)
@@ -155,6 +160,9 @@ class Slot:
             return StepReport(out_of_memory=str(error), notice=self._take_notice())
         self._epoch = result["epoch"]
         config = self._assignment.config
+        # Before the epoch is reported: from then on it may be the trial's last, by early stopping or by a crash.
+        if self._settings.scores_folder is not None and result["best_epoch"] != self._scores_of:
+            self._keep_scores(self._settings.scores_folder, result["best_epoch"])
         complete = self._epoch >= config.training.last_epoch or result.get("ends_trial", False)
         if complete and describe(config.method.name.value).corrects_for_good:
             self._keep_corrections()
@@ -246,6 +254,18 @@ class Slot:
             )
         except ResultsError as error:  # the trial's results do not depend on this file
             self._notice = f"the labels that it corrected are not kept: {error}"
+
+    def _keep_scores(self, folder: str, epoch: int) -> None:
+        if self._assignment.config.data.validation.by_truth:
+            return
+        scores = self._ask(ScoreValidation(epoch=epoch))
+        self._scores_of = epoch
+        if scores is None:
+            return
+        try:
+            write_scores(self._settings.filesystem, folder, self._assignment.trial, **scores)
+        except ResultsError as error:  # the trial's results do not depend on this file
+            self._notice = f"answers of people will not count for it, since its scores are not kept: {error}"
 
     def _keep_resamples(self, folder: str, classes: tuple[str, ...]) -> None:
         ap_RC = self._ask(ResampleTest())

@@ -30,8 +30,8 @@ def open_ranges(study: Draft) -> tuple[str, ...]:
 def with_ranges(study: Study, estimated: Estimated) -> Study:
     """The study with the ranges that an estimate gives.
 
-    The final rate is searched from a quarter of the low end of the estimated share of false negatives to eight times its
-    high end, on a logarithmic scale. `rate_per_epoch` has this range divided by the epochs after the base config's
+    The final rate is searched from a quarter of the low end of the estimated share of false negatives to eight times
+    its high end, on a logarithmic scale. `rate_per_epoch` has this range divided by the epochs after the base config's
     warm-up.
 
     Raises:

@@ -179,8 +179,8 @@ def _entry(line: bytes, number: int, where: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
+        got = repr(line[:60].decode(errors="replace"))
         raise ResultsError(
-            f"{where}: expected line {number} of the log as it was written, got {line[:60].decode(errors='replace')!r}; "
-            f"restore the file from a copy"
+            f"{where}: expected line {number} of the log as it was written, got {got}; restore the file from a copy"
         )
     return entry  # type: ignore[no-any-return]

@@ -81,11 +81,13 @@ def downloaded(page: Page, folder: Path) -> list[Answer]:
     page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     page.evaluate("document.querySelector('main:not([hidden]) .download').focus()")
     press(page, "Enter")
-    file, deadline = folder / "birds-answers-2.json", time.monotonic() + PATIENCE_S
-    while not file.exists():
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := list(folder.glob("birds-answers-2-*.json"))):
         assert time.monotonic() < deadline, "nothing is downloaded"
         time.sleep(0.05)
-    return read_answers(file, [ASKED])
+    answers = read_answers(found[0], [ASKED])
+    found[0].unlink()
+    return answers
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def test_answers_given_by_keyboard_are_downloaded_as_given(url: str, tmp_path: P
         assert page.evaluate(SCREEN) == "done"
         assert page.evaluate("document.querySelector('#tally').textContent") == "2 yes, 2 no, 1 cannot say."
         command = page.evaluate("document.querySelector('#command').textContent")
-        assert command == "wsml-study answers results/birds birds-answers-2.json"
+        assert command == "wsml-study answers results/birds birds-answers-2-Ann.json"
         answers = downloaded(page, tmp_path)
         assert [(one.pair, one.answer, one.by) for one in answers] == [
             (question.pair, reply, "Ann")
@@ -152,11 +154,21 @@ def test_a_page_that_is_opened_again_goes_on_and_others_answer_for_themselves(ur
         begin(page, "Bo")
         assert page.evaluate(COUNT) == "1 of 5"
         press(page, "u")
-        (tmp_path / "birds-answers-2.json").unlink()
         assert [(one.by, one.answer) for one in downloaded(page, tmp_path)] == [
             ("constructor", "yes"),
             ("Bo", "unsure"),
         ]
+
+
+def test_a_browser_that_keeps_nothing_says_so_and_loses_nothing(url: str, tmp_path: Path):
+    with opened(url, width=390) as page:
+        begin(page, "Ann")
+        press(page, "y")
+        page.evaluate("Storage.prototype.setItem = () => { throw new Error('full'); }")
+        press(page, "n", "u")
+        assert "This browser keeps nothing" in page.evaluate("document.querySelector('#notice').textContent")
+        assert not page.evaluate(WIDER_THAN_ITS_WINDOW)
+        assert [one.answer for one in downloaded(page, tmp_path)] == ["yes", "no", "unsure"]
 
 
 def test_buttons_answer_by_tap_and_the_photo_is_enlarged(url: str):

@@ -138,6 +138,10 @@ def export(
             help="Rank all trials by their value, or confirmed configs: the recommended one, then by their mean."
         ),
     ] = By.VALUE,
+    front: Annotated[
+        bool,
+        typer.Option("--front", help="Export every trial on the front of a study with two objectives."),
+    ] = False,
     trial: Annotated[
         int | None,
         typer.Option(min=0, help="Export the trial with this number instead of the best.", show_default=False),
@@ -149,12 +153,15 @@ def export(
 
     if trial is not None and (top, per, by) != (1, Per.STUDY, By.VALUE):
         raise typer.BadParameter("--trial names one trial; leave out --top, --per and --by")
+    if front and (top, per, by, trial) != (1, Per.STUDY, By.VALUE, None):
+        raise typer.BadParameter("--front exports the whole front; leave out --top, --per, --by and --trial")
     for path in export_configs(
         folder_of(study, storage),
         output=output,
         top=top,
         per_method=per is Per.METHOD,
         by_confirmed=by is By.CONFIRMED,
+        front=front,
         trial=trial,
     ):
         say(path)

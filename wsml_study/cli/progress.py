@@ -17,6 +17,7 @@ from rich.text import Text
 from wsml_study.errors import printable
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState, metric_of
+from wsml_study.record.measured import is_answer
 from wsml_study.record.spending import spent_of
 from wsml_study.record.wording import describe, duration
 from wsml_study.results.time_left import WorkLeft
@@ -163,7 +164,7 @@ class Progress:
 
     def _headline(self, trials: list[TrialHistory]) -> str:
         ended = num_ended(self._history)
-        valued = [(trial.value(self._objective), trial) for trial in trials]
+        valued = [(trial.value(self._objective), trial) for trial in trials if is_answer(trial, self._objective)]
         best = max(
             ((value, trial) for value, trial in valued if value is not None),
             key=lambda pair: self._objective.sign * pair[0],

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
 from wsml_study.record.history import StudyHistory, TrialHistory, best_metric_of, metric_of
+from wsml_study.record.measured import measured
+from wsml_study.study.objective_section import Objective
 from wsml_study.study.search_section import Parameter
 from wsml_study.study.spec import Study
 
@@ -27,6 +29,8 @@ SINCE_1970 = "s since 1970-01-01 UTC"
 VERSION = "1"
 MODE = b"wsml_study.mode"
 """Metadata key of a trials table: `min` if a smaller value is better; otherwise absent."""
+BESIDE_MODE = b"wsml_study.beside_mode"
+"""Metadata key of a trials table: `max` or `min`, as values of the second objective are better; absent without."""
 
 
 def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
@@ -89,6 +93,16 @@ TRIALS = _schema(
         _maybe("train_share", pa.float64(), "`data.train_share`; null for all training images", unit="fraction"),
         _maybe("num_val_classes", pa.int32(), "classes that `val_map` is the mean of", unit="classes"),
         _maybe("num_test_classes", pa.int32(), "classes that `test_map` is the mean of", unit="classes"),
+        _maybe(
+            "beside",
+            pa.float64(),
+            "the second objective, `objective.beside`; `results` adds `front`, whether the trial is on the front",
+            unit="of the measure",
+        ),
+        _maybe(
+            "missed", pa.string(), "constraints that the trial misses, such as `of1 58.2 < 60`; null if it meets all"
+        ),
+        _maybe("measures", pa.string(), "measures with constraints: JSON, name -> value"),
     ],
 )
 """One row per trial. A study's own file adds a nullable column per searched key or factor, named by its dotted path."""
@@ -147,6 +161,11 @@ EPOCHS = _schema(
             "head_epoch",
             pa.int32(),
             "linear_init, first epoch end to end: the epoch of the linear probe whose head it began with",
+        ),
+        _maybe(
+            "measures",
+            pa.string(),
+            "validation metrics that `objective.beside` and `objective.constraints` name: JSON, name -> value",
         ),
     ],
 )
@@ -377,6 +396,9 @@ def _with_searched_keys(study: Study) -> pa.Schema:
     schema = TRIALS
     if study.objective.mode == "min":
         schema = schema.with_metadata({**schema.metadata, MODE: b"min"})
+    if study.objective.second is not None:
+        mode = b"max" if study.objective.second.greater_is_better else b"min"
+        schema = schema.with_metadata({**schema.metadata, BESIDE_MODE: mode})
     for key, parameter in study.varied.items():
         schema = schema.append(pa.field(key, _arrow_type(parameter)))
     return schema
@@ -431,7 +453,19 @@ def _trial_row(study: Study, trial: TrialHistory, history: StudyHistory) -> dict
             "num_test_classes": None if trial.test is None else _num_classes(trial.test["test_ap_C"]),
         }
         | _promotion_columns(trial)
+        | _measure_columns(study.objective, trial)
     )
+
+
+def _measure_columns(objective: Objective, trial: TrialHistory) -> dict[str, Any]:
+    """The second objective and the constraints, once an epoch has ended."""
+    found = measured(trial, objective)
+    constrained = {name: found[name] for name in objective.bounds if name in found}
+    return {
+        "beside": None if objective.beside is None else found.get(objective.beside),
+        "missed": objective.missed(found) if found else None,
+        "measures": json.dumps(constrained) if constrained else None,
+    }
 
 
 def _num_classes(ap_C: Sequence[float | None]) -> int:
@@ -466,6 +500,7 @@ def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
         row |= {"objective": metric_of(result), "best_objective": best_metric_of(result)}
         # Without validation images there is no mAP, and these columns are not nullable.
         row |= {name: math.nan for name in VALIDATION_MAP if row[name] is None}
+        row["measures"] = json.dumps(result["measures"]) if result.get("measures") else None
         yield row | {"values": json.dumps(trial.values_in(epoch)) if changing else None}
 
 

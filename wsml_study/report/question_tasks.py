@@ -17,14 +17,15 @@ from wsml_study.record.answer_table import question_table
 from wsml_study.record.questions import QuestionSet, Reply
 from wsml_study.record.task_exports import ANSWER, CLASS_KEY, IMAGE_KEY, OPEN, SET_KEY, image_names, task_image
 
+# The choices stand above the photo: below a tall one they would be out of sight.
 LABEL_STUDIO_CONFIG = f"""<View>
   <Header value="$question"/>
-  <Image name="image" value="$image" zoom="true"/>
   <Choices name="{ANSWER}" toName="image" choice="single" showInline="true" required="true">
     <Choice value="Yes" alias="yes" hotkey="y"/>
     <Choice value="No" alias="no" hotkey="n"/>
     <Choice value="Cannot say" alias="unsure" hotkey="u"/>
   </Choices>
+  <Image name="image" value="$image" zoom="true"/>
 </View>
 """
 

@@ -87,7 +87,12 @@ def _length(study: Study) -> str:
 def _objective(study: Study) -> str:
     if not study.data.holds_out:
         return "objective: none, since no image is held out; train it with `wsml-study train`"
-    return f"objective: {study.objective.metric} ({study.objective.mode}), on {study.data.validation.labels} labels"
+    objective = study.objective
+    said = f"objective: {objective.metric} ({objective.mode}), on {study.data.validation.labels} labels"
+    if (second := objective.second) is not None:
+        mode = "max" if second.greater_is_better else "min"
+        said += f"; beside it {objective.beside} ({mode}): the front of both"
+    return said + "".join(f"; {name} {bounds}" for name, bounds in objective.bounds.items())
 
 
 def _confirmation_lines(study: Study) -> list[str]:

@@ -23,9 +23,18 @@ from wsml_study.results.confirmation import Confirmation, confirmed_ranking, rea
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.factor_means import factor_lines
 from wsml_study.results.level_results import read_levels
-from wsml_study.results.ranking import UPPER_BOUND, by_config, contenders, has_factors, ranked_trials
+from wsml_study.results.ranking import (
+    UPPER_BOUND,
+    answers,
+    by_config,
+    contenders,
+    has_factors,
+    ranked_trials,
+    the_front,
+)
 from wsml_study.results.repeats import repeat_notes
 from wsml_study.results.statistics import estimate
+from wsml_study.results.tradeoff import front_sentence, missed_by_all
 from wsml_study.study.confirm_section import AUTO
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.objective_section import Objective
@@ -50,6 +59,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
             lambda value: "-" if pd.isna(value) else f"{value:{objective.number_format}}"
         ),
         **({"answered mAP": list(trials.apply(estimate_text, axis=1))} if MAP in trials else {}),
+        **_measure_columns(trials, objective),
         **({"seeds": trials["runs"].astype(str)} if "runs" in trials else {}),
         **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),
         "best epoch": trials["best_epoch"].map(number),
@@ -58,6 +68,19 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         "state": trials["state"] + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
     }
     return aligned({name: list(values) for name, values in columns.items()})
+
+
+def _measure_columns(trials: pd.DataFrame, objective: Objective) -> dict[str, pd.Series]:
+    """The second objective and the front, and the constraints that are missed, of a study that has them."""
+    columns: dict[str, pd.Series] = {}
+    if (second := objective.second) is not None:
+        columns[second.axis] = trials["beside"].map(
+            lambda value: "-" if pd.isna(value) else f"{value:{second.number_format}}"
+        )
+        columns["front"] = trials["front"].map({True: "yes", False: ""})
+    if trials["missed"].notna().any():
+        columns["misses"] = trials["missed"].fillna("")
+    return columns
 
 
 def objective_of(trials: pd.DataFrame) -> Objective:
@@ -93,7 +116,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
     if counts.get("failed", 0) == len(ranked) > 0:
         return [*lines, "Every trial failed; correct the cause named above, then `wsml-study run STUDY --restart`."]
     of_search = not has_factors(ranked) and ranked["test_map"].isna().all()
-    if ranked["value"].notna().any() and of_search:  # with a test mAP, trials are results
+    if answers(ranked)["value"].notna().any() and of_search:  # with a test mAP, trials are results
         lines += ["Next:", *_next_commands(folder, ranked, study_argument)]
     return lines
 
@@ -126,6 +149,8 @@ def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[st
         return [*factor_lines(folder), *paper, *_diverged(folder), *repeat_notes(ranked)]
     if ranked["confirms"].notna().any():
         return []  # these are runs of a confirmation, whose study has the answer
+    if (none := missed_by_all(ranked)) is not None:
+        return [none, *_diverged(folder)]
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
     by_answers = answered_lines(folder, study_argument=study_argument)
     confirmation = read_confirmation(folder)
@@ -134,6 +159,8 @@ def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[st
         classes = class_note_of(folder / CONFIRMATION, objective_of(ranked), splits=["test"])
         overtaken = _overtaken(ranked, confirmation, study_argument)
         return [*by_answers, *confirmation.lines(), *every, *classes, *overtaken, *notes]
+    if (front := front_sentence(ranked, objective_of(ranked))) is not None:
+        return [*by_answers, front, "Of one seed each: what is best of many trials is optimistic.", *notes]
     return [*by_answers, *_not_confirmed(ranked, study_argument), *notes]
 
 
@@ -202,6 +229,8 @@ def _next_commands(folder: Path, ranked: pd.DataFrame, study_argument: str) -> l
     confirmation = read_confirmation(folder)
     if confirmation is not None and confirmation.configs:
         best, by = confirmed_ranking(folder).iloc[0], "--by confirmed"
+    elif "front" in ranked:
+        best, by = the_front(ranked).iloc[0], "--front"
     else:
         best, by = contenders(by_config(ranked)).iloc[0], "--per method"
     config = f"configs/{folder.name}-{best['method']}-trial{best['trial']}.yaml"

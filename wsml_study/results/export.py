@@ -11,7 +11,8 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
 from wsml_study.results.answered_runs import MAP, AnsweredRuns, estimate_text, read_answered
 from wsml_study.results.confirmation import confirmed_ranking
-from wsml_study.results.ranking import ranked_trials, top_trials
+from wsml_study.results.ranking import ranked_trials, the_front, top_trials
+from wsml_study.results.tradeoff import missed_by_all
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.new_defaults import explicit
 from wsml_study.study.provenance_section import Provenance
@@ -27,6 +28,7 @@ def export_configs(
     top: int = 1,
     per_method: bool = False,
     by_confirmed: bool = False,
+    front: bool = False,
     trial: int | None = None,
 ) -> list[Path]:
     """Write the best trials of a study, or a given one, as one config file each, best first.
@@ -37,6 +39,7 @@ def export_configs(
         top: number of trials, per method with `per_method`.
         per_method: rank within each method.
         by_confirmed: rank only confirmed configs, by their mean, instead of all trials by their value.
+        front: the trials on the front of two objectives, all of them.
         trial: the number of the trial to export instead of the best ones.
 
     Returns:
@@ -49,12 +52,24 @@ def export_configs(
     study = read_study(folder / "study.yaml")
     if trial is not None:
         chosen = _given(ranked_trials(folder), trial, folder)
+    elif front:
+        chosen = _front(study, folder)
     else:
         ranked = confirmed_ranking(folder) if by_confirmed else ranked_trials(folder)
         chosen = top_trials(ranked, top=top, per_method=per_method)
+        if (none := missed_by_all(ranked)) is not None:
+            raise ResultsError(f"{folder}: {none}")
     if chosen.empty:
         raise ResultsError(f"{folder}: no trial has completed an epoch yet; `wsml-study run` continues the study")
     return [_export(folder, study, row, output) for _, row in chosen.iterrows()]
+
+
+def _front(study: Study, folder: Path) -> pd.DataFrame:
+    if study.objective.second is None:
+        raise ResultsError(
+            f"{folder}: the study has one objective, and a front needs two: `objective.beside` in a study file"
+        )
+    return the_front(ranked_trials(folder))
 
 
 def _given(ranked: pd.DataFrame, trial: int, folder: Path) -> pd.DataFrame:
@@ -86,6 +101,7 @@ def _export(study_folder: Path, study: Study, row: pd.Series, output: Path) -> P
         fingerprint=fingerprint(study),
     )
     name = f"{study.name}-{config.method.name}-trial{row['trial']}"
+    config = config.model_copy(update={"objective": config.objective.alone})
     exported = Study.of_trial(config, name=name, provenance=provenance, resources=study.resources)
     path = output / f"{exported.name}.yaml"
     objective = study.objective

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from wsml_study.record.history import TrialState
-from wsml_study.record.tables import MODE, read_table
+from wsml_study.record.tables import BESIDE_MODE, MODE, read_table
 from wsml_study.results.answered_runs import HIGH, LOW, MAP, AnsweredRuns, read_answered
 
 UPPER_BOUND = "full"
@@ -33,19 +33,51 @@ def ranked(table: pa.Table, *, answered: AnsweredRuns | None = None) -> pd.DataF
     Where configs have several runs by `seeds`, the runs of a config stand together and have its rank: that of its mean.
     """
     trials: pd.DataFrame = table.to_pandas()
-    smaller_is_better = (table.schema.metadata or {}).get(MODE) == b"min"
+    metadata = table.schema.metadata or {}
+    smaller_is_better = metadata.get(MODE) == b"min"
     if answered is not None:
         trials = trials.join(answered.columns(trials["trial"]))
-    keys = {key: _by_runs(trials, key) for key in ([MAP] if MAP in trials else []) + ["value"]}
+    judged = _by_runs(trials, "value")
+    estimates = {MAP: _by_runs(trials, MAP)} if MAP in trials else {}
     number = trials["config_number"].astype(int) if _has_runs(trials) else trials["trial"]
-    order = pd.DataFrame({**keys, "number": number, "trial": trials["trial"]}).sort_values(
-        [*keys, "number", "trial"],
-        ascending=[key == "value" and smaller_is_better for key in keys] + [True, True],
-        na_position="last",
+    misses = judged.notna() & trials["missed"].notna()
+    order = pd.DataFrame({"last": judged.isna(), "misses": misses, **estimates, "judged": judged, "number": number})
+    order = order.assign(trial=trials["trial"]).sort_values(
+        ["last", "misses", *estimates, "judged", "number", "trial"],
+        ascending=[True, True, *(False for _ in estimates), smaller_is_better, True, True],
     )
     trials = trials.loc[order.index].reset_index(drop=True)
     trials.insert(0, "rank", pd.factorize(order["number"])[0] + 1)
+    if BESIDE_MODE in metadata:
+        trials["front"] = _on_front(
+            answers(trials), signs=(-1 if smaller_is_better else 1, 1 if metadata[BESIDE_MODE] == b"max" else -1)
+        ).reindex(trials.index, fill_value=False)
     return trials
+
+
+def answers(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that may be an answer of the study: those that do not miss a constraint."""
+    return trials[trials["missed"].isna()]
+
+
+def the_front(ranked: pd.DataFrame) -> pd.DataFrame:
+    """The trials on the front of a study with `objective.beside`, best by the objective first."""
+    return ranked[ranked["front"]].reset_index(drop=True)
+
+
+def _on_front(trials: pd.DataFrame, *, signs: tuple[int, int]) -> pd.Series:
+    """Of each complete trial whether none is at least as good in both objectives and better in one.
+
+    Trials of `full`, which sees all labels, neither count nor keep others from counting. Of trials that are equal in
+    both the first is on the front.
+    """
+    complete = trials[(trials["state"] == TrialState.COMPLETE) & (trials["method"] != UPPER_BOUND)]
+    both = complete[["value", "beside"]].dropna().mul(pd.Series({"value": signs[0], "beside": signs[1]}))
+    order = both.assign(trial=complete["trial"]).sort_values(
+        ["value", "beside", "trial"], ascending=[False, False, True]
+    )
+    best_before = order["beside"].cummax().shift(fill_value=float("-inf"))
+    return order["beside"] > best_before
 
 
 def by_config(ranked: pd.DataFrame) -> pd.DataFrame:
@@ -83,19 +115,23 @@ def _by_runs(trials: pd.DataFrame, key: str) -> pd.Series:
 
 
 def contenders(ranked: pd.DataFrame) -> pd.DataFrame:
-    """Trials of methods that see only the observed labels; all trials if there are none with a value."""
-    some = ranked[ranked["method"] != UPPER_BOUND]
-    return some if some["value"].notna().any() else ranked
+    """Trials of methods that see only the observed labels; all trials if there are none with a value.
+
+    Without those that miss a constraint of the study.
+    """
+    possible = answers(ranked)
+    some = possible[possible["method"] != UPPER_BOUND]
+    return some if some["value"].notna().any() else possible
 
 
 def best_per_method(ranked: pd.DataFrame) -> pd.DataFrame:
-    """The best trial of each method, best first."""
-    return by_config(ranked).dropna(subset=["value"]).drop_duplicates("method").reset_index(drop=True)
+    """The best trial of each method that misses no constraint, best first."""
+    return answers(by_config(ranked)).dropna(subset=["value"]).drop_duplicates("method").reset_index(drop=True)
 
 
 def top_trials(ranked: pd.DataFrame, *, top: int, per_method: bool) -> pd.DataFrame:
-    """The best `top` trials that have a value, over all methods or per method."""
-    with_value = by_config(ranked).dropna(subset=["value"])
+    """The best `top` trials that have a value and miss no constraint, over all methods or per method."""
+    with_value = answers(by_config(ranked)).dropna(subset=["value"])
     if per_method:
         return with_value.groupby("method", sort=False).head(top).reset_index(drop=True)
     return with_value.head(top)

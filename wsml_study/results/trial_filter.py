@@ -28,7 +28,8 @@ def select_trials(
 
     Where configs have several runs, the row of a config is that of its first run with the mean over its complete runs
     as `value`, and their number as `runs`. Where people have answered questions there are the columns `answered_map`,
-    `answered_low` and `answered_high`.
+    `answered_low` and `answered_high`. With `objective.beside` the column `front` says whether a trial is on the
+    front.
 
     Args:
         folder: of the study's results.
@@ -62,6 +63,8 @@ def select_trials(
     for column in (name for name in (MAP, LOW, HIGH) if name in chosen):
         estimates = pa.array(chosen[column], pa.float64(), from_pandas=True)
         selected = selected.append_column(pa.field(column, pa.float64()), estimates)
+    if "front" in chosen:
+        selected = selected.append_column(pa.field("front", pa.bool_()), pa.array(chosen["front"], pa.bool_()))
     return selected.add_column(0, pa.field("rank", pa.int32()), pa.array(chosen["rank"], pa.int32()))
 
 

@@ -28,6 +28,7 @@ from wsml_study.study.config_keys import (
 from wsml_study.study.config_runs import runs_of
 from wsml_study.study.factors import factor_problems, idle_levels, impossible_levels, only_as_factor
 from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
+from wsml_study.study.objective_checks import check_objective
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
 from wsml_study.study.sampler_record import SAMPLERS
@@ -534,6 +535,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _trials,
     _seeds,
     check_budget,
+    check_objective,
     _early_stopping,
     _population,
     _final_training,

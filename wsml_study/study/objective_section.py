@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from wsml_study.description import Description, PositiveInt
 from wsml_study.options import Value
+from wsml_study.study.measures import MEASURES, Bounds, Constraints, Measure, MeasureName
 from wsml_study.study.metric_record import METRICS, MetricRecord
 from wsml_study.study.option_fields import given_options, option_values, with_options
 
@@ -50,6 +51,18 @@ class Objective(Description):
         "those with a positive among the annotated labels of the split (what a new study gets); `all`, where a class "
         "without a positive counts 0, as the published code has it and earlier versions did; or `{min_positives: n}`, "
         "those with n positives at least.",
+    )
+    beside: MeasureName | None = Field(
+        default=None,
+        strict=False,
+        description="A second objective: the search looks for the best trade-offs of both, the Pareto front. "
+        + "; ".join(f"{name}: {measure.title}" for name, measure in MEASURES.items())
+        + ".",
+    )
+    constraints: Constraints | None = Field(
+        default=None,
+        description="Bounds of measures, such as `{of1: {min: 60}, train_seconds: {max: 30}}`: a trial that misses one "
+        "is no answer of the study.",
     )
 
     @model_validator(mode="before")
@@ -100,6 +113,51 @@ class Objective(Description):
     def is_plain_map(self) -> bool:
         """Whether the metric is the mAP that every epoch computes in any case."""
         return self.record.name == "map" and not self.options["min_positives"]
+
+    @property
+    def second(self) -> Measure | None:
+        """The second objective; None without one."""
+        return None if self.beside is None else MEASURES[self.beside]
+
+    @property
+    def alone(self) -> Objective:
+        """This objective without a second one and without constraints, as a config has it outside its search."""
+        return self.model_copy(update={"beside": None, "constraints": None})
+
+    @property
+    def bounds(self) -> Mapping[str, Bounds]:
+        """Measure -> the values that it may have; empty without constraints."""
+        return {} if self.constraints is None else self.constraints.bounds
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Every measure of a trial that its study needs: the second objective, and those with constraints."""
+        beside = () if self.beside is None else (str(self.beside),)
+        return tuple(dict.fromkeys((*beside, *self.bounds)))
+
+    @property
+    def other_metrics(self) -> Mapping[str, Objective]:
+        """Epoch metrics among `measures` -> an objective of that metric, with the options that they share."""
+        names = [name for name in self.measures if name in METRICS]
+        return {name: self.model_copy(update={"metric": ObjectiveMetric(f"{BEST}{name}")}) for name in names}
+
+    def violations(self, values: Mapping[str, float | None]) -> dict[str, float] | None:
+        """How far these measures miss each constraint, 0 or less where it is met; None if one is not known."""
+        known = {name: value for name in self.bounds if (value := values.get(name)) is not None}
+        if len(known) < len(self.bounds):
+            return None
+        return {name: self.bounds[name].violation(value) for name, value in known.items()}
+
+    def missed(self, values: Mapping[str, float | None]) -> str | None:
+        """The constraints that these measures miss, such as `of1 58.2 < 60`; None if they meet all."""
+        parts = []
+        for name, bounds in self.bounds.items():
+            value = values.get(name)
+            if value is None:
+                parts.append(f"{name} unknown")
+            elif bounds.violation(value) > 0:
+                parts.append(f"{name} {bounds.broken_by(value)}")
+        return "; ".join(parts) or None
 
     @property
     def least_positives(self) -> int:

@@ -59,6 +59,7 @@ class SamplerRecord:
         shuffled: of an exhaustive sampler: the order is drawn at random from `sampler.seed`.
         needs_numbers: the search must have a range of numbers.
         takes_given_trials: its model uses trials that it did not propose, such as those of `warm_start`.
+        takes_second_objective: it can look for the trade-offs of two objectives; what is not model-based can anyway.
         takes_priors: proposals may be drawn from priors (`prior`, `weights`) instead of being asked for.
         options: further keys of the section `sampler`.
         takes_arguments: the section may have `options`, a mapping that the sampler is created with.
@@ -74,6 +75,7 @@ class SamplerRecord:
     shuffled: bool = False
     needs_numbers: bool = False
     takes_given_trials: bool = False
+    takes_second_objective: bool = False
     takes_priors: bool = True
     options: tuple[Option, ...] = ()
     takes_arguments: bool = False

@@ -42,7 +42,7 @@ from wsml_study.training.randomness import order_of_epoch
 from wsml_study.training.scoring import percentages, uses_bf16
 from wsml_study.training.stacked_steps import FusedSteps
 from wsml_study.training.trial import TrialTraining
-from wsml_study.training.trial_evaluation import ValidationScores, objective_value
+from wsml_study.training.trial_evaluation import ValidationScores, measures_of, objective_value
 from wsml_study.training.trial_results import EpochResult
 
 ROWS_AT_ONCE = 4096
@@ -401,6 +401,7 @@ class _Stack:
                 by_observed=by_observed[k],
                 chosen=chosen[k],
                 objective=objective_value(trial.config, trial.data.validation, scores_KMC[k], chosen[k][0]),
+                measures=measures_of(trial.config, trial.data.validation, scores_KMC[k], chosen[k][0]),
                 scores_MC=scores_KMC[k] if trial.data.validation.is_partial(choices[k]) else None,
             )
             if finite[k]

@@ -191,6 +191,7 @@ class TrialTraining:
             train_seconds=train_seconds,
             validation_seconds=0.0,
             ends_trial=self._has_fallen(epoch, value),
+            measures=validation.measures,
         )
 
     def _has_fallen(self, epoch: int, value: float | None) -> bool:

@@ -29,6 +29,7 @@ class ValidationScores:
         by_observed: on the observed ones, everything unobserved taken as negative.
         chosen: on the labels that the study chose (`data.validation.labels`).
         objective: the metric that the study compares trials by, on the labels that it chose.
+        measures: the metrics besides that the objective names, on the same labels; None if it names none.
         scores_MC: the logits; None where the validation labels that the study chose are complete.
     """
 
@@ -36,6 +37,7 @@ class ValidationScores:
     by_observed: tuple[float | None, tuple[float | None, ...]]
     chosen: tuple[float | None, tuple[float | None, ...]]
     objective: float | None
+    measures: dict[str, float | None] | None = None
     scores_MC: Tensor | None = None
 
 
@@ -89,6 +91,7 @@ class Evaluation:
             by_observed=by_observed,
             chosen=chosen,
             objective=objective_value(self._config, validation, scores_MC, chosen[0]),
+            measures=measures_of(self._config, validation, scores_MC, chosen[0]),
             scores_MC=scores_MC if validation.is_partial(self._config.data.validation.labels) else None,
         )
 
@@ -110,3 +113,13 @@ def objective_value(
         return None
     labels_MC = validation.judged_by(config.data.validation.labels)
     return objective_of(config.objective, scores_MC, torch.tensor(labels_MC, device=scores_MC.device))
+
+
+def measures_of(
+    config: TrialConfig, validation: LabelledImages, scores_MC: Tensor, val_map: float | None
+) -> dict[str, float | None] | None:
+    """The metrics that a second objective or constraints name; None if none are. Arguments as in `objective_value`."""
+    return {
+        name: objective_value(config.model_copy(update={"objective": metric}), validation, scores_MC, val_map)
+        for name, metric in config.objective.other_metrics.items()
+    } or None

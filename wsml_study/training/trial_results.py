@@ -30,6 +30,8 @@ class EpochResult:
         num_distrusted, ..., loss_false_negative: as in `Memorization`.
         head_epoch: in the first end-to-end epoch of linear_init, the epoch whose head it began with.
         ends_trial: no epoch is to follow, since the objective has fallen too far (`training.stop_below_best`).
+        measures: the metrics besides that the study's objective names: name -> value, None where nothing is annotated;
+            None for a study that names none.
         trained_together: number of trials whose epochs were trained in one batch with this one, itself included; the
             seconds are each one's share.
     """
@@ -56,6 +58,7 @@ class EpochResult:
     validation_seconds: float
     head_epoch: int | None = None
     ends_trial: bool = False
+    measures: dict[str, float | None] | None = None
     trained_together: int = 1
 
 

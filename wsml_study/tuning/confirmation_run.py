@@ -22,6 +22,7 @@ from wsml_study.record.study_folder import claim, locked, settled
 from wsml_study.record.tables import read_table
 from wsml_study.results.confirmation import plan_of, read_confirmation, rule_of_plan, worth_confirming
 from wsml_study.results.ranking import ranked_trials
+from wsml_study.results.tradeoff import missed_by_all
 from wsml_study.study.confirm_section import AUTO, Confirm
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.identity import fingerprint
@@ -94,6 +95,11 @@ def confirm_study(
         raise ResultsError(
             f"{study.name}: it has `factors`, at whose levels every config has run already, so no trial is the best to "
             f"confirm; list more seeds under `factors` in a study of another name"
+        )
+    if study.objective.beside is not None:
+        raise ResultsError(
+            f"{study.name}: it has two objectives, and a confirmation compares configs by one; `wsml-study export "
+            f"--front` writes the configs of the front, and `wsml-study train CONFIG --seeds 3` trains one over seeds"
         )
     with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
         study = settled(storage, study)
@@ -186,6 +192,8 @@ def planned_confirmation(
     rows = {row["trial"]: row for row in read_table(folder, "trials").to_pylist()}
     if all(row["value"] is None for row in rows.values()):
         raise ResultsError(f"{folder}: no trial has finished an epoch yet; `wsml-study run` resumes the study")
+    if (none := missed_by_all(ranked_trials(folder))) is not None:
+        raise ResultsError(f"{folder}: {none}")
     searched = [TrialConfig.model_validate_json(row["config"]) for row in rows.values()]
     confirmed = [TrialConfig.model_validate(trial.config) for _, trial in sorted(history.trials.items())]
     training_seeds = _fresh(num_seeds, (c.training.seed for c in searched), (c.training.seed for c in confirmed))

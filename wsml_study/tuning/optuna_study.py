@@ -16,6 +16,7 @@ from optuna.trial import TrialState as OptunaState
 
 from wsml_study.description import Scalar
 from wsml_study.record.history import TrialHistory, TrialState
+from wsml_study.record.measured import Measured
 from wsml_study.registry import implementation
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.option_fields import option_values
@@ -31,6 +32,10 @@ OPTUNA_STATES = {
     TrialState.STOPPED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
 }
+
+
+OPTUNAS_CONSTRAINT = "constraints:"
+"""What the system attributes begin with in which Optuna keeps how far a trial misses a constraint."""
 
 
 class OptunaStudy:
@@ -69,7 +74,7 @@ class OptunaStudy:
     def observe(self, values: dict[str, Scalar], value: float) -> None:
         """Add a complete trial of an earlier study, before the first proposal."""
         assert self.num_proposed == 0, "observations come first"
-        self._add(values, {}, state=OptunaState.COMPLETE, value=value)
+        self._add(values, {}, state=OptunaState.COMPLETE, values=[value])
         self._num_observed += 1
 
     def ask(self, values: dict[str, Scalar] | None = None) -> tuple[int, dict[str, Scalar]]:
@@ -84,37 +89,47 @@ class OptunaStudy:
             trial = self._study.ask()
             return trial.number, self._space.suggest(trial)
 
-    def tell(self, number: int, trial: TrialHistory, state: TrialState, value: float | None) -> None:
+    def tell(
+        self, number: int, trial: TrialHistory, state: TrialState, value: float | None, measured: Measured
+    ) -> None:
         """Tell the sampler that a proposal ended in this state with this value; replaces what it was told before.
 
         Args:
             number: of the proposal.
             trial: with the values after each epoch.
-            state, value: of the config, which may have several runs; the trial is the first of them.
+            state, value, measured: of the config, which may have several runs; the trial is the first of them.
         """
-        optuna_state, value = optuna_outcome(state, value)
-        epochs = values_for_sampler(trial, self._settings.objective, state)
+        optuna_state, values, violations = self._outcome(state, value, measured)
+        epochs = self._epochs(trial, state)
         if self.trials[number].state.is_finished():
-            self._replace(number, optuna_state, value, epochs)
+            self._replace(number, optuna_state, values, epochs, violations)
             return
         asked = optuna.trial.Trial(self._study, self.trials[number]._trial_id)
         for epoch, reported in epochs.items():
             asked.report(reported, epoch)
+        for name, violation in violations.items():
+            asked.set_constraint(name, violation)
         with self._sampler_for(number):
-            self._study.tell(asked, value, state=optuna_state)
+            self._study.tell(asked, values, state=optuna_state)
 
-    def add_trial(self, trial: TrialHistory, told: TrialState | None, value: float | None) -> int:
+    def add_trial(self, trial: TrialHistory, told: TrialState | None, value: float | None, measured: Measured) -> int:
         """Add a trial of an earlier run, and return the number of its proposal.
 
         Args:
             trial: the first run of its config.
             told: the state of the config that the sampler knows; None if it has not been told any.
-            value: of the config.
+            value, measured: of the config.
         """
-        state, value = optuna_outcome(told or TrialState.RUNNING, value)
-        epochs = values_for_sampler(trial, self._settings.objective, told)
+        state, values, violations = self._outcome(told or TrialState.RUNNING, value, measured)
         proposed = trial.values if trial.proposed is None else trial.proposed
-        return self._add(proposed, trial.sampler_state, state=state, value=value, intermediate_values=epochs)
+        return self._add(
+            proposed,
+            trial.sampler_state,
+            state=state,
+            values=values,
+            constraints=violations,
+            intermediate_values=self._epochs(trial, told),
+        )
 
     def add_open(self, values: dict[str, Scalar], sampler_state: dict[str, Any]) -> int:
         """Add a proposal of an earlier run that the sampler has not been told of, and return its number."""
@@ -131,25 +146,57 @@ class OptunaStudy:
             yield self._space.suggest(draws.ask())
 
     def _empty_study(self) -> optuna.Study:
-        return optuna.create_study(direction="maximize" if self._settings.objective.sign > 0 else "minimize")
+        objective = self._settings.objective
+        signs = [objective.sign, *([] if objective.second is None else [objective.second.sign])]
+        return optuna.create_study(directions=["maximize" if sign > 0 else "minimize" for sign in signs])
 
-    def _replace(self, number: int, state: OptunaState, value: float | None, epochs: dict[int, float]) -> None:
+    def _outcome(
+        self, state: TrialState, value: float | None, measured: Measured
+    ) -> tuple[OptunaState, list[float] | None, dict[str, float]]:
+        """State, values of the objectives and violations of the constraints to tell; a config without one has failed.
+
+        All come from the log alone, so that a resumed study proposes what it would have proposed.
+        """
+        objective = self._settings.objective
+        values = [value, *([] if objective.beside is None else [measured.get(objective.beside)])]
+        violations = objective.violations(measured) if state in (TrialState.COMPLETE, TrialState.STOPPED) else {}
+        known = [one for one in values if one is not None]
+        if len(known) < len(values) or violations is None:
+            value = None
+        optuna_state, value = optuna_outcome(state, value)
+        return optuna_state, None if value is None else known, violations or {}
+
+    def _epochs(self, trial: TrialHistory, state: TrialState | None) -> dict[int, float]:
+        """As `values_for_sampler`; with two objectives Optuna takes none."""
+        objective = self._settings.objective
+        return {} if objective.beside is not None else values_for_sampler(trial, objective, state)
+
+    def _replace(
+        self,
+        number: int,
+        state: OptunaState,
+        values: list[float] | None,
+        epochs: dict[int, float],
+        violations: dict[str, float],
+    ) -> None:
         """Change a finished proposal. Optuna has no way to, so its study is made anew, as after a restart."""
         before = self.trials
         self._study = self._empty_study()
         for trial in before[:number]:
             self._study.add_trial(trial)
         changed = before[number]
-        self._add(changed.params, changed.system_attrs, state=state, value=value, intermediate_values=epochs)
+        outcome = {"values": values, "constraints": violations, "intermediate_values": epochs}
+        self._add(changed.params, changed.system_attrs, state=state, **outcome)
         for trial in before[number + 1 :]:
             self._study.add_trial(trial)
 
-    def _add(self, values: dict[str, Scalar], sampler_state: dict[str, Any], **outcome: Any) -> int:
+    def _add(self, params: dict[str, Scalar], sampler_state: dict[str, Any], **outcome: Any) -> int:
+        others = {key: kept for key, kept in sampler_state.items() if not key.startswith(OPTUNAS_CONSTRAINT)}
         self._study.add_trial(
             create_trial(
-                params=values,
-                distributions=self._space.distributions(values),
-                system_attrs=sampler_state,
+                params=params,
+                distributions=self._space.distributions(params),
+                system_attrs=others,
                 **outcome,
             )
         )

@@ -22,6 +22,7 @@ from wsml_study.description import Scalar
 from wsml_study.record.config_history import ConfigHistory, config_of, configs_of
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import ENDED, Repeat, TrialHistory, TrialState
+from wsml_study.record.measured import measured
 from wsml_study.study.config_runs import ConfigRuns
 from wsml_study.study.factors import proposed_space
 from wsml_study.study.identity import fingerprint
@@ -107,7 +108,9 @@ class OptunaSearcher(TrialSource):
             trial = config.first
             self._repeat_again(trial.repeats)
             self._note_computation(config.number, trial.computes or self._computation_of(trial))
-            self._proposal_of[config.number] = self._asked.add_trial(trial, *self._outcome(config))
+            self._proposal_of[config.number] = self._asked.add_trial(
+                trial, *self._outcome(config), measured(trial, study.objective)
+            )
         for _, proposed in sorted(log.history.proposed.items()):
             self._propose_again(**proposed)
         self._grid: Iterator[dict[str, Scalar]] | None = None
@@ -347,11 +350,11 @@ class OptunaSearcher(TrialSource):
         config = config_of(self._log.history, number)
         state, value = self._outcome(config)
         if state is not None:
-            self._asked.tell(proposal, config.first, state, value)
+            self._asked.tell(proposal, config.first, state, value, measured(config.first, self._study.objective))
 
     def _tell(self, config: ConfigHistory, state: TrialState, value: float | None) -> None:
         for proposal in (self._proposal_of[config.number], *self._repeats[config.number]):
-            self._asked.tell(proposal, config.first, state, value)
+            self._asked.tell(proposal, config.first, state, value, measured(config.first, self._study.objective))
 
     def _tell_mean(self, config: ConfigHistory, ending: Mapping[int, TrialState]) -> None:
         """Tell Optuna of a config that gets every run, once all of them have ended; `ending` is not in the log yet."""

@@ -10,6 +10,7 @@ from wsml_study.report.figures.confirmed_classes import confirmed_classes
 from wsml_study.report.figures.corrected import corrections
 from wsml_study.report.figures.factor_curves import factor_curves
 from wsml_study.report.figures.figure import Figure, LeftOut
+from wsml_study.report.figures.front import front
 from wsml_study.report.figures.groups import map_by_group
 from wsml_study.report.figures.importance import importance
 from wsml_study.report.figures.learning import distrust, learning_curves, memorization
@@ -48,6 +49,7 @@ SECTIONS = (
             confirmed,
             confirmed_classes,
             factor_curves,
+            front,
             gain_over_baseline,
             trials_by_method,
             map_by_group,

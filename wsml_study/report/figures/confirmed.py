@@ -25,7 +25,7 @@ def confirmed(record: StudyRecord) -> Figure | LeftOut | None:
     """Test mAP of each confirmed config over its seeds, and how far it is from the baseline."""
     name, title = "confirmed", "Confirmed over fresh seeds"
     found = record.confirmation
-    if record.study.factors:
+    if record.study.factors or record.study.objective.beside is not None:
         return None
     if found is None or not found.configs:
         why = "Nothing is confirmed yet; `wsml-study confirm` trains the best configs again with fresh seeds."

@@ -16,10 +16,12 @@ ROW = 20
 """Height of a class's row, in pixels."""
 
 
-def confirmed_classes(record: StudyRecord) -> Figure | LeftOut:
+def confirmed_classes(record: StudyRecord) -> Figure | LeftOut | None:
     """Gain in test AP over the baseline, class by class, with intervals over all that was resampled."""
     name, title = "confirmed_classes", "Confirmed gain by class"
     found = record.confirmation
+    if record.study.objective.beside is not None:
+        return None
     if found is None or not found.comparisons:
         why = "Nothing is confirmed beside a baseline yet; `wsml-study confirm` trains the best configs again."
         return LeftOut(name=name, title=title, why=why)

@@ -61,7 +61,12 @@ def _chart(record: StudyRecord, means: list[LevelMean], key: str, methods: list[
     x = alt.X(
         "level:Q",
         title=key,
-        scale=alt.Scale(type="log" if logarithmic else "linear", nice=False, zero=False, padding=12),
+        scale=alt.Scale(
+            type="log" if logarithmic else "linear",
+            nice=False,
+            zero=alt.Undefined if logarithmic else False,
+            padding=12,
+        ),
         axis=alt.Axis(format="~g", values=log_ticks(levels[0], levels[-1]) if logarithmic else levels),
     )
     number = record.study.objective.number_format

@@ -64,7 +64,12 @@ def rate_effect(record: StudyRecord) -> Figure | LeftOut:
     x = alt.X(
         "rate:Q",
         title="rate per epoch (fraction)" if shapes == ["linear"] else "rejection rate in the last epoch (fraction)",
-        scale=alt.Scale(type="log" if logarithmic else "linear", nice=not logarithmic, zero=False, padding=12),
+        scale=alt.Scale(
+            type="log" if logarithmic else "linear",
+            nice=not logarithmic,
+            zero=alt.Undefined if logarithmic else False,
+            padding=12,
+        ),
         axis=alt.Axis(format="~g", values=log_ticks(low, high)) if logarithmic else alt.Axis(format="~g"),
     )
     layers = [*_baseline_layers(baseline), *_lines(record, points, x, methods, shapes)]

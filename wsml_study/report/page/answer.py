@@ -16,6 +16,7 @@ from wsml_study.results.factor_means import level_means
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.statistics import Estimate, estimate
 from wsml_study.results.study_results import StudyRecord
+from wsml_study.results.tradeoff import front_sentence, missed_by_all
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.spec import TrialConfig
 
@@ -23,10 +24,16 @@ from wsml_study.study.spec import TrialConfig
 def answer(record: StudyRecord) -> tuple[str, str]:
     """The finding, and its significance. The best value of a search is biased upwards, so it is never the answer."""
     if record.contenders.empty:
+        none = missed_by_all(record.trials)
+        if none is not None:
+            return none, "Trials that miss a constraint are listed below, and are no answer."
         return "No trial has finished an epoch yet.", "There are no results before one has."
     if record.confirmation is not None and record.confirmation.configs:
         found = record.confirmation
         return found.finding, f"Significance: {found.significance}"
+    front = front_sentence(record.trials, record.study.objective)
+    if front is not None:
+        return front, "Each is of one seed, and what is best of many trials is optimistic."
     return _only_seeds_differ(record) or _over_levels(record) or _not_confirmed(record)
 
 

@@ -18,11 +18,11 @@ let retry = 0;
 function read() {
   let kept = null;
   try {
-    kept = JSON.parse(localStorage.getItem(KEY));
+    kept = canKeep ? JSON.parse(localStorage.getItem(KEY)) : null;
   } catch {
     canKeep = false;
   }
-  const found = kept ?? state ?? { person: null, people: {}, downloaded: true };
+  const found = kept ?? state ?? { person: null, people: {}, withdrawn: [], downloaded: true };
   // Without a prototype, so that a person may be called "constructor".
   return { ...found, people: Object.assign(Object.create(null), found.people), person: state ? state.person : found.person };
 }
@@ -52,7 +52,10 @@ const nextIndex = () => {
 };
 const total = () => Object.values(state.people).reduce((sum, list) => sum + list.length, 0);
 const unsent = () =>
-  Object.entries(state.people).flatMap(([by, list]) => list.filter((one) => !one.sent).map((one) => ({ by, ...one })));
+  Object.entries(state.people)
+    .flatMap(([by, list]) => list.filter((one) => !one.sent).map((one) => ({ by, ...one })))
+    .concat(state.withdrawn)
+    .sort((one, other) => (one.at < other.at ? -1 : 1));
 
 function show(id) {
   for (const one of document.querySelectorAll("main")) one.hidden = one.id !== id;
@@ -149,20 +152,20 @@ function answer(reply) {
   send();
 }
 
-// An answer that the study has kept already cannot be removed there: "cannot say" takes its place until it is answered anew.
 function undo() {
   if (mine().length === 0) return;
-  let removed = null;
   change((now) => {
-    removed = now.people[now.person].pop();
+    const removed = now.people[now.person].pop();
+    if (removed.sent && data.reply_to !== null) withdraw(now, { ...removed, by: now.person });
     now.downloaded = false;
   });
-  if (data.reply_to !== null && removed.sent) withdraw({ ...removed, reply: "unsure", by: state.person });
   showNext();
+  send();
 }
 
-async function withdraw(one) {
-  if (await post([one])) complain("The answer that was undone could not be withdrawn; answer the question anew.");
+// What the study has kept cannot be removed there: "cannot say" takes its place until the question is answered anew.
+function withdraw(now, { by, index }) {
+  now.withdrawn.push({ by, index, reply: "unsure", at: new Date().toISOString() });
 }
 
 function zoom(on) {
@@ -194,7 +197,10 @@ function asAnswer({ by, index, reply, at }) {
   return { image, class_name, answer: reply, by, at, set_number: data.set_number };
 }
 
-const fileName = () => `${data.study}-answers-${data.set_number}.json`;
+const fileName = () => {
+  const name = state.person.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
+  return `${data.study}-answers-${data.set_number}${name ? `-${name}` : ""}.json`;
+};
 
 function download() {
   state = read();
@@ -241,14 +247,18 @@ async function send() {
       break;
     }
     complain("");
-    const kept = new Set(list.map((one) => `${one.index} ${one.at} ${one.by}`));
-    change((now) => {
-      for (const [by, given] of Object.entries(now.people)) {
-        for (const one of given) if (kept.has(`${one.index} ${one.at} ${by}`)) one.sent = true;
-      }
-    });
+    change((now) => list.forEach((one) => noteSent(now, one)));
   }
   sending = false;
+}
+
+function noteSent(now, one) {
+  const same = (other) => other.index === one.index && other.at === one.at;
+  const withdrawn = now.withdrawn.findIndex((other) => same(other) && other.by === one.by);
+  const given = now.people[one.by].find(same);
+  if (withdrawn >= 0) now.withdrawn.splice(withdrawn, 1);
+  else if (given) given.sent = true;
+  else if (!now.people[one.by].some((other) => other.index === one.index)) withdraw(now, one); // undone on its way
 }
 
 element("who").addEventListener("submit", (event) => {
@@ -263,7 +273,7 @@ element("person").addEventListener("click", showStart);
 element("another").addEventListener("click", showStart);
 element("photo").addEventListener("click", () => zoom(element("photo").getAttribute("aria-pressed") !== "true"));
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches("input")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches?.("input")) return;
   const key = event.key.toLowerCase();
   if (key === "escape") return zoom(false);
   if (!element("start").hidden) return;

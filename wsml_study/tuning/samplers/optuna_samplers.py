@@ -73,6 +73,7 @@ RECORDS = (
         position=10,
         title="the tree-structured Parzen estimator, a model-based sampler for any search",
         create=tpe,
+        takes_second_objective=True,
         takes_given_trials=True,
         options=(
             BATCH,
@@ -226,6 +227,7 @@ RECORDS = (
         position=60,
         title="a genetic algorithm (NSGA-II)",
         create=nsga2,
+        takes_second_objective=True,
         options=(
             BATCH,
             Option(key="population_size", limits=COUNT, default=50, meaning="trials of a generation"),

@@ -93,8 +93,8 @@ def settled_lines(folder: Path, found: AnsweredRuns, *, study_argument: str) -> 
     first, other = (f"trial {trial} ({describe(json.loads(values[trial]))})" for trial in (best, second))
     if found.figures.settled:
         return [f"Settled: {first} is better than {other}, with 90 % certainty."]
-    if found.figures.more_answers is None:
-        return [f"{first} and {other} are so close that more answers would hardly settle which is better."]
+    if found.figures.more_answers is None or found.figures.more_answers > found.num_open:
+        return [f"Not settled: {first} and {other} are so close that more answers would hardly tell which is better."]
     return [
         f"About {found.figures.more_answers:,} more answers would settle {first} against {other}:",
         f"  wsml-study ask {study_argument} --answers {min(found.figures.more_answers, 200)}",

@@ -43,6 +43,7 @@ class AnsweredRuns:
         left_out: trials with a value but without scores that fit, or beyond the `MOST_TRIALS` best.
         agreed: what the answers come to.
         num_unknown: answers about images or classes that the study no longer has.
+        num_open: pairs of the classes that count whose label is unknown and that have no answer.
     """
 
     figures: AnsweredFigures
@@ -50,6 +51,7 @@ class AnsweredRuns:
     left_out: tuple[int, ...]
     agreed: Agreed
     num_unknown: int
+    num_open: int
 
     @property
     def num_answers(self) -> int:
@@ -147,6 +149,7 @@ def _answered(folder: Path, _files: tuple[tuple[Path, int], ...]) -> AnsweredRun
         left_out=known.left_out,
         agreed=answers,
         num_unknown=num_unknown,
+        num_open=int(((states_MC == 0) & ~asked_MC)[:, known.counted_C].sum()),
     )
 
 

@@ -1,12 +1,16 @@
-"""How well trials are chosen by partial validation labels: criteria without answers, beside complete labels.
+"""How well trials are chosen by partial validation labels, without answers and with a person's, beside complete labels.
 
     python benchmarks/answers.py --data ../shared/data
+    python benchmarks/answers.py --data ../shared/data --answers
 
 Heads of 24 configs are trained on given features (VOC 2007 photos by MobileNetV2, digit scenes by random features,
 Scene) with hidden labels: one positive per image, drawn uniformly or by class frequency, or a share of all labels.
 Validation labels are hidden by the same draw. Each criterion ranks the configs by its mAP; printed are, against mAP on
 complete labels: regret (points of true mAP that its choice loses), Kendall's tau, and how far its mAP of the chosen
 config is off. Classes with ten true validation positives or more count.
+
+With `--answers`, complete labels play the person, who is asked in batches up to 25, 50, 100, 200 and 400 answers; once
+one who is wrong in 5 % of the answers. Printed are regret, tau, coverage of the 90 % interval and its width.
 
 Shapes: K configs, M validation images, C classes.
 """
@@ -29,6 +33,7 @@ from scipy.stats import kendalltau
 
 from wsml_study.data.digit_scenes import read_digit_scenes, render_scenes
 from wsml_study.data.label_files import FeatureFiles
+from wsml_study.results.answered_scores import answered_figures, pairs_to_ask
 from wsml_study.study.data_section import Data, Observe, Validation
 from wsml_study.study.method_section import Method, Schedule
 from wsml_study.study.model_section import Model
@@ -58,16 +63,22 @@ METHODS: tuple[tuple[str, dict[str, Any], float | None, float], ...] = (
 )
 EPOCHS, BATCH_SIZE, LEAST_POSITIVES = 8, 32, 10
 EM_STEPS, SAMPLES = 12, 8
+NUM_ANSWERS = (0, 25, 50, 100, 200, 400)
 
 
 def voc_photos(folder: Path) -> tuple[Array, Array]:
     """MobileNetV2 features (N, 1280) and labels (N, 20), NaN where an object is difficult."""
-    data = Data(
-        dataset="voc2007",
-        root=str(folder / "VOCdevkit" / "VOC2007"),
-        image_size=128,
-        observe=Observe(positives="all", negatives="all"),
-    )
+    return photo_features(folder, dataset="voc2007", root=str(folder / "VOCdevkit" / "VOC2007"))
+
+
+def coco_mini(folder: Path) -> tuple[Array, Array]:
+    """MobileNetV2 features (352, 1280) and labels (352, 80)."""
+    return photo_features(folder, dataset="coco2017", root=str(folder / "coco2017_mini"))
+
+
+def photo_features(folder: Path, **dataset: str) -> tuple[Array, Array]:
+    """Features and complete labels of the photos of all splits, at 128 pixels."""
+    data = Data(image_size=128, observe=Observe(positives="all", negatives="all"), **dataset)
     opened = open_trial_data(data)
     weights = str(folder / "weights" / "mobilenet_v2-b0353104.pth")
     model = Model(backbone="mobilenet_v2", weights=weights)
@@ -101,6 +112,7 @@ SETS: dict[str, tuple[Callable[[Path], tuple[Array, Array]], float]] = {
     "VOC photos, few": (voc_photos, 0.1),
     "digit scenes": (digit_scenes, 0.4),
     "Scene": (scene, 0.4),
+    "COCO mini": (coco_mini, 0.5),
 }
 """How to get features and labels, and the fraction that validates."""
 
@@ -293,10 +305,99 @@ def judged(scores_KMC: Array, data: TrialData, observe: dict[str, Any], draw: in
         )
 
 
+Asked = Callable[[Array, npt.NDArray[np.int8], npt.NDArray[np.bool_], int, int], list[tuple[int, int]]]
+
+
+def by_chance(scores_KMC: Array, states_MC: Any, asked_MC: Any, num: int, draw: int) -> list[tuple[int, int]]:
+    """Unobserved pairs at random."""
+    rng = np.random.default_rng([draw, int(asked_MC.sum())])
+    order = np.argsort(np.where((states_MC == 0) & ~asked_MC, rng.random(states_MC.shape), 2), axis=None)[:num]
+    return list(zip(*np.unravel_index(order, states_MC.shape), strict=True))
+
+
+def by_likelihood_and_rank(scores_KMC: Array, states_MC: Any, asked_MC: Any, num: int, _: int) -> list[tuple[int, int]]:
+    """Mean probability times the mean of 1 / (rank + 10) over the class's observed positives, three at least."""
+    place_KMC = (-scores_KMC).argsort(1, kind="stable").argsort(1, kind="stable")
+    use_MC = expit(scores_KMC).mean(0) * (1 / (place_KMC + 10)).mean(0) / np.maximum((states_MC == 1).sum(0), 3)
+    order = np.argsort(np.where((states_MC == 0) & ~asked_MC, -use_MC, 1), axis=None, kind="stable")[:num]
+    return list(zip(*np.unravel_index(order, states_MC.shape), strict=True))
+
+
+def by_effect(scores_KMC: Array, states_MC: Any, asked_MC: Any, num: int, draw: int) -> list[tuple[int, int]]:
+    """As `wsml-study ask` chooses."""
+    counted_C = np.ones(states_MC.shape[1], bool)
+    return pairs_to_ask(scores_KMC, states_MC, asked_MC, num=num, counted_C=counted_C, seed=draw)
+
+
+def with_rest_negative(scores_KMC: Array, states_MC: Any, asked_MC: Any, _: int) -> tuple[Array, Array | None]:
+    """mAP (K,) by answers, where all that is neither observed nor answered counts as negative; no draws."""
+    kept_MC = (~(asked_MC & (states_MC == 0))).astype(float)
+    seen_MC = (states_MC == 1).astype(float)
+    return np.array([100 * soft_ap(scores, seen_MC, kept_MC).mean() for scores in scores_KMC]), None
+
+
+def by_model(scores_KMC: Array, states_MC: Any, asked_MC: Any, draw: int) -> tuple[Array, Array | None]:
+    """mAP (K,) as `wsml-study answers` estimates it, and its 90 % interval (2, K)."""
+    found = answered_figures(scores_KMC, states_MC, asked_MC, counted_C=np.ones(states_MC.shape[1], bool), seed=draw)
+    return found.estimate_K, np.stack([found.low_K, found.high_K])
+
+
+ANSWERED: dict[str, tuple[Asked, Callable[..., tuple[Array, Array | None]], float]] = {
+    "asked at random, the rest negative": (by_chance, with_rest_negative, 0.0),
+    "likelihood and rank, the rest negative": (by_likelihood_and_rank, with_rest_negative, 0.0),
+    "asked at random, model": (by_chance, by_model, 0.0),
+    "ask": (by_effect, by_model, 0.0),
+    "ask, 5 % of answers wrong": (by_effect, by_model, 0.05),
+}
+"""How pairs are chosen, how runs are judged, and which share of the answers is wrong."""
+
+
+def answered(
+    scores_KMC: Array, truth_MC: npt.NDArray[np.int8], observed_MC: npt.NDArray[np.int8], draw: int
+) -> Iterator[tuple[str, Array]]:
+    """(answers, 5) regret, tau, error of the level, coverage and width of the interval of the chosen config."""
+    counted_C = ((truth_MC == 1).sum(0) >= LEAST_POSITIVES) & ((observed_MC == 1).sum(0) > 0)
+    truth_MC, observed_MC = truth_MC[:, counted_C], observed_MC[:, counted_C]
+    # As studies keep them.
+    scores_KMC = scores_KMC[:, :, counted_C].astype(np.float16).astype(np.float32)
+    positive_MC, annotated_MC = (truth_MC == 1).astype(float), (truth_MC != 0).astype(float)
+    true_K = np.array([100 * soft_ap(scores, positive_MC, annotated_MC).mean() for scores in scores_KMC])
+    for name, (pairs_of, figures_of, wrong) in ANSWERED.items():
+        rng = np.random.default_rng(draw)
+        states_MC, asked_MC, rows = observed_MC.copy(), np.zeros(observed_MC.shape, bool), []
+        for num_answers in NUM_ANSWERS:
+            num = num_answers - int(asked_MC.sum())
+            for pair in pairs_of(scores_KMC, states_MC, asked_MC, num, draw) if num else []:
+                asked_MC[pair] = True
+                states_MC[pair] = -truth_MC[pair] if rng.random() < wrong else truth_MC[pair]
+            said_K, interval_2K = figures_of(scores_KMC, states_MC, asked_MC, draw)
+            best = int(said_K.argmax())
+            regret, tau = true_K.max() - true_K[best], kendalltau(said_K, true_K)[0]
+            low, high = (np.nan, np.nan) if interval_2K is None else interval_2K[:, best]
+            covers = np.nan if interval_2K is None else float(low - 1e-6 <= true_K[best] <= high + 1e-6)
+            rows.append([regret, tau, said_K[best] - true_K[best], covers, high - low])
+        yield name, np.array(rows)
+
+
+def print_answered(found: dict[str, list[Array]]) -> None:
+    """A line per way to ask and figure; a column per number of answers."""
+    figures = ("regret", "tau", "level is off by", "coverage", "width")
+    print("| | figure | " + " | ".join(map(str, NUM_ANSWERS)) + " |\n|---|---|" + "---|" * len(NUM_ANSWERS))
+    for name, draws in found.items():
+        mean = np.mean(draws, axis=0)
+        for place, figure in enumerate(figures):
+            if np.isfinite(mean[:, place]).all():
+                print(
+                    f"| {name} | {figure} | " + " | ".join(f"{value:.2f}" for value in mean[:, place]) + " |",
+                    flush=True,
+                )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--answers", action="store_true", help="with a person's answers; else criteria without any")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -310,10 +411,19 @@ def main() -> None:
                 started, found = time.perf_counter(), defaultdict[str, list[Array]](list)
                 for draw in range(arguments.draws):
                     scores_KMC, data = trained_scores(configs_of(Path(folder), fraction, observe, draw))
-                    for criterion, figures in judged(scores_KMC, data, observe, draw):
+                    truth_MC, observed_MC = data.validation.truth_MC, data.validation.observed_MC
+                    of_draw = (
+                        answered(scores_KMC, truth_MC, observed_MC, draw)
+                        if arguments.answers
+                        else judged(scores_KMC, data, observe, draw)
+                    )
+                    for criterion, figures in of_draw:
                         found[criterion].append(figures)
                 seconds = time.perf_counter() - started
                 print(f"\n{name}, {kind}: {arguments.draws} draws, {len(METHODS)} configs, {seconds:.0f} s", flush=True)
+                if arguments.answers:
+                    print_answered(found)
+                    continue
                 print("| criterion | regret | tau | level off by |\n|---|---|---|---|")
                 for criterion, rows in found.items():
                     regret, tau, level = np.nanmean(rows, axis=0)

@@ -290,11 +290,11 @@ SEARCH_PROBLEMS = {
     ),
     "a domain of another name": (
         "  training.seed: {grid: [1]}\n",
-        "5:19  training.seed.grid: unknown key; known keys are choice, float, int, weights, when",
+        "5:19  training.seed.grid: unknown key; known keys are choice, float, int, weights, auto, when",
     ),
     "a list for a domain": (
         "  training.seed: [1, 2]\n",
-        "5:18  training.seed: expected a mapping with the keys choice, float, int, weights, when, got a list",
+        "5:18  training.seed: expected a mapping with the keys choice, float, int, weights, auto, when, got a list",
     ),
     "an empty choice": (
         "  training.seed: {choice: []}\n",

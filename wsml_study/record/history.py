@@ -121,6 +121,7 @@ class TrialHistory:
         proposed: with `factors`, values of the searched keys of that config, also of those that its levels do not take.
         origin: the entry of `start_from` that it comes from; None for a proposal of the sampler.
         started, ended: seconds since 1970.
+        starts: when it came to a slot, each time; in seconds since 1970.
     """
 
     number: int
@@ -149,6 +150,7 @@ class TrialHistory:
     origin: str | None = None
     started: float | None = None
     ended: float | None = None
+    starts: list[float] = field(default_factory=list)
 
     @property
     def last_epoch(self) -> int:
@@ -330,6 +332,7 @@ class StudyHistory:
                 if trial.state is TrialState.PAUSED:  # its slot was lost before it had saved the trial
                     trial.state = TrialState.RUNNING
                 trial.started = trial.started or event["time"]
+                trial.starts.append(event["time"])
             case "epoch":
                 _put_epoch(trial, event)
             case "saved":

@@ -23,7 +23,8 @@ from wsml_study.study.credentials import without_secret
 
 EVENTS = "events.jsonl"
 TABLE_FILES = ("trials.parquet", "epochs.parquet", "classes.parquet")
-DOCUMENTS = ("study.yaml", *TABLE_FILES)
+ANSWERS = "answers.jsonl"
+DOCUMENTS = ("study.yaml", *TABLE_FILES, ANSWERS)
 """Files of a local copy besides the events."""
 
 CONFIRMATION = "confirm"

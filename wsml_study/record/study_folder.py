@@ -16,6 +16,7 @@ from wsml_study.study.identity import differences, fingerprint
 from wsml_study.study.new_defaults import with_new_defaults
 from wsml_study.study.new_study import problems_of_new_study
 from wsml_study.study.problems import render
+from wsml_study.study.rate_ranges import with_recorded_ranges
 from wsml_study.study.reading import read_study
 from wsml_study.study.sampler_folder import with_digest
 from wsml_study.study.spec import Study
@@ -88,7 +89,7 @@ def settled(storage: StudyStorage, study: Study) -> Study:
     study = with_digest(study)
     path = storage.fetch() / "study.yaml"
     begun_as = read_study(path) if path.exists() and _holds_trials(storage) else None
-    return with_new_defaults(study, begun_as=begun_as)
+    return with_new_defaults(with_recorded_ranges(study, begun_as), begun_as=begun_as)
 
 
 def claim(storage: StudyStorage, study: Study) -> None:

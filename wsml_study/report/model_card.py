@@ -134,8 +134,14 @@ def _training(training: Training, kept_epoch: int, *, holds_out: bool) -> str:
 def _provenance(provenance: Provenance, objective: Objective) -> str:
     return (
         f"trial {provenance.trial} of study {provenance.study} ({objective.text(provenance.value)} {objective.metric} "
-        f"in the search, fingerprint {provenance.fingerprint})"
+        f"in the search{_answered(provenance)}, fingerprint {provenance.fingerprint})"
     )
+
+
+def _answered(provenance: Provenance) -> str:
+    if provenance.answered_map is None:
+        return ""
+    return f", {provenance.answered_map:.2f} % mAP as estimated with {provenance.answers or 0:,} answers of people"
 
 
 def _metric_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

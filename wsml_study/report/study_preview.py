@@ -34,6 +34,7 @@ from wsml_study.report.distrusted_labels import (
     distrusted_labels,
     extreme_values,
 )
+from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.report.run_preview import run_lines
 from wsml_study.report.search_preview import WIDEST, factor_lines, search_lines
@@ -113,13 +114,18 @@ class Preview:
         """The preview as text of at most 100 columns."""
         sections = [
             _data_lines(self),
-            search_lines(self.study, self.num_combinations),
+            [*search_lines(self.study, self.num_combinations), *_wrapped_range_lines(self.study)],
             factor_lines(self.study),
             _distrusted_lines(self),
             run_lines(self.study),
             _failing_lines(self),
         ]
         return [f"study {self.study.name}", *(line for section in sections if section for line in ("", *section))]
+
+
+def _wrapped_range_lines(study: Study) -> list[str]:
+    wrapped = (textwrap.wrap(f"  {line}", WIDEST, subsequent_indent="    ") for line in range_lines(study))
+    return list(itertools.chain.from_iterable(wrapped))
 
 
 def preview(study: Study) -> Preview:
@@ -137,6 +143,7 @@ def preview(study: Study) -> Preview:
         features=data.features,
         **data.reader_options,
     )
+    study = with_estimated_ranges(study, dataset)
     splits, seen_C = _count_splits(dataset, study.data)
     return Preview(
         study=study,

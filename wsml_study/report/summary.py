@@ -14,8 +14,10 @@ from wsml_study.record.formats import aligned, number, percent
 from wsml_study.record.storage import CONFIRMATION, EVENTS, open_storage
 from wsml_study.record.tables import PAUSED, read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
+from wsml_study.report.answer_summary import answered_lines
 from wsml_study.report.group_table import groups_of_trials
 from wsml_study.results.all_pairs import pair_lines
+from wsml_study.results.answered_runs import MAP, estimate_text
 from wsml_study.results.class_counts import class_note_of
 from wsml_study.results.confirmation import Confirmation, confirmed_ranking, read_confirmation
 from wsml_study.results.divergence import divergence_notes
@@ -56,6 +58,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         "val mAP" if objective.record.name == "map" else objective.label: trials["value"].map(
             lambda value: "-" if pd.isna(value) else f"{value:{objective.number_format}}"
         ),
+        **({"answered mAP": list(trials.apply(estimate_text, axis=1))} if MAP in trials else {}),
         **_measure_columns(trials, objective),
         **({"seeds": trials["runs"].astype(str)} if "runs" in trials else {}),
         **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),
@@ -149,15 +152,16 @@ def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[st
     if (none := missed_by_all(ranked)) is not None:
         return [none, *_diverged(folder)]
     notes = [*_upper_bound(ranked), *_diverged(folder), *repeat_notes(ranked)]
+    by_answers = answered_lines(folder, study_argument=study_argument)
     confirmation = read_confirmation(folder)
     if confirmation is not None:
         every = ["", *pair_lines(confirmation.pairs(), in_rounds=confirmation.plan.seeds == AUTO)] if pairs else []
         classes = class_note_of(folder / CONFIRMATION, objective_of(ranked), splits=["test"])
         overtaken = _overtaken(ranked, confirmation, study_argument)
-        return [*confirmation.lines(), *every, *classes, *overtaken, *notes]
+        return [*by_answers, *confirmation.lines(), *every, *classes, *overtaken, *notes]
     if (front := front_sentence(ranked, objective_of(ranked))) is not None:
-        return [front, "Of one seed each: what is best of many trials is optimistic.", *notes]
-    return [*_not_confirmed(ranked, study_argument), *notes]
+        return [*by_answers, front, "Of one seed each: what is best of many trials is optimistic.", *notes]
+    return [*by_answers, *_not_confirmed(ranked, study_argument), *notes]
 
 
 def study_folder(name: str, storage: str) -> Path:

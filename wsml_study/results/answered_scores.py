@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
-from wsml_study.results.drawn_precision import drawn_ap, ranks_by_score
+from wsml_study.results.drawn_precision import drawn_ap, label_effects, ranks_by_score
+from wsml_study.results.label_probabilities import label_model
 
 NUM_DRAWS = 200
 CONFIDENCE = 0.9
-_SOFT_RANK, _FEWEST_POSITIVES = 10, 3
+_ANY_RUN = 0.2
+"""Part of the chance to be best that all runs share alike, in the choice of questions: the model may be wrong."""
+_LEVEL = 0.1
+"""Weight of the runs' level beside differences between them, in the choice of questions."""
 
 Floats = npt.NDArray[np.floating]
 States = npt.NDArray[np.int8]
@@ -59,24 +62,14 @@ def answered_figures(
         ValueError: the shapes do not fit, a score is NaN, scores look like probabilities, or no class counts.
     """
     _check(scores_KMC, states_MC, asked_MC, counted_C)
-    rng = np.random.default_rng(seed)
-    num_runs, classes = len(scores_KMC), np.flatnonzero(counted_C)
-    draws_SK, estimate_K = np.zeros((NUM_DRAWS, num_runs)), np.zeros(num_runs)
-    for c in classes:
-        kept_M = ~(asked_MC[:, c] & (states_MC[:, c] == 0))
-        scores_KM, state_M = scores_KMC[:, kept_M, c], states_MC[kept_M, c]
-        ranks_KM = ranks_by_score(scores_KM)
-        unknown_SM = rng.random((NUM_DRAWS, len(state_M))) < expit(scores_KM).mean(0)
-        draws_SK += drawn_ap(ranks_KM, (state_M == 1) | ((state_M == 0) & unknown_SM))
-        estimate_K += drawn_ap(ranks_KM, (state_M == 1)[None])[0]
-    draws_SK *= 100 / len(classes)
-    estimate_K *= 100 / len(classes)
+    draws_SK = _Counted(scores_KMC, states_MC, asked_MC, counted_C, seed).drawn_map()
+    estimate_K = draws_SK.mean(0)
     low_K, high_K = np.quantile(draws_SK, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     settled, more_answers = _settled(estimate_K, draws_SK, int(asked_MC.sum()))
     return AnsweredFigures(
         estimate_K=estimate_K,
-        low_K=np.minimum(low_K, estimate_K),
-        high_K=np.maximum(high_K, estimate_K),
+        low_K=low_K,
+        high_K=high_K,
         draws_SK=draws_SK,
         settled=settled,
         more_answers=more_answers,
@@ -96,16 +89,56 @@ def pairs_to_ask(
         ValueError: the shapes do not fit, a score is NaN, scores look like probabilities, or no class counts.
     """
     _check(scores_KMC, states_MC, asked_MC, counted_C)
-    use_MC = np.zeros(states_MC.shape)
-    for c in np.flatnonzero(counted_C):
-        ranks_KM = ranks_by_score(scores_KMC[:, :, c])
-        near_top_M = (1 / (ranks_KM + _SOFT_RANK - 1)).mean(0)
-        positives = max(int((states_MC[:, c] == 1).sum()), _FEWEST_POSITIVES)
-        use_MC[:, c] = expit(scores_KMC[:, :, c]).mean(0) * near_top_M / positives
-    # Of pairs that are as useful, as where runs give a photo and its copy the same score, chance decides.
-    use_MC *= 1 + 1e-9 * np.random.default_rng(seed).random(use_MC.shape)
-    use_MC[(states_MC != 0) | asked_MC | ~counted_C] = -np.inf
+    counted = _Counted(scores_KMC, states_MC, asked_MC, counted_C, seed)
+    best_S = counted.drawn_map().argmax(1)
+    chance_K = np.bincount(best_S, minlength=len(scores_KMC)) / len(best_S)
+    chance_K = (1 - _ANY_RUN) * chance_K + _ANY_RUN / len(chance_K)
+    use_MC = np.full(states_MC.shape, -np.inf)
+    for place, c in enumerate(counted.classes):
+        use_MC[:, c] = counted.use_of_asking(place, chance_K)
+    use_MC[(states_MC != 0) | asked_MC] = -np.inf
     return _largest(use_MC, num)
+
+
+class _Counted:
+    """The counted classes: what is known of them, and the model of what is not."""
+
+    def __init__(self, scores_KMC: Floats, states_MC: States, asked_MC: Mask, counted_C: Mask, seed: int) -> None:
+        self.classes = np.flatnonzero(counted_C)
+        # NumPy sorts single precision five times as fast as half.
+        self._scores_KMC = scores_KMC[:, :, self.classes].astype(np.result_type(scores_KMC, np.float32), copy=False)
+        self._states_MC, asked_MC = states_MC[:, self.classes], asked_MC[:, self.classes]
+        self._kept_MC = ~(asked_MC & (self._states_MC == 0))
+        self._ranks_KMC = np.empty(self._scores_KMC.shape, np.int32)
+        for c in range(len(self.classes)):
+            self._ranks_KMC[:, :, c] = ranks_by_score(self._scores_KMC[:, :, c])
+        self._model = label_model(self._scores_KMC, self._ranks_KMC, self._states_MC, asked_MC)
+        self._rng = np.random.default_rng(seed)
+        self._coefficients_SD = self._model.drawn_coefficients(NUM_DRAWS, self._rng)
+
+    def drawn_map(self) -> npt.NDArray[np.float64]:
+        """mAP (S, K) in percent, of draws of the coefficients and of the labels given them."""
+        draws_SK = np.zeros((NUM_DRAWS, len(self._scores_KMC)))
+        for c in range(len(self.classes)):
+            kept_M = self._kept_MC[:, c]
+            ranks_KM = self._ranks_KMC[:, :, c]
+            if not kept_M.all():
+                ranks_KM = ranks_by_score(self._scores_KMC[:, kept_M, c])
+            state_M = self._states_MC[kept_M, c]
+            p_SM = self._model.probabilities(self._coefficients_SD, c)[:, kept_M]
+            drawn_SM = self._rng.random(p_SM.shape) < p_SM
+            draws_SK += drawn_ap(ranks_KM, (state_M == 1) | ((state_M == 0) & drawn_SM))
+        return draws_SK * (100 / len(self.classes))
+
+    def use_of_asking(self, c: int, chance_K: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(M,) variance of a label times the square of what it moves: differences between likely best runs, and AP."""
+        p_M = self._model.probabilities(self._coefficients_SD, c).mean(0)
+        state_M = self._states_MC[:, c]
+        likely_M = np.where(self._kept_MC[:, c], np.where(state_M == 0, p_M, state_M == 1), 0.0)
+        effect_KM = label_effects(self._ranks_KMC[:, :, c], likely_M)
+        mean_M = chance_K @ effect_KM
+        between_M = chance_K @ (effect_KM - mean_M) ** 2
+        return np.asarray(p_M * (1 - p_M) * (between_M + _LEVEL * mean_M**2))
 
 
 def _largest(use_MC: npt.NDArray[np.float64], num: int) -> list[tuple[int, int]]:

@@ -66,3 +66,26 @@ def _drawn_ap(ranks_KM: Ranks, positive_SM: npt.NDArray[np.bool_]) -> npt.NDArra
         hits_SKP = np.minimum(hits_SKP, count_S[:, None, None])
     precision_SKP = np.where(rank_SKP == none, 0, hits_SKP / rank_SKP)
     return np.asarray(precision_SKP.sum(-1) / np.maximum(count_S, 1)[:, None])
+
+
+def label_effects(ranks_KM: Ranks, likely_M: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(K, M) derivative of each run's AP, on probabilities of being positive, with respect to each probability.
+
+    That AP is (1/n) sum over i of p_i (1 + sum over k above i of p_k) / rank_i, with n = sum of p_i, 1 at least. Images
+    of equal score count one after the other.
+
+    Args:
+        ranks_KM: of the images in each run.
+        likely_M: probability of being positive; 1 and 0 where it is known.
+    """
+    order_KM = np.argsort(ranks_KM, axis=1, kind="stable")
+    p_KM = likely_M[order_KM]
+    rank_M = np.arange(1, len(likely_M) + 1)
+    precision_KM = (1 + np.cumsum(p_KM, axis=1) - p_KM) / rank_M
+    share_KM = p_KM / rank_M
+    below_KM = share_KM.sum(1, keepdims=True) - np.cumsum(share_KM, axis=1)
+    expected = max(float(likely_M.sum()), 1.0)
+    ap_K1 = (p_KM * precision_KM).sum(1, keepdims=True) / expected
+    effects_KM = np.empty(p_KM.shape)
+    np.put_along_axis(effects_KM, order_KM, (precision_KM + below_KM - ap_K1) / expected, axis=1)
+    return effects_KM

@@ -9,6 +9,7 @@ import pandas as pd
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
+from wsml_study.results.answered_runs import MAP, AnsweredRuns, estimate_text, read_answered
 from wsml_study.results.confirmation import confirmed_ranking
 from wsml_study.results.ranking import ranked_trials, the_front, top_trials
 from wsml_study.results.tradeoff import missed_by_all
@@ -60,7 +61,7 @@ def export_configs(
             raise ResultsError(f"{folder}: {none}")
     if chosen.empty:
         raise ResultsError(f"{folder}: no trial has completed an epoch yet; `wsml-study run` continues the study")
-    return [_export(study, row, output) for _, row in chosen.iterrows()]
+    return [_export(folder, study, row, output) for _, row in chosen.iterrows()]
 
 
 def _front(study: Study, folder: Path) -> pd.DataFrame:
@@ -82,12 +83,20 @@ def _given(ranked: pd.DataFrame, trial: int, folder: Path) -> pd.DataFrame:
     return chosen
 
 
-def _export(study: Study, row: pd.Series, output: Path) -> Path:
+def _answered(folder: Path, row: pd.Series) -> AnsweredRuns | None:
+    """The estimates that have ranked a trial; None if people's answers have not."""
+    return read_answered(folder) if MAP in row and pd.notna(row[MAP]) else None
+
+
+def _export(study_folder: Path, study: Study, row: pd.Series, output: Path) -> Path:
+    answered = _answered(study_folder, row)
     config = explicit(TrialConfig.model_validate_json(row["config"]))
     provenance = Provenance(
         study=study.name,
         trial=int(row["trial"]),
         value=float(row["value"]),
+        answered_map=None if answered is None else float(row[MAP]),
+        answers=None if answered is None else answered.num_answers,
         best_epoch=int(row["best_epoch"]),
         fingerprint=fingerprint(study),
     )
@@ -96,9 +105,10 @@ def _export(study: Study, row: pd.Series, output: Path) -> Path:
     exported = Study.of_trial(config, name=name, provenance=provenance, resources=study.resources)
     path = output / f"{exported.name}.yaml"
     objective = study.objective
+    ranked_by = "" if answered is None else f"# Ranked by {answered.num_answers:,} answers: {estimate_text(row)} mAP.\n"
     text = (
         f"# Trial {row['trial']} of study {study.name}: {objective.text(row['value'])} {objective.metric} "
-        f"in the search{_over_runs(row)}.\n"
+        f"in the search{_over_runs(row)}.\n{ranked_by}"
         f"# Suggested: {json.dumps(json.loads(row['values']))}\n"
         f"# Final training: wsml-study train {path} --seeds 3\n"
     ) + dump_config(exported)

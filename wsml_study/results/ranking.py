@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from wsml_study.record.history import TrialState
 from wsml_study.record.tables import BESIDE_MODE, MODE, read_table
+from wsml_study.results.answered_runs import HIGH, LOW, MAP, AnsweredRuns, read_answered
 
 UPPER_BOUND = "full"
 """The method that sees all true labels: an upper bound for the others, not a contender."""
@@ -20,22 +21,30 @@ def ranked_trials(folder: Path) -> pd.DataFrame:
     Raises:
         ResultsError: the folder holds no study's tables.
     """
-    return ranked(read_table(folder, "trials"))
+    return ranked(read_table(folder, "trials"), answered=read_answered(folder))
 
 
-def ranked(table: pa.Table) -> pd.DataFrame:
+def ranked(table: pa.Table, *, answered: AnsweredRuns | None = None) -> pd.DataFrame:
     """The trials of a table, best value first, those without a value last; `rank` counts from 1.
+
+    Where people have answered questions, trials come by the estimate that takes the answers in, which is in the columns
+    `answered_map`, `answered_low` and `answered_high`, and those without one after them, by value.
 
     Where configs have several runs by `seeds`, the runs of a config stand together and have its rank: that of its mean.
     """
     trials: pd.DataFrame = table.to_pandas()
     metadata = table.schema.metadata or {}
     smaller_is_better = metadata.get(MODE) == b"min"
-    judged, number = (trials["value"], trials["trial"]) if not _has_runs(trials) else _judged(trials)
+    if answered is not None:
+        trials = trials.join(answered.columns(trials["trial"]))
+    judged = _by_runs(trials, "value")
+    estimates = {MAP: _by_runs(trials, MAP)} if MAP in trials else {}
+    number = trials["config_number"].astype(int) if _has_runs(trials) else trials["trial"]
     misses = judged.notna() & trials["missed"].notna()
-    order = pd.DataFrame({"last": judged.isna(), "misses": misses, "judged": judged, "number": number})
+    order = pd.DataFrame({"last": judged.isna(), "misses": misses, **estimates, "judged": judged, "number": number})
     order = order.assign(trial=trials["trial"]).sort_values(
-        ["last", "misses", "judged", "number", "trial"], ascending=[True, True, smaller_is_better, True, True]
+        ["last", "misses", *estimates, "judged", "number", "trial"],
+        ascending=[True, True, *(False for _ in estimates), smaller_is_better, True, True],
     )
     trials = trials.loc[order.index].reset_index(drop=True)
     trials.insert(0, "rank", pd.factorize(order["number"])[0] + 1)
@@ -79,10 +88,10 @@ def by_config(ranked: pd.DataFrame) -> pd.DataFrame:
     """
     if not _has_runs(ranked) or "runs" in ranked:
         return ranked
-    means, _ = _judged(ranked)
+    means = {key: _by_runs(ranked, key) for key in ("value", MAP, LOW, HIGH) if key in ranked}
     complete = ranked["value"].notna() & (ranked["state"] == TrialState.COMPLETE)
     runs = complete.groupby(ranked["config_number"]).transform("sum")
-    return ranked.assign(value=means, runs=runs.astype(int))[ranked["run"] == 0].reset_index(drop=True)
+    return ranked.assign(**means, runs=runs.astype(int))[ranked["run"] == 0].reset_index(drop=True)
 
 
 def has_factors(trials: pd.DataFrame) -> bool:
@@ -95,12 +104,14 @@ def _has_runs(trials: pd.DataFrame) -> bool:
     return bool(trials["config_number"].notna().any()) and not has_factors(trials)
 
 
-def _judged(trials: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Of each trial the value of its config, and the config's number."""
+def _by_runs(trials: pd.DataFrame, key: str) -> pd.Series:
+    """A column of each trial, or of its config where configs have several runs: then their mean."""
+    if not _has_runs(trials):
+        return trials[key]
     number = trials["config_number"]
-    means = trials["value"].where(trials["state"] == TrialState.COMPLETE).groupby(number).transform("mean")
-    first = trials["value"].where(trials["run"] == 0).groupby(number).transform("first")
-    return means.fillna(first), number.astype(int)
+    means = trials[key].where(trials["state"] == TrialState.COMPLETE).groupby(number).transform("mean")
+    first = trials[key].where(trials["run"] == 0).groupby(number).transform("first")
+    return means.fillna(first)
 
 
 def contenders(ranked: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from wsml_study.record.history import Event, StudyHistory, TrialState
 from wsml_study.record.storage import EVENTS
 from wsml_study.record.tables import SCHEMAS, read_table, refuse_lost_events, tables_of
 from wsml_study.record.wording import describe, short_names, spaced
+from wsml_study.results.answered_runs import read_answered
 from wsml_study.results.confirmation import BASELINE, Confirmation, read_confirmation
 from wsml_study.results.level_results import Levels, read_levels
 from wsml_study.results.ranking import best_per_method, contenders, ranked
@@ -114,7 +115,7 @@ def read_record(folder: Path) -> StudyRecord:
         events += found
     # From the events: the tables of a running study are written after them.
     tables = tables_of(study, history) if events else {name: read_table(folder, name) for name in SCHEMAS}
-    trials = ranked(tables["trials"])
+    trials = ranked(tables["trials"], answered=read_answered(folder))
     trials["label"] = [spaced(describe(json.loads(values))) for values in trials["values"]]
     of_trial = trials[["trial", "method", "label"]]
     epochs = tables["epochs"].to_pandas().merge(of_trial, on="trial")

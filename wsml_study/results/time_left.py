@@ -1,140 +1,155 @@
-"""Time that a search still takes, estimated from the work that is left: epochs times seconds per epoch.
+"""Time that a search still takes, estimated from the work that is left.
 
 Trials that have ended say little: of trials that are trained together the first takes nearly all of the time, and a
-rule of early stopping ends the bad ones first. So the epochs that are left are counted, with early stopping's share as
-it is so far, and multiplied by the seconds that an epoch of their kind takes. Of trials trained together an epoch's
-seconds are each one's share, which makes their sum the time of the batch.
+rule of early stopping ends the bad ones first. So the work is counted that is left: epochs by kind, with early
+stopping's share as it is so far, starts of trials, batches of trials that are trained together, and what it takes to
+hand out those that are trained already. `results/slot_times.py` says what each took so far. The sum is corrected by how
+long slots were at work compared with what their work explains.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from wsml_study.record.config_history import configs_of
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.results.slot_times import (
+    OTHER_EVENTS,
+    Leaders,
+    Tally,
+    batch_of,
+    find_leaders,
+    kind_of,
+    last_epoch_of,
+    load_of,
+    together_of,
+)
+from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
-from wsml_study.study.training_section import Training
-
-Kind = tuple[Any, ...]
-"""What the seconds of an epoch depend on most: method, batch size, image size, backbone, and whether only the head
-learns."""
 
 RUNG_WEIGHT = 2.0
 """Trials that the rule's own expectation counts as: one in `reduction_factor` goes on after a rung."""
 
 RACE_WEIGHT = 2.0
-"""Configs, of all their runs, that are expected beside those whose race is over."""
+"""Configs that the expected number of runs counts as, beside those whose race is over."""
 
-MOST_OVERHEAD = 5.0
+BATCH_WEIGHT = 8.0
+"""With early stopping, trials that the expected seconds of one in a batch count as, beside those so far."""
+
+LEAST_OVERHEAD, MOST_OVERHEAD = 0.5, 5.0
+OVERHEAD_EPOCHS = 4.0
+"""Epochs that count as explained, beside those so far, when the time of slots is compared with what explains it."""
+
 MOST_SIMULATED = 2000
 
 
-@dataclass(kw_only=True)
-class Tally:
-    """Epochs that were trained, summed over trials; all times in seconds.
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What is known at a moment.
 
     Attributes:
-        seconds, epochs: by kind, of all runs, without epochs that a process began with, which take longer. Of trials
-            that were trained together those of the first one count.
-        begun_with: seconds and number of these first epochs.
-        worked: seconds of the epochs of this run, with the shares of trials that were trained together with them.
-        ahead: epochs that were trained together with others in this run and are not reported yet.
-        first: begin of the first epoch of this run, in seconds since 1970; None before it ends.
-        left_after: epoch -> number of trials that ended after it, for any reason.
-        reached: epoch -> number of trials whose newest epoch it is, unless they are running.
-        together: the largest number of trials in a batch of this run.
-        num_trials: that have ended an epoch in this run.
+        history: of the search.
+        tally: of what its trials have done.
+        slots: trials at a time.
+        now: in seconds since 1970.
+        known: the newest trials, whose configs stand for those to come.
+        running: trials in slots.
+        leaders: of the batches so far.
+        going_on: epoch -> share of the trials that go on after it; 1 for all other epochs.
     """
 
-    seconds: defaultdict[Kind, float] = field(default_factory=lambda: defaultdict(float))
-    epochs: Counter[Kind] = field(default_factory=Counter)
-    begun_with: tuple[float, int] = (0.0, 0)
-    worked: float = 0.0
-    ahead: int = 0
-    first: float | None = None
-    left_after: Counter[int] = field(default_factory=Counter)
-    reached: Counter[int] = field(default_factory=Counter)
-    together: int = 1
-    num_trials: int = 0
-
-    def copy(self) -> Tally:
-        """An independent copy."""
-        return Tally(
-            **vars(self)
-            | {
-                "seconds": self.seconds.copy(),
-                "epochs": self.epochs.copy(),
-                "left_after": self.left_after.copy(),
-                "reached": self.reached.copy(),
-            }
-        )
-
-    def add(self, trial: TrialHistory, since: float, first_end: float) -> None:
-        """Add a trial.
-
-        Args:
-            trial: with all its epochs.
-            since: start of this run, in seconds since 1970.
-            first_end: when the first epoch of this run ended.
-        """
-        before, num_before = trial.started, self.num_trials
-        for epoch, result in trial.epochs.items():
-            seconds, together, ended = seconds_of(result), together_of(result), result["time"]
-            # A trial whose epochs were trained before it was started reports them at once: they were counted with the
-            # trial that led the batch.
-            led = together == 1 or (before is not None and ended - before > seconds * together / 2)
-            is_first = self.num_trials == num_before and (trial.started or 0.0) < first_end and ended >= since
-            if ended >= since:
-                self.num_trials = num_before + 1
-                self._add_of_this_run(ended, seconds, together, led=led)
-            if led and is_first:
-                self.begun_with = (self.begun_with[0] + seconds, self.begun_with[1] + 1)
-            elif led:
-                kind = kind_of(trial.config, epoch)
-                self.seconds[kind] += seconds
-                self.epochs[kind] += 1
-            before = ended
-        if trial.state is not TrialState.RUNNING:
-            self._add_ended(trial, in_this_run=self.num_trials > num_before)
-
-    def _add_of_this_run(self, ended: float, seconds: float, together: int, *, led: bool) -> None:
-        self.together = max(self.together, together)
-        self.worked += seconds * together if led else 0.0
-        self.ahead += (together if led else 0) - 1
-        begin = ended - (seconds * together if led else 0.0)
-        self.first = begin if self.first is None else min(self.first, begin)
-
-    def _add_ended(self, trial: TrialHistory, *, in_this_run: bool) -> None:
-        self.reached[trial.last_epoch] += 1
-        if trial.last_epoch < last_epoch_of(trial):
-            self.left_after[trial.last_epoch] += 1
-            if in_this_run and together_of(trial.epochs[trial.last_epoch]) > 1:
-                # The batch has trained the others for nothing.
-                self.ahead -= last_epoch_of(trial) - trial.last_epoch
+    history: StudyHistory
+    tally: Tally
+    slots: int
+    now: float
+    known: tuple[TrialHistory, ...]
+    running: tuple[TrialHistory, ...]
+    leaders: Leaders
+    going_on: dict[int, float]
 
     @property
-    def mean_seconds(self) -> float | None:
-        """Mean seconds of an epoch of any kind; None while none has ended."""
-        num = sum(self.epochs.values())
-        if num:
-            return sum(self.seconds.values()) / num
-        # The first epoch of a batch, in which a process opens all its trials, takes several times as long as the next.
-        is_known = self.begun_with[1] > 0 and self.together == 1
-        return self.begun_with[0] / self.begun_with[1] if is_known else None
+    def in_batches(self) -> bool:
+        """Whether trials are trained together."""
+        return self.tally.together > 1
 
-    def seconds_per_epoch(self, kind: Kind) -> float | None:
-        """Mean seconds of an epoch of a kind; of all of its phase, or of all, where none of the kind has ended."""
-        for alike in ((kind,), [one for one in self.epochs if one[-1] == kind[-1]]):
-            num = sum(self.epochs[one] for one in alike)
-            if num:
-                return sum(self.seconds[one] for one in alike) / num
-        return self.mean_seconds
+    def epochs_after(self, trial: TrialHistory, after: int, *, stops: bool = True) -> Iterator[tuple[int, float]]:
+        """The trial's epochs after this one, each with the probability that it comes to be trained."""
+        # Some fail before their first epoch.
+        share = self.going_on.get(0, 1.0) if stops and after == 0 else 1.0
+        for epoch in range(after + 1, last_epoch_of(trial) + 1):
+            yield epoch, share
+            share *= self.going_on.get(epoch, 1.0) if stops and trial.confirms is None else 1.0
+
+    def seconds_after(self, trial: TrialHistory, after: int, *, stops: bool = True) -> float | None:
+        """Expected seconds of these epochs, if the trial is trained alone; None if nothing is known."""
+        work = 0.0
+        for epoch, share in self.epochs_after(trial, after, stops=stops):
+            seconds = self.tally.seconds_per_epoch(kind_of(trial.config, epoch))
+            if seconds is None:
+                return None
+            work += share * seconds
+        return work
+
+    def handing_out(self, trial: TrialHistory, after: int = 0, *, stops: bool = True) -> float:
+        """Seconds in which a trial that is trained already reports its epochs after this one."""
+        epochs = sum(share for _, share in self.epochs_after(trial, after, stops=stops))
+        return (epochs + (OTHER_EVENTS if after == 0 else 0)) * self.tally.event_seconds
+
+    def running_seconds(self, trial: TrialHistory) -> float:
+        """Expected seconds until a running trial ends."""
+        newest = trial.epochs.get(trial.last_epoch)
+        work = self.seconds_after(trial, trial.last_epoch) or 0.0
+        if newest is None or newest["time"] < self._came(trial):
+            return self._started_seconds(trial, work)
+        if self.in_batches and self.leaders.get(batch_of(newest), trial.number) != trial.number:
+            return self.handing_out(trial, trial.last_epoch)
+        work = work * load_of(together_of(newest)) if self.in_batches else work
+        epochs = last_epoch_of(trial) - trial.last_epoch
+        return max(0.0, work - min(self.now - float(newest["time"]), work / max(1, epochs)))
+
+    def _started_seconds(self, trial: TrialHistory, work: float) -> float:
+        """The same, before its attempt has reported: perhaps its process starts, and it leads a batch."""
+        since = self._came(trial)
+        if not self.tally.begins or since < self.tally.begins[0]:
+            start = self.tally.start_ups.mean()
+            work *= load_of(self.tally.together) if self.in_batches else 1.0
+        elif self.in_batches:
+            return self.handing_out(trial)
+        else:
+            start = self.tally.starts.mean()
+        epochs = last_epoch_of(trial) - trial.last_epoch
+        return max(0.0, start + work - min(self.now - since, start + work / max(1, epochs)))
+
+    @property
+    def overhead(self) -> float:
+        """Time of the slots since their first epochs began, as a multiple of what explains it."""
+        tally = self.tally
+        explained = tally.worked + sum(map(self._in_progress, self.running))
+        more = OVERHEAD_EPOCHS * max(self.tally.mean_seconds or 0.0, tally.event_seconds)
+        if explained <= 0:
+            return 1.0
+        return min(MOST_OVERHEAD, max(LEAST_OVERHEAD, (self.at_work + more) / (explained + more)))
+
+    @property
+    def at_work(self) -> float:
+        """Seconds of slots since the first epoch of each began, until there was no trial left for it."""
+        begins, ends = self.tally.begins, self.tally.ends
+        num_idle = max(0, len(begins) - len(self.running))
+        return sum(self.now - begin for begin in begins) - sum(self.now - end for end in ends[:num_idle])
+
+    def _in_progress(self, trial: TrialHistory) -> float:
+        """Seconds since a running trial reported, or since its attempt started."""
+        newest, since = trial.epochs.get(trial.last_epoch), self._came(trial)
+        if newest is not None and newest["time"] >= since:
+            return max(0.0, self.now - float(newest["time"]))
+        return self.now - since if self.tally.begins and since >= self.tally.begins[0] else 0.0
+
+    def _came(self, trial: TrialHistory) -> float:
+        """When a trial came to the slot that it is in, or is about to come."""
+        return trial.starts[-1] if trial.starts else self.now
 
 
 class WorkLeft:
@@ -143,7 +158,10 @@ class WorkLeft:
     def __init__(self, study: Study) -> None:
         """Follow a study from its first trial."""
         self._study = study
+        # A starting point may lie outside of the search space.
+        self._most_configs = None if study.start_from else SearchSpace.from_study(study).size()
         self._ended = Tally()
+        self._leaders: Leaders = {}
         self._open: set[int] = set()
         self._num_seen = 0
         self._since, self._first_end = 0.0, math.inf
@@ -157,28 +175,30 @@ class WorkLeft:
             slots: trials at a time.
             now: in seconds since 1970.
         """
-        tally = self.tally(history)
-        ends = list(self._budget_seconds(history, tally, slots, now))
+        state = self._state(history, slots, now)
+        ends = list(self._budget_seconds(state))
         if num_trials is not None:
-            ends.append(self._trials_seconds(history, tally, num_trials=num_trials, slots=slots, now=now))
+            ends.append(_trials_seconds(state, self._runs_to_come(history, num_trials)))
         return min((one for one in ends if one is not None), default=None)
 
     def confirmation_seconds(self, history: StudyHistory, *, slots: int, now: float) -> float | None:
         """Seconds of the confirmation after the search; None without one, or while no epoch has ended."""
         confirm = self._study.confirm
-        if (
-            confirm is None
-            or not isinstance(confirm.seeds, int)
-            or any(t.confirms is not None for t in self._known(history))
-        ):
+        if confirm is None or not isinstance(confirm.seeds, int):
             return None
-        tally = self.tally(history)
-        works = [work for trial in self._known(history) if (work := self._whole(trial, tally)) is not None]
-        if not works:
+        state = self._state(history, slots, now)
+        if any(trial.confirms is not None for trial in state.known):
             return None
         num_runs = (confirm.top + 1) * confirm.seeds
-        started = max(0.0, (tally.first or self._since) - self._since)
-        return started + num_runs * sum(works) / len(works) * self._overhead(history, tally, slots, now) / slots
+        if state.in_batches:
+            work = _batches_seconds(replace(state, going_on={}), num_runs, num_ahead=0)
+        else:
+            work = _mean_of(state.seconds_after(trial, 0, stops=False) for trial in state.known)
+            work = None if work is None else num_runs * (work + state.tally.starts_per_trial)
+        if work is None:
+            return None
+        started = max(0.0, min(state.tally.begins, default=self._since) - self._since)
+        return started + work * state.overhead / slots
 
     def tally(self, history: StudyHistory) -> Tally:
         """What all trials of the history have done so far."""
@@ -191,78 +211,55 @@ class WorkLeft:
         if self._first_end == math.inf:
             times = (result["time"] for number in self._open for result in history.trials[number].epochs.values())
             self._first_end = min((time for time in times if time >= since), default=math.inf)
+        find_leaders(self._leaders, (history.trials[number] for number in self._open))
         for number in [one for one in self._open if history.trials[one].closed]:
-            self._ended.add(history.trials[number], since, self._first_end)
+            self._ended.add(history.trials[number], self._leaders, since, self._first_end)
             self._open.discard(number)
         tally = self._ended.copy()
         for number in self._open:
-            tally.add(history.trials[number], since, self._first_end)
+            tally.add(history.trials[number], self._leaders, since, self._first_end)
         return tally
 
-    def _known(self, history: StudyHistory) -> Iterator[TrialHistory]:
-        """The newest trials, whose configs stand for those to come."""
-        for number in range(max(0, len(history.trials) - 64), len(history.trials)):
-            yield history.trials[number]
+    def _state(self, history: StudyHistory, slots: int, now: float) -> State:
+        tally = self.tally(history)
+        trials = history.trials
+        return State(
+            history=history,
+            tally=tally,
+            slots=slots,
+            now=now,
+            known=tuple(trials[number] for number in range(max(0, len(trials) - 64), len(trials))),
+            running=tuple(trials[one] for one in sorted(self._open) if trials[one].state is TrialState.RUNNING),
+            leaders=self._leaders,
+            going_on=self._going_on(tally),
+        )
 
-    def _budget_seconds(self, history: StudyHistory, tally: Tally, slots: int, now: float) -> Iterator[float | None]:
-        spent = history.spending
+    def _runs_to_come(self, history: StudyHistory, num_trials: int) -> int:
+        """Trials that are not begun yet, at most as many as the search space holds."""
+        if history.exhausted:
+            num_trials = history.num_begun
+        elif self._most_configs is not None:
+            num_trials = min(num_trials, self._most_configs * (history.runs_per_config if history.every_run else 1))
+        return _runs_to_come(history, num_trials)
+
+    def _budget_seconds(self, state: State) -> Iterator[float | None]:
+        spent = state.history.spending
         for key, limit in {} if self._study.budget is None else dict(self._study.budget.limits()).items():
-            left = max(0.0, limit - spent.of(key, now))
+            left = max(0.0, limit - spent.of(key, state.now))
             if key == "hours":
                 yield left * 3600
             elif key == "gpu_hours":
                 gpus = sum(gpus for _, gpus in spent.at_work.values())
                 yield left * 3600 / gpus if gpus else None
             else:
-                seconds = tally.mean_seconds
-                work = None if seconds is None else left * seconds
-                yield self._elapsing(work, history, tally, slots, now)
-
-    def _trials_seconds(
-        self, history: StudyHistory, tally: Tally, *, num_trials: int, slots: int, now: float
-    ) -> float | None:
-        # A batch is trained to the end of its longest trial, whichever others are stopped.
-        going_on = self._going_on(tally) if tally.together == 1 else {}
-        expected = [
-            work for trial in self._known(history) if (work := self._work(trial, tally, going_on, 0)) is not None
-        ]
-        if not expected:
-            return None
-        of_a_new_one = sum(expected) / len(expected)
-        num_new = _runs_to_come(history, num_trials)
-        begun = [history.trials[number] for number in sorted(self._open)]
-        begun = [trial for trial in begun if trial.state is TrialState.RUNNING]
-        running = [self._work(trial, tally, going_on, trial.last_epoch) or 0.0 for trial in begun]
-        if tally.together > 1 or num_new > MOST_SIMULATED:
-            return self._elapsing(sum(running) + num_new * of_a_new_one, history, tally, slots, now)
-        running = [max(0.0, work - _in_progress(trial, now)) for trial, work in zip(begun, running, strict=True)]
-        return _last_end([*running, *[of_a_new_one] * num_new], slots) * self._overhead(history, tally, slots, now)
-
-    def _elapsing(
-        self, work: float | None, history: StudyHistory, tally: Tally, slots: int, now: float
-    ) -> float | None:
-        """Seconds in which the slots do this work, of which some may be done already and not reported yet."""
-        if work is None:
-            return None
-        ahead = max(0, tally.ahead) * (tally.mean_seconds or 0.0) + sum(
-            _in_progress(history.trials[number], now) for number in self._open
-        )
-        return max(0.0, work - ahead) * self._overhead(history, tally, slots, now) / slots
-
-    def _overhead(self, history: StudyHistory, tally: Tally, slots: int, now: float) -> float:
-        """Time of the slots since the first epoch began, as a multiple of that of the epochs themselves."""
-        if tally.first is None:
-            return 1.0
-        slots = min(slots, max(1, tally.num_trials))
-        at_work = tally.worked + sum(_in_progress(history.trials[number], now) for number in self._open)
-        return min(MOST_OVERHEAD, max(1.0, (now - tally.first) * slots / at_work)) if at_work > 0 else 1.0
+                yield _epochs_seconds(state, left)
 
     def _going_on(self, tally: Tally) -> dict[int, float]:
         """Epoch -> share of the trials that go on after it (Kaplan and Meier's estimate); 1 for all other epochs."""
         rungs = {
             epoch for some in self._study.early_stopping.rungs(max(tally.reached, default=1) + 1) for epoch in some
         }
-        rungs |= {epoch for some in self._study.early_stopping.rungs(longest(self._study)) for epoch in some}
+        rungs |= {epoch for some in self._study.early_stopping.rungs(self._study.training.last_epoch) for epoch in some}
         share = 1 / float(self._study.early_stopping.options.get("reduction_factor") or 1)
         decided = 0
         going_on: dict[int, float] = {}
@@ -273,63 +270,63 @@ class WorkLeft:
                 going_on[epoch] = 1 - (gone + weight * (1 - share)) / (decided + weight)
         return going_on
 
-    def _work(self, trial: TrialHistory, tally: Tally, going_on: dict[int, float], after: int) -> float | None:
-        """Expected seconds of the epochs after this one, with early stopping's share."""
-        work, share = 0.0, 1.0
-        stops = trial.confirms is None
-        for epoch in range(after + 1, last_epoch_of(trial) + 1):
-            seconds = tally.seconds_per_epoch(kind_of(trial.config, epoch))
-            if seconds is None:
-                return None
-            work += share * seconds
-            share *= going_on.get(epoch, 1.0) if stops else 1.0
-        return work
 
-    def _whole(self, trial: TrialHistory, tally: Tally) -> float | None:
-        return self._work(trial, tally, {}, 0)
-
-
-def seconds_of(result: Mapping[str, Any]) -> float:
-    """Seconds of an epoch; each one's share of trials that are trained together."""
-    return float(result["train_seconds"]) + float(result["validation_seconds"])
+def _trials_seconds(state: State, num_new: int) -> float | None:
+    """Seconds until the running trials and so many new ones have ended."""
+    running = [state.running_seconds(trial) for trial in state.running]
+    if state.in_batches:
+        work = _batches_seconds(state, num_new, num_ahead=max(0, state.tally.trained - state.tally.num_handed_out))
+        return None if work is None else max((sum(running) + work) / state.slots, *running, 0.0) * state.overhead
+    of_a_new_one = _mean_of(state.seconds_after(trial, 0) for trial in state.known)
+    if of_a_new_one is None:
+        return None
+    of_a_new_one += state.tally.starts_per_trial
+    if num_new > MOST_SIMULATED:
+        return (sum(running) + num_new * of_a_new_one) * state.overhead / state.slots
+    return _last_end([*running, *[of_a_new_one] * num_new], state.slots) * state.overhead
 
 
-def together_of(result: Mapping[str, Any]) -> int:
-    """Number of trials whose epochs were trained in one batch with this one, itself included."""
-    return int(result.get("trained_together", 1))
+def _batches_seconds(state: State, num_new: int, *, num_ahead: int) -> float | None:
+    """Seconds of slots for new trials that are trained together, of which some are trained already."""
+    tally = state.tally
+    alone = _mean_of(state.seconds_after(trial, 0) for trial in state.known)
+    if alone is None:
+        return None
+    handing_out = _mean_of(state.handing_out(trial) for trial in state.known) or 0.0
+    if any(share < 1 for epoch, share in state.going_on.items() if epoch > 0):
+        # Trials that are paused and go on are trained in batches of all sizes, so what counts is the time per trial.
+        # The first batch is there to be handed out until another takes its place.
+        is_first = tally.led == tally.led_first
+        unused = max(0.0, 1 - tally.num_handed_out / tally.together) * tally.led_first * is_first
+        expected = alone * load_of(tally.together) / tally.together + handing_out
+        each = (tally.worked - unused + BATCH_WEIGHT * expected) / (tally.num_handed_out + BATCH_WEIGHT)
+        return max(0.0, num_new * each - unused)
+    num_full, rest = divmod(max(0, num_new - num_ahead), tally.together)
+    training = num_full * load_of(tally.together) + (load_of(rest) if rest else 0.0)
+    return alone * training + num_new * handing_out
 
 
-def last_epoch_of(trial: TrialHistory) -> int:
-    """The number of the last epoch that a trial is to have."""
-    last: int = _training(tuple(sorted(trial.config["training"].items()))).last_epoch
-    return last
-
-
-def longest(study: Study) -> int:
-    """Epochs of the base config."""
-    return study.training.last_epoch
-
-
-def kind_of(config: dict[str, Any], epoch: int) -> Kind:
-    """The kind of an epoch of a trial with this config."""
-    data, model, training = (
-        config["data"],
-        config.get("model", {}),
-        _training(tuple(sorted(config["training"].items()))),
+def _epochs_seconds(state: State, num_epochs: float) -> float | None:
+    """Seconds in which the slots train so many epochs; where they are trained together, report them."""
+    tally = state.tally
+    if tally.mean_seconds is None:
+        return None
+    if state.in_batches:
+        per_report = state.at_work / max(1, tally.num_reported)
+        return num_epochs * per_report / state.slots
+    in_progress = sum(
+        min(state.now - float(trial.epochs[trial.last_epoch]["time"]), tally.mean_seconds)
+        for trial in state.running
+        if trial.epochs
     )
-    is_probe = training.mode == "linear" or epoch <= training.num_linear_epochs
-    return (
-        config["method"]["name"],
-        training.batch_size,
-        data.get("image_size"),
-        model.get("backbone"),
-        is_probe,
-    )
+    per_epoch = tally.mean_seconds + tally.starts_per_trial * tally.num_trials / max(1, tally.num_reported)
+    return max(0.0, num_epochs * per_epoch - in_progress) * state.overhead / state.slots
 
 
-@cache
-def _training(items: tuple[tuple[str, Any], ...]) -> Training:
-    return Training.model_validate(dict(items))
+def _mean_of(works: Iterable[float | None]) -> float | None:
+    """Mean of those that are known; None without any."""
+    known = [work for work in works if work is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _runs_to_come(history: StudyHistory, num_trials: int) -> int:
@@ -339,17 +336,10 @@ def _runs_to_come(history: StudyHistory, num_trials: int) -> int:
         return num_new
     ended = [len(config.runs) for config in configs_of(history) if config.has_ended]
     going_on = [len(config.runs) for config in configs_of(history) if not config.has_ended]
-    runs = (sum(ended) + RACE_WEIGHT * history.runs_per_config) / (len(ended) + RACE_WEIGHT)
+    # A config that loses mostly does so after its first run.
+    expected = (1 + history.runs_per_config) / 2
+    runs = (sum(ended) + RACE_WEIGHT * expected) / (len(ended) + RACE_WEIGHT)
     return round(num_new * runs + sum(max(0.0, runs - begun) for begun in going_on))
-
-
-def _in_progress(trial: TrialHistory, now: float) -> float:
-    """Seconds of the epoch that a trial is at, so far; at most those of its epoch before."""
-    newest = trial.epochs.get(trial.last_epoch)
-    if newest is None or trial.state is not TrialState.RUNNING:
-        return 0.0
-    whole = seconds_of(newest) * together_of(newest)
-    return min(max(0.0, now - float(newest["time"])), whole)
 
 
 def _last_end(works: list[float], slots: int) -> float:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from wsml_study.errors import ResultsError
 from wsml_study.record.tables import read_table, searched_keys
 from wsml_study.record.wording import short_names
+from wsml_study.results.answered_runs import HIGH, LOW, MAP, read_answered
 from wsml_study.results.ranking import by_config, ranked
 
 
@@ -26,7 +27,8 @@ def select_trials(
     """Selected trials of a study with their rank, best first unless `sort` is given.
 
     Where configs have several runs, the row of a config is that of its first run with the mean over its complete runs
-    as `value`, and their number as `runs`. With `objective.beside` the column `front` says whether a trial is on the
+    as `value`, and their number as `runs`. Where people have answered questions there are the columns `answered_map`,
+    `answered_low` and `answered_high`. With `objective.beside` the column `front` says whether a trial is on the
     front.
 
     Args:
@@ -42,7 +44,7 @@ def select_trials(
         ResultsError: the folder has no tables of a study, there is no such column, or the condition is invalid.
     """
     table = read_table(folder, "trials")
-    trials = by_config(ranked(table))
+    trials = by_config(ranked(table, answered=read_answered(folder)))
     short = {name: trials[key] for key, name in _short_names(trials.columns).items()}
     chosen = _matching(trials.assign(**{name: column for name, column in short.items() if name not in trials}), where)
     if per is not None:
@@ -58,6 +60,9 @@ def select_trials(
         means = pa.array(chosen["value"], pa.float64(), from_pandas=True)
         selected = selected.set_column(selected.column_names.index("value"), selected.schema.field("value"), means)
         selected = selected.append_column(pa.field("runs", pa.int32()), pa.array(chosen["runs"], pa.int32()))
+    for column in (name for name in (MAP, LOW, HIGH) if name in chosen):
+        estimates = pa.array(chosen[column], pa.float64(), from_pandas=True)
+        selected = selected.append_column(pa.field(column, pa.float64()), estimates)
     if "front" in chosen:
         selected = selected.append_column(pa.field("front", pa.bool_()), pa.array(chosen["front"], pa.bool_()))
     return selected.add_column(0, pa.field("rank", pa.int32()), pa.array(chosen["rank"], pa.int32()))

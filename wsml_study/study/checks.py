@@ -31,6 +31,7 @@ from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_ru
 from wsml_study.study.objective_checks import check_objective
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
+from wsml_study.study.rate_ranges import auto_problems
 from wsml_study.study.sampler_record import SAMPLERS
 from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 from wsml_study.study.search_space import (
@@ -520,6 +521,7 @@ def _path(key: str) -> Path:
 CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _base_config,
     _searched_keys,
+    auto_problems,
     _searched_values,
     _conditions,
     _circles,

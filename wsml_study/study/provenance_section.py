@@ -15,5 +15,9 @@ class Provenance(Description):
     study: str = Field(description="Name of the study.")
     trial: Annotated[int, Field(ge=0)] = Field(description="Number of the trial, from 0.")
     value: float = Field(description="The trial's objective.")
+    answered_map: float | None = Field(
+        default=None, description="The trial's mAP in percent as estimated with people's answers, which ranked it."
+    )
+    answers: PositiveInt | None = Field(default=None, description="Number of these answers.")
     best_epoch: PositiveInt | None = Field(default=None, description="The trial's epoch with the best objective.")
     fingerprint: str = Field(description="Fingerprint of the keys of the study that affect results.")

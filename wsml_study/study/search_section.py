@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -100,12 +100,34 @@ def _normal(search_range: FloatRange | IntRange) -> Prior | None:
     return Prior(mean=prior, deviation=deviation)
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A fraction."""
+
 Weight = Annotated[float, Field(ge=0)]
 """Of a choice; `Parameter` has a field called float."""
 
 
+class Estimated(Description):
+    """The estimate that a range came from: the share of false negatives among all training labels."""
+
+    share: Share = Field(description="The estimate, a fraction.")
+    low: Share = Field(description="Low end of its 95 % interval.")
+    high: Share = Field(description="High end of its 95 % interval.")
+    basis: str = Field(description="The labels that it comes from.")
+
+    @property
+    def text(self) -> str:
+        """Such as `2.41 % of the training labels are false negatives (95 % interval 2.05 to 2.77), by ...`."""
+        interval = f"95 % interval {100 * self.low:.2f} to {100 * self.high:.2f}"
+        return f"{100 * self.share:.2f} % of the training labels are false negatives ({interval}), by {self.basis}"
+
+
+WIDEST = {"low": 1e-5, "high": 0.5, "log": True}
+"""The range of an `auto` entry until the data has been read."""
+
+
 class Parameter(Description):
-    """The entry of one searched key: exactly one of choice, float and int, and its conditions."""
+    """The entry of one searched key: exactly one of choice, float, int and auto, and its conditions."""
 
     choice: tuple[Scalar, ...] | None = Field(
         default=None, min_length=1, strict=False, description="Search these values."
@@ -118,9 +140,24 @@ class Parameter(Description):
         description="How probable it is that each choice is the best, in proportion and in the order of `choice`; by "
         "default all are equally probable.",
     )
+    auto: Literal[True] | Estimated | None = Field(
+        default=None,
+        description="`true` for a rejection rate: its range comes from the share of false negatives, which is "
+        "estimated from the data when the study begins; the study's record has the range and the estimate.",
+    )
     when: dict[str, Annotated[tuple[Scalar, ...], Field(strict=False)]] | None = Field(
         default=None, description="Search this key only where other keys have one of the listed values."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _range_until_the_data_is_read(cls, content: Any) -> Any:
+        if not (isinstance(content, dict) and content.get("auto") is True):
+            return content
+        given = {name: content[name] for name in ("choice", "float", "int") if content.get(name) is not None}
+        if given not in ({}, {"float": WIDEST}):
+            raise ValueError(f"expected exactly one of choice, float, int, auto; got auto and {' and '.join(given)}")
+        return {**content, "float": WIDEST}
 
     @model_validator(mode="after")
     def _one_domain(self) -> Self:

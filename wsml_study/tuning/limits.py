@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wsml_study.record.history import ENDED, SearchEnded, StudyHistory, TrialHistory
-from wsml_study.results.time_left import WorkLeft, seconds_of, together_of
+from wsml_study.results.slot_times import seconds_of, together_of
+from wsml_study.results.time_left import WorkLeft
 from wsml_study.study.budget_section import NAMES
 from wsml_study.study.search_space import longest_training
 from wsml_study.study.spec import Study

@@ -29,6 +29,7 @@ from wsml_study.record.score_files import write_partial_labels
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
+from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
 from wsml_study.report.model_card import model_card
 from wsml_study.study.batching import is_linear_probe
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
@@ -171,7 +172,9 @@ def run_study(
         set_aside(storage, listener.on_notice)
     task = Task(tested=model_folder is not None, model_folder=model_folder, open_trial=open_trial)
     with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
-        study = settled(storage, study)
+        study = with_estimated_ranges(settled(storage, study))
+        for line in range_lines(study):
+            listener.on_notice(line)
         if study.fidelity is not None and model_folder is None:
             return _run_levels(study, storage, lease, session, listener, task, num_trials=num_trials)
         return run_leased(study, storage, lease, session, listener, task, num_trials=num_trials)

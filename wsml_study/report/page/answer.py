@@ -8,6 +8,8 @@ import pandas as pd
 
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.history import ENDED
+from wsml_study.report.answer_summary import answered_lines
+from wsml_study.results.answered_runs import MAP
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.factor_means import level_means
@@ -51,6 +53,7 @@ def remarks(record: StudyRecord) -> tuple[str, ...]:
             f"The search was extended since and leads with {leader['label']} (trial {leader['trial']}), which is not "
             "confirmed: `wsml-study confirm` adds it."
         )
+    said += [line for line in answered_lines(record.folder, study_argument="STUDY") if not line.startswith(" ")]
     best = record.best_trials
     full = best[best["method"] == UPPER_BOUND]
     if len(full) and len(best) > 1:
@@ -115,7 +118,8 @@ def _not_confirmed(record: StudyRecord) -> tuple[str, str]:
         return leads, f"Significance: unknown; it is {of}. {ask}"
     if best["method"] == BASELINE:
         return leads, f"No other method came out ahead of it; that is {of}. {ask}"
-    lead = best["value"] - baseline["value"]
+    by = MAP if pd.notna(best.get(MAP)) and pd.notna(baseline.get(MAP)) else "value"
+    lead = best[by] - baseline[by]
     return leads, f"Significance: unknown; its apparent lead over {BASELINE}, {lead:.2f} points, is {of}. {ask}"
 
 

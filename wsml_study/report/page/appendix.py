@@ -10,6 +10,7 @@ from wsml_study.record.history import TrialState
 from wsml_study.record.wording import duration
 from wsml_study.report.figures.figure import Table
 from wsml_study.report.page.contents import PageSection, Part
+from wsml_study.results.answered_runs import MAP, estimate_text
 from wsml_study.results.study_results import StudyRecord
 from wsml_study.results.timeline import CUT_SHORT, attempts
 from wsml_study.study.writing import dump_config
@@ -37,6 +38,7 @@ def trials_section(record: StudyRecord) -> PageSection:
         objective.axis: shown["value"].map(
             lambda value: NONE if pd.isna(value) else f"{value:{objective.number_format}}"
         ),
+        **({"mAP from answers (%)": list(shown.apply(estimate_text, axis=1))} if MAP in shown else {}),
         "best epoch": shown["best_epoch"].map(_shown),
         "epochs": shown["last_epoch"].map(str),
         **({"from": shown["origin"].fillna("sampler")} if record.trials["origin"].notna().any() else {}),

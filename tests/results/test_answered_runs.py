@@ -1,0 +1,173 @@
+"""Rankings by people's answers: what they change, and where nothing changes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.sample_studies.stories import small_study, told_history
+from wsml_study.errors import ResultsError
+from wsml_study.record.answer_log import AnswerLog
+from wsml_study.record.questions import Answer, Question, QuestionSet
+from wsml_study.record.score_files import PartialLabels, write_partial_labels, write_scores
+from wsml_study.record.storage import StudyStorage
+from wsml_study.record.tables import write_tables
+from wsml_study.report.answer_summary import answered_lines, log_lines
+from wsml_study.report.question_files import next_set
+from wsml_study.report.summary import study_summary
+from wsml_study.results.answered_runs import read_answered
+from wsml_study.results.confirmation import worth_confirming
+from wsml_study.results.export import export_configs
+from wsml_study.results.ranking import ranked_trials
+from wsml_study.results.trial_filter import select_trials
+from wsml_study.study.writing import dump_config
+
+NAMES = tuple(f"{row}.jpg" for row in range(40))
+CAT, DOG = "cat", "dog"
+SHOWS_CAT = np.arange(40) < 12
+KNOWN = 3
+"""Of the 12 images with a cat, those that are labelled so; the labels of the others are unknown."""
+
+
+@pytest.fixture
+def storage(tmp_path):
+    """Trial 1 leads by value. Trial 0 finds all cats, and trial 1 only those that are labelled."""
+    folder = tmp_path / "told"
+    folder.mkdir()
+    study = small_study()
+    (folder / "study.yaml").write_text(dump_config(study))
+    write_tables(folder, study, told_history(study))
+    place = StudyStorage(folder=folder, remote=None)
+    states_MC = np.zeros((40, 2), np.int8)
+    states_MC[:KNOWN, 0] = 1
+    states_MC[30:, 0], states_MC[:, 1] = -1, -1
+    labels = PartialLabels(names=NAMES, classes=(CAT, DOG), states_MC=states_MC, images="ab")
+    write_partial_labels(place, labels)
+    noise_M = np.linspace(0, 0.5, 40)
+    finds_all_M = np.where(SHOWS_CAT, 3.0, -3.0) - noise_M
+    finds_known_M = np.where(np.arange(40) < KNOWN, 3.0, np.where(SHOWS_CAT, -3.5, -1.0)) - noise_M
+    for trial, scores_M in ((0, finds_all_M), (1, finds_known_M)):
+        logits_MC = np.stack([scores_M, -5 - noise_M], axis=1).astype(np.float16)
+        write_scores(*place.scores(), trial, epoch=1, logits_MC=logits_MC, images="ab")
+    return place
+
+
+def questions(rows=range(KNOWN, 30), number=1):
+    asked = tuple(Question(image=NAMES[row], class_name=CAT, row=row) for row in rows)
+    return QuestionSet(study="told", study_id="5e1f", number=number, questions=asked)
+
+
+def answer_all(storage, rows=range(KNOWN, 30)):
+    log = AnswerLog(storage)
+    log.add_set(questions(rows))
+    at = "2026-01-01T00:00:00+00:00"
+    said = [
+        Answer(
+            image=NAMES[row], class_name=CAT, answer="yes" if SHOWS_CAT[row] else "no", by="ann", at=at, set_number=1
+        )
+        for row in rows
+    ]
+    log.append(said)
+
+
+def test_without_answers_nothing_changes(storage):
+    AnswerLog(storage).add_set(questions())
+    assert read_answered(storage.folder) is None
+    trials = ranked_trials(storage.folder)
+    assert trials["trial"].tolist() == [1, 0, 3, 2]
+    assert not [name for name in trials.columns if "answered" in name]
+    assert answered_lines(storage.folder, study_argument="told.yaml") == []
+
+
+def test_with_answers_trials_rank_by_the_estimate_and_keep_their_values(storage):
+    answer_all(storage)
+    trials = ranked_trials(storage.folder)
+    assert trials["trial"].tolist() == [0, 1, 3, 2], "3 has a value but no scores, 2 failed"
+    assert trials["value"].tolist()[:3] == [60.0, 70.0, 52.0]
+    assert trials["answered_map"].iloc[0] == pytest.approx(100)
+    assert trials["answered_map"].iloc[1] < 60
+    assert trials["answered_map"].isna().tolist() == [False, False, True, True]
+    assert (trials["answered_low"] <= trials["answered_map"] + 1e-9)[:2].all()
+    assert (trials["answered_map"] <= trials["answered_high"] + 1e-9)[:2].all()
+    found = read_answered(storage.folder)
+    assert (found.num_answers, found.left_out, found.best) == (27, (3,), (0, 1))
+    assert found.figures.settled
+    table = select_trials(storage.folder)
+    assert table["trial"].to_pylist() == [0, 1, 3, 2]
+    assert table["answered_map"].null_count == 2
+
+
+def test_confirmation_export_and_summary_follow_the_answers(storage, tmp_path):
+    answer_all(storage)
+    folder = storage.folder
+    assert worth_confirming(ranked_trials(folder), top=1) == [1, 0], "LL-R, and AN as the baseline"
+    (path,) = export_configs(folder, output=tmp_path / "configs")
+    assert "trial0" in path.name
+    assert "# Ranked by 27 answers: 100.00 [100.0, 100.0] mAP." in path.read_text()
+    assert "answers: 27" in path.read_text()
+    lines = "\n".join(study_summary(folder, place="told", num_trials=4, study_argument="told.yaml"))
+    assert "27 answers (9 yes, 18 no, 0 cannot say)" in lines
+    assert "Trials without an estimate come last: 3 " in lines
+    assert "Settled: trial 0 (" in lines
+    assert "100.00 [100.0, 100.0]" in lines
+
+
+def test_answers_about_images_that_are_gone_are_counted_and_told(storage):
+    log = AnswerLog(storage)
+    gone = Question(image="gone.jpg", class_name=CAT, row=0)
+    log.add_set(questions().model_copy(update={"questions": (*questions().questions, gone)}))
+    said = {"answer": "no", "by": "ann", "at": "2026-01-01T00:00:00", "set_number": 1, "class_name": CAT}
+    log.append([Answer(image=name, **said) for name in ("gone.jpg", NAMES[29])])
+    found = read_answered(storage.folder)
+    assert (found.num_answers, found.num_unknown) == (1, 1)
+    assert "1 of them are about images" in "\n".join(answered_lines(storage.folder, study_argument="x"))
+
+
+def test_what_is_open_is_not_asked_again_and_answered_pairs_never_are(storage):
+    log = AnswerLog(storage)
+
+    def next_rows(**options):
+        return {one.row for one in next_set(storage.folder, log, name="told", num=100, **options).questions}
+
+    assert next_rows(again=False) == set(range(KNOWN, 30))
+    answer_all(storage, range(KNOWN, 6))
+    log.add_set(questions(range(6, 10), number=2))
+    assert next_rows(again=False) == set(range(10, 30))
+    assert next_rows(again=True) == set(range(6, 30))
+    log.add_set(questions(range(10, 30), number=3))
+    with pytest.raises(ResultsError, match=r"nothing is left to ask: .* or was asked and is open \(--again"):
+        next_rows(again=False)
+    assert log_lines(log)[:3] == [
+        "set 1: 3 of 3 questions answered",
+        "set 2: 0 of 4 questions answered",
+        "set 3: 0 of 20 questions answered",
+    ]
+
+
+def test_sets_of_a_study_share_its_identity(storage):
+    log = AnswerLog(storage)
+    first = next_set(storage.folder, log, name="told", num=2, again=False)
+    log.add_set(first)
+    second = next_set(storage.folder, log, name="told", num=2, again=False)
+    assert (second.number, second.study_id) == (2, first.study_id)
+    assert not {one.pair for one in first.questions} & {one.pair for one in second.questions}
+
+
+@pytest.mark.parametrize("labels", ["clean", "known"])
+def test_a_study_without_scores_is_told_what_to_do(storage, labels):
+    for path in (storage.folder / "validation_scores").glob("*"):
+        path.unlink()
+    (storage.folder / "validation_scores").rmdir()
+    path = storage.folder / "study.yaml"
+    path.write_text(path.read_text().replace("labels: clean", f"labels: {labels}"))
+    expected = "judged by clean validation labels" if labels == "clean" else "an earlier version ran them"
+    with pytest.raises(ResultsError, match=expected):
+        next_set(storage.folder, AnswerLog(storage), name="told", num=2, again=False)
+
+
+def test_scores_of_other_images_do_not_count(storage):
+    answer_all(storage)
+    logits_MC = np.ones((7, 2), np.float16) - 3
+    write_scores(*storage.scores(), 1, epoch=1, logits_MC=logits_MC, images="of a table that was changed since")
+    assert read_answered(storage.folder).left_out == (1, 3)
+    assert json.loads(ranked_trials(storage.folder)["answered_map"].to_json())["1"] is None

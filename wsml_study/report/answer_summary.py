@@ -1,0 +1,101 @@
+"""What answers say of a study, as lines of text: counts, contradictions, and whether the ranking is settled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from wsml_study.record.agreed_answers import Agreed, Pair, agreed
+from wsml_study.record.answer_log import AnswerLog
+from wsml_study.record.questions import Answer
+from wsml_study.record.tables import read_table
+from wsml_study.record.wording import describe
+from wsml_study.results.answered_runs import MOST_TRIALS, AnsweredRuns, read_answered
+
+MOST_NAMED = 3
+SAID: Mapping[str, str] = {"yes": "yes", "no": "no", "unsure": "cannot say"}
+
+
+def reply_counts(replies: Sequence[str]) -> str:
+    """How often what was said: `3 answers (2 yes, 1 no, 0 cannot say)`."""
+    counts = ", ".join(f"{replies.count(reply):,} {text}" for reply, text in SAID.items())
+    return f"{len(replies):,} {'answer' if len(replies) == 1 else 'answers'} ({counts})"
+
+
+def log_lines(log: AnswerLog) -> list[str]:
+    """Sets of questions, how many of each are answered, and contradictions."""
+    sets, answers, torn = log.question_sets(), log.read(), log.torn
+    lines = (
+        [] if torn is None else [f"the last write to the log was cut short, and nothing of it counts: {torn[:60]!r}"]
+    )
+    if not sets:
+        return [*lines, "nothing has been asked yet"]
+    answered = {(answer.set_number, answer.pair) for answer in answers}
+    for one in sets:
+        num = sum((one.number, question.pair) in answered for question in one.questions)
+        lines.append(f"set {one.number}: {num:,} of {len(one.questions):,} questions answered")
+    found = agreed(answers)
+    by = f", by {_people(answers)}" if answers else ""
+    lines.append(f"{reply_counts(list(found.replies.values()))} about different pairs{by}")
+    return [*lines, *_contradictions(found)]
+
+
+def _people(answers: Sequence[Answer]) -> str:
+    names = list(dict.fromkeys(answer.by for answer in answers))
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _contradictions(found: Agreed) -> list[str]:
+    lines = []
+    if found.changed:
+        lines.append(f"changed by who had said otherwise, the latest counts: {_named(found.changed)}")
+    if found.disputed:
+        lines.append(f"disputed, the majority counts and a tie as cannot say: {_named(found.disputed)}")
+    return lines
+
+
+def _named(pairs: Sequence[Pair]) -> str:
+    some = ", ".join(f"{class_name} in {image}" for image, class_name in pairs[:MOST_NAMED])
+    return f"{len(pairs):,} ({some}{', ...' if len(pairs) > MOST_NAMED else ''})"
+
+
+def answered_lines(folder: Path, *, study_argument: str) -> list[str]:
+    """By what trials are ranked where people have answered, and whether more answers are needed; else nothing."""
+    found = read_answered(folder)
+    if found is None:
+        return []
+    counts = reply_counts(list(found.agreed.replies.values()))
+    lines = [
+        f"Ranked by the mAP estimated from {counts} and the labels given, with 90 % intervals; the recorded value is "
+        f"that on the labels given alone."
+    ]
+    if found.num_unknown:
+        lines.append(f"{found.num_unknown:,} of them are about images or classes that the study no longer has.")
+    if found.left_out:
+        numbers = ", ".join(map(str, found.left_out[:10])) + (", ..." if len(found.left_out) > 10 else "")
+        lines.append(
+            f"Trials without an estimate come last: {numbers} (no scores of these images, or not among the "
+            f"{MOST_TRIALS} of the best value)."
+        )
+    return [*lines, *settled_lines(folder, found, study_argument=study_argument)]
+
+
+def settled_lines(folder: Path, found: AnsweredRuns, *, study_argument: str) -> list[str]:
+    """Whether the best trial is settled, and about how many more answers would settle it."""
+    best, second = found.best
+    if second is None:
+        return []
+    values = {
+        row["trial"]: row["values"] for row in read_table(folder, "trials").select(["trial", "values"]).to_pylist()
+    }
+    first, other = (f"trial {trial} ({describe(json.loads(values[trial]))})" for trial in (best, second))
+    if found.figures.settled:
+        return [f"Settled: {first} is better than {other}, with 90 % certainty."]
+    if found.figures.more_answers is None or found.figures.more_answers > found.num_open:
+        return [f"Not settled: {first} and {other} are so close that more answers would hardly tell which is better."]
+    return [
+        f"About {found.figures.more_answers:,} more answers would settle {first} against {other}:",
+        f"  wsml-study ask {study_argument} --answers {min(found.figures.more_answers, 200)}",
+    ]

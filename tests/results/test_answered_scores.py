@@ -131,3 +131,13 @@ def test_shapes_that_do_not_fit_are_refused():
         answered_figures(1 / (1 + np.exp(-scores_KMC)), states_MC, states_MC != 0, counted_C=EVERY)
     with pytest.raises(ValueError, match="a class that counts"):
         pairs_to_ask(scores_KMC, states_MC, states_MC != 0, num=1, counted_C=~EVERY)
+
+
+@pytest.mark.parametrize("images", [1, 6])
+def test_scores_that_are_all_equal_say_nothing_and_are_no_error(images):
+    scores_KMC = np.full((2, images, 1), -3, np.float16)
+    nothing = np.zeros((images, 1), bool)
+    figures = answered_figures(scores_KMC, nothing.astype(np.int8), nothing, counted_C=EVERY[:1])
+    assert (figures.draws_SK[:, 0] == figures.draws_SK[:, 1]).all()
+    pairs = pairs_to_ask(scores_KMC, nothing.astype(np.int8), nothing, num=9, counted_C=EVERY[:1])
+    assert sorted(pairs) == [(image, 0) for image in range(images)]

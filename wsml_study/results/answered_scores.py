@@ -105,7 +105,8 @@ class _Counted:
 
     def __init__(self, scores_KMC: Floats, states_MC: States, asked_MC: Mask, counted_C: Mask, seed: int) -> None:
         self.classes = np.flatnonzero(counted_C)
-        self._scores_KMC = scores_KMC[:, :, self.classes]
+        # NumPy sorts single precision five times as fast as half.
+        self._scores_KMC = scores_KMC[:, :, self.classes].astype(np.result_type(scores_KMC, np.float32), copy=False)
         self._states_MC, asked_MC = states_MC[:, self.classes], asked_MC[:, self.classes]
         self._kept_MC = ~(asked_MC & (self._states_MC == 0))
         self._ranks_KMC = np.empty(self._scores_KMC.shape, np.int32)

@@ -124,7 +124,7 @@ def _features(scores_KMC: npt.NDArray[np.floating], ranks_KMC: Ranks) -> Doubles
         normal_KM = _normal_scores(ranks_KMC[:, :, c])
         gram_KK += normal_KM @ normal_KM.T
     variance_K, direction_KK = np.linalg.eigh(gram_KK / (num_images * num_classes))
-    kept = np.flatnonzero(variance_K >= _SMALLEST_COMPONENT * max(variance_K[-1], 1e-12))[::-1][:_COMPONENTS]
+    kept = np.flatnonzero(variance_K >= _SMALLEST_COMPONENT * variance_K[-1])[::-1][:_COMPONENTS]
     direction_KJ = direction_KK[:, kept] / np.sqrt(np.maximum(variance_K[kept], 1e-12))
     # The larger the first component, the likelier the class.
     direction_KJ[:, 0] *= 1 if direction_KJ[:, 0].sum() >= 0 else -1

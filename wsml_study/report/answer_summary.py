@@ -84,7 +84,8 @@ def answered_lines(folder: Path, *, study_argument: str) -> list[str]:
 
 def hidden_lines(folder: Path) -> list[str]:
     """How many of the unobserved labels are positive, by the answers; nothing where people have not answered."""
-    if read_answered(folder) is None:
+    runs = read_answered(folder)
+    if runs is None or not runs.num_open:
         return []
     found, _ = read_hidden_positives(folder)
     interval = f"95 % interval {100 * found.low:.1f} to {100 * found.high:.1f}"

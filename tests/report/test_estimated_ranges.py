@@ -9,7 +9,7 @@ import pytest
 from wsml_study.errors import DataError, StudyFileError
 from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
 from wsml_study.study.identity import fingerprint
-from wsml_study.study.rate_ranges import FINAL, PER_EPOCH, open_ranges, with_ranges, with_recorded_ranges
+from wsml_study.study.rate_ranges import FINAL, PER_EPOCH, open_ranges, with_range, with_recorded_ranges
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.search_section import Estimated, FloatRange
 from wsml_study.study.spec import Study
@@ -31,24 +31,24 @@ def study(search: dict[str, Any], **changes: Any) -> Study:
 
 
 def test_the_range_is_of_the_final_rate_and_shared_among_the_epochs_of_growth() -> None:
-    resolved = with_ranges(study({PER_EPOCH: {"auto": True}}), FOUND)
+    resolved = with_range(study({PER_EPOCH: {"auto": True}}), PER_EPOCH, FOUND)
     assert resolved.search[PER_EPOCH].float == FloatRange(low=0.00025, high=0.024, log=True)
     constant = {"name": "LL-R", "schedule": {"shape": "constant", "final_rate": 0.1}}
-    resolved = with_ranges(study({FINAL: {"auto": True}}, method=constant), FOUND)
+    resolved = with_range(study({FINAL: {"auto": True}}, method=constant), FINAL, FOUND)
     assert resolved.search[FINAL].float == FloatRange(low=0.0025, high=0.24, log=True)
 
 
 def test_an_interval_that_reaches_zero_still_makes_a_range() -> None:
-    resolved = with_ranges(study({PER_EPOCH: {"auto": True}}), FOUND.model_copy(update={"low": 0.0}))
+    resolved = with_range(study({PER_EPOCH: {"auto": True}}), PER_EPOCH, FOUND.model_copy(update={"low": 0.0}))
     assert resolved.search[PER_EPOCH].float == FloatRange(low=0.00012, high=0.024, log=True)
     nothing = Estimated(share=0.0, low=0.0, high=0.0, basis="test")
     with pytest.raises(StudyFileError, match="about no training label is a false negative"):
-        with_ranges(study({PER_EPOCH: {"auto": True}}), nothing)
+        with_range(study({PER_EPOCH: {"auto": True}}), PER_EPOCH, nothing)
 
 
 def test_a_study_keeps_the_range_that_its_folder_recorded(tmp_path) -> None:
     asked = study({PER_EPOCH: {"auto": True}})
-    begun = with_ranges(asked, FOUND)
+    begun = with_range(asked, PER_EPOCH, FOUND)
     (tmp_path / "study.yaml").write_text(dump_config(begun))
     recorded = read_study(tmp_path / "study.yaml")
     assert recorded == begun

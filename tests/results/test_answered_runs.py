@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 
 from tests.sample_studies.stories import small_study, told_history
-from wsml_study.errors import ResultsError
+from wsml_study.errors import DataError, ResultsError
 from wsml_study.record.answer_log import AnswerLog
 from wsml_study.record.questions import Answer, Question, QuestionSet
 from wsml_study.record.score_files import PartialLabels, write_partial_labels, write_scores
 from wsml_study.record.storage import StudyStorage
 from wsml_study.record.tables import write_tables
-from wsml_study.report.answer_summary import answered_lines, log_lines
+from wsml_study.report.answer_summary import answered_lines, hidden_lines, log_lines
+from wsml_study.report.estimated_ranges import with_estimated_ranges
 from wsml_study.report.question_files import next_set
 from wsml_study.report.summary import study_summary
-from wsml_study.results.answered_runs import read_answered
+from wsml_study.results.answered_runs import read_answered, read_hidden_positives
 from wsml_study.results.confirmation import worth_confirming
 from wsml_study.results.export import export_configs
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.trial_filter import select_trials
+from wsml_study.study.reading import parse_study
 from wsml_study.study.writing import dump_config
 
 NAMES = tuple(f"{row}.jpg" for row in range(40))
@@ -171,3 +173,27 @@ def test_scores_of_other_images_do_not_count(storage):
     write_scores(*storage.scores(), 1, epoch=1, logits_MC=logits_MC, images="of a table that was changed since")
     assert read_answered(storage.folder).left_out == (1, 3)
     assert json.loads(ranked_trials(storage.folder)["answered_map"].to_json())["1"] is None
+
+
+def test_the_share_of_hidden_positives_comes_from_answers_and_gives_the_range_of_a_rate(storage):
+    with pytest.raises(ResultsError, match="nobody has answered yet"):
+        read_hidden_positives(storage.folder)
+    assert hidden_lines(storage.folder) == []
+    answer_all(storage, range(KNOWN, 20))
+    found, num_answers = read_hidden_positives(storage.folder)
+    assert num_answers == 20 - KNOWN
+    assert found.low <= found.share <= found.high < 0.5, "all cats are told or answered"
+    assert hidden_lines(storage.folder)[-1].endswith(f"{{auto: {storage.folder}}}}}")
+    key = "method.schedule.rate_per_epoch"
+    content = {
+        "name": "next",
+        "data": {"dataset": "digit_scenes", "validation": {"labels": "observed"}},
+        "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.01}},
+        "search": {key: {"auto": str(storage.folder)}},
+    }
+    auto = with_estimated_ranges(parse_study(content, source="test")).search[key].auto
+    assert auto.basis == f"{num_answers} answers about validation images of told"
+    assert auto.share == pytest.approx(0.9 * found.share, abs=1e-3), "nine of ten labels are unobserved there"
+    content["search"] = {key: {"auto": str(storage.folder / "missing")}}
+    with pytest.raises(DataError, match="expected the folder of an earlier study"):
+        with_estimated_ranges(parse_study(content, source="test"))

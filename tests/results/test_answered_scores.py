@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsml_study.results.answered_scores import answered_figures, pairs_to_ask
+from wsml_study.results.answered_scores import answered_figures, hidden_positives, pairs_to_ask
 from wsml_study.training.average_precision import average_precision_C
 
 
@@ -141,3 +141,17 @@ def test_scores_that_are_all_equal_say_nothing_and_are_no_error(images):
     assert (figures.draws_SK[:, 0] == figures.draws_SK[:, 1]).all()
     pairs = pairs_to_ask(scores_KMC, nothing.astype(np.int8), nothing, num=9, counted_C=EVERY[:1])
     assert sorted(pairs) == [(image, 0) for image in range(images)]
+
+
+def test_hidden_positives_are_those_that_nobody_has_told():
+    hits = 0
+    for seed in range(20):
+        scores_KMC, truth_MC, states_MC = made_up(seed, images=300)
+        states_MC, asked_MC = answered_by_truth(scores_KMC, truth_MC, states_MC, 100, seed=seed)
+        found = hidden_positives(scores_KMC, states_MC, asked_MC)
+        hidden_MC = (states_MC == 0) & ~asked_MC
+        hits += found.low <= (truth_MC[hidden_MC] == 1).mean() <= found.high
+        assert found.low < found.share < found.high
+    assert hits >= 15
+    with pytest.raises(ValueError, match="neither observed nor answered"):
+        hidden_positives(scores_KMC, truth_MC, asked_MC)

@@ -150,14 +150,14 @@ def answers(
 
 def _show_state(folder: Path, log: AnswerLog, named: str) -> None:
     """Print how far the questions are answered, and the ranking by the answers."""
-    from wsml_study.report.answer_summary import answered_lines, log_lines
+    from wsml_study.report.answer_summary import answered_lines, hidden_lines, log_lines
     from wsml_study.report.summary import trials_table
     from wsml_study.results.ranking import ranked_trials
 
     lines = log_lines(log)
     by_answers = answered_lines(folder, study_argument=named)
     if by_answers:
-        lines += ["", *trials_table(ranked_trials(folder).head(10)), "", *by_answers]
+        lines += ["", *trials_table(ranked_trials(folder).head(10)), "", *by_answers, *hidden_lines(folder)]
     elif not log.question_sets():
         lines.append(f"  wsml-study ask {named} --answers 50")
     for line in lines:

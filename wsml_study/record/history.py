@@ -365,8 +365,9 @@ class StudyHistory:
         if ended is None:
             return spent
         goes_on = "a smaller `stop_when`" if ended.by == "expected_regret" else "a larger budget"
-        paused = f"; {goes_on} goes on with {len(self.paused)} paused trials" if self.paused else f"; {goes_on} goes on"
-        return [f"search ended: {ended.message}{paused}", *spent]
+        count = len(self.paused)
+        with_paused = f" with {count} paused trial{'' if count == 1 else 's'}" if count else ""
+        return [f"search ended: {ended.message}; {goes_on} goes on{with_paused}", *spent]
 
     @property
     def paused(self) -> list[TrialHistory]:

@@ -11,7 +11,7 @@ from wsml_study.record.answer_log import AnswerLog
 from wsml_study.record.questions import Answer
 from wsml_study.record.tables import read_table
 from wsml_study.record.wording import describe
-from wsml_study.results.answered_runs import MOST_TRIALS, AnsweredRuns, read_answered
+from wsml_study.results.answered_runs import MOST_TRIALS, AnsweredRuns, read_answered, read_hidden_positives
 
 MOST_NAMED = 3
 SAID: Mapping[str, str] = {"yes": "yes", "no": "no", "unsure": "cannot say"}
@@ -80,6 +80,20 @@ def answered_lines(folder: Path, *, study_argument: str) -> list[str]:
             f"{MOST_TRIALS} of the best value)."
         )
     return [*lines, *settled_lines(folder, found, study_argument=study_argument)]
+
+
+def hidden_lines(folder: Path) -> list[str]:
+    """How many of the unobserved labels are positive, by the answers; nothing where people have not answered."""
+    runs = read_answered(folder)
+    if runs is None or not runs.num_open:
+        return []
+    found, _ = read_hidden_positives(folder)
+    interval = f"95 % interval {100 * found.low:.1f} to {100 * found.high:.1f}"
+    return [
+        f"Of the validation labels that nobody has told, about {100 * found.share:.1f} % are positive ({interval}). In "
+        "a next study they give the range of the rejection rate:",
+        f"  search: {{method.schedule.rate_per_epoch: {{auto: {folder}}}}}",
+    ]
 
 
 def settled_lines(folder: Path, found: AnsweredRuns, *, study_argument: str) -> list[str]:

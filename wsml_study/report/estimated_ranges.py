@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from wsml_study.data.dataset import Dataset
-from wsml_study.data.false_negatives import ObservedCounts, false_negatives
+from wsml_study.data.false_negatives import FalseNegatives, ObservedCounts, false_negatives
 from wsml_study.data.label_states import dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.validation_labels import LabelChoice, validation_labels
-from wsml_study.errors import DataError
-from wsml_study.study.rate_ranges import open_ranges, with_ranges
+from wsml_study.errors import DataError, ResultsError
+from wsml_study.results.answered_runs import read_hidden_positives
+from wsml_study.study.rate_ranges import open_ranges, with_range
 from wsml_study.study.search_section import Estimated
 from wsml_study.study.spec import Study
 
@@ -31,28 +34,54 @@ def with_estimated_ranges(study: Study, dataset: Dataset | None = None) -> Study
     keys = open_ranges(study)
     if not keys:
         return study
-    data = study.data
     if dataset is None:
+        data = study.data
         dataset = read_dataset(
             data.dataset, root=data.root, labels=data.labels, features=data.features, **data.reader_options
         )
+    for key in keys:
+        study = with_range(study, key, _estimated(study, key, dataset))
+    return study
+
+
+def _estimated(study: Study, key: str, dataset: Dataset) -> Estimated:
+    data, auto = study.data, study.search[key].auto
     truth_NC = dataset.train.labels_NC
     observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
     train, validation = train_and_validation_rows(
         dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out, share=data.train_share
     )
-    # `observed` takes the unobserved for negative, which tells nothing of them.
-    choice: LabelChoice = "clean" if data.validation.labels == "clean" else "known"
-    validation_MC = validation_labels(
-        choice, truth_MC=dense_rows(truth_NC, validation), observed_MC=dense_rows(observed_NC, validation)
-    )
+    observed = ObservedCounts.of(observed_NC[train])
     try:
-        found = false_negatives(ObservedCounts.of(observed_NC[train]), validation_MC)
-    except DataError as error:
+        if isinstance(auto, str):
+            return _by_answers(Path(auto), observed)
+        # `observed` takes the unobserved for negative, which tells nothing of them.
+        choice: LabelChoice = "clean" if data.validation.labels == "clean" else "known"
+        validation_MC = validation_labels(
+            choice, truth_MC=dense_rows(truth_NC, validation), observed_MC=dense_rows(observed_NC, validation)
+        )
+        return _rounded(false_negatives(observed, validation_MC))
+    except (DataError, ResultsError) as error:
         instead = "give a range, such as `float: {low: 0.0005, high: 0.02, log: true}`"
-        raise DataError(f"search.{keys[0]}: {error}; {instead}") from error
-    ends = {name: round(getattr(found, name), DIGITS) for name in ("share", "low", "high")}
-    return with_ranges(study, Estimated(basis=found.basis, **ends))
+        by_answers = "" if isinstance(auto, str) else ", or the folder of an earlier study that people have answered"
+        raise DataError(f"search.{key}: {error}; {instead}{by_answers}") from error
+
+
+def _by_answers(folder: Path, observed: ObservedCounts) -> Estimated:
+    """The share among the unobserved validation labels of an earlier study, taken for that of the training labels."""
+    found, num_answers = read_hidden_positives(folder)
+    unobserved = float(observed.unobserved_C.sum() / observed.total)
+    basis = f"{num_answers:,} answers about validation images of {folder.name}"
+    return _rounded(
+        FalseNegatives(
+            share=found.share * unobserved, low=found.low * unobserved, high=found.high * unobserved, basis=basis
+        )
+    )
+
+
+def _rounded(found: FalseNegatives) -> Estimated:
+    share, low, high = (round(one, DIGITS) for one in (found.share, found.low, found.high))
+    return Estimated(share=share, low=low, high=high, basis=found.basis)
 
 
 def range_lines(study: Study) -> list[str]:

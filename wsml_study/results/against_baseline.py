@@ -85,8 +85,11 @@ class AgainstBaseline:
                 return f"{one} is {self.verdict} {other}: {gain}, p {p}."
             case Verdict.EQUIVALENT:
                 assert self.judged.equivalence is not None
-                same = p_text(self.judged.equivalence)
-                return f"{one} is equivalent to {other} within {self.margin:g} points: {gain}, p {same}."
+                same, points = (
+                    p_text(self.judged.equivalence),
+                    f"{self.margin:g} point{'' if self.margin == 1 else 's'}",
+                )
+                return f"{one} is equivalent to {other} within {points}: {gain}, p {same}."
             case Verdict.FUTILE:
                 tried = f"given up after {self.points.count} seeds, since more had little chance to show a difference"
                 return f"{one} and {other}: {gain}, p {p}; {tried}."

@@ -21,7 +21,13 @@ from wsml_study.record.questions import VALIDATION, Answer, QuestionSet
 from wsml_study.record.score_files import PartialLabels, read_partial_labels, read_scores
 from wsml_study.record.storage import ANSWERS, SCORES_FOLDER, StudyStorage
 from wsml_study.record.tables import read_table
-from wsml_study.results.answered_scores import AnsweredFigures, answered_figures, pairs_to_ask
+from wsml_study.results.answered_scores import (
+    AnsweredFigures,
+    HiddenPositives,
+    answered_figures,
+    hidden_positives,
+    pairs_to_ask,
+)
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 
@@ -151,6 +157,26 @@ def _answered(folder: Path, _files: tuple[tuple[Path, int], ...]) -> AnsweredRun
         num_unknown=num_unknown,
         num_open=int(((states_MC == 0) & ~asked_MC)[:, known.counted_C].sum()),
     )
+
+
+def read_hidden_positives(folder: Path) -> tuple[HiddenPositives, int]:
+    """The share of positives among the unobserved labels of a study's validation images, and by how many answers.
+
+    Raises:
+        ResultsError: there are no answers or no scores, every label is told, or a file is damaged.
+    """
+    if not (folder / "study.yaml").is_file():
+        raise ResultsError(f"{folder}: expected the folder of an earlier study's results, which has a study.yaml")
+    study, answers = read_study(folder / "study.yaml"), agreed(_of_validation(log_of(folder)))
+    known = read_known(folder, study)
+    if known is None:
+        raise ResultsError(_why_no_scores(folder, study))
+    if not answers.replies:
+        raise ResultsError(f"{folder}: nobody has answered yet; `wsml-study ask {folder} --answers 100` asks")
+    states_MC, asked_MC, num_unknown = known.with_answers(answers)
+    if ((states_MC != 0) | asked_MC).all():
+        raise ResultsError(f"{folder}: every label of its validation images is told, so none is hidden")
+    return hidden_positives(known.scores_KMC, states_MC, asked_MC), len(answers.replies) - num_unknown
 
 
 def log_of(folder: Path) -> AnswerLog:

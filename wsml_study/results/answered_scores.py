@@ -130,6 +130,14 @@ class _Counted:
             draws_SK += drawn_ap(ranks_KM, (state_M == 1) | ((state_M == 0) & drawn_SM))
         return draws_SK * (100 / len(self.classes))
 
+    def drawn_positives(self, where_MC: Mask) -> npt.NDArray[np.float64]:
+        """Number (S,) of positives among some unobserved pairs, of draws of the coefficients and of the labels."""
+        positives_S = np.zeros(NUM_DRAWS)
+        for c in range(len(self.classes)):
+            p_SM = self._model.probabilities(self._coefficients_SD, c)[:, where_MC[:, c]]
+            positives_S += (self._rng.random(p_SM.shape) < p_SM).sum(1)
+        return positives_S
+
     def use_of_asking(self, c: int, chance_K: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(M,) variance of a label times the square of what it moves: differences between likely best runs, and AP."""
         p_M = self._model.probabilities(self._coefficients_SD, c).mean(0)
@@ -139,6 +147,40 @@ class _Counted:
         mean_M = chance_K @ effect_KM
         between_M = chance_K @ (effect_KM - mean_M) ** 2
         return np.asarray(p_M * (1 - p_M) * (between_M + _LEVEL * mean_M**2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenPositives:
+    """The share of positives among the labels that are neither observed nor answered, a fraction.
+
+    Attributes:
+        share: mean over draws.
+        low, high: 95 % interval.
+    """
+
+    share: float
+    low: float
+    high: float
+
+
+def hidden_positives(scores_KMC: Floats, states_MC: States, asked_MC: Mask, *, seed: int = 0) -> HiddenPositives:
+    """How many of the labels that nobody has told are positive, by the same model as the figures.
+
+    Args:
+        scores_KMC, states_MC, asked_MC, seed: as for `answered_figures`; all classes count.
+
+    Raises:
+        ValueError: as `answered_figures`, or every label is told.
+    """
+    counted_C = np.ones(states_MC.shape[1], bool)
+    _check(scores_KMC, states_MC, asked_MC, counted_C)
+    told_MC = (states_MC != 0) | asked_MC
+    if told_MC.all():
+        raise ValueError("expected a label that is neither observed nor answered, got none")
+    positives_S = _Counted(scores_KMC, states_MC, asked_MC, counted_C, seed).drawn_positives(~told_MC)
+    share_S = positives_S / (~told_MC).sum()
+    low, high = np.quantile(share_S, [0.025, 0.975])
+    return HiddenPositives(share=float(share_S.mean()), low=float(low), high=float(high))
 
 
 def _largest(use_MC: npt.NDArray[np.float64], num: int) -> list[tuple[int, int]]:

@@ -24,11 +24,11 @@ LEAST_OF_SHARE = 0.25
 
 def open_ranges(study: Draft) -> tuple[str, ...]:
     """Searched keys whose range is still to come from the data."""
-    return tuple(key for key, parameter in study.search.items() if parameter.auto is True)
+    return tuple(key for key, one in study.search.items() if isinstance(one.auto, bool | str))
 
 
-def with_ranges(study: Study, estimated: Estimated) -> Study:
-    """The study with the ranges that an estimate gives.
+def with_range(study: Study, key: str, estimated: Estimated) -> Study:
+    """The study with the range of a key that an estimate gives.
 
     The final rate is searched from a quarter of the low end of the estimated share of false negatives to eight times
     its high end, on a logarithmic scale. `rate_per_epoch` has this range divided by the epochs after the base config's
@@ -44,12 +44,10 @@ def with_ranges(study: Study, estimated: Estimated) -> Study:
             f"{study.name}: about no training label is a false negative ({100 * estimated.share:.2f} %, by "
             f"{estimated.basis}), so there is no rejection rate to look for; search another method, or give the range"
         )
-    search = dict(study.search)
-    for key in open_ranges(study):
-        per = _epochs_of_growth(study) if key == PER_EPOCH else 1
-        found = FloatRange(low=_rounded(low / per, floor), high=_rounded(high / per, ceil), log=True)
-        search[key] = Parameter(float=found, auto=estimated, when=search[key].when)
-    return study.model_copy(update={"search": search})
+    per = _epochs_of_growth(study) if key == PER_EPOCH else 1
+    found = FloatRange(low=_rounded(low / per, floor), high=_rounded(high / per, ceil), log=True)
+    resolved = Parameter(float=found, auto=estimated, when=study.search[key].when)
+    return study.model_copy(update={"search": study.search | {key: resolved}})
 
 
 def with_recorded_ranges(study: Study, begun_as: Study | None) -> Study:
@@ -67,13 +65,17 @@ def with_recorded_ranges(study: Study, begun_as: Study | None) -> Study:
 
 def auto_problems(draft: Draft) -> Iterator[Problem]:
     """Keys that cannot take their range from the data."""
+    varied = [key for key in draft.factors or {} if key.startswith("data.")]
     for key, parameter in draft.search.items():
-        if parameter.auto is not None and key not in (PER_EPOCH, FINAL):
+        if parameter.auto is None:
+            continue
+        if key not in (PER_EPOCH, FINAL):
             message = f"`auto` is for {PER_EPOCH} and {FINAL}; give `float`, `int` or `choice`"
-            yield Problem(label=key, message=message, path=("search", key, "auto"), at_key=True)
-        elif parameter.auto is True and (varied := [one for one in draft.factors or {} if one.startswith("data.")]):
+        elif key in open_ranges(draft) and varied:
             message = f"`auto` needs one share of false negatives, and the factor {varied[0]} changes it; give a range"
-            yield Problem(label=key, message=message, path=("search", key, "auto"), at_key=True)
+        else:
+            continue
+        yield Problem(label=key, message=message, path=("search", key, "auto"), at_key=True)
 
 
 def _epochs_of_growth(study: Study) -> int:

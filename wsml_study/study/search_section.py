@@ -140,10 +140,11 @@ class Parameter(Description):
         description="How probable it is that each choice is the best, in proportion and in the order of `choice`; by "
         "default all are equally probable.",
     )
-    auto: Literal[True] | Estimated | None = Field(
+    auto: Literal[True] | str | Estimated | None = Field(
         default=None,
         description="`true` for a rejection rate: its range comes from the share of false negatives, which is "
-        "estimated from the data when the study begins; the study's record has the range and the estimate.",
+        "estimated from the data when the study begins; or the folder of an earlier study, whose answers give the "
+        "share. The study's record has the range and the estimate.",
     )
     when: dict[str, Annotated[tuple[Scalar, ...], Field(strict=False)]] | None = Field(
         default=None, description="Search this key only where other keys have one of the listed values."
@@ -152,7 +153,7 @@ class Parameter(Description):
     @model_validator(mode="before")
     @classmethod
     def _range_until_the_data_is_read(cls, content: Any) -> Any:
-        if not (isinstance(content, dict) and content.get("auto") is True):
+        if not (isinstance(content, dict) and (content.get("auto") is True or isinstance(content.get("auto"), str))):
             return content
         given = {name: content[name] for name in ("choice", "float", "int") if content.get(name) is not None}
         if given not in ({}, {"float": WIDEST}):

@@ -107,7 +107,8 @@ class StudyAudit:
     """What an audit found.
 
     Attributes:
-        rows: image, class, given, kind, probability, rank; the most doubtful pair first.
+        rows: image, class, given, kind, probability, rank, and the row in the dataset's training split; the most
+            doubtful pair first.
         classes: C names.
         audit: of all pairs.
         num_images: N.
@@ -201,5 +202,6 @@ def _rows(data: TrialData, audit: LabelAudit) -> pa.Table:
             "kind": np.where(states == UNOBSERVED, *KINDS).tolist(),
             "probability": audit.error_NC[images, classes],
             "rank": np.arange(1, len(order) + 1),
+            "row": train.rows_M[images],
         }
     )

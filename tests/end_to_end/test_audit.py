@@ -1,4 +1,4 @@
-"""An audit from a study to the next: doubtful labels, questions, answers, a corrected table, all on the command line."""
+"""An audit from a study to the next: doubtful labels, questions, answers, a corrected table, by the command line."""
 
 from __future__ import annotations
 

@@ -83,7 +83,8 @@ def unjudged(
     if only_positives and partial:
         lines.append(
             "say `validation: {labels: observed}` under data, which takes unobserved labels as negative in validation "
-            "only;\nor, where what is not listed is known to be absent, `unlisted: negative` under data.labels"
+            "only, and rank trials by answers after the run: `wsml-study ask STUDY --answers 100`;\nor, where what is "
+            "not listed is known to be absent, `unlisted: negative` under data.labels"
         )
     else:
         lines.append("annotate images of both kinds, or hold out others: `fraction` and `seed` under data.validation")

@@ -336,6 +336,11 @@ def _partial_label_lines(shown: Preview) -> list[str]:
         lines.append("  a model that finds an unlabelled positive in validation counts as wrong: mAP is stated too low")
     if choice == "known" and partial:
         lines.append(f"  {likelier_text(shown.positives_likelier) or _if_by_chance(validation)}")
+    if choice != "clean" and partial and shown.study.objective.record.name == "map":
+        lines.append(
+            "  after the run, `wsml-study ask STUDY --answers 100` asks about the labels that decide most, and trials "
+            "are ranked by the answers"
+        )
     return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
 
 

@@ -51,7 +51,7 @@ class AuditPlan:
     def lines(self) -> Iterator[str]:
         """As text."""
         yield (
-            f"{len(self.members)} configs x {self.num_folds} folds: each is trained on the images of the other folds, "
+            f"{len(self.members)} config{'s'[: len(self.members) - 1]} x {self.num_folds} folds: each is trained on the images of the other folds, "
             f"by observed labels alone, and scores its fold"
         )
         for member in self.members:

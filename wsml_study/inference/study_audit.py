@@ -50,9 +50,10 @@ class AuditPlan:
 
     def lines(self) -> Iterator[str]:
         """As text."""
+        configs = "1 config" if len(self.members) == 1 else f"{len(self.members)} configs"
         yield (
-            f"{len(self.members)} config{'s'[: len(self.members) - 1]} x {self.num_folds} folds: each is trained on the images of the other folds, "
-            f"by observed labels alone, and scores its fold"
+            f"{configs} x {self.num_folds} folds: each is trained on the images of the other folds, by observed labels "
+            f"alone, and scores its fold"
         )
         for member in self.members:
             yield f"  trial {member.trial}, {member.method}: {_how(member)}"

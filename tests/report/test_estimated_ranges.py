@@ -32,15 +32,15 @@ def study(search: dict[str, Any], **changes: Any) -> Study:
 
 def test_the_range_is_of_the_final_rate_and_shared_among_the_epochs_of_growth() -> None:
     resolved = with_range(study({PER_EPOCH: {"auto": True}}), PER_EPOCH, FOUND)
-    assert resolved.search[PER_EPOCH].float == FloatRange(low=0.00025, high=0.024, log=True)
+    assert resolved.search[PER_EPOCH].float == FloatRange(low=0.00012, high=0.024, log=True)
     constant = {"name": "LL-R", "schedule": {"shape": "constant", "final_rate": 0.1}}
     resolved = with_range(study({FINAL: {"auto": True}}, method=constant), FINAL, FOUND)
-    assert resolved.search[FINAL].float == FloatRange(low=0.0025, high=0.24, log=True)
+    assert resolved.search[FINAL].float == FloatRange(low=0.0012, high=0.24, log=True)
 
 
 def test_an_interval_that_reaches_zero_still_makes_a_range() -> None:
     resolved = with_range(study({PER_EPOCH: {"auto": True}}), PER_EPOCH, FOUND.model_copy(update={"low": 0.0}))
-    assert resolved.search[PER_EPOCH].float == FloatRange(low=0.00012, high=0.024, log=True)
+    assert resolved.search[PER_EPOCH].float == FloatRange(low=6.2e-05, high=0.024, log=True)
     nothing = Estimated(share=0.0, low=0.0, high=0.0, basis="test")
     with pytest.raises(StudyFileError, match="about no training label is a false negative"):
         with_range(study({PER_EPOCH: {"auto": True}}), PER_EPOCH, nothing)

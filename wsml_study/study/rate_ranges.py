@@ -12,7 +12,7 @@ from wsml_study.study.spec import Draft, Study
 
 PER_EPOCH, FINAL = "method.schedule.rate_per_epoch", "method.schedule.final_rate"
 
-BELOW, ABOVE = 4, 8
+BELOW, ABOVE = 8, 8
 """The range of final rates is from the low end of the estimated share over the one to the high end times the other."""
 
 LARGEST_RATE = 0.5
@@ -30,7 +30,7 @@ def open_ranges(study: Draft) -> tuple[str, ...]:
 def with_range(study: Study, key: str, estimated: Estimated) -> Study:
     """The study with the range of a key that an estimate gives.
 
-    The final rate is searched from a quarter of the low end of the estimated share of false negatives to eight times
+    The final rate is searched from an eighth of the low end of the estimated share of false negatives to eight times
     its high end, on a logarithmic scale. `rate_per_epoch` has this range divided by the epochs after the base config's
     warm-up.
 

@@ -96,7 +96,9 @@ def test_ask_writes_a_page_that_says_what_comes_next(folder, tmp_path, monkeypat
     assert page.count("data:image/jpeg;base64") == 4
     assert f"wsml-study answers {folder} " in page
     assert "set 1: 0 of 4 questions answered" in printed("answers", folder)
-    assert "Set 2: 4 questions" in printed("ask", folder, "--answers", 4, "-o", tmp_path / "second.csv")
+    lines = printed("ask", folder, "--answers", 4, "-o", tmp_path / "second.csv").splitlines()
+    assert lines[0].startswith("Set 2: 4 questions")
+    assert lines[1].endswith("second.csv (0.2 KB)")
     asked = [question.image for one in log_of(folder).question_sets() for question in one.questions]
     assert len(set(asked)) == 8
     assert "told-questions-1.html exists" in refused("ask", folder, "--set", 1)
@@ -126,6 +128,14 @@ def test_of_several_files_with_a_bad_one_none_is_taken(folder, tmp_path):
     cut.write_bytes(good.read_bytes()[:-20])
     assert "cut.csv" in refused("answers", folder, good, cut)
     assert log_of(folder).read() == []
+
+
+def test_a_file_of_another_suffix_is_refused_before_a_set_is_asked(folder, tmp_path):
+    for name, options in (("q.txt", ()), ("q.csv", ("--format", "html")), ("q.html", ("--format", "csv"))):
+        result = CliRunner().invoke(app, ["ask", str(folder), "-o", str(tmp_path / name), *options])
+        assert result.exit_code == 2
+        assert "expected a ." in result.output
+    assert log_of(folder).question_sets() == []
 
 
 def test_contradictions_are_named(folder, tmp_path):

@@ -125,7 +125,7 @@ def test_every_bad_row_of_a_table_is_named_with_its_line(tmp_path):
     assert "expected yes, no or unsure, or nothing, got 'perhaps'" in lines[0]
     assert "has not asked about 'owl' in '1.Jan'; if a spreadsheet has changed names" in lines[1]
     assert "these are answers to another study; this study has asked set1-3f2a9c4e, set2-3f2a9c4e" in lines[2]
-    assert "Ann answers the question of 5 again" in lines[3]
+    assert "Ann answers the question of line 5 again" in lines[3]
     assert lines[4] == "nothing was taken from this file"
 
 

@@ -244,6 +244,18 @@ def test_soft_labels_of_mirrored_images_need_mirrored_images(preview_of: Callabl
     assert preview_of(method=method, data=still, **probe).failing == ()
 
 
+def test_long_lines_on_what_trials_are_judged_by_and_take_are_wrapped(preview_of: Callable[..., Preview]) -> None:
+    lines = preview_of(
+        model={"backbone": "resnet18", "weights": "IMAGENET1K_V1"},
+        training={"mode": "linear", "epochs": 2},
+        objective={"beside": "train_seconds", "constraints": {"of1": {"min": 10}, "total_seconds": {"max": 300}}},
+        search={"training.batch_size": {"choice": [16, 64]}},
+    ).lines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("objective: "))
+    assert max(len(line) for line in lines[start : start + 4]) <= 100
+    assert " ".join(line.strip() for line in lines[start : start + 2]).endswith("total_seconds at most 300")
+
+
 def test_modes_are_told_and_each_phase_distrusts_from_its_first_epoch(preview_of: Callable[..., Preview]) -> None:
     shown = preview_of(
         model={"backbone": "resnet18", "weights": "IMAGENET1K_V1"},

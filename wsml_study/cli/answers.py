@@ -70,7 +70,10 @@ def ask(
 
     place = _storage_of(study, storage)
     folder, log = place.fetch(), AnswerLog(place)
-    form = form or (QuestionForm.CSV if output is not None and output.suffix == ".csv" else QuestionForm.HTML)
+    form = form or (QuestionForm.CSV if output is not None and output.suffix.lower() == ".csv" else QuestionForm.HTML)
+    if output is not None and form in PAGE_SUFFIXES and output.suffix.lower() not in PAGE_SUFFIXES[form]:
+        wanted = " or ".join(PAGE_SUFFIXES[form])
+        raise typer.BadParameter(f"expected a {wanted} file for {form.value}, got {output}", param_hint="--output")
     if serve and (form is not QuestionForm.HTML or output is not None):
         raise typer.BadParameter("serves the page and writes no file", param_hint="--serve")
     if number is None:
@@ -95,10 +98,17 @@ def ask(
     num = f"{len(asked.questions):,} {'question' if len(asked.questions) == 1 else 'questions'}"
     say(f"Set {asked.number}: {num} about {num_images:,} validation images, the most useful first")
     for path in paths:
-        say(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
+        say(f"wrote {path} ({_size_text(path.stat().st_size)})")
     say(HOW_TO_ANSWER[form])
     say(f"Then: wsml-study answers {named} FILE")
 
+
+def _size_text(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.2f} MB" if num_bytes >= 100_000 else f"{num_bytes / 1e3:.1f} KB"
+
+
+PAGE_SUFFIXES = {QuestionForm.HTML: (".html", ".htm"), QuestionForm.CSV: (".csv",)}
+"""What the file of a form that is one file may end in."""
 
 HOW_TO_ANSWER = {
     QuestionForm.HTML: "Open it in a browser, here or elsewhere; answer by y, n, u or by tap; download the answers.",

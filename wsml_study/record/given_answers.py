@@ -90,7 +90,8 @@ def checked_answers(file: Path, given: Iterable[Given], asked: Sequence[Question
             answer = _answer(one, sets[one.set_label])
             key = (answer.set_number, *answer.pair, answer.by)
             if key in places:
-                text = f"{answer.by} answers the question of {places[key]} again; leave one of the two"
+                first = f"line {places[key]}" if places[key].isdecimal() else places[key]
+                text = f"{answer.by} answers the question of {first} again; leave one of the two"
             answers[key], places[key] = answer, one.place
         if text is not None:
             problems.append(Problem(place=one.place, text=text))

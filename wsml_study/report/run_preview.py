@@ -24,13 +24,17 @@ def run_lines(study: Study) -> list[str]:
         *_level_lines(study),
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         *_pausing_lines(study),
-        _objective(study),
-        f"each trial: {_length(study)}, {_workers(study.resources)}",
+        *_wrapped(_objective(study)),
+        *_wrapped(f"each trial: {_length(study)}, {_workers(study.resources)}"),
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
         *(["each complete trial is evaluated on the test images, which choose nothing"] if study.test_trials else []),
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDEST, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _pausing_lines(study: Study) -> list[str]:
@@ -71,7 +75,7 @@ def _level_lines(study: Study) -> list[str]:
         there = at_level(study, number)
         stopping = _stopping(there.early_stopping, longest_training(there))
         text = f"{heading(study, number)}: {trials_text(there.trials)} of {_length(there)}, early stopping: {stopping}"
-        lines += textwrap.wrap(text, WIDEST, subsequent_indent="    ", break_on_hyphens=False)
+        lines += _wrapped(text)
     if study.fidelity is not None:
         lines.append(f"{heading(study, num_levels(study))}: {trials_text(study.full_size_trials)}, as follows")
     return lines

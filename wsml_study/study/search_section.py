@@ -117,9 +117,11 @@ class Estimated(Description):
 
     @property
     def text(self) -> str:
-        """Such as `2.41 % of the training labels are false negatives (95 % interval 2.05 to 2.77), by ...`."""
+        """Such as `about 2.41 % of the training labels are false negatives (95 % interval 2.05 to 2.77), by ...`."""
         interval = f"95 % interval {100 * self.low:.2f} to {100 * self.high:.2f}"
-        return f"{100 * self.share:.2f} % of the training labels are false negatives ({interval}), by {self.basis}"
+        return (
+            f"about {100 * self.share:.2f} % of the training labels are false negatives ({interval}), by {self.basis}"
+        )
 
 
 WIDEST = {"low": 1e-5, "high": 0.5, "log": True}

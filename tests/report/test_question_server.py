@@ -64,7 +64,9 @@ def test_the_page_is_at_its_secret_address_alone(served):
     assert len(served.path) > 30
     assert served.ask("GET", served.path) == (200, f"page {served.path}answers")
     assert served.ask("GET", "/")[0] == served.ask("GET", "/answers")[0] == 404
-    assert served.ask("POST", "/answers", ANSWERS)[0] == 404
+    status, said = served.ask("POST", "/answers", ANSWERS)
+    assert status == 404
+    assert "open the address that it prints now" in said
     assert served.kept == []
 
 

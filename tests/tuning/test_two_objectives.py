@@ -102,13 +102,16 @@ def test_the_front_of_a_study_is_exported_as_configs_of_their_own(tmp_path: Path
     assert set(select_trials(tmp_path / "study", where="front")["trial"].to_pylist()) == expected
 
 
-def test_where_nothing_meets_the_constraints_nothing_is_exported(tmp_path: Path) -> None:
-    study = study_with("tpe", objective={"constraints": {"of1": {"min": 99}}})
+@pytest.mark.parametrize(("beside", "front_message"), [({}, "a front needs two"), (BESIDE, "No trial meets")])
+def test_where_nothing_meets_the_constraints_nothing_is_exported(
+    tmp_path: Path, beside: dict[str, str], front_message: str
+) -> None:
+    study = study_with("tpe", objective=beside | {"constraints": {"of1": {"min": 99}}})
     slot = MeasuredSlot(study, tmp_path / "study")
     slot.run(3)
     (tmp_path / "study" / "study.yaml").write_text(dump_config(study))
     write_tables(tmp_path / "study", study, slot.log.history)
     with pytest.raises(ResultsError, match="No trial meets the constraints"):
         export_configs(tmp_path / "study", output=tmp_path / "configs")
-    with pytest.raises(ResultsError, match="a front needs two"):
+    with pytest.raises(ResultsError, match=front_message):
         export_configs(tmp_path / "study", output=tmp_path / "configs", front=True)

@@ -23,6 +23,7 @@ LARGEST_BODY = 2**20
 TIMEOUT_S = 30.0
 ANSWERS = "answers"
 JSON_TYPE = "application/json"
+STARTED_ANEW = "`ask --serve` was started anew; open the address that it prints now."
 NEVER_OUTSIDE = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",  # with no-referrer, Chromium sends our own POST without its origin
@@ -131,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._is_allowed():
             return
         if not secrets.compare_digest(self.path.encode(), f"{self.server.path}{ANSWERS}".encode()):
-            self._reply(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+            self._reply(HTTPStatus.NOT_FOUND, STARTED_ANEW)
         elif self.headers.get_content_type() != JSON_TYPE:
             self._reply(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"expected {JSON_TYPE}")
         else:

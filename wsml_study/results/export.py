@@ -53,23 +53,29 @@ def export_configs(
     if trial is not None:
         chosen = _given(ranked_trials(folder), trial, folder)
     elif front:
-        chosen = _front(study, folder)
+        ranked = _ranked_for_front(study, folder)
+        chosen = the_front(ranked)
+        _refuse_missed_by_all(ranked, folder)
     else:
         ranked = confirmed_ranking(folder) if by_confirmed else ranked_trials(folder)
         chosen = top_trials(ranked, top=top, per_method=per_method)
-        if (none := missed_by_all(ranked)) is not None:
-            raise ResultsError(f"{folder}: {none}")
+        _refuse_missed_by_all(ranked, folder)
     if chosen.empty:
         raise ResultsError(f"{folder}: no trial has completed an epoch yet; `wsml-study run` continues the study")
     return [_export(folder, study, row, output) for _, row in chosen.iterrows()]
 
 
-def _front(study: Study, folder: Path) -> pd.DataFrame:
+def _refuse_missed_by_all(ranked: pd.DataFrame, folder: Path) -> None:
+    if (none := missed_by_all(ranked)) is not None:
+        raise ResultsError(f"{folder}: {none}")
+
+
+def _ranked_for_front(study: Study, folder: Path) -> pd.DataFrame:
     if study.objective.second is None:
         raise ResultsError(
             f"{folder}: the study has one objective, and a front needs two: `objective.beside` in a study file"
         )
-    return the_front(ranked_trials(folder))
+    return ranked_trials(folder)
 
 
 def _given(ranked: pd.DataFrame, trial: int, folder: Path) -> pd.DataFrame:

@@ -180,3 +180,27 @@ def test_what_is_answered_on_a_served_page_is_in_the_log_at_once(folder, tmp_pat
             assert log.read()[-1] == said
         assert isinstance(complete, threading.Event)
         assert complete.is_set()
+
+
+def test_an_audit_does_not_take_answers_about_validation_images(folder, tmp_path):
+    questions, new = tmp_path / "q.csv", tmp_path / "new.csv"
+    printed("ask", folder, "--answers", 4, "-o", questions)
+    said = refused("audit", folder, "--apply", filled(questions, tmp_path / "a.csv"), "-o", new)
+    assert "these answer questions of `ask`" in said
+    assert not new.exists()
+    assert log_of(folder).read() == [], "nothing is taken"
+
+
+def test_a_set_of_an_audit_is_told_from_one_about_validation_images(folder, tmp_path):
+    printed("ask", folder, "--answers", 4, "-o", tmp_path / "q.csv")
+    log = log_of(folder)
+    [asked] = log.question_sets()
+    log.add_set(asked.model_copy(update={"number": 2, "kind": "audit"}))
+    lines = printed("answers", folder).splitlines()
+    assert lines[:2] == ["set 1: 0 of 4 questions answered", "set 2 (audit): 0 of 4 questions answered"]
+
+
+def test_a_page_of_an_audit_has_the_name_of_a_page_or_a_table(folder, tmp_path):
+    done = CliRunner().invoke(app, ["audit", str(folder), "--page", str(tmp_path / "page.txt")])
+    assert done.exit_code == 2
+    assert not (tmp_path / "page.txt").exists()

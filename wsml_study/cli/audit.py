@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wsml_study.study.spec import Study
 
 PANEL = "Results"
+PAGE_SUFFIXES = (".html", ".htm", ".csv")
 
 app = typer.Typer()
 
@@ -66,6 +67,9 @@ def audit(
     from wsml_study.report.question_files import refuse_existing
 
     if page is not None:
+        if page.suffix.lower() not in PAGE_SUFFIXES:
+            wanted = " or ".join(PAGE_SUFFIXES)
+            raise typer.BadParameter(f"expected a {wanted} file, got {page}", param_hint="--page")
         refuse_existing(page)
     plan = plan_audit(place.fetch(), description.data, top=top, num_folds=folds)
     for line in plan.lines():
@@ -105,6 +109,7 @@ def _ask(rows: pa.Table, page: Path, num: int, description: Study, place: StudyS
 
 def _apply(files: Sequence[Path], description: Study, place: StudyStorage, output: Path | None) -> None:
     """Take answers into the log, and write the labels with all of them."""
+    from wsml_study.errors import ResultsError
     from wsml_study.record.agreed_answers import agreed
     from wsml_study.record.answer_files import read_answers
     from wsml_study.record.answer_log import AnswerLog
@@ -116,8 +121,15 @@ def _apply(files: Sequence[Path], description: Study, place: StudyStorage, outpu
         raise typer.BadParameter("--apply needs the new table, -o NEW_LABELS.csv", param_hint="-o")
     place.fetch()
     log = AnswerLog(place)
-    sets = [one for one in log.question_sets() if one.kind == AUDIT_KIND]
-    for answers in [read_answers(file, sets) for file in files]:
+    sets = log.question_sets()
+    of_audits = {one.number for one in sets if one.kind == AUDIT_KIND}
+    given = [(file, read_answers(file, sets)) for file in files]
+    for file, answers in given:
+        if any(answer.set_number not in of_audits for answer in answers):
+            raise ResultsError(
+                f"{file}: these answer questions of `ask` about validation images; `wsml-study answers` takes them"
+            )
+    for _, answers in given:
         log.append(answers)
     found = agreed(audit_answers(log))
     corrected = corrected_labels(description.data, found.replies)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED
@@ -29,7 +30,7 @@ AUDIT = "audit.parquet"
 MOST_ROWS = 100_000
 GIVEN = {POSITIVE: "yes", NEGATIVE: "no", UNOBSERVED: "unobserved"}
 KINDS = ("missing", "wrong")
-LISTED, LISTED_CLASSES = 15, 20
+LISTED, LISTED_CLASSES = 8, 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +149,15 @@ class StudyAudit:
         if len(order) > LISTED_CLASSES:
             yield f"  and {len(order) - LISTED_CLASSES} more classes"
         yield ""
-        yield "the most doubtful labels"
+        yield "the most doubtful labels of each kind"
         yield f"  {'probability':>11s}  {'kind':7s}  {'given':10s}  {'class':20s}  image"
-        for row in self.rows.slice(0, LISTED).to_pylist():
-            yield (
-                f"  {row['probability']:11.2f}  {row['kind']:7s}  {row['given']:10s}  {row['class'][:20]:20s}  "
-                f"{row['image']}"
-            )
+        for kind in KINDS:
+            of_kind = self.rows.filter(pc.equal(self.rows["kind"], kind))
+            for row in of_kind.slice(0, LISTED).to_pylist():
+                yield (
+                    f"  {row['probability']:11.2f}  {row['kind']:7s}  {row['given']:10s}  {row['class'][:20]:20s}  "
+                    f"{row['image']}"
+                )
 
 
 def audit_labels(

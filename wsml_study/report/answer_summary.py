@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wsml_study.record.agreed_answers import Agreed, Pair, agreed
 from wsml_study.record.answer_log import AnswerLog
-from wsml_study.record.questions import Answer
+from wsml_study.record.questions import VALIDATION, Answer
 from wsml_study.record.tables import read_table
 from wsml_study.record.wording import describe
 from wsml_study.results.answered_runs import MOST_TRIALS, AnsweredRuns, read_answered, read_hidden_positives
@@ -34,7 +34,8 @@ def log_lines(log: AnswerLog) -> list[str]:
     answered = {(answer.set_number, answer.pair) for answer in answers}
     for one in sets:
         num = sum((one.number, question.pair) in answered for question in one.questions)
-        lines.append(f"set {one.number}: {num:,} of {len(one.questions):,} questions answered")
+        kind = "" if one.kind == VALIDATION else f" ({one.kind})"
+        lines.append(f"set {one.number}{kind}: {num:,} of {len(one.questions):,} questions answered")
     found = agreed(answers)
     by = f", by {_people(answers)}" if answers else ""
     lines.append(f"{reply_counts(list(found.replies.values()))} about different pairs{by}")

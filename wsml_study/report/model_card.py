@@ -73,7 +73,7 @@ def _observed(study: Study) -> str:
         return "none was hidden from it"
     observe = study.data.observe
     if (observe.positives, observe.negatives, observe.share, observe.share_per_class) == ("all", "all", None, None):
-        return "none was hidden from it"
+        return "it saw every one that its data has"
     return "most were hidden from it" if observe.share is None else f"{1 - observe.share:.1%} were hidden from it"
 
 

@@ -23,6 +23,14 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 PATIENCE_S = 60.0
 
 
+LEFT_ITS_PAGE = "Inspected target navigated"
+"""What Chromium says where a page was left before it had answered."""
+
+
+class LeftItsPageError(Exception):
+    """A page was left while it was asked something."""
+
+
 @dataclass
 class Page:
     """A loaded page.
@@ -44,6 +52,8 @@ class Page:
         while True:
             message = json.loads(self.socket.recv(timeout=PATIENCE_S))
             if message.get("id") == number:
+                if LEFT_ITS_PAGE in message.get("error", {}).get("message", ""):
+                    raise LeftItsPageError(method)
                 assert "error" not in message, message["error"]
                 return message["result"]
             self._note(message)
@@ -55,11 +65,17 @@ class Page:
         return result["result"].get("value")
 
     def wait_until(self, expression: str) -> None:
-        """Wait until a JavaScript expression is true."""
+        """Wait until a JavaScript expression is true, on this page or on one that is being loaded."""
         deadline = time.monotonic() + PATIENCE_S
-        while not self.evaluate(expression):
+        while not self._is_true(expression):
             assert time.monotonic() < deadline, f"{expression}; {self.complaints}"
             time.sleep(0.05)
+
+    def _is_true(self, expression: str) -> bool:
+        try:
+            return bool(self.evaluate(expression))
+        except LeftItsPageError:
+            return False
 
     def screenshot(self, path: Path) -> None:
         """The whole page as a PNG."""

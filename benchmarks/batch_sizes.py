@@ -3,7 +3,7 @@
 One study per data set: a grid over batch size, variant and rate, each with the same seeds, LL-R. Printed is the mean
 over the seeds of the best validation mAP, and the best rate of each batch size.
 
-    python benchmarks/batch_sizes.py scenes
+    python benchmarks/batch_sizes.py scenes --train-share 0.5 --seeds 2
     python benchmarks/batch_sizes.py photos --data-root VOCdevkit/VOC2007 --weights mobilenet_v2-b0353104.pth
 """
 
@@ -26,7 +26,7 @@ BATCH, VARIANT, RATE = "training.batch_size", "method.variant", "method.schedule
 def scenes(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scenes of digits, end to end."""
     return {
-        "data": {"dataset": "digit_scenes"},
+        "data": {"dataset": "digit_scenes", "train_share": arguments.train_share},
         "training": {"epochs": 10, "learning_rate": 1e-3},
     }
 
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("data", choices=["scenes", "photos"])
     parser.add_argument("--data-root")
     parser.add_argument("--weights")
+    parser.add_argument("--train-share", type=float, help="of the scenes; default: all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--storage", default=None, help="default: a temporary folder")
     arguments = parser.parse_args()

@@ -181,7 +181,7 @@ def _storage_of(study: Path, storage: str | None) -> StudyStorage:
         ResultsError: it has none.
     """
     from wsml_study.errors import ResultsError
-    from wsml_study.record.storage import StudyStorage, open_storage
+    from wsml_study.record.storage import StudyStorage, open_results
 
     if study.is_dir():
         place = StudyStorage(folder=study.absolute(), remote=None)
@@ -189,12 +189,7 @@ def _storage_of(study: Path, storage: str | None) -> StudyStorage:
             raise ResultsError(f"{study}: no results of a study; `wsml-study run` writes them")
         return place
     description = read(study, storage, None)
-    place = open_storage(description.storage, description.name)
-    if not place.exists():
-        raise ResultsError(
-            f"{place.described}: no results of study {description.name} yet; `wsml-study run` makes them"
-        )
-    return place
+    return open_results(description.storage, description.name)
 
 
 def _data_of(folder: Path, data_root: str | None) -> Data:

@@ -56,8 +56,10 @@ def audit(
     The best trials' configs are trained again without each fold of the images and judge its labels. The table
     audit.parquet in the study's folder has the doubtful labels, the most doubtful first; -o writes it as CSV too.
     """
+    from wsml_study.record.storage import open_results
+
     description = read_or_recall(study, storage, data_root)
-    place = _storage_of(description)
+    place = open_results(description.storage, description.name)
     if apply:
         _apply(apply, description, place, output)
         return
@@ -146,20 +148,3 @@ def _apply(files: Sequence[Path], description: Study, place: StudyStorage, outpu
 
 def _how(is_own: bool) -> str:
     return "" if is_own else ", with `dataset: table` and `split_column: split`"
-
-
-def _storage_of(description: Study) -> StudyStorage:
-    """Storage of a study that has results.
-
-    Raises:
-        ResultsError: it has none.
-    """
-    from wsml_study.errors import ResultsError
-    from wsml_study.record.storage import open_storage
-
-    place = open_storage(description.storage, description.name)
-    if not place.exists():
-        raise ResultsError(
-            f"{place.described}: no results of study {description.name} yet; `wsml-study run` makes them"
-        )
-    return place

@@ -307,6 +307,18 @@ class EventMirror:
             self._number, self._content = self._number + 1, b""
 
 
+def open_results(storage: str, name: str) -> StudyStorage:
+    """As `open_storage`, of a study that has results.
+
+    Raises:
+        ResultsError: it has none, or as `open_storage`.
+    """
+    place = open_storage(storage, name)
+    if not place.exists():
+        raise ResultsError(f"{place.described}: no results of study {name} yet; `wsml-study run` makes them")
+    return place
+
+
 def open_storage(storage: str, name: str) -> StudyStorage:
     """Storage of a study.
 

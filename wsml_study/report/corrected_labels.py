@@ -16,10 +16,10 @@ from wsml_study.data.dataset import Dataset, ImageFiles, Split
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, Labels, dense_rows
 from wsml_study.data.observation import observed_labels
-from wsml_study.data.readers import read_dataset
 from wsml_study.data.table_file import Row, Table, open_table
 from wsml_study.errors import DataError
 from wsml_study.record.questions import Reply
+from wsml_study.report.study_dataset import dataset_of
 from wsml_study.study.data_section import Data
 
 Replies = Mapping[tuple[str, str], Reply]
@@ -70,9 +70,7 @@ def corrected_labels(data: Data, replies: Replies) -> CorrectedLabels:
     Raises:
         DataError: the data are not there, or are no image files.
     """
-    dataset = read_dataset(
-        data.dataset, root=data.root, labels=data.labels, features=data.features, **data.reader_options
-    )
+    dataset = dataset_of(data)
     if not isinstance(dataset.train.images, ImageFiles):
         raise DataError(
             f"{data.dataset.value}: answers are written into tables of image files, and this dataset has none; change "

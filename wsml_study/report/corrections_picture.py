@@ -17,10 +17,10 @@ from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import POSITIVE, dense_rows
 from wsml_study.data.observation import observed_labels
 from wsml_study.data.picture_sheet import FAINT, LINE, MARGIN, TEXT, TILE, TITLE_SIZE, Color, Page, photo_of
-from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.record.files import write_whole
 from wsml_study.record.tables import read_table
+from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.corrections import Corrections
 from wsml_study.study.data_section import Data
 from wsml_study.study.spec import TrialConfig
@@ -85,9 +85,7 @@ def draw_corrections(
     if not len(found.frame):
         raise ResultsError(f"{folder}: trial {found.trial} corrected no label, so there is nothing to draw")
     data = _data_of(folder, found.trial)
-    dataset = read_dataset(
-        data.dataset, root=data_root or data.root, labels=data.labels, features=data.features, **data.reader_options
-    ).decoded_with(data.pixel_range)
+    dataset = dataset_of(data, root=data_root).decoded_with(data.pixel_range)
     if isinstance(dataset.train.images, GivenFeatures):
         raise DataError(f"{data.dataset.value}: these are features, and have no photos to draw; leave out --picture")
     sheet = _sheet(found, dataset, _subjects(found.frame, dataset, data, num_photos))

@@ -8,9 +8,9 @@ from wsml_study.data.dataset import Dataset
 from wsml_study.data.false_negatives import FalseNegatives, ObservedCounts, false_negatives
 from wsml_study.data.label_states import dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
-from wsml_study.data.readers import read_dataset
 from wsml_study.data.validation_labels import LabelChoice, validation_labels
 from wsml_study.errors import DataError, ResultsError
+from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.answered_runs import read_hidden_positives
 from wsml_study.study.rate_ranges import open_ranges, with_range
 from wsml_study.study.search_section import Estimated
@@ -35,10 +35,7 @@ def with_estimated_ranges(study: Study, dataset: Dataset | None = None) -> Study
     if not keys:
         return study
     if dataset is None:
-        data = study.data
-        dataset = read_dataset(
-            data.dataset, root=data.root, labels=data.labels, features=data.features, **data.reader_options
-        )
+        dataset = dataset_of(study.data)
     for key in keys:
         study = with_range(study, key, _estimated(study, key, dataset))
     return study
@@ -86,9 +83,8 @@ def _rounded(found: FalseNegatives) -> Estimated:
 
 def range_lines(study: Study) -> list[str]:
     """Where the ranges that came from the data come from; empty if none did."""
-    found = {key: one for key, one in study.search.items() if isinstance(one.auto, Estimated)}
     return [
         f"{key} is searched from {one.float.low:g} to {one.float.high:g}: {one.auto.text}"
-        for key, one in found.items()
+        for key, one in study.search.items()
         if one.float is not None and isinstance(one.auto, Estimated)
     ]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from wsml_study.data.dataset import GivenFeatures
 from wsml_study.data.image_store import picture_opener
-from wsml_study.data.readers import read_dataset
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.record.answer_log import AnswerLog
 from wsml_study.record.files import write_whole
 from wsml_study.record.questions import Question, QuestionSet
 from wsml_study.report.question_page import COMMAND, page_picture, question_page
 from wsml_study.report.question_tasks import TaskForm, question_tasks
+from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.answered_runs import chosen_questions
 from wsml_study.study.data_section import Data
 
@@ -49,9 +49,7 @@ def question_pictures(data: Data, asked: QuestionSet) -> dict[str, bytes]:
     Raises:
         DataError: the data are not there, are features, or have no image of such a name.
     """
-    dataset = read_dataset(
-        data.dataset, root=data.root, labels=data.labels, features=data.features, **data.reader_options
-    ).decoded_with(data.pixel_range)
+    dataset = dataset_of(data).decoded_with(data.pixel_range)
     if isinstance(dataset.train.images, GivenFeatures):
         raise DataError(
             f"{data.dataset.value}: these are features, and have no photos to show; `--format csv` asks by name"

@@ -22,7 +22,6 @@ from wsml_study.data.label_states import (
     shown_classes,
 )
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
-from wsml_study.data.readers import read_dataset
 from wsml_study.data.validation_labels import incomplete, validation_labels
 from wsml_study.methods.catalogue import describe, missing_options
 from wsml_study.report.distrusted_labels import (
@@ -38,6 +37,7 @@ from wsml_study.report.estimated_ranges import range_lines, with_estimated_range
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.report.run_preview import run_lines
 from wsml_study.report.search_preview import WIDEST, factor_lines, search_lines
+from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.label_texts import labels_text, likelier_text
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
@@ -136,13 +136,7 @@ def preview(study: Study) -> Preview:
     """
     study = with_new_defaults(study)
     data = study.data
-    dataset = read_dataset(
-        data.dataset,
-        root=data.root,
-        labels=data.labels,
-        features=data.features,
-        **data.reader_options,
-    )
+    dataset = dataset_of(data)
     study = with_estimated_ranges(study, dataset)
     splits, seen_C = _count_splits(dataset, study.data)
     return Preview(

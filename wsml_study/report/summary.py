@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
 from wsml_study.record.formats import aligned, number, percent
-from wsml_study.record.storage import CONFIRMATION, EVENTS, open_storage
+from wsml_study.record.storage import CONFIRMATION, EVENTS, open_results
 from wsml_study.record.tables import PAUSED, read_table, searched_keys
 from wsml_study.record.wording import describe, short_names, short_path
 from wsml_study.report.answer_summary import answered_lines
@@ -170,10 +169,7 @@ def study_folder(name: str, storage: str) -> Path:
     Raises:
         ResultsError: they are not there.
     """
-    place = open_storage(storage, name)
-    if not place.exists():
-        raise ResultsError(f"{place.described}: no results of study {name} yet; `wsml-study run` makes them")
-    return place.fetch()
+    return open_results(storage, name).fetch()
 
 
 def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:

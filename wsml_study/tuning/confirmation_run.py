@@ -17,7 +17,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
 from wsml_study.record.history import ENDED, StudyHistory
-from wsml_study.record.storage import CONFIRMATION, StudyStorage, open_storage
+from wsml_study.record.storage import CONFIRMATION, StudyStorage, open_results
 from wsml_study.record.study_folder import claim, locked, settled
 from wsml_study.record.tables import read_table
 from wsml_study.results.confirmation import plan_of, read_confirmation, rule_of_plan, worth_confirming
@@ -88,9 +88,7 @@ def confirm_study(
         ResultsError: the study has no results yet, or the folder belongs to another study; otherwise as `run_study`.
     """
     plan = _asked(study.confirm or Confirm(), top=top, seeds=seeds)
-    storage = open_storage(study.storage, study.name)
-    if not storage.exists():
-        raise ResultsError(f"{storage.described}: no results of study {study.name} yet; `wsml-study run` makes them")
+    storage = open_results(study.storage, study.name)
     if study.factors:
         raise ResultsError(
             f"{study.name}: it has `factors`, at whose levels every config has run already, so no trial is the best to "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_history
 from wsml_study.record.history import StudyHistory, TrialHistory
-from wsml_study.record.storage import StudyStorage, open_storage
+from wsml_study.record.storage import StudyStorage, open_results
 from wsml_study.record.study_folder import locked, set_aside
 from wsml_study.results.reproduction import Reproduction, compared_trials, environment_differences
 from wsml_study.study.data_section import Data
@@ -49,9 +49,7 @@ def reproduce_trial(study: Study, listener: Listener, *, trial: int, address: st
         ResultsError: there is no such study or trial, or nothing to compare, or the second run was cut short.
         DataError, TrainingError, ResourcesError: as `run_study`.
     """
-    storage = open_storage(study.storage, study.name)
-    if not storage.exists():
-        raise ResultsError(f"{storage.described}: no results of study {study.name} yet; `wsml-study run` makes them")
+    storage = open_results(study.storage, study.name)
     history = read_history(storage.fetch())
     original = _comparable(history, trial, storage)
     config = TrialConfig.model_validate(original.config)

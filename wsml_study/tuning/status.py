@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_events, read_history
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Driver, read_lease
 from wsml_study.record.level_progress import level_state
-from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_storage
+from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_results, open_storage
 from wsml_study.record.tables import PAUSED
 from wsml_study.record.wording import describe, duration
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
@@ -163,9 +162,7 @@ def study_status(storage: str, name: str) -> Status:
     Raises:
         ResultsError: there is no such study.
     """
-    place = open_storage(storage, name)
-    if not place.exists():
-        raise ResultsError(f"{place.described}: no results of study {name} yet; `wsml-study run` makes them")
+    place = open_results(storage, name)
     return _read(place)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of
+from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of, place_of
 from wsml_study.cli.output import FormatOption, OutputFile, deliver, deliver_rendered, say
 from wsml_study.record.formats import Format
 
@@ -61,6 +61,7 @@ def results(
     storage: Storage = None,
 ) -> None:
     """Show a study's trials, best first, and which differences are confirmed. Works while the study runs."""
+    from wsml_study.record.lease import is_running
     from wsml_study.report.group_table import groups_of_trials
     from wsml_study.report.paper_table import paper_table
     from wsml_study.report.summary import answer, limit_lines, objective_of, trials_table
@@ -83,7 +84,8 @@ def results(
     levels = read_levels(folder)
     shown = trials.to_pandas()
     classes = class_note_of(folder, objective_of(shown), shown["trial"].tolist())
-    lines = [*trials_table(shown), *classes, "", *groups_of_trials(folder, shown)]
+    running = is_running(place_of(study, storage))
+    lines = [*trials_table(shown, running=running), *classes, "", *groups_of_trials(folder, shown)]
     lines += [*([] if levels is None else [*levels.lines(), ""])]
     lines += limit_lines(folder)
     for line in [*lines, *answer(folder, study_argument=argument(study, storage), pairs=all_pairs)]:

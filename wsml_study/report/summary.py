@@ -45,7 +45,12 @@ SHOWN_AS_METHOD = {"method.name"}
 
 
 def trials_table(trials: pd.DataFrame, *, running: bool = True) -> list[str]:
-    """Ranked trials, or configs where these have several runs, as aligned columns.
+    """Ranked trials, or configs where these have several runs, as aligned columns; arguments as `trial_columns`."""
+    return aligned(trial_columns(trials, running=running))
+
+
+def trial_columns(trials: pd.DataFrame, *, running: bool = True) -> dict[str, list[str]]:
+    """Ranked trials, or configs where these have several runs, as columns of text for people.
 
     Args:
         trials: ranked.
@@ -73,7 +78,7 @@ def trials_table(trials: pd.DataFrame, *, running: bool = True) -> list[str]:
         "state": _states(trials["state"], running=running)
         + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
     }
-    return aligned({name: list(values) for name, values in columns.items()})
+    return {name: list(values) for name, values in columns.items()}
 
 
 def _states(states: pd.Series, *, running: bool) -> pd.Series:

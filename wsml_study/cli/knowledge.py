@@ -106,6 +106,7 @@ class FigureFormat(StrEnum):
 
     SVG = "svg"
     PNG = "png"
+    PDF = "pdf"
 
 
 @app.command(rich_help_panel=PANEL)

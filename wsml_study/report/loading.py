@@ -40,7 +40,7 @@ class StudyFigure:
     figure: Figure
 
     def save(self, folder: str | Path, file_format: Format = "svg") -> Path:
-        """Draw it into a file of a folder, `svg` or `png`.
+        """Draw it into a file of a folder, `svg`, `png` or `pdf`.
 
         Raises:
             ResultsError: the folder cannot be written.

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from tests.results.test_answered_runs import CAT, KNOWN, NAMES, SHOWS_CAT, answer_all, storage
+from tests.sample_studies.half_labelled import CAT, KNOWN, NAMES, SHOWS_CAT, answer_all, half_labelled_study
 from wsml_study.cli.entry import app
 from wsml_study.errors import ResultsError
 from wsml_study.record.answer_log import AnswerLog
@@ -15,7 +15,10 @@ from wsml_study.record.storage import StudyStorage
 from wsml_study.results.answered_runs import read_answered
 from wsml_study.results.earlier_answers import earlier_answers
 
-__all__ = ["storage"]  # the fixture: a study that has asked nothing yet
+
+@pytest.fixture
+def storage(tmp_path):
+    return half_labelled_study(tmp_path / "told")
 
 
 @pytest.fixture

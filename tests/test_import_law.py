@@ -33,6 +33,7 @@ ROOMS = (
     "report",
     "inference",
     "tuning",
+    "mcp_server",
     "cli",
     "testing",
 )
@@ -91,7 +92,8 @@ MAY_KNOW = {
         "methods.published_numbers",
         "methods.schedules",
     ),
-    "testing": ROOMS[: ROOMS.index("cli")],  # contract suites for plug-ins, which nothing of ours imports
+    "mcp_server": (*GROUND, "study", "record", "methods.explanation"),  # all else are commands in their own processes
+    "testing": ROOMS[: ROOMS.index("mcp_server")],  # contract suites for plug-ins, which nothing of ours imports
 }
 """A room, or a module beside the rooms -> all that it may import of ours beside itself."""
 
@@ -99,6 +101,8 @@ ONLY_IN = {
     "ray": ("cluster", "workers", "tuning"),
     "optuna": ("study.search_space", "tuning", "report.figures"),
     "typer": ("cli",),
+    "mcp": ("mcp_server",),
+    "anyio": ("mcp_server",),
     "duckdb": ("results.queries",),
     "torch": ("methods", "losses", "data", "training", "inference", "workers", "tuning", "testing"),
     "torchvision": ("data", "training"),

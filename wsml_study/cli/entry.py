@@ -10,7 +10,7 @@ from types import FrameType
 
 import typer
 
-from wsml_study.cli import answers, audit, cluster, data, evidence, knowledge, models, references, studies
+from wsml_study.cli import answers, audit, cluster, data, evidence, knowledge, live, models, references, studies
 from wsml_study.errors import WsmlStudyError, printable
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, cluster, knowledge, answers, audit, evidence, models, references):
+for group in (studies, cluster, knowledge, live, answers, audit, evidence, models, references):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 

@@ -45,6 +45,11 @@ SHOWN_AS_METHOD = {"method.name"}
 
 def trials_table(trials: pd.DataFrame) -> list[str]:
     """Ranked trials, or configs where these have several runs, as aligned columns."""
+    return aligned(trials_columns(trials))
+
+
+def trials_columns(trials: pd.DataFrame) -> dict[str, list[str]]:
+    """The same as columns of text, by their headings."""
     objective = objective_of(trials)
     trials = by_config(trials)
     searched = short_names(key for key in searched_keys(trials.columns) if key not in SHOWN_AS_METHOD)
@@ -66,7 +71,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         **({"from": trials["origin"].fillna("sampler")} if trials["origin"].notna().any() else {}),
         "state": trials["state"] + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
     }
-    return aligned({name: list(values) for name, values in columns.items()})
+    return {name: list(values) for name, values in columns.items()}
 
 
 def _measure_columns(trials: pd.DataFrame, objective: Objective) -> dict[str, pd.Series]:

@@ -1,0 +1,125 @@
+"""Makes ranking, answer and figures, which take long, in a thread that leaves the study its CPUs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wsml_study.errors import WsmlStudyError
+from wsml_study.live.followed_study import FollowedStudy
+
+Kind = Literal["results", "figures"]
+PAUSE_FACTOR = 60
+"""Rest after a part that was there in an older version, as a multiple of what it took: 1.6 % of one core."""
+
+WANTED_S = 20.0
+"""A part is made again as long as a page has asked for it within this time."""
+
+NICENESS = 10
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """A part of the page.
+
+    Attributes:
+        version: of the study's results that it shows.
+        content: JSON.
+    """
+
+    version: int
+    content: bytes
+
+
+class RenderingThread:
+    """Makes parts when they are asked for: at once where there is none yet, and at rests where one is out of date."""
+
+    def __init__(self, make: dict[Kind, Callable[[Any], dict[str, Any]]], begin: Callable[[], object]) -> None:
+        """Start the thread.
+
+        Args:
+            make: gives the plain data of a part from a study's results (`StudyRecord`).
+            begin: is called first.
+        """
+        self._make, self._begin = make, begin
+        self._changed = threading.Condition()
+        self._rendered: dict[tuple[str, Kind], Rendered] = {}
+        self._wanted: dict[tuple[str, Kind], tuple[float, FollowedStudy]] = {}
+        self._rest_until = 0.0
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="rendering", daemon=True)
+        self._thread.start()
+
+    def get(self, study: FollowedStudy, kind: Kind) -> Rendered | None:
+        """The newest one there is; waits for the first. None if that takes longer than `PATIENCE_S`."""
+        key = (study.found.key, kind)
+        version = study.snapshot().version
+        with self._changed:
+            found = self._rendered.get(key)
+            if found is None or found.version != version:
+                self._wanted[key] = time.monotonic(), study
+                self._changed.notify_all()
+            if found is None:
+                self._changed.wait_for(lambda: key in self._rendered or self._ended, PATIENCE_S)
+            return self._rendered.get(key)
+
+    def close(self) -> None:
+        """End the thread, after the part that it is at."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        if sys.platform == "linux":  # elsewhere it would be the priority of the whole process
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        self._begin()
+        while True:
+            with self._changed:
+                while (key := self._next()) is None and not self._ended:
+                    self._changed.wait(self._pause())
+                if self._ended or key is None:
+                    return
+                study = self._wanted.pop(key)[1]
+                is_first = key not in self._rendered
+            started = time.monotonic()
+            rendered = self._render(study, key[1])
+            with self._changed:
+                self._rendered[key] = rendered
+                self._changed.notify_all()
+                if not is_first:
+                    now = time.monotonic()
+                    self._rest_until = now + PAUSE_FACTOR * (now - started)
+
+    def _next(self) -> tuple[str, Kind] | None:
+        """What to make now: what is not there at all, then what has been asked for longest."""
+        for key in self._wanted:
+            if key not in self._rendered:
+                return key
+        now = time.monotonic()
+        if now < self._rest_until:
+            return None
+        self._wanted = {key: one for key, one in self._wanted.items() if now - one[0] < WANTED_S}
+        return next(iter(self._wanted), None)
+
+    def _pause(self) -> float | None:
+        return max(0.01, self._rest_until - time.monotonic()) if self._wanted else None
+
+    def _render(self, study: FollowedStudy, kind: Kind) -> Rendered:
+        version = study.snapshot().version
+        try:
+            version, record = study.record()
+            content = self._make[kind](record)
+        except (WsmlStudyError, OSError) as error:
+            content = {"error": str(error)}
+        except Exception as error:  # one study's results must not end the thread, nor hide the others
+            content = {"error": f"wsml-study failed ({type(error).__name__}: {error})"}
+        return Rendered(version=version, content=json.dumps(content, allow_nan=False).encode())

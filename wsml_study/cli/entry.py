@@ -54,4 +54,6 @@ def _without_terminal(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background ignores Ctrl-C, not SIGTERM
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)

@@ -25,7 +25,6 @@ from wsml_study.live.commands import CommandRuns, Order, command_text, words_of
 from wsml_study.live.followed_study import FollowedStudy, Plain
 from wsml_study.live.found_studies import FoundStudies
 from wsml_study.live.gate import POLICY, Gate
-from wsml_study.live.offered_commands import offers
 from wsml_study.live.open_questions import OpenQuestions
 from wsml_study.live.rendering_thread import RenderingThread
 from wsml_study.record.note_log import Note, add_note, read_notes
@@ -130,7 +129,6 @@ class LivePage:
     def _study(self, request: Request) -> Response:
         study = self._study_of(request)
         found, snapshot = study.found, study.snapshot()
-        status = snapshot.status
         try:
             notes: list[Plain] = [note.model_dump() for note in read_notes(found.place)]
             complaint = ""
@@ -142,7 +140,6 @@ class LivePage:
             "notes_error": complaint,
             "questions": self._questions.sets_of(found),
             "report": _is_report(found.place.folder / REPORT),
-            "offers": [] if status is None else [offer.as_json() for offer in offers(found, status)],
             "commands": [run.as_json() for run in self._runs.of_study(found.key)],
         }
         return _json(request, content)
@@ -168,12 +165,11 @@ class LivePage:
 
     def _start_order(self, request: Request, content: bytes) -> Response:
         study, order = self._study_of(request), _order(content)
-        status = study.snapshot().status
-        if status is None:
+        offered = {offer["action"]: offer for offer in study.snapshot().overview.get("offers", ())}
+        if order.action not in offered:
             raise HTTPException(409, "the study cannot be read")
-        offer = next(offer for offer in offers(study.found, status) if offer.action == order.action)
-        if offer.why_not:
-            raise HTTPException(409, offer.why_not)
+        if why_not := offered[order.action]["why_not"]:
+            raise HTTPException(409, why_not)
         words = words_of(study.found, order)
         if order.command != command_text(words):
             raise HTTPException(409, "this is not the command that was shown; look at it again")

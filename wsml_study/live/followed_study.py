@@ -10,6 +10,7 @@ from typing import Any
 
 from wsml_study.errors import ResultsError, WsmlStudyError
 from wsml_study.live.found_studies import STUDY_FILE, FoundStudy
+from wsml_study.live.offered_commands import offers
 from wsml_study.live.remote_copy import RemoteCopy
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.growing_log import GrowingLog
@@ -107,9 +108,10 @@ class FollowedStudy:
         try:
             started = time.monotonic()
             if self._snapshot is None or started >= self._due:
+                is_first = self._snapshot is None  # it reads the whole log, the next one what was appended
                 self._snapshot = self._read()
                 now = time.monotonic()
-                self._due = now + max(INTERVAL_S, PAUSE_FACTOR * (now - started))
+                self._due = now + max(INTERVAL_S, 0.0 if is_first else PAUSE_FACTOR * (now - started))
             return self._snapshot
         finally:
             self.lock.release()
@@ -212,6 +214,7 @@ class FollowedStudy:
             "confirmation": found["confirmation"],
             "lines": status.lines(),
             "running": self._running(status, part),
+            "offers": [one.as_json() for one in offers(self.found, status, state=state, has_value=best is not None)],
             "of_confirmation": name == CONFIRMATION,
             "changed": _last_time(part.log),
         }

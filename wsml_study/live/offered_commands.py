@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wsml_study.live.followed_study import activity_of
 from wsml_study.live.found_studies import FoundStudy
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
 from wsml_study.study.confirm_section import AUTO, Confirm
@@ -42,9 +41,16 @@ class Offer:
         }
 
 
-def offers(found: FoundStudy, status: Status) -> list[Offer]:
-    """The buttons of a study."""
-    state = activity_of(status)
+def offers(found: FoundStudy, status: Status, *, state: str, has_value: bool) -> list[Offer]:
+    """The buttons of a study.
+
+    Args:
+        found: the study.
+        status: of it.
+        state: what it is doing, as of `activity_of`.
+        has_value: a trial has a value.
+    """
+    no_value = "" if has_value else "No trial has a value yet."
     at_work = state in ("running", "confirming")
     busy = "The study is at work; stop it first." if at_work else ""
     return [
@@ -65,7 +71,7 @@ def offers(found: FoundStudy, status: Status) -> list[Offer]:
             action="confirm",
             label="Confirm",
             says="Trains the best configs and the best baseline again, with fresh seeds, on this machine.",
-            why_not=busy or _no_confirmation(status),
+            why_not=busy or _no_confirmation(status) or no_value,
             fields=_plan(status),
         ),
         Offer(
@@ -73,7 +79,7 @@ def offers(found: FoundStudy, status: Status) -> list[Offer]:
             label="Export",
             says="Writes the best configs as files that `train` takes, into the folder configs beside where the server "
             "was started.",
-            why_not=_no_value(status),
+            why_not=no_value,
             fields=(("by", _export_by(status)),),
         ),
         Offer(
@@ -119,8 +125,4 @@ def _no_confirmation(status: Status) -> str:
         return "Every config has run at all levels of the study's factors already."
     if status.study.objective.beside is not None:
         return "The study has two objectives; export its front instead."
-    return _no_value(status)
-
-
-def _no_value(status: Status) -> str:
-    return "" if status.as_json()["best"] is not None else "No trial has a value yet."
+    return ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+import pandas as pd
 
 from wsml_study.record.wording import describe
 from wsml_study.report.figures.all_figures import SECTIONS
@@ -48,14 +51,15 @@ def figures_of(record: StudyRecord) -> dict[str, Any]:
 
 
 def _best(record: StudyRecord) -> dict[str, Any] | None:
-    """The trial that the ranking has first, among those that may be an answer."""
-    if record.contenders.empty:
+    """The trial that the ranking has first."""
+    ranked = by_config(record.trials)
+    if not len(ranked) or pd.isna(ranked.iloc[0]["value"]):
         return None
-    best = record.contenders.iloc[0]
+    best = ranked.iloc[0]
     return {
         "trial": int(best["trial"]),
         "text": record.study.objective.text(float(best["value"])),
-        "values": describe(record.history.trials[int(best["trial"])].values) if record.history.trials else "",
+        "values": describe(json.loads(best["values"])),
     }
 
 

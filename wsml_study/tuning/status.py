@@ -12,6 +12,7 @@ from wsml_study.record.events import read_events, read_history
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Driver, read_lease
 from wsml_study.record.level_progress import level_state
+from wsml_study.record.measured import is_answer
 from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_results, open_storage
 from wsml_study.record.tables import PAUSED
 from wsml_study.record.wording import describe, duration
@@ -150,10 +151,16 @@ class Status:
         return {"num_trials": self.confirmation.num_trials or len(self.confirmation.trials), "ended": ended}
 
     def _best(self) -> tuple[float, int] | None:
+        """Value and number of the trial that `results` has first; of equal ones the earliest."""
         objective = self.study.objective
-        values = ((trial.value(objective), trial.number) for trial in self.history.trials.values())
-        valued = ((value, number) for value, number in values if value is not None)
-        return max(valued, key=lambda pair: (objective.sign * pair[0], pair[1]), default=None)
+        values = ((trial.value(objective), trial) for trial in self.history.trials.values())
+        keys = (
+            (is_answer(trial, objective), objective.sign * value, -trial.number, value)
+            for value, trial in values
+            if value is not None
+        )
+        best = max(keys, default=None)
+        return None if best is None else (best[3], -best[2])
 
 
 def study_status(storage: str, name: str) -> Status:

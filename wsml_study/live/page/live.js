@@ -160,11 +160,11 @@ function studyView() {
     parts.running.element, parts.answer.element, curvesSection, parts.ranking.element, notes, more, parts.lines.element);
 
   const groups = new Map();
-  let seen = false, before = null;
+  let seen = false, before = null, leader = null, study = null;
   new IntersectionObserver((entries) => { seen = entries.some((entry) => entry.isIntersecting) || seen; if (seen) poll(); }, { rootMargin: "600px" }).observe(more);
 
   async function showStudy() {
-    const study = await get(`/api/study/${KEY}`);
+    study = await get(`/api/study/${KEY}`);
     $("place").textContent = study.place ?? "";
     document.title = `${study.name} · ${STATES[study.state]}`;
     if (before !== null && before !== study.state) $("said").textContent = `${study.name}: ${STATES[study.state]}`;
@@ -175,13 +175,19 @@ function studyView() {
       for (const one of [parts.tiles, parts.buttons, parts.running]) one.element.hidden = true;
       return;
     }
-    const { ended, num_trials, what, counts, best, left_s, later_s, confirmation, level } = study;
-    parts.tiles.show({ state, ended, num_trials, what, counts, best, metric, left_s, later_s, confirmation, level });
-    parts.buttons.show({ offers: study.offers, report, questions });
+    showTiles();
+    parts.buttons.show({ offers: study.offers ?? [], report, questions });
     parts.commands.show(study.commands);
     parts.running.show({ running: study.running, of_confirmation: study.of_confirmation, metric });
     parts.notes.show({ notes: study.notes, error: study.notes_error });
     parts.lines.show(study.lines);
+  }
+
+  // The best is that of the ranking, once it is there: answers of people may have changed it.
+  function showTiles() {
+    const { state, ended, num_trials, what, counts, metric, left_s, later_s, confirmation, level } = study;
+    const best = leader ?? study.best;
+    if (state !== "unreadable") parts.tiles.show({ state, ended, num_trials, what, counts, best, metric, left_s, later_s, confirmation, level });
   }
 
   async function showResults() {
@@ -189,6 +195,8 @@ function studyView() {
     if (results.error) return parts.answer.show({ answer: [], remarks: [results.error] });
     parts.answer.show({ answer: results.answer, remarks: results.remarks });
     parts.ranking.show(results.ranking);
+    leader = results.best;
+    showTiles();
     await curves.show(results.figures);
   }
 

@@ -17,7 +17,7 @@ from wsml_study.live.serving import served_studies
 from wsml_study.record.storage import StudyStorage
 from wsml_study.record.study_folder import locked
 from wsml_study.record.tables import write_tables
-from wsml_study.report.summary import trials_columns
+from wsml_study.report.summary import trial_columns
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.study_results import read_record
 from wsml_study.tuning.status import study_status
@@ -57,7 +57,7 @@ def test_a_study_has_the_lines_of_status_and_the_ranking_of_results(page: Served
     record = read_record(results / name)
     write_tables(results / name, record.study, record.history)  # those of an interrupted study lag behind its log
     trials = ranked_trials(results / name)
-    expected = trials_columns(trials) if len(trials) else {}
+    expected = trial_columns(trials, running=False) if len(trials) else {}
     assert shown["head"] == list(expected)
     assert [list(column) for column in zip(*shown["body"], strict=True)] == list(expected.values())
 

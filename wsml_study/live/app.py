@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Callable
 from functools import cache
@@ -26,7 +25,7 @@ from wsml_study.live.followed_study import FollowedStudy, Plain
 from wsml_study.live.found_studies import FoundStudies
 from wsml_study.live.gate import POLICY, Gate
 from wsml_study.live.open_questions import OpenQuestions
-from wsml_study.live.rendering_thread import RenderingThread
+from wsml_study.live.rendering_thread import Kind, MakePart, RenderingThread
 from wsml_study.record.note_log import Note, add_note, read_notes
 from wsml_study.record.questions import first_complaint
 from wsml_study.report.page.rendering import GENERATOR
@@ -63,7 +62,7 @@ class LivePage:
         self._scripts = script_cache
         self._followed: dict[str, FollowedStudy] = {}
         self._questions = OpenQuestions()
-        self._rendering = RenderingThread({"results": _results, "figures": _figures}, begin=self._prepare)
+        self._rendering = RenderingThread(_parts, begin=self._prepare)
 
     def app(self) -> ASGIApp:
         """As an ASGI app."""
@@ -94,7 +93,6 @@ class LivePage:
         """Import what draws before the first page asks for it."""
         _style()
         _drawing(self._scripts)
-        importlib.import_module("wsml_study.live.results_parts")
 
     def _shell(self, request: Request) -> Response:
         if "key" in request.path_params:
@@ -230,6 +228,12 @@ class LivePage:
         return followed
 
 
+def _parts() -> dict[Kind, MakePart]:
+    from wsml_study.live.results_parts import figures_of, results_of  # late: what draws takes seconds to import
+
+    return {"results": results_of, "figures": figures_of}
+
+
 def _order(content: bytes) -> Order:
     try:
         return Order.model_validate_json(content)
@@ -259,18 +263,6 @@ def _is_report(path: Path) -> bool:
             return f'content="{GENERATOR}"'.encode() in file.read(READ_AHEAD)
     except OSError:
         return False
-
-
-def _results(record: Any) -> Plain:
-    from wsml_study.live.results_parts import results_of  # late: what draws takes seconds to import
-
-    return results_of(record)
-
-
-def _figures(record: Any) -> Plain:
-    from wsml_study.live.results_parts import figures_of
-
-    return figures_of(record)
 
 
 def _drawing(folder: Path) -> str:

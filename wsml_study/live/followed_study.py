@@ -32,6 +32,9 @@ INTERVAL_S = 1.0
 PAUSE_FACTOR = 100
 """Pause between two looks at a study, as a multiple of what the last one took: at most one hundredth of a core."""
 
+AT_WORK = ("running", "confirming")
+"""States in which a driver is at work."""
+
 Plain = dict[str, Any]
 """Plain data, as JSON has it."""
 
@@ -83,6 +86,21 @@ class Snapshot:
     error: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All results of a study.
+
+    Attributes:
+        version: as of a snapshot.
+        record: as the report reads them.
+        at_work: the study runs now; otherwise unfinished trials are called interrupted.
+    """
+
+    version: int
+    record: StudyRecord
+    at_work: bool
+
+
 class FollowedStudy:
     """Reads what is new in a study whenever it is asked, but no more often than costs little."""
 
@@ -120,17 +138,20 @@ class FollowedStudy:
         """Let the next `snapshot` read, whatever it costs: a command has changed something."""
         self._due = 0.0
 
-    def record(self) -> tuple[int, StudyRecord]:
-        """All results, as the report reads them, and the version that they are of.
+    def results(self) -> Results:
+        """All results, as the report reads them.
 
         Raises:
             ResultsError: the study cannot be read.
         """
         with self.lock:
-            if (complaint := self.snapshot().error) is not None:
-                raise ResultsError(complaint)
+            snapshot = self.snapshot()
+            if snapshot.error is not None:
+                raise ResultsError(snapshot.error)
             study, log = self._study_file(), self._parts[""].log
-            return self._version, record_of(self.found.place.folder, study, list(log.events), log.history)
+            record = record_of(self.found.place.folder, study, list(log.events), log.history)
+            at_work = snapshot.overview["state"] in AT_WORK
+            return Results(version=snapshot.version, record=record, at_work=at_work)
 
     def _read(self) -> Snapshot:
         try:
@@ -139,7 +160,10 @@ class FollowedStudy:
         except (WsmlStudyError, OSError) as error:
             overview = {"state": "unreadable", "error": str(error), "name": self.found.name}
             return Snapshot(version=self._version, status=None, overview=overview, error=str(error))
-        return Snapshot(version=self._version, status=status, overview=self._overview(status))
+        overview = self._overview(status)
+        if self._snapshot is not None and self._snapshot.overview["state"] != overview["state"]:
+            self._version += 1  # unfinished trials are now running, or interrupted
+        return Snapshot(version=self._version, status=status, overview=overview)
 
     def _status(self) -> Status:
         study, folder = self._study_file(), self.found.place.folder
@@ -156,6 +180,7 @@ class FollowedStudy:
         return Status(
             study=study,
             place=self.found.place.described,
+            folder=folder,
             history=self._parts[""].log.history,
             driver=driver,
             confirmation=confirmation.history if confirmation.path.exists() else None,
@@ -185,7 +210,7 @@ class FollowedStudy:
     def _overview(self, status: Status) -> Plain:
         found = status.as_json()
         state = activity_of(status)
-        left, later = self._left(status) if state in ("running", "confirming") else (None, None)
+        left, later = self._left(status) if state in AT_WORK else (None, None)
         name, part = self._part_at_work(status)
         objective = status.study.objective
         best = found["best"]

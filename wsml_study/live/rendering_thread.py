@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wsml_study.errors import WsmlStudyError
-from wsml_study.live.followed_study import FollowedStudy
+from wsml_study.live.followed_study import FollowedStudy, Results
 
 Kind = Literal["results", "figures"]
+MakePart = Callable[[Results], dict[str, Any]]
+"""Gives a part as plain data."""
+
 PAUSE_FACTORS: dict[Kind, float] = {"results": 40, "figures": 150}
 """Rest after a part was made anew, until one of its kind is again, as a multiple of the CPU time that it took.
 
@@ -45,14 +48,15 @@ class Rendered:
 class RenderingThread:
     """Makes parts when they are asked for: at once where there is none yet, and at rests where one is out of date."""
 
-    def __init__(self, make: dict[Kind, Callable[[Any], dict[str, Any]]], begin: Callable[[], object]) -> None:
+    def __init__(self, make: Callable[[], dict[Kind, MakePart]], begin: Callable[[], object]) -> None:
         """Start the thread.
 
         Args:
-            make: gives the plain data of a part from a study's results (`StudyRecord`).
-            begin: is called first.
+            make: gives what makes the parts; is called in the thread.
+            begin: is called there before.
         """
         self._make, self._begin = make, begin
+        self._makers: dict[Kind, MakePart] = {}
         self._changed = threading.Condition()
         self._rendered: dict[tuple[str, Kind], Rendered] = {}
         self._wanted: dict[tuple[str, Kind], tuple[float, FollowedStudy]] = {}
@@ -84,6 +88,7 @@ class RenderingThread:
         if sys.platform == "linux":  # elsewhere it would be the priority of the whole process
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        self._makers = self._make()
         self._begin()
         while True:
             with self._changed:
@@ -118,8 +123,8 @@ class RenderingThread:
     def _render(self, study: FollowedStudy, kind: Kind) -> Rendered:
         version = study.snapshot().version
         try:
-            version, record = study.record()
-            content = self._make[kind](record)
+            results = study.results()
+            version, content = results.version, self._makers[kind](results)
         except (WsmlStudyError, OSError) as error:
             content = {"error": str(error)}
         except Exception as error:  # one study's results must not end the thread, nor hide the others

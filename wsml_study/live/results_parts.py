@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from wsml_study.live.followed_study import Results
 from wsml_study.record.wording import describe
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.figure import Figure, LeftOut
@@ -14,7 +15,7 @@ from wsml_study.report.figures.learning import learning_curves
 from wsml_study.report.figures.search import best_so_far
 from wsml_study.report.page.answer import answer, remarks
 from wsml_study.report.page.rendering import render_figure
-from wsml_study.report.summary import trials_columns
+from wsml_study.report.summary import trial_columns
 from wsml_study.results.ranking import by_config
 from wsml_study.results.study_results import StudyRecord
 
@@ -23,10 +24,11 @@ FIRST_FIGURES = (learning_curves, best_so_far)
 """Figures that grow from epoch to epoch; all others follow more slowly."""
 
 
-def results_of(record: StudyRecord) -> dict[str, Any]:
+def results_of(results: Results) -> dict[str, Any]:
     """The answer so far, the ranking, and the curves."""
+    record = results.record
     ranked = by_config(record.trials)
-    columns = trials_columns(ranked.head(MOST_ROWS)) if len(ranked) else {}
+    columns = trial_columns(ranked.head(MOST_ROWS), running=results.at_work) if len(ranked) else {}
     return {
         "answer": list(answer(record)) if len(ranked) else [],
         "remarks": list(remarks(record)) if len(ranked) else [],
@@ -40,8 +42,9 @@ def results_of(record: StudyRecord) -> dict[str, Any]:
     }
 
 
-def figures_of(record: StudyRecord) -> dict[str, Any]:
+def figures_of(results: Results) -> dict[str, Any]:
     """The figures of the report, by section, without those of `results_of`."""
+    record = results.record
     sections = []
     for section in SECTIONS:
         made = (make(record) for make in section.figures if make not in FIRST_FIGURES)

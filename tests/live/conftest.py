@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.served import Served, served
-
-RECORDED = Path(__file__).parents[1] / "recorded"
+from tests.live.served import RECORDED, Served, served
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from wsml_study.live.serving import served_studies
 
+RECORDED = Path(__file__).parents[1] / "recorded"
+
 
 @dataclass(frozen=True)
 class Served:

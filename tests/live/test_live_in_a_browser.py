@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import CONTRAST, Page, opened, press
-from tests.live.conftest import RECORDED
-from tests.live.served import served
+from tests.live.served import RECORDED, served
 from tests.sample_studies.synthetic import synthetic_events, synthetic_study, write_folder
 
 HOSTILE = "<img src=x onerror=alert(1)>"

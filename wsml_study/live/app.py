@@ -144,10 +144,7 @@ class LivePage:
 
     def _part(self, kind: Any) -> Callable[[Request], Response]:
         def replied(request: Request) -> Response:
-            rendered = self._rendering.get(self._study_of(request), kind)
-            if rendered is None:
-                raise HTTPException(503, "this takes long; it is still being made")
-            return _etagged(request, rendered.content)
+            return _etagged(request, self._rendering.get(self._study_of(request), kind))
 
         return replied
 

@@ -29,7 +29,6 @@ WANTED_S = 20.0
 """A part is made again as long as a page has asked for it within this time."""
 
 NICENESS = 10
-PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +45,18 @@ class Rendered:
 
 
 class RenderingThread:
-    """Makes parts when they are asked for: at once where there is none yet, and at rests where one is out of date."""
+    """Makes parts: at once for the first page that asks for one, and again, once it is out of date, after a rest."""
 
     def __init__(self, make: Callable[[], dict[Kind, MakePart]], begin: Callable[[], object]) -> None:
         """Start the thread.
 
         Args:
-            make: gives what makes the parts; is called in the thread.
-            begin: is called there before.
+            make: gives what makes the parts; takes long when it is first called.
+            begin: is called in the thread.
         """
         self._make, self._begin = make, begin
-        self._makers: dict[Kind, MakePart] = {}
         self._changed = threading.Condition()
+        self._first = threading.Lock()
         self._rendered: dict[tuple[str, Kind], Rendered] = {}
         self._wanted: dict[tuple[str, Kind], tuple[float, FollowedStudy]] = {}
         self._rest_until: dict[Kind, float] = {"results": 0.0, "figures": 0.0}
@@ -65,18 +64,19 @@ class RenderingThread:
         self._thread = threading.Thread(target=self._run, name="rendering", daemon=True)
         self._thread.start()
 
-    def get(self, study: FollowedStudy, kind: Kind) -> Rendered | None:
-        """The newest one there is; waits for the first. None if that takes longer than `PATIENCE_S`."""
+    def get(self, study: FollowedStudy, kind: Kind) -> bytes:
+        """The newest one there is, as JSON."""
         key = (study.found.key, kind)
-        version = study.snapshot().version
-        with self._changed:
-            found = self._rendered.get(key)
-            if found is None or found.version != version:
+        if key not in self._rendered:
+            with self._first:  # the others of many that ask at once find it
+                if key not in self._rendered:
+                    self._rendered[key] = self._render(study, kind)
+        found = self._rendered[key]
+        if found.version != study.snapshot().version:
+            with self._changed:
                 self._wanted[key] = time.monotonic(), study
                 self._changed.notify_all()
-            if found is None:
-                self._changed.wait_for(lambda: key in self._rendered or self._ended, PATIENCE_S)
-            return self._rendered.get(key)
+        return found.content
 
     def close(self) -> None:
         """End the thread, after the part that it is at."""
@@ -88,7 +88,7 @@ class RenderingThread:
         if sys.platform == "linux":  # elsewhere it would be the priority of the whole process
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        self._makers = self._make()
+        self._make()
         self._begin()
         while True:
             with self._changed:
@@ -97,21 +97,13 @@ class RenderingThread:
                 if self._ended or key is None:
                     return
                 study = self._wanted.pop(key)[1]
-                is_first = key not in self._rendered
             started = time.thread_time()
-            rendered = self._render(study, key[1])
-            with self._changed:
-                self._rendered[key] = rendered
-                self._changed.notify_all()
-                if not is_first:
-                    took = time.thread_time() - started
-                    self._rest_until[key[1]] = time.monotonic() + PAUSE_FACTORS[key[1]] * took
+            self._rendered[key] = self._render(study, key[1])
+            took = time.thread_time() - started
+            self._rest_until[key[1]] = time.monotonic() + PAUSE_FACTORS[key[1]] * took
 
     def _next(self) -> tuple[str, Kind] | None:
-        """What to make now: what is not there at all, then what has been asked for longest."""
-        for key in self._wanted:
-            if key not in self._rendered:
-                return key
+        """What to make now: of what is wanted still and whose rest is over, what has been asked for longest."""
         now = time.monotonic()
         self._wanted = {key: one for key, one in self._wanted.items() if now - one[0] < WANTED_S}
         return next((key for key in self._wanted if now >= self._rest_until[key[1]]), None)
@@ -124,7 +116,7 @@ class RenderingThread:
         version = study.snapshot().version
         try:
             results = study.results()
-            version, content = results.version, self._makers[kind](results)
+            version, content = results.version, self._make()[kind](results)
         except (WsmlStudyError, OSError) as error:
             content = {"error": str(error)}
         except Exception as error:  # one study's results must not end the thread, nor hide the others

@@ -69,9 +69,8 @@ class Slurm:
 def slurm(num_hosts: int) -> Iterator[Slurm]:
     """A cluster for the duration of a block."""
     skip_without("munged", "slurmctld", "slurmd", "sbatch", "srun")
-    with tempfile.TemporaryDirectory(
-        dir="/tmp", prefix="slurm-", ignore_cleanup_errors=True
-    ) as short:  # sockets' paths have at most 107 bytes
+    # Sockets' paths have at most 107 bytes.
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="slurm-", ignore_cleanup_errors=True) as short:
         yield from _running(Path(short), num_hosts)
 
 

@@ -57,7 +57,7 @@ def test_results_for_a_paper_have_the_columns_that_people_see(folder, tmp_path):
         r"rank & trial & method & rate\_per\_epoch & val mAP & best epoch & epochs & state \\",
         r"\midrule",
         r"2 & 0 & AN & - & 60.00 & 1 & 2 & complete \\",
-        r"3 & 3 & AN & - & 52.00 & 1 & 1 & running \\",
+        r"3 & 3 & AN & - & 52.00 & 1 & 1 & interrupted \\",
         r"\bottomrule",
         r"\end{tabular}",
     ]

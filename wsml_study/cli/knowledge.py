@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of
+from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of, place_of
 from wsml_study.cli.output import FormatOption, OutputFile, deliver_rendered, say
 from wsml_study.record.formats import FOR_PROGRAMS, Format, rendered, written
 
@@ -64,6 +64,7 @@ def results(
     storage: Storage = None,
 ) -> None:
     """Show a study's trials, best first, and which differences are confirmed. Works while the study runs."""
+    from wsml_study.record.lease import is_running
     from wsml_study.report.group_table import groups_of_trials
     from wsml_study.report.paper_table import paper_table
     from wsml_study.report.summary import answer, limit_lines, objective_of, trial_columns, trials_table
@@ -79,11 +80,13 @@ def results(
         deliver_rendered((table if where is None else table.where(where)).rendered, form, output)
         return
     trials = select_trials(folder, where=where, per=per, top=top, sort=sort, descending=descending)
-    shown = trials.to_pandas()
+    shown, running = trials.to_pandas(), is_running(place_of(study, storage))
     if output is not None or form not in (None, Format.TABLE):
         deliver_rendered(
             lambda chosen: (
-                rendered(trials, chosen) if chosen in FOR_PROGRAMS else written(trial_columns(shown), chosen)
+                rendered(trials, chosen)
+                if chosen in FOR_PROGRAMS
+                else written(trial_columns(shown, running=running), chosen)
             ),
             form,
             output,
@@ -91,7 +94,7 @@ def results(
         return
     levels = read_levels(folder)
     classes = class_note_of(folder, objective_of(shown), shown["trial"].tolist())
-    lines = [*trials_table(shown), *classes, "", *groups_of_trials(folder, shown)]
+    lines = [*trials_table(shown, running=running), *classes, "", *groups_of_trials(folder, shown)]
     lines += [*([] if levels is None else [*levels.lines(), ""])]
     lines += limit_lines(folder)
     for line in [*lines, *answer(folder, study_argument=argument(study, storage), pairs=all_pairs)]:
@@ -103,6 +106,7 @@ class FigureFormat(StrEnum):
 
     SVG = "svg"
     PNG = "png"
+    PDF = "pdf"
 
 
 @app.command(rich_help_panel=PANEL)

@@ -16,11 +16,10 @@ from wsml_study.cli.arguments import (
     read,
     read_to_run,
     screen,
-    show,
 )
 from wsml_study.cli.cluster import SubmittedTo, job_status, stop_job
 from wsml_study.cli.demo import Demo, StudyOrDemo, study_to_check, study_to_run
-from wsml_study.cli.output import say, say_findings
+from wsml_study.cli.output import say, say_findings, show
 
 if TYPE_CHECKING:
     from wsml_study.study.spec import Study
@@ -137,10 +136,10 @@ def stop(
         return
     if now:
         raise typer.BadParameter("needs --address; Ctrl-C ends a study that runs in a terminal", param_hint="--now")
-    from wsml_study.record.lease import end_run
+    from wsml_study.tuning.status import stop_study
 
     description = read(study, storage, None)
-    end_run(description.storage, description.name, notify=print)
+    stop_study(description.storage, description.name, notify=print)
 
 
 def _watch(study: Study) -> None:

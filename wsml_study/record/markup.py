@@ -43,13 +43,29 @@ NUMBER = re.compile(r"[+-]?\d+(\.\d+)?|-")
 """A number, or the dash that stands for an absent one."""
 
 
+SHORT = 21
+"""Characters of a cell that no column of a longtable breaks."""
+
+WRAPPED = 0.42
+"""Share of the line that all wrapped columns of a longtable have."""
+
+
 def latex(columns: Mapping[str, Sequence[str]]) -> str:
     """Columns of text as LaTeX's tabular, names first, with the rules of the package booktabs; numbers to the right."""
-    rows = [" & ".join(map(latex_text, row)) + r" \\" for row in zip(*columns.values(), strict=True)]
-    names = " & ".join(map(latex_text, columns)) + r" \\"
+    names, *rows = _latex_rows(columns)
     sides = "".join("r" if of_numbers(column) else "l" for column in columns.values())
     heading = [rf"\begin{{tabular}}{{{sides}}}", r"\toprule", names, r"\midrule"]
     return "\n".join([*heading, *rows, r"\bottomrule", r"\end{tabular}"])
+
+
+def long_latex(columns: Mapping[str, Sequence[str]]) -> str:
+    """Columns of text as a longtable, which goes on over pages, and in which all long texts but the first's wrap."""
+    names, *rows = _latex_rows(columns)
+    wraps = [place > 0 and max(map(len, (name, *cells))) > SHORT for place, (name, cells) in enumerate(columns.items())]
+    wide = rf">{{\raggedright\arraybackslash}}p{{{WRAPPED / max(1, sum(wraps)):.3f}\linewidth}}"
+    sides = "".join(wide if wrapped else "l" for wrapped in wraps)
+    heading = [rf"\begin{{longtable}}{{{sides}}}", r"\toprule", names, r"\midrule", r"\endhead", r"\bottomrule"]
+    return "\n".join([*heading, r"\endfoot", *rows, r"\end{longtable}"])
 
 
 def latex_text(text: str) -> str:
@@ -89,6 +105,11 @@ def cell_text(text: str) -> str:
 def of_numbers(column: Sequence[str]) -> bool:
     """Whether a column holds numbers, and dashes for absent ones, alone."""
     return any(cell != "-" for cell in column) and all(NUMBER.fullmatch(cell) for cell in column)
+
+
+def _latex_rows(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """The names, then the rows."""
+    return [" & ".join(map(latex_text, row)) + r" \\" for row in [tuple(columns), *zip(*columns.values(), strict=True)]]
 
 
 def _row(cells: Iterable[str]) -> str:

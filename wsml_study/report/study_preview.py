@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +23,7 @@ from wsml_study.data.label_states import (
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.validation_labels import incomplete, validation_labels
 from wsml_study.methods.catalogue import describe, missing_options
+from wsml_study.record.line_width import NARROW, fitted
 from wsml_study.report.distrusted_labels import (
     BATCH_SIZE,
     MOST_EPOCHS,
@@ -36,7 +36,7 @@ from wsml_study.report.distrusted_labels import (
 from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.report.run_preview import run_lines
-from wsml_study.report.search_preview import WIDEST, factor_lines, search_lines
+from wsml_study.report.search_preview import factor_lines, search_lines
 from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.label_texts import labels_text, likelier_text
 from wsml_study.study.clashes import PROBE_MODES
@@ -111,21 +111,17 @@ class Preview:
         return (positives - 1) / (len(self.classes) - 1)
 
     def lines(self) -> list[str]:
-        """The preview as text of at most 100 columns."""
+        """The preview as text of at most 80 columns, but for wide tables."""
         sections = [
             _data_lines(self),
-            [*search_lines(self.study, self.num_combinations), *_wrapped_range_lines(self.study)],
+            [*search_lines(self.study, self.num_combinations), *(f"  {line}" for line in range_lines(self.study))],
             factor_lines(self.study),
             _distrusted_lines(self),
             run_lines(self.study),
             _failing_lines(self),
         ]
-        return [f"study {self.study.name}", *(line for section in sections if section for line in ("", *section))]
-
-
-def _wrapped_range_lines(study: Study) -> list[str]:
-    wrapped = (textwrap.wrap(f"  {line}", WIDEST, subsequent_indent="    ") for line in range_lines(study))
-    return list(itertools.chain.from_iterable(wrapped))
+        lines = [f"study {self.study.name}", *(line for section in sections if section for line in ("", *section))]
+        return [part for line in lines for part in fitted(line, NARROW)]
 
 
 def preview(study: Study) -> Preview:
@@ -309,7 +305,7 @@ def _class_lines(shown: Preview) -> list[str]:
             lines.append(f"  {split} cannot evaluate {some_names(lacking)}{empty}")
     if shown.never_shown:
         lines.append(f"  no image of any split shows {some_names(shown.never_shown)}")
-    return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
+    return lines
 
 
 def _partial_label_lines(shown: Preview) -> list[str]:
@@ -335,7 +331,7 @@ def _partial_label_lines(shown: Preview) -> list[str]:
             "  after the run, `wsml-study ask STUDY --answers 100` asks about the labels that decide most, and trials "
             "are ranked by the answers"
         )
-    return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
+    return lines
 
 
 def _if_by_chance(validation: LabelCounts) -> str:
@@ -395,14 +391,14 @@ def _distrusted_lines(shown: Preview) -> list[str]:
     lines = [f"k, the labels distrusted in a batch{batch} ({len(shown.classes)} classes), {which}"]
     rows = shown.distrusted[:MOST_ROWS]
     names = [f"  {', '.join(row.methods)}" for row in rows]
-    epochs = _epochs_that_fit(rows, WIDEST - max(map(len, [*names, "epoch"])) - 4)
+    epochs = _epochs_that_fit(rows, NARROW - max(map(len, [*names, "epoch"])) - 4)
     cells = [[_count(row.count_by_epoch[epoch - 1]) for epoch in epochs] for row in rows]
     header, *table = _table(
         [["epoch", *map(str, epochs)], *([name, *row] for name, row in zip(names, cells, strict=True))]
     )
     lines.append(header)
     for setting, group in itertools.groupby(zip(rows, table, strict=True), key=_setting_of):
-        lines += textwrap.wrap(f"  {setting}", WIDEST, subsequent_indent="      ")
+        lines.append(f"  {setting}")
         lines += [line for _, line in group]
     num_left_out = len(shown.distrusted) - len(rows)
     return [*lines, *([f"  ... and {num_left_out} more"] if num_left_out else []), *_different_lines(shown)]
@@ -418,7 +414,7 @@ def _different_lines(shown: Preview) -> list[str]:
                 f"  {key} holds few different trainings, since k is a whole number: {', '.join(few)}. Trials that are "
                 f"equal run once; a larger training.batch_size tells more rates apart"
             )
-            lines += textwrap.wrap(text, WIDEST, subsequent_indent="      ", break_on_hyphens=False)
+            lines.append(text)
     return lines
 
 

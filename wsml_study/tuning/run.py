@@ -53,6 +53,7 @@ from wsml_study.tuning.model_checks import check_models, joined_batches
 from wsml_study.tuning.pausing import Pausing
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun
 from wsml_study.tuning.population import Population, PopulationScheduler
+from wsml_study.tuning.preparation import Preparation
 from wsml_study.tuning.prior_knowledge import record_prior_knowledge
 from wsml_study.tuning.promotion import survivors
 from wsml_study.tuning.searcher import OptunaSearcher
@@ -533,6 +534,7 @@ class _Run:
                 callbacks=[
                     ledger,
                     LeakedPlacementGroups(),
+                    Preparation(self.listener),
                     *([] if limits is None else [PausedAreSaved(limits)]),
                 ],
                 stop=StopOnRequest(self.lease) if limits is None else StopAtLimits(limits, self.lease),

@@ -18,6 +18,7 @@ EDITS = (
     ("  dataset: digit_scenes # needs no download; voc2007 and voc2012 need `root`\n", "  dataset: voc2012\n"),
     ("  # root: data/VOCdevkit/VOC2012\n", "  root: VOC2012\n  image_size: 32\n"),
     ("epochs: 10, batch_size: 32", "epochs: 1, batch_size: 16"),
+    ("\nsearch:\n", "\nsearch:\n  training.learning_rate: {float: {low: 1e-4, high: 1e-2, log: true}}\n"),
     ("trials: 12", "trials: 3"),
     ("warmup_epochs: 1}", "warmup_epochs: 0}"),
     ("early_stopping: {name: asha, grace_epochs: 3, reduction_factor: 3}", "early_stopping: {name: none}"),
@@ -64,7 +65,11 @@ class Folder:
     def filled_in(self, command: str) -> str:
         """A command with its placeholders replaced."""
         configs, models = (sorted(self.path.glob(pattern)) for pattern in ("configs/*.yaml", "models/*/seed_0"))
-        words = {"SELECT ...": "SELECT trial, value FROM trials", "[NAME]": "LL-R", "http://HEAD": "http://127.0.0.1"}
+        words = {
+            "SELECT ...": "SELECT trial, value FROM trials",
+            "[NAME]": "LL-R",
+            "http://HEAD:8265": "http://127.0.0.1:1",
+        }
         words |= {"configs/<one of them>.yaml": str(configs[0])} if configs else {}
         words |= {"models/.../seed_0": str(models[0])} if models else {}
         for placeholder, word in words.items():

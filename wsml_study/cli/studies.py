@@ -48,6 +48,8 @@ def check(study: StudyOrDemo = None, demo: Demo = False, storage: Storage = None
     )
     if joined is not None:
         say(joined)
+    if shown.failing:
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=PANEL)

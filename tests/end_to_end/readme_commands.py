@@ -19,7 +19,7 @@ EDITS = (
     ("  # root: data/VOCdevkit/VOC2012\n", "  root: VOC2012\n  image_size: 32\n"),
     ("epochs: 10, batch_size: 32", "epochs: 1, batch_size: 16"),
     ("\nsearch:\n", "\nsearch:\n  training.learning_rate: {float: {low: 1e-4, high: 1e-2, log: true}}\n"),
-    ("trials: 12", "trials: 3"),
+    ("trials: 12", "test_trials: true\ntrials: 3"),
     ("warmup_epochs: 1}", "warmup_epochs: 0}"),
     ("early_stopping: {name: asha, grace_epochs: 3, reduction_factor: 3}", "early_stopping: {name: none}"),
     ("# confirm: {top: 3, seeds: 5} # then", "confirm: {top: 1, seeds: 2} # then"),

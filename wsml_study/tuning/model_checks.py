@@ -70,15 +70,16 @@ def joined_batches(study: Study, *, num_images: int, image_size: int | None, num
         from wsml_study.training.classifier import Classifier  # imports torch
         from wsml_study.training.model_check import NUM_CLASSES, trains_on_one_image
 
-        classifier = Classifier(
-            backbone,
-            num_classes=NUM_CLASSES,
-            num_channels=num_channels,
-            weights=weights,
-            head=head,
-            fetch_weights=False,
-        )
         for side in image_sizes:
+            classifier = Classifier(
+                backbone,
+                num_classes=NUM_CLASSES,
+                num_channels=num_channels,
+                weights=weights,
+                head=head,
+                image_size=side,
+                fetch_weights=False,
+            )
             if not trains_on_one_image(classifier, image_size=side, num_channels=num_channels):
                 return (
                     f"{num_images:,} training images in batches of {left[0]} leave {num_images % left[0]}, and "

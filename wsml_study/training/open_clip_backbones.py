@@ -20,6 +20,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.study.backbone_library import HUB_PREFIX, is_weights_file, name_and_tag
 from wsml_study.training.features_and_head import FeaturesAndHead
 from wsml_study.training.library_names import misfit, off_grid, tag_of, unknown_model
+from wsml_study.training.pretrained_weights import Pretraining
 from wsml_study.training.weight_files import digest_of_file, hub_file
 
 LIBRARY = f"open_clip {open_clip.__version__}"
@@ -52,7 +53,7 @@ def network(
     """
     config, tag = _config(backbone), _tag(backbone, weights)
     vision: dict[str, Any] = {**config["vision_cfg"], "timm_model_pretrained": False, "output_tokens": False}
-    native = int(vision.get("image_size", 224))
+    native = _published_size(config)
     size = vision["image_size"] = image_size or native
     tower = _build_vision_tower(config["embed_dim"], vision, config.get("quick_gelu", False))
     if size % (patch := _patch_of(tower)):
@@ -70,33 +71,32 @@ def network(
 
 def identity_of_weights(backbone: str, weights: str) -> str:
     """As `pretrained_weights.identity_of_weights`."""
-    mean, std = normalization(backbone, weights)
+    known = pretraining(backbone, weights)
     if is_weights_file(weights):
         address = digest_of_file(weights)
     elif weights.startswith(HUB_PREFIX):
         address = digest_of_file(str(hub_file(weights, FILENAMES)))
     else:
         address = str(_tag(backbone, weights))
-    return f"{LIBRARY} {backbone} {address} mean {mean} std {std}"
+    return f"{LIBRARY} {backbone} {address} mean {known.mean} std {known.std}"
 
 
-def normalization(backbone: str, weights: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation that the weights were trained with; of a file, those of the backbone's tag."""
-    source = _source(backbone, weights)
-    mean, std = source.get("mean", open_clip.OPENAI_DATASET_MEAN), source.get("std", open_clip.OPENAI_DATASET_STD)
-    return tuple(mean), tuple(std)
-
-
-def interpolation(backbone: str, weights: str) -> str:
-    """How images were resized for the weights, such as `bicubic`."""
-    return str(_source(backbone, weights).get("interpolation", "bicubic"))
-
-
-def _source(backbone: str, weights: str) -> dict[str, Any]:
-    """What open_clip knows of the weights; nothing of a model without tags."""
+def pretraining(backbone: str, weights: str) -> Pretraining:
+    """How images were prepared for the weights; for a file, as for the weights of the backbone's tag."""
     name, _ = name_and_tag(backbone)
     tag = _tag(backbone, weights)
-    return {} if tag is None else get_pretrained_cfg(name, tag)
+    source = {} if tag is None else get_pretrained_cfg(name, tag)  # nothing of a model without tags
+    return Pretraining(
+        mean=tuple(source.get("mean", open_clip.OPENAI_DATASET_MEAN)),
+        std=tuple(source.get("std", open_clip.OPENAI_DATASET_STD)),
+        image_size=_published_size(_config(backbone)),
+        interpolation=str(source.get("interpolation", "bicubic")),
+    )
+
+
+def _published_size(config: dict[str, Any]) -> int:
+    size = config["vision_cfg"].get("image_size", 224)
+    return int(size if isinstance(size, int) else max(size))
 
 
 def _config(backbone: str) -> dict[str, Any]:

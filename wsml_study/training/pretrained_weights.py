@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from wsml_study.errors import TrainingError
@@ -13,6 +14,22 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per channel of pixels in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """How images were prepared when weights of a library were trained.
+
+    Attributes:
+        mean, std: per channel, of pixels in [0, 1].
+        image_size: pixels of a side.
+        interpolation: by which images were resized, such as `bicubic`.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_size: int
+    interpolation: str
 
 
 def identity_of_weights(backbone: str, weights: str) -> str:
@@ -34,10 +51,23 @@ def normalization_of(backbone: str, weights: str | None) -> Normalization:
     """Mean and standard deviation per channel of pixels in [0, 1] that go with these weights of a backbone."""
     if weights is None:
         return (0.5,), (0.5,)
-    if (library := library_of(backbone)) is not None:
-        normalization: Normalization = function_of(library, "normalization")(backbone, weights)
-        return normalization
+    known = pretraining_of(backbone, weights)
+    if known is not None:
+        return known.mean, known.std
     return IMAGENET_MEAN, IMAGENET_STD
+
+
+def pretraining_of(backbone: str, weights: str | None) -> Pretraining | None:
+    """How images were prepared for weights of timm or open_clip; None for other ones, and for random weights.
+
+    Raises:
+        TrainingError: there are no such weights.
+    """
+    library = library_of(backbone)
+    if library is None or weights is None:
+        return None
+    known: Pretraining = function_of(library, "pretraining")(backbone, weights)
+    return known
 
 
 def function_of(library: BackboneLibrary, name: str) -> Any:

@@ -17,6 +17,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.study.backbone_library import HUB_PREFIX, is_weights_file, name_and_tag
 from wsml_study.training.features_and_head import FeaturesAndHead
 from wsml_study.training.library_names import misfit, off_grid, tag_of, unknown_model
+from wsml_study.training.pretrained_weights import Pretraining
 from wsml_study.training.weight_files import digest_of_file, hub_file
 
 LIBRARY = f"timm {timm.__version__}"
@@ -61,19 +62,18 @@ def network(
 def identity_of_weights(backbone: str, weights: str) -> str:
     """As `pretrained_weights.identity_of_weights`."""
     source = _source(backbone, weights)
-    mean, std = source.mean, source.std
-    return f"{LIBRARY} {backbone} {_address(weights, source)} mean {mean} std {std}"
+    return f"{LIBRARY} {backbone} {_address(weights, source)} mean {source.mean} std {source.std}"
 
 
-def normalization(backbone: str, weights: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation that the weights were trained with; of a file, those of the backbone's tag."""
+def pretraining(backbone: str, weights: str) -> Pretraining:
+    """How images were prepared for the weights; for a file, as for the weights of the backbone's tag."""
     source = _source(backbone, weights)
-    return tuple(source.mean), tuple(source.std)
-
-
-def interpolation(backbone: str, weights: str) -> str:
-    """How images were resized for the weights, such as `bicubic`."""
-    return str(_source(backbone, weights).interpolation)
+    return Pretraining(
+        mean=tuple(source.mean),
+        std=tuple(source.std),
+        image_size=int(source.input_size[-1]),
+        interpolation=str(source.interpolation),
+    )
 
 
 def _source(backbone: str, weights: str | None) -> timm.models.PretrainedCfg:

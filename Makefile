@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all study test lint types slow storm ssh soak clean
+.PHONY: all study test lint types dist slow storm ssh soak clean
 
 all: lint types test
 
@@ -23,6 +23,10 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy
+
+# The wheel and the source distribution, in dist/.
+dist: $(VENV)/.installed
+	$(BIN)/hatchling build --clean
 
 slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

@@ -128,6 +128,9 @@ class Silent:
     def on_images(self, done: int, total: int) -> None:
         """Nothing."""
 
+    def on_preparation(self, message: str) -> None:
+        """Nothing."""
+
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
         """Keep the number."""
         self.slots = slots

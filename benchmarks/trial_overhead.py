@@ -83,6 +83,9 @@ class EndTimes:
     def on_images(self, done, total):
         pass
 
+    def on_preparation(self, message):
+        pass
+
     def on_slots(self, slots, num_trials, history):
         pass
 

@@ -16,7 +16,7 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "wsml_study"
 ARCHITECTURE = PROJECT / "docs" / "architecture.md"
-PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+PAGES = (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md")))
 
 TREE = re.compile(r"<!-- tree -->\n(.*?)<!-- /tree -->", re.DOTALL)
 SENTENCE = re.compile(r"(.+?[.!?])(?:\s|$)")

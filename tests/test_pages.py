@@ -17,7 +17,7 @@ from wsml_study.study.reading import parse_study
 from wsml_study.study.tracker_record import TRACKERS
 
 PROJECT = Path(__file__).parents[1]
-PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("**/*.md")))
+PAGES = (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("**/*.md")))
 OF_EXAMPLES = ("plugins.md", "adding_a_method.md")
 """Pages whose studies need what the page adds first; tests of their own run them."""
 

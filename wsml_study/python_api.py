@@ -58,6 +58,11 @@ class LoggingListener:
         """So many images of a split were decoded into the store."""
         logger.debug("decoding images: %d of %d", done, total)
 
+    def on_preparation(self, message: str) -> None:
+        """What the workers do before they can train."""
+        if message:
+            logger.debug(message)
+
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
         """Trials begin."""
         logger.info("%d trials, %d at a time", num_trials, slots)

@@ -48,6 +48,23 @@ def test_results_are_handed_on_in_a_format(folder, tmp_path):
         printed("results", folder, "-o", file, "--top", "1")
 
 
+def test_results_for_a_paper_have_the_columns_that_people_see(folder, tmp_path):
+    file = tmp_path / "table.tex"
+    printed("results", folder, "--where", "method != 'LL-R'", "-o", file)
+    assert file.read_text().splitlines() == [
+        r"\begin{tabular}{rrllrrrl}",
+        r"\toprule",
+        r"rank & trial & method & rate\_per\_epoch & val mAP & best epoch & epochs & state \\",
+        r"\midrule",
+        r"2 & 0 & AN & - & 60.00 & 1 & 2 & complete \\",
+        r"3 & 3 & AN & - & 52.00 & 1 & 1 & interrupted \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    lines = printed("results", folder, "--format", "markdown", "--top", "1").splitlines()
+    assert lines[2] == "| 1 | 1 | LL-R | 0.01 | 70.00 | 2 | 2 | stopped |"
+
+
 def test_a_query_prints_a_table_or_csv(folder):
     sql = "SELECT method, count(*) AS num_trials FROM trials GROUP BY ALL ORDER BY method"
     assert printed("query", folder, sql).splitlines() == ["method  num_trials", "AN      2", "LL-R    2"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wsml_study.data import stored_file
-from wsml_study.data.features import Features, stored_features
+from wsml_study.data.features import Features, features_progress, stored_features
 from wsml_study.errors import DataError
 
 NUM_IMAGES, NUM_FEATURES = 150, 3
@@ -70,6 +70,14 @@ def test_an_interrupted_computation_goes_on(tmp_path: Path, monkeypatch: pytest.
     assert backbone.num_computed == NUM_IMAGES - 128  # two blocks of 64 were done
     np.testing.assert_array_equal(features, Backbone()(range(NUM_IMAGES)))
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".npy"]
+
+
+def test_their_progress_is_told_within_the_block_alone(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with features_progress(lambda done, total: told.append((done, total))):
+        features_of(Backbone(), tmp_path)
+    features_of(Backbone(), tmp_path, images="others")
+    assert told == [(64, NUM_IMAGES), (128, NUM_IMAGES), (NUM_IMAGES, NUM_IMAGES)]
 
 
 def test_features_that_are_not_finite_are_an_error_and_not_kept(tmp_path: Path) -> None:

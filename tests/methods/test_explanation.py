@@ -18,8 +18,8 @@ from wsml_study.methods.explanation import WIDEST, explain, overview, plot
 def test_the_overview_has_a_line_for_every_method_and_head() -> None:
     lines = overview()
     for name, title in [(one.name, one.title) for one in (*METHODS.values(), *HEADS.values())]:
-        assert [line for line in lines if line.split()[:1] == [name] and line.endswith(title)]
-    assert max(map(len, lines[:-1])) <= WIDEST
+        assert f" {name} {title}" in " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= WIDEST
 
 
 def test_the_overview_starts_without_torch() -> None:
@@ -34,7 +34,7 @@ def test_the_overview_starts_without_torch() -> None:
 def test_a_method_is_explained_whole(name: str) -> None:
     lines, method = explain(name.lower()), METHODS[name]
     text = " ".join(" ".join(lines).split())
-    assert lines[0] == f"{name}: {method.title}"
+    assert text.startswith(f"{name}: {method.title}")
     for part in (*method.formula.split("\n"), method.source, *(one.search for one in method.options)):
         assert " ".join(part.split()) in text
     for one in method.options:
@@ -49,7 +49,7 @@ def test_a_method_is_explained_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_is_explained(name: str) -> None:
-    assert explain(name)[0] == f"{name}: {HEADS[name].title}"
+    assert " ".join(explain(name)).startswith(f"{name}: {HEADS[name].title}")
 
 
 def test_an_unknown_name_is_refused() -> None:

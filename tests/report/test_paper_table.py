@@ -206,9 +206,25 @@ def test_latex_is_a_tabular_whose_special_characters_are_escaped(tmp_path: Path)
     printed("results", done, "--paper", "-o", file)
     text = file.read_text()
     assert r"LL-R & end\_to\_end & 89.40 $\pm$ 0.16 (5) & 89.22 to 89.58 & 89.2 & +0.20 & none \\" in text
-    assert text.startswith("\\begin{tabular}{lllllll}\n\\toprule\nmethod & mode & test mAP & 95 \\% interval")
+    assert text.startswith("\\begin{tabular}{llllrrl}\n\\toprule\nmethod & mode & test mAP & 95 \\% interval")
     assert text.count(r"\\") == 19
     assert r"{\footnotesize published: Kim et al." in text
+
+
+def test_rows_are_chosen_by_a_condition(tmp_path: Path) -> None:
+    done = finished(tmp_path / "voc", read_study(STUDIES / "voc2012.yaml"), near_the_paper)
+    without = ("--where", "method != 'LL-Cp' and mode == 'end_to_end'")
+    lines = printed("results", done, "--paper", *without, "--format", "markdown").splitlines()
+    assert lines[:2] == [
+        "| method | test mAP | 95 % interval | published | difference | departs |",
+        "| --- | --- | --- | ---: | ---: | --- |",
+    ]
+    assert len(lines[2 : lines.index("")]) == 8
+    assert lines[-1] == "- none: the published protocol in every key that is published"
+    with pytest.raises(ResultsError, match="no row of the table meets it"):
+        printed("results", done, "--paper", "--where", "method == 'none'")
+    with pytest.raises(ResultsError, match="expected a condition"):
+        printed("results", done, "--paper", "--where", "nothing == 1")
 
 
 def test_csv_has_a_row_per_method_and_mode(tmp_path: Path) -> None:

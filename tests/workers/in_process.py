@@ -52,6 +52,12 @@ class InProcessMailbox:
     def rendezvous(self):
         return self._run(self._mailbox.rendezvous())
 
+    def prepares(self, what):
+        self._run(self._mailbox.prepares(what))
+
+    def preparation(self):
+        return self._run(self._mailbox.preparation())
+
     def _run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 

@@ -6,7 +6,7 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from wsml_study.errors import printable
-
 if TYPE_CHECKING:
     from wsml_study.cli.progress import Progress
+    from wsml_study.record.storage import StudyStorage
     from wsml_study.study.spec import Study
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (YAML).", show_default=False)]
@@ -106,14 +105,24 @@ def argument(study: Path, storage: str | None) -> str:
     return named if storage is None else f"{named} --storage {shlex.quote(storage)}"
 
 
+def place_of(study: Path, storage: str | None) -> StudyStorage:
+    """Where the results of a study are, which a study file or a folder of results names.
+
+    Raises:
+        ResultsError: there are none.
+    """
+    from wsml_study.record.storage import open_results
+
+    if study.is_dir():
+        folder = study.absolute()
+        return open_results(str(folder.parent), folder.name)
+    description = read(study, storage, None)
+    return open_results(description.storage, description.name)
+
+
 def folder_of(study: Path, storage: str | None) -> Path:
     """The folder of a study's results, or a fresh copy of it if it is kept elsewhere."""
-    if study.is_dir():
-        return study
-    from wsml_study.report.summary import study_folder
-
-    description = read(study, storage, None)
-    return study_folder(description.name, description.storage)
+    return study if study.is_dir() else place_of(study, storage).fetch()
 
 
 class _Screen(Console):
@@ -152,9 +161,3 @@ def progress_of(console: Console, study: Study) -> Iterator[Progress]:
     except KeyboardInterrupt:  # before the first trial; later Ray Tune ends the run, and what there is is summarized
         print("interrupted; nothing is lost. The same command goes on", file=sys.stderr)
         raise
-
-
-def show(console: Console, lines: Iterable[str]) -> None:
-    """Print lines as they are, however long."""
-    for line in lines:
-        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)

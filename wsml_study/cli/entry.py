@@ -10,8 +10,9 @@ from types import FrameType
 
 import typer
 
-from wsml_study.cli import answers, audit, cluster, data, evidence, knowledge, models, references, studies
-from wsml_study.errors import WsmlStudyError, printable
+from wsml_study.cli import answers, audit, cluster, data, evidence, knowledge, models, paper, references, studies
+from wsml_study.cli.output import say
+from wsml_study.errors import WsmlStudyError
 
 app = typer.Typer(
     help="Find out by experiment how a weakly supervised multi-label classifier should treat its unobserved labels.",
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, cluster, knowledge, answers, audit, evidence, models, references):
+for group in (studies, cluster, knowledge, answers, audit, evidence, paper, models, references):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 
@@ -36,7 +37,7 @@ def main() -> None:
     try:
         app()
     except WsmlStudyError as error:
-        print(printable(f"wsml-study: {error}"), file=sys.stderr)
+        say(f"wsml-study: {error}", sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

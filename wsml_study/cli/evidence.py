@@ -17,9 +17,8 @@ from wsml_study.cli.arguments import (
     progress_of,
     read_or_recall,
     screen,
-    show,
 )
-from wsml_study.cli.output import FormatOption, OutputFile, deliver, say
+from wsml_study.cli.output import FormatOption, OutputFile, deliver, say, show
 from wsml_study.record.formats import Format
 
 PANEL = "Results"

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of
-from wsml_study.cli.output import FormatOption, OutputFile, deliver, deliver_rendered, say
-from wsml_study.record.formats import Format
+from wsml_study.cli.arguments import Storage, StudyOrFolder, argument, folder_of, place_of
+from wsml_study.cli.output import FormatOption, OutputFile, deliver_rendered, say
+from wsml_study.record.formats import FOR_PROGRAMS, Format, rendered, written
 
 PANEL = "Results"
 
@@ -36,7 +36,10 @@ def results(
     study: StudyOrFolder,
     where: Annotated[
         str | None,
-        typer.Option(help="Only trials that meet this condition, such as \"method == 'LL-R' and value > 80\"."),
+        typer.Option(
+            help="Only trials that meet this condition, such as \"method == 'LL-R' and value > 80\"; with --paper, "
+            "only rows of its table, such as \"method != 'LL-Cp'\"."
+        ),
     ] = None,
     per: Annotated[
         str | None, typer.Option(help="Only the best trial for each value of this column, such as method.")
@@ -61,29 +64,37 @@ def results(
     storage: Storage = None,
 ) -> None:
     """Show a study's trials, best first, and which differences are confirmed. Works while the study runs."""
+    from wsml_study.record.lease import is_running
     from wsml_study.report.group_table import groups_of_trials
     from wsml_study.report.paper_table import paper_table
-    from wsml_study.report.summary import answer, limit_lines, objective_of, trials_table
+    from wsml_study.report.summary import answer, limit_lines, objective_of, trial_columns, trials_table
     from wsml_study.results.class_counts import class_note_of
     from wsml_study.results.level_results import read_levels
     from wsml_study.results.trial_filter import select_trials
 
     folder = folder_of(study, storage)
     if paper:
-        if (where, per, top, sort, descending) != (None, None, None, None, False):
-            raise typer.BadParameter(
-                "--paper shows every method; leave out --where, --per, --top, --sort, --descending"
-            )
-        deliver_rendered(paper_table(folder).rendered, form, output)
+        if (per, top, sort, descending) != (None, None, None, False):
+            raise typer.BadParameter("--paper shows every method; leave out --per, --top, --sort, --descending")
+        table = paper_table(folder)
+        deliver_rendered((table if where is None else table.where(where)).rendered, form, output)
         return
     trials = select_trials(folder, where=where, per=per, top=top, sort=sort, descending=descending)
+    shown, running = trials.to_pandas(), is_running(place_of(study, storage))
     if output is not None or form not in (None, Format.TABLE):
-        deliver(trials, form, output)
+        deliver_rendered(
+            lambda chosen: (
+                rendered(trials, chosen)
+                if chosen in FOR_PROGRAMS
+                else written(trial_columns(shown, running=running), chosen)
+            ),
+            form,
+            output,
+        )
         return
     levels = read_levels(folder)
-    shown = trials.to_pandas()
     classes = class_note_of(folder, objective_of(shown), shown["trial"].tolist())
-    lines = [*trials_table(shown), *classes, "", *groups_of_trials(folder, shown)]
+    lines = [*trials_table(shown, running=running), *classes, "", *groups_of_trials(folder, shown)]
     lines += [*([] if levels is None else [*levels.lines(), ""])]
     lines += limit_lines(folder)
     for line in [*lines, *answer(folder, study_argument=argument(study, storage), pairs=all_pairs)]:
@@ -95,6 +106,7 @@ class FigureFormat(StrEnum):
 
     SVG = "svg"
     PNG = "png"
+    PDF = "pdf"
 
 
 @app.command(rich_help_panel=PANEL)

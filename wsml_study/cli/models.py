@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Address, DataRoot, progress_of, read, screen, show
-from wsml_study.cli.output import say, say_findings
+from wsml_study.cli.arguments import Address, DataRoot, progress_of, read, screen
+from wsml_study.cli.output import say, say_findings, show
 
 PANEL = "Models"
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TextIO
 
 import typer
+from rich.console import Console
 
 from wsml_study.errors import ResultsError, printable
 from wsml_study.record.formats import Format, format_of, rendered, write_new
+from wsml_study.record.line_width import fitted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,9 +26,22 @@ FormatOption = Annotated[
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file instead of printing.")]
 
 
-def say(line: object) -> None:
-    """Print a line with terminal control characters escaped."""
-    print(printable(str(line)))
+def say(line: object, file: TextIO | None = None) -> None:
+    """Print a line with terminal control characters escaped; on a terminal, fitted to its width."""
+    file = file or sys.stdout
+    text = printable(str(line))
+    if file.isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(part for one in text.split("\n") for part in fitted(one, width))
+    print(text, file=file)
+
+
+def show(console: Console, lines: Iterable[str]) -> None:
+    """Print lines; on a terminal, fitted to its width."""
+    for line in lines:
+        parts = fitted(printable(line), console.width) if console.is_terminal else [printable(line)]
+        for part in parts:
+            console.print(part, highlight=False, markup=False, soft_wrap=True)
 
 
 class Findings(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich import get_console
@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from wsml_study.cli.output import show
 from wsml_study.errors import printable
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState, metric_of
@@ -27,9 +28,21 @@ from wsml_study.study.spec import Study
 from wsml_study.study.training_section import Training
 
 ROWS = 15
+GAP = 2
+"""Characters between two columns."""
+
+PREPARATION_LINE_INTERVAL_S = 10.0
 ESTIMATE_INTERVAL_S = 0.25
 ESTIMATE_PAUSE_FACTOR = 20
 """Pause between two estimates of the time left, as a multiple of what the last one took."""
+
+SHORTEST_CURVE, LONGEST_CURVE = 8, 32
+"""Characters of a trial's curve. Where a row leaves less room than the shortest, curves are left out."""
+
+NARROWEST_VALUES = 32
+"""Characters to which the column of the searched values is narrowed for the sake of curves."""
+
+BARS = "▁▂▃▄▅▆▇█"
 
 WORDS = {
     TrialState.COMPLETE: "complete",
@@ -59,6 +72,7 @@ class Progress:
         self._num_trials = 0
         self._started = time.monotonic()
         self._phase = ""
+        self._preparation, self._preparation_due = "", 0.0
         self._live: Live | None = None
 
     @contextmanager
@@ -73,24 +87,31 @@ class Progress:
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
-            get_renderable=self._render,
+            get_renderable=self.rendered,
         )
         with self._live:
             yield
 
     def on_phase(self, message: str) -> None:
         """A step that takes a while begins."""
-        self._phase = message
+        self._phase, self._started = message, time.monotonic()
         if self._live is None:
             self._console.print(f"{message} ...")
 
     def on_notice(self, message: str) -> None:
         """A message for the user."""
-        self._console.print(printable(message), soft_wrap=True, highlight=False, markup=False)
+        show(self._console, [message])
 
     def on_images(self, done: int, total: int) -> None:
         """Images are being decoded."""
         self._phase = f"decoding images: {done:,} of {total:,}"
+
+    def on_preparation(self, message: str) -> None:
+        """What the workers do before they can train; empty once they can."""
+        self._preparation = message
+        if self._live is None and message and time.monotonic() >= self._preparation_due:
+            self._console.print(f"{message} ...")
+            self._preparation_due = time.monotonic() + PREPARATION_LINE_INTERVAL_S
 
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
         """Trials begin."""
@@ -114,7 +135,8 @@ class Progress:
         if event == "attempt" and trial.attempt > 1 and not trial.takes_over:
             since = trial.checkpoint[0] if trial.checkpoint else 0
             self._console.print(f"trial {number} starts again (attempt {trial.attempt}) after epoch {since}")
-        if event == "attempt" and trial.paused_after is not None and trial.paused_after == trial.last_epoch:
+        goes_on = event == "attempt" and trial.paused_after is not None and trial.paused_after == trial.last_epoch
+        if goes_on and self._live is None:
             self._console.print(
                 f"trial {number} goes on after epoch {trial.last_epoch}: it is among the best there now"
             )
@@ -141,26 +163,57 @@ class Progress:
             f"after epoch {trial.last_epoch}, {outcome}{self._left()}"
         )
 
-    def _render(self) -> Group:
+    def rendered(self) -> Group:
+        """What a terminal shows now: the newest trials with their curves, and a line about all of them."""
         if self._phase:
             return Group(Text(f"{self._phase} ... {time.monotonic() - self._started:.0f} s"))
         trials = [trial for _, trial in sorted(self._history.trials.items())]
+        shown = trials[-ROWS:]
+        rows = [self._row(trial) for trial in shown]
+        headings = ("trial", "", "epoch", self._objective.short_label, "best", "state")
+        trial, values, *others = (max(map(len, column)) + GAP for column in zip(headings, *rows, strict=True))
+        room = self._console.width - trial - sum(others)
+        if room - values < SHORTEST_CURVE:  # the values take several lines
+            values = NARROWEST_VALUES
+        curves = self._curves(shown, min(room - values, LONGEST_CURVE))
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for heading in ("trial", "", "epoch", self._objective.label, "best", "state"):
-            table.add_column(
-                heading, justify="right" if heading in ("trial", "epoch", self._objective.label, "best") else "left"
-            )
-        for trial in trials[-ROWS:]:
-            newest = trial.epochs.get(trial.last_epoch, {})
-            table.add_row(
-                str(trial.number),
-                describe(trial.values),
-                f"{trial.last_epoch}/{_last_epoch_of(trial)}",
-                self._text(metric_of(newest) if newest else None),
-                self._text(newest.get("best_objective", newest.get("best_val_map"))),
-                WORDS[trial.state],
-            )
-        return Group(table, Text(self._headline(trials)))
+        for heading in headings:
+            left = heading in ("", "state")
+            table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "")
+            if heading == "best" and curves:
+                table.add_column("curve", no_wrap=True)
+        for number, (*numbers, state) in enumerate(rows):
+            table.add_row(*numbers, *([curves[number]] if curves else []), state)
+        preparation = [Text(f"{self._preparation} ...")] if self._preparation else []
+        return Group(table, Text(self._headline(trials)), *preparation)
+
+    def _row(self, trial: TrialHistory) -> tuple[str, ...]:
+        newest = trial.epochs.get(trial.last_epoch, {})
+        return (
+            str(trial.number),
+            describe(trial.values),
+            f"{trial.last_epoch}/{_last_epoch_of(trial)}",
+            self._text(metric_of(newest) if newest else None),
+            self._text(newest.get("best_objective", newest.get("best_val_map"))),
+            trial.state.value,
+        )
+
+    def _curves(self, trials: list[TrialHistory], width: int) -> list[str]:
+        """The metric over the epochs of each trial, on the same scales for all; none where there is no room for it."""
+        if width < SHORTEST_CURVE or not self._console.encoding.lower().startswith("utf"):
+            return []
+        courses = [
+            {epoch: value for epoch, result in trial.epochs.items() if (value := metric_of(result)) is not None}
+            for trial in trials
+        ]
+        values = [value for course in courses for value in course.values()]
+        if not values:
+            return []
+        last_epoch = max(_last_epoch_of(trial) for trial in trials)
+        width = min(width, last_epoch)
+        return [
+            curve(course, low=min(values), high=max(values), last_epoch=last_epoch, width=width) for course in courses
+        ]
 
     def _headline(self, trials: list[TrialHistory]) -> str:
         ended = num_ended(self._history)
@@ -215,6 +268,27 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     with Bar(*columns, transient=True, disable=not get_console().is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def curve(values: Mapping[int, float], *, low: float, high: float, last_epoch: int, width: int) -> str:
+    """Values by epoch as a line of bars.
+
+    Args:
+        values: by epoch, from 1.
+        low: the value of the lowest bar.
+        high: the value of the highest one.
+        last_epoch: the epoch at the end of the line.
+        width: characters of a line that reaches it. Of several epochs in one character the last is shown.
+
+    >>> curve({1: 0.0, 2: 7.0, 3: 3.0}, low=0.0, high=7.0, last_epoch=4, width=4)
+    '▁█▄'
+    """
+    bars = {}
+    for epoch, value in sorted(values.items()):
+        height = (value - low) / (high - low) if high > low else 0.5
+        bars[(epoch * width - 1) // last_epoch] = BARS[round(height * (len(BARS) - 1))]
+    places = range(max(bars, default=-1) + 1)
+    return "".join(bars.get(place, " ") for place in places)
 
 
 def _last_epoch_of(trial: TrialHistory) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +20,30 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=PANEL)
 def init(
-    path: Annotated[Path, typer.Argument(help="The study file to write.")] = Path("study.yaml"),
+    path: Annotated[
+        Path | None, typer.Argument(help="The study file to write; by default study.yaml, or the name of the example.")
+    ] = None,
+    example: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="Begin with an example study.", show_default=False)
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the example studies instead.")] = False,
 ) -> None:
     """Write a commented study file as a starting point."""
     from wsml_study.record.files import write_whole
+    from wsml_study.study.example_studies import example_for, example_names, example_title
     from wsml_study.study.schema import template
 
-    if path.exists():
-        raise ResultsError(f"{path} exists already; name another file")
-    write_whole(path, template().encode())
-    print(f"wrote {path}; next: wsml-study check {path}")
+    if listed:
+        for name in example_names():
+            width = max(40, shutil.get_terminal_size().columns - 24)
+            print(f"{name:<24}{textwrap.shorten(example_title(name), width, placeholder=' ...')}")
+        return
+    file = path or Path("study.yaml" if example is None else f"{example.replace('/', '_')}.yaml")
+    text = template() if example is None else example_for(example, file)
+    if file.exists():
+        raise ResultsError(f"{file} exists already; name another file")
+    write_whole(file, text.encode())
+    print(f"wrote {file}; next: wsml-study check {shlex.quote(str(file))}")
 
 
 @app.command(rich_help_panel=PANEL)

@@ -16,10 +16,10 @@ from wsml_study.cli.arguments import (
     read,
     read_to_run,
     screen,
-    show,
 )
 from wsml_study.cli.cluster import SubmittedTo, job_status, stop_job
-from wsml_study.cli.output import say, say_findings
+from wsml_study.cli.demo import Demo, StudyOrDemo, study_to_check, study_to_run
+from wsml_study.cli.output import say, say_findings, show
 
 if TYPE_CHECKING:
     from wsml_study.study.spec import Study
@@ -30,12 +30,12 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel=PANEL)
-def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None) -> None:
+def check(study: StudyOrDemo = None, demo: Demo = False, storage: Storage = None, data_root: DataRoot = None) -> None:
     """Validate a study file and describe what it will run: data, search, multi-fidelity levels, early stopping."""
     from wsml_study.report.study_preview import preview
     from wsml_study.tuning.model_checks import check_models, joined_batches, model_lines
 
-    description = read_to_run(study, storage, data_root)
+    description = read_to_run(study_to_check(study, demo), storage, data_root)
     shown = preview(description)
     for line in shown.lines():
         say(line)
@@ -50,11 +50,14 @@ def check(study: StudyFile, storage: Storage = None, data_root: DataRoot = None)
     )
     if joined is not None:
         say(joined)
+    if shown.failing:
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=PANEL)
 def run(
-    study: StudyFile,
+    study: StudyOrDemo = None,
+    demo: Demo = False,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Total number of trials. A larger number than before extends the study.")
     ] = None,
@@ -75,10 +78,11 @@ def run(
     ] = False,
 ) -> None:
     """Run a study, or resume it where it stopped."""
+    file = study_to_run(study, demo)
     if watch:
-        _watch(read(study, storage, data_root))
+        _watch(read(file, storage, data_root))
         return
-    description = read_to_run(study, storage, data_root, budget=budget)
+    description = read_to_run(file, storage, data_root, budget=budget)
     from wsml_study.report.summary import study_summary
     from wsml_study.tuning.confirmation_run import run_and_confirm
 
@@ -93,7 +97,7 @@ def run(
             search.folder,
             place=search.place,
             num_trials=search.num_trials,
-            study_argument=argument(study, storage),
+            study_argument=argument(file, storage),
         ),
     )
     last = confirmation or search
@@ -136,10 +140,10 @@ def stop(
         return
     if now:
         raise typer.BadParameter("needs --address; Ctrl-C ends a study that runs in a terminal", param_hint="--now")
-    from wsml_study.record.lease import end_run
+    from wsml_study.tuning.status import stop_study
 
     description = read(study, storage, None)
-    end_run(description.storage, description.name, notify=print)
+    stop_study(description.storage, description.name, notify=print)
 
 
 def _watch(study: Study) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,18 @@ WHAT = "features"
 
 Features = npt.NDArray[np.float32]
 
+_progress: ContextVar[Progress | None] = ContextVar("features_progress", default=None)
+
+
+@contextmanager
+def features_progress(progress: Progress) -> Iterator[None]:
+    """Within the block, tell how far features are that this thread computes: the images done and all images."""
+    token = _progress.set(progress)
+    try:
+        yield
+    finally:
+        _progress.reset(token)
+
 
 def stored_features(
     *,
@@ -45,7 +59,6 @@ def stored_features(
     num_features: Callable[[], int],
     compute: Callable[[range], Features],
     cache_dir: Path | None = None,
-    progress: Progress | None = None,
 ) -> Features:
     """Features (N, D) float32, memory-mapped and read-only; computed now if never before.
 
@@ -59,7 +72,6 @@ def stored_features(
         num_features: says D, asked only where they are computed.
         compute: gives the features (B, D) of a block of rows.
         cache_dir: folder of the cache; `default_cache_dir()` if None.
-        progress: called with the images done and all images.
 
     Raises:
         DataError: the cache cannot be written, is damaged, or can be written by others and holds other features; or a
@@ -85,7 +97,7 @@ def stored_features(
             fill=fill,
             check=lambda: None,
             what=WHAT,
-            progress=progress,
+            progress=_progress.get(),
         )
 
     made_once(stored, make, what=WHAT)

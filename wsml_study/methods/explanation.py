@@ -10,8 +10,8 @@ from wsml_study.methods.method_record import MethodRecord
 from wsml_study.methods.published_numbers import BOOSTLU, WITH_BOOSTLU
 from wsml_study.options import Option
 
-WIDEST = 100
-PLOT_WIDTH, PLOT_HEIGHT = 35, 8
+WIDEST = 80
+PLOT_WIDTH, PLOT_HEIGHT = 30, 8
 
 
 def overview() -> list[str]:
@@ -19,13 +19,20 @@ def overview() -> list[str]:
     width = max(map(len, [*METHODS, *HEADS])) + 2
     return [
         "methods (method.name)",
-        *(f"  {name:<{width}}{method.title}" for name, method in METHODS.items()),
+        *(line for name, method in METHODS.items() for line in _entry(name, method.title, width)),
         "",
         "heads (model.head)",
-        *(f"  {name:<{width}}{head.title}" for name, head in HEADS.items()),
+        *(line for name, head in HEADS.items() for line in _entry(name, head.title, width)),
         "",
-        "`wsml-study methods NAME` explains one: formula, source, defaults, published mAP, loss and gradient over p",
+        "`wsml-study methods NAME` explains one: formula, source, defaults, published",
+        "mAP, loss and gradient over p",
     ]
+
+
+def _entry(name: str, title: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        f"  {name:<{width}}{title}", WIDEST, subsequent_indent=" " * (width + 2), break_on_hyphens=False
+    )
 
 
 def explain(name: str) -> list[str]:
@@ -41,7 +48,7 @@ def explain(name: str) -> list[str]:
 
 def _explain_head(head: HeadDescription) -> list[str]:
     return [
-        f"{head.name}: {head.title}",
+        *textwrap.wrap(f"{head.name}: {head.title}", WIDEST, break_on_hyphens=False),
         *_section("logits", head.formula.split("\n")),
         *_section("source", [head.source]),
         *_section(f"published mAP, end to end ({BOOSTLU})", _published_with(head)),
@@ -50,7 +57,7 @@ def _explain_head(head: HeadDescription) -> list[str]:
 
 def _explain_method(method: MethodRecord) -> list[str]:
     return [
-        f"{method.name}: {method.title}",
+        *textwrap.wrap(f"{method.name}: {method.title}", WIDEST, break_on_hyphens=False),
         *_section(f"loss, {method.reduction} over the entries of a batch", method.formula.split("\n")),
         *_section("source", [method.source]),
         *_section("keys of the section `method`", list(_keys(method))),
@@ -114,9 +121,7 @@ def _published_with(head: HeadDescription) -> list[str]:
 def _curves(method: MethodRecord) -> list[str]:
     from wsml_study.methods.curves import SETTING, curve  # imports torch
 
-    lines = _section(
-        "one label over its p: its share of the loss, from the least, and its gradient in the logit", [SETTING]
-    )
+    lines = _section("one label over its p: its part of the loss, and the gradient in its logit", [SETTING])
     for state, words in ((0, "unobserved"), (1, "observed positive")):
         points = curve(method.name, state, PLOT_WIDTH)
         loss = plot(points.loss, f"{words}: loss")

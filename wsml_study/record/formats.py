@@ -1,4 +1,4 @@
-"""Tables as text for people, and as CSV, JSON or Parquet for programs."""
+"""Tables as text for people, as CSV, JSON or Parquet for programs, and as LaTeX or Markdown for papers and pages."""
 
 from __future__ import annotations
 
@@ -12,20 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len, set_cell_size
 
-from wsml_study.errors import ResultsError, printable
+from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
+from wsml_study.record.markup import cell_text, latex, markdown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet evaluate a cell of a CSV file as a formula."""
-
-LATEX_TEXT = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "±": r"$\pm$"}
-)
-"""Special characters of LaTeX -> how they are written."""
 
 HOLDS_JSON = ("values", "config")
 """Columns of a trials table whose text is JSON."""
@@ -39,14 +34,26 @@ class Format(StrEnum):
     JSON = "json"
     PARQUET = "parquet"
     LATEX = "latex"
+    MARKDOWN = "markdown"
+
+
+FOR_PROGRAMS = (Format.CSV, Format.JSON, Format.PARQUET)
+"""Formats that hold every column, unrounded."""
+
+SUFFIXES = {
+    "csv": Format.CSV,
+    "json": Format.JSON,
+    "parquet": Format.PARQUET,
+    "tex": Format.LATEX,
+    "md": Format.MARKDOWN,
+}
+"""Suffix of a file name -> its format."""
 
 
 def format_of(path: Path | None) -> Format:
     """The format of a file name's suffix; `TABLE` by default."""
     suffix = "" if path is None else path.suffix.removeprefix(".").lower()
-    if suffix == "tex":
-        return Format.LATEX
-    return Format(suffix) if suffix in ("csv", "json", "parquet") else Format.TABLE
+    return SUFFIXES.get(suffix, Format.TABLE)
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -78,31 +85,22 @@ def rendered(table: pa.Table, form: Format) -> bytes:
             sink = io.BytesIO()
             pyarrow.parquet.write_table(table, sink, compression="zstd")
             return sink.getvalue()
-        case Format.TABLE:
-            return "".join(f"{line}\n" for line in aligned(_texts(table))).encode()
+        case Format.TABLE | Format.LATEX | Format.MARKDOWN:
+            return written(_texts(table), form)
+
+
+def written(columns: Mapping[str, Sequence[str]], form: Format) -> bytes:
+    """Columns of text, names first, in a format for people: `TABLE`, `LATEX` or `MARKDOWN`."""
+    match form:
         case Format.LATEX:
-            return f"{latex(_texts(table))}\n".encode()
+            return f"{latex(columns)}\n".encode()
+        case Format.MARKDOWN:
+            return f"{markdown(columns)}\n".encode()
+    return "".join(f"{line}\n" for line in aligned(columns)).encode()
 
 
 def _texts(table: pa.Table) -> dict[str, list[str]]:
     return {field.name: [number(value) for value in table[field.name].to_pylist()] for field in table.schema}
-
-
-def latex(columns: Mapping[str, Sequence[str]]) -> str:
-    """Columns of text as LaTeX's tabular, names first, with the rules of the package booktabs."""
-    rows = [" & ".join(map(latex_text, row)) + r" \\" for row in zip(*columns.values(), strict=True)]
-    names = " & ".join(map(latex_text, columns)) + r" \\"
-    heading = [rf"\begin{{tabular}}{{{'l' * len(columns)}}}", r"\toprule", names, r"\midrule"]
-    return "\n".join([*heading, *rows, r"\bottomrule", r"\end{tabular}"])
-
-
-def latex_text(text: str) -> str:
-    r"""Text with LaTeX's special characters escaped.
-
-    >>> print(latex_text("batch_size 8 & 95 % ± 1"))
-    batch\_size 8 \& 95 \% $\pm$ 1
-    """
-    return _cell(text).translate(LATEX_TEXT)
 
 
 def csv_text(text: str) -> str:
@@ -136,15 +134,11 @@ def _without_formulas(table: pa.Table) -> pa.Table:
 
 def aligned(columns: Mapping[str, Sequence[str]]) -> list[str]:
     """Columns of text as aligned lines of any length, names first; line ends and tabs within a cell are escaped."""
-    cells = [[_cell(text) for text in (name, *values)] for name, values in columns.items()]
+    cells = [[cell_text(text) for text in (name, *values)] for name, values in columns.items()]
     # Widths are those on a terminal, where a wide character takes two columns. rich.table gives the same lines but
     # takes 100 times as long: 4 s for 2,000 trials, measured on 2 busy cores.
     padded = [[set_cell_size(cell, max(map(cell_len, column))) for cell in column] for column in cells]
     return ["  ".join(row).rstrip() for row in zip(*padded, strict=True)]
-
-
-def _cell(text: str) -> str:
-    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def number(value: object) -> str:

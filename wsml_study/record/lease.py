@@ -177,6 +177,12 @@ def end_run(storage: str, name: str, *, notify: Callable[[str], None], patience_
     )
 
 
+def is_running(storage: StudyStorage) -> bool:
+    """Whether a driver runs the study, as far as can be told from here."""
+    driver = read_lease(storage)
+    return driver is not None and not driver.is_gone
+
+
 def _wait_until_free(storage: StudyStorage, patience_s: float, notify: Callable[[str], None]) -> None:
     holder = read_lease(storage)
     if holder is None or holder.is_gone:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+INTERRUPTED = "interrupted"
+"""What an unfinished trial is called while its study does not run."""
+
 
 def describe(values: Mapping[str, object]) -> str:
     """Suggested values in a short text, such as `LL-R, rate_per_epoch 0.004`."""

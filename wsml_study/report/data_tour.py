@@ -39,7 +39,7 @@ def overview() -> list[str]:
     return [
         *lines,
         "",
-        "`data.root` is the folder whose content the last column describes; a study file per dataset is in studies/.",
+        "`data.root` is the folder that the last column describes; `wsml-study init --list` lists studies of them.",
     ]
 
 

@@ -11,11 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.storage import open_results
 from wsml_study.record.tables import SCHEMAS, read_table, searched_keys
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.drawing import Format, drawn, write_figure
 from wsml_study.report.figures.figure import Figure
-from wsml_study.report.summary import answer, study_folder, trials_table
+from wsml_study.report.summary import answer, trials_table
 from wsml_study.results.confirmation import Confirmation, read_confirmation
 from wsml_study.results.corrections import Corrections, read_corrections
 from wsml_study.results.level_results import Levels, read_levels
@@ -39,7 +40,7 @@ class StudyFigure:
     figure: Figure
 
     def save(self, folder: str | Path, file_format: Format = "svg") -> Path:
-        """Draw it into a file of a folder, `svg` or `png`.
+        """Draw it into a file of a folder, `svg`, `png` or `pdf`.
 
         Raises:
             ResultsError: the folder cannot be written.
@@ -184,7 +185,7 @@ def load(place: str | Path) -> StudyResults:
         ResultsError: there are no results.
     """
     parent, _, name = str(place).rstrip("/").rpartition("/")
-    folder = study_folder(name, parent or ".")
+    folder = open_results(parent or ".", name).fetch()
     if not (folder / "trials.parquet").exists():
         raise ResultsError(f"{place}: expected the folder of a study's results, which has a trials.parquet")
     return StudyResults(folder)

@@ -14,13 +14,15 @@ import pyarrow as pa
 from wsml_study.errors import ResultsError
 from wsml_study.methods.catalogue import DATASETS, METHODS
 from wsml_study.methods.published_numbers import ELSEWHERE, Published, published
-from wsml_study.record.formats import Format, aligned, latex, latex_text, rendered
+from wsml_study.record.formats import Format, aligned, rendered
+from wsml_study.record.markup import latex, latex_text, markdown, markdown_text
 from wsml_study.record.tables import read_table
 from wsml_study.record.wording import describe
 from wsml_study.report.group_table import group_columns, published_for
 from wsml_study.results.class_counts import class_note
 from wsml_study.results.class_groups import EXPLAINED, trial_groups
 from wsml_study.results.statistics import Estimate, estimate
+from wsml_study.results.trial_filter import matching
 from wsml_study.study.factors import num_runs
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.published_protocol import PROTOCOLS, differences_from_paper, protocol_of
@@ -82,6 +84,7 @@ class PaperTable:
         dataset: as in study files.
         rows: methods in the order of the catalogue, then those that only the paper has.
         num_trials: how many trials the study asks for.
+        num_tested: how many were evaluated on the test images.
         class_notes: over how many classes mAP is a mean, where these are not all.
     """
 
@@ -89,11 +92,23 @@ class PaperTable:
     dataset: str
     rows: tuple[PaperRow, ...]
     num_trials: int
+    num_tested: int
     class_notes: tuple[str, ...] = ()
 
     def arrow(self) -> pa.Table:
         """A row per method and mode; numbers unrounded, absent ones null."""
         return pa.Table.from_pylist([self._record(row) for row in self.rows], schema=self._schema())
+
+    def where(self, condition: str) -> PaperTable:
+        """The table of the rows that meet a condition on the columns of `arrow`, such as `method != 'LL-Cp'`.
+
+        Raises:
+            ResultsError: the condition is invalid, or no row meets it.
+        """
+        chosen = matching(self.arrow().to_pandas(), condition).index
+        if chosen.empty:
+            raise ResultsError(f"--where {condition!r}: no row of the table meets it")
+        return replace(self, rows=tuple(self.rows[place] for place in chosen))
 
     def text(self) -> list[str]:
         """Aligned columns, then what the marks mean."""
@@ -110,6 +125,13 @@ class PaperTable:
         notes = latex_text(" ".join(f"{note}." for note in self.notes()))
         return "\n\n".join([*parts, f"{{\\footnotesize {notes}\\par}}"]) + "\n"
 
+    def markdown(self) -> str:
+        """The same in Markdown."""
+        groups = self._group_columns()
+        parts = [markdown(self._columns()), *([markdown(groups)] if groups else [])]
+        notes = "\n".join(f"- {markdown_text(note)}" for note in self.notes())
+        return "\n\n".join([*parts, notes]) + "\n"
+
     def rendered(self, form: Format) -> bytes:
         """The table in a format."""
         match form:
@@ -117,6 +139,8 @@ class PaperTable:
                 return "".join(f"{line}\n" for line in self.text()).encode()
             case Format.LATEX:
                 return self.latex().encode()
+            case Format.MARKDOWN:
+                return self.markdown().encode()
         return rendered(self.arrow(), form)
 
     def notes(self) -> list[str]:
@@ -133,9 +157,8 @@ class PaperTable:
                 f"optimizer, learning rate and rejection rates on {self._called} are not published, nor compared"
             )
         notes += self.class_notes
-        tested = sum(len(row.test_maps) for row in self.rows)
-        if tested < self.num_trials:
-            notes.append(f"{tested} of {self.num_trials} trials have been evaluated on the test images")
+        if self.num_tested < self.num_trials:
+            notes.append(f"{self.num_tested} of {self.num_trials} trials have been evaluated on the test images")
         return notes
 
     @property
@@ -248,6 +271,7 @@ def paper_table(folder: Path) -> PaperTable:
         dataset=datasets[0],
         rows=(*rows, *_only_in_the_paper(datasets[0], rows)),
         class_notes=tuple(class_note(configs[0].objective, classes, ["test"])),
+        num_tested=int(trials["test_map"].notna().sum()),
         num_trials=max(num_runs(study, study.trials), len(trials)) if study.test_trials else len(trials),
     )
 

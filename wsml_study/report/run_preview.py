@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from wsml_study.report.expected_power import expected_power
-from wsml_study.report.search_preview import WIDEST, trials_text
+from wsml_study.report.search_preview import trials_text
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity import at_level, heading, num_levels
@@ -24,8 +22,8 @@ def run_lines(study: Study) -> list[str]:
         *_level_lines(study),
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         *_pausing_lines(study),
-        *_wrapped(_objective(study)),
-        *_wrapped(f"each trial: {_length(study)}, {_workers(study.resources)}"),
+        _objective(study),
+        f"each trial: {_length(study)}, {_workers(study.resources)}",
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
         *(["each complete trial is evaluated on the test images, which choose nothing"] if study.test_trials else []),
         *_confirmation_lines(study),
@@ -33,17 +31,13 @@ def run_lines(study: Study) -> list[str]:
     ]
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDEST, subsequent_indent="    ", break_on_hyphens=False)
-
-
 def _pausing_lines(study: Study) -> list[str]:
     """What it takes on disk that paused trials can go on."""
     if not study.early_stopping.options.get("promote") or not any(study.early_stopping.rungs(longest_training(study))):
         return []
     return [
-        "a trial that ends there is paused, and goes on once it is among the best there; while it can,",
-        "    its checkpoint is kept (weights, with Adam three times as much; none of a linear probe)",
+        "a trial that ends there is paused, and goes on once it is among the best there; while it can, its checkpoint "
+        "is kept (weights, with Adam three times as much; none of a linear probe)"
     ]
 
 
@@ -75,7 +69,7 @@ def _level_lines(study: Study) -> list[str]:
         there = at_level(study, number)
         stopping = _stopping(there.early_stopping, longest_training(there))
         text = f"{heading(study, number)}: {trials_text(there.trials)} of {_length(there)}, early stopping: {stopping}"
-        lines += _wrapped(text)
+        lines.append(text)
     if study.fidelity is not None:
         lines.append(f"{heading(study, num_levels(study))}: {trials_text(study.full_size_trials)}, as follows")
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from wsml_study.record.line_width import NARROW
 from wsml_study.results.warm_start import read_warm_start
 from wsml_study.study.factors import combinations, num_runs
 from wsml_study.study.new_study import resolved_start_points
@@ -13,7 +14,6 @@ from wsml_study.study.search_space import SearchedKey, SearchSpace
 from wsml_study.study.spec import Study
 from wsml_study.study.writing import flow
 
-WIDEST = 100
 """Characters of a line."""
 
 
@@ -38,7 +38,7 @@ def search_lines(study: Study, num_combinations: int | None) -> list[str]:
     keys = {key.path: key for key in SearchSpace.from_study(study).keys}
     for key in (keys[path] for path in study.search):
         text = f"  {key.path:<{width}}  {_domain(key)}{_prior(study, key)}{_condition(study, key)}"
-        lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
+        lines += textwrap.wrap(text, NARROW, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
     return [*lines, *_seed_lines(study), *_start_lines(study), *_warm_start_lines(study)]
 
 
@@ -52,7 +52,7 @@ def factor_lines(study: Study) -> list[str]:
     width = max(map(len, study.factors))
     for key, values in study.factors.items():
         text = f"  {key:<{width}}  {', '.join(map(flow, values))}"
-        lines += textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
+        lines += textwrap.wrap(text, NARROW, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
     if study.search:
         lines.append("  the sampler is told the mean of a config over all levels")
     return lines
@@ -70,7 +70,7 @@ def _seed_lines(study: Study) -> list[str]:
 
 def _warm_start_lines(study: Study) -> Iterator[str]:
     for note in read_warm_start(study).notes:
-        yield from textwrap.wrap(f"  {note}", WIDEST, subsequent_indent=" " * 6, break_on_hyphens=False)
+        yield f"  {note}"
 
 
 def _start_lines(study: Study) -> Iterator[str]:
@@ -83,10 +83,9 @@ def _start_lines(study: Study) -> Iterator[str]:
         text = (
             f"    {point.origin:<{width}}  {', '.join(f'{key} {flow(value)}' for key, value in point.values.items())}"
         )
-        yield from textwrap.wrap(text, WIDEST, subsequent_indent=" " * (width + 6), break_on_hyphens=False)
+        yield from textwrap.wrap(text, NARROW, subsequent_indent=" " * (width + 6), break_on_hyphens=False)
         if point.differs:
-            text = f"      not searched, so the base config's value counts: {', '.join(point.differs)}"
-            yield from textwrap.wrap(text, WIDEST, subsequent_indent=" " * 8, break_on_hyphens=False)
+            yield f"      not searched, so the base config's value counts: {', '.join(point.differs)}"
 
 
 def _domain(key: SearchedKey) -> str:

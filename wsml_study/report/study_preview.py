@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -23,7 +22,7 @@ from wsml_study.data.label_states import (
 )
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.validation_labels import incomplete, validation_labels
-from wsml_study.methods.catalogue import describe, missing_options
+from wsml_study.record.line_width import NARROW, fitted
 from wsml_study.report.distrusted_labels import (
     BATCH_SIZE,
     MOST_EPOCHS,
@@ -31,20 +30,19 @@ from wsml_study.report.distrusted_labels import (
     DistrustedLabels,
     different_trainings,
     distrusted_labels,
-    extreme_values,
 )
 from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
+from wsml_study.report.failing_methods import failing_methods
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.report.run_preview import run_lines
-from wsml_study.report.search_preview import WIDEST, factor_lines, search_lines
+from wsml_study.report.search_preview import factor_lines, search_lines
 from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.label_texts import labels_text, likelier_text
-from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.factors import proposed_space
 from wsml_study.study.new_defaults import with_new_defaults
-from wsml_study.study.search_space import SearchSpace, longest_training
-from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.study.search_space import longest_training
+from wsml_study.study.spec import Study
 
 FEW_TRAININGS = 10
 """Fewer different trainings in a searched rate are remarked on."""
@@ -111,21 +109,17 @@ class Preview:
         return (positives - 1) / (len(self.classes) - 1)
 
     def lines(self) -> list[str]:
-        """The preview as text of at most 100 columns."""
+        """The preview as text of at most 80 columns, but for wide tables."""
         sections = [
             _data_lines(self),
-            [*search_lines(self.study, self.num_combinations), *_wrapped_range_lines(self.study)],
+            [*search_lines(self.study, self.num_combinations), *(f"  {line}" for line in range_lines(self.study))],
             factor_lines(self.study),
             _distrusted_lines(self),
             run_lines(self.study),
             _failing_lines(self),
         ]
-        return [f"study {self.study.name}", *(line for section in sections if section for line in ("", *section))]
-
-
-def _wrapped_range_lines(study: Study) -> list[str]:
-    wrapped = (textwrap.wrap(f"  {line}", WIDEST, subsequent_indent="    ") for line in range_lines(study))
-    return list(itertools.chain.from_iterable(wrapped))
+        lines = [f"study {self.study.name}", *(line for section in sections if section for line in ("", *section))]
+        return [part for line in lines for part in fitted(line, NARROW)]
 
 
 def preview(study: Study) -> Preview:
@@ -150,7 +144,9 @@ def preview(study: Study) -> Preview:
         distrusted=distrusted_labels(study, splits["train"]),
         different=different_trainings(study, splits["train"]),
         num_combinations=proposed_space(study).size(),
-        failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"], mirrors=dataset.horizontal_flip))),
+        failing=failing_methods(
+            study, num_negatives=splits["train"].observed_negatives, mirrors=dataset.horizontal_flip
+        ),
         image_size=dataset.image_size,
         num_channels=dataset.channels,
         positives_likelier=_positives_likelier(dataset, data),
@@ -239,32 +235,6 @@ def _never_shown(dataset: Dataset) -> tuple[str, ...]:
     return tuple(name for name, found in zip(dataset.classes, shown_C, strict=True) if not found)
 
 
-def _failing_methods(study: Study, train: LabelCounts, *, mirrors: bool) -> Iterator[str]:
-    """Why a method that a trial may get cannot be trained on these labels, or without an option."""
-    space = SearchSpace.from_study(study)
-    for values in extreme_values(study):
-        config = space.resolve(study, values)
-        name, dataset = config.method.name.value, config.data.dataset.value
-        given = config.method.model_dump(exclude={"name", "schedule"})
-        if missing := missing_options(name, dataset=dataset, given=given):
-            yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
-        if describe(name).needs_observed_negatives and train.observed_negatives == 0:
-            yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
-        remedy = _why_not_mirrored(config, mirrors=mirrors)
-        if config.method.given_options.get("pseudo_label_mirroring") and remedy is not None:
-            yield f"{name} with pseudo_label_mirroring needs mirrored training images, and there are none; {remedy}"
-
-
-def _why_not_mirrored(config: TrialConfig, *, mirrors: bool) -> str | None:
-    """What to do so that training images are mirrored in every phase; None where they are."""
-    if config.data.features is not None:
-        return "given features have none; leave the option out"
-    if config.training.mode in PROBE_MODES and not config.training.mirror_features:
-        return "set training.mirror_features: true"
-    flips = mirrors if config.data.horizontal_flip is None else config.data.horizontal_flip
-    return None if flips or config.training.mode == "linear" else "set data.horizontal_flip: true"
-
-
 def _data_lines(shown: Preview) -> list[str]:
     data = shown.study.data
     source = "" if data.root is None else f" in {data.root}"
@@ -309,7 +279,7 @@ def _class_lines(shown: Preview) -> list[str]:
             lines.append(f"  {split} cannot evaluate {some_names(lacking)}{empty}")
     if shown.never_shown:
         lines.append(f"  no image of any split shows {some_names(shown.never_shown)}")
-    return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
+    return lines
 
 
 def _partial_label_lines(shown: Preview) -> list[str]:
@@ -335,7 +305,7 @@ def _partial_label_lines(shown: Preview) -> list[str]:
             "  after the run, `wsml-study ask STUDY --answers 100` asks about the labels that decide most, and trials "
             "are ranked by the answers"
         )
-    return [line for text in lines for line in textwrap.wrap(text, WIDEST, subsequent_indent="      ")]
+    return lines
 
 
 def _if_by_chance(validation: LabelCounts) -> str:
@@ -395,14 +365,14 @@ def _distrusted_lines(shown: Preview) -> list[str]:
     lines = [f"k, the labels distrusted in a batch{batch} ({len(shown.classes)} classes), {which}"]
     rows = shown.distrusted[:MOST_ROWS]
     names = [f"  {', '.join(row.methods)}" for row in rows]
-    epochs = _epochs_that_fit(rows, WIDEST - max(map(len, [*names, "epoch"])) - 4)
+    epochs = _epochs_that_fit(rows, NARROW - max(map(len, [*names, "epoch"])) - 4)
     cells = [[_count(row.count_by_epoch[epoch - 1]) for epoch in epochs] for row in rows]
     header, *table = _table(
         [["epoch", *map(str, epochs)], *([name, *row] for name, row in zip(names, cells, strict=True))]
     )
     lines.append(header)
     for setting, group in itertools.groupby(zip(rows, table, strict=True), key=_setting_of):
-        lines += textwrap.wrap(f"  {setting}", WIDEST, subsequent_indent="      ")
+        lines.append(f"  {setting}")
         lines += [line for _, line in group]
     num_left_out = len(shown.distrusted) - len(rows)
     return [*lines, *([f"  ... and {num_left_out} more"] if num_left_out else []), *_different_lines(shown)]
@@ -418,7 +388,7 @@ def _different_lines(shown: Preview) -> list[str]:
                 f"  {key} holds few different trainings, since k is a whole number: {', '.join(few)}. Trials that are "
                 f"equal run once; a larger training.batch_size tells more rates apart"
             )
-            lines += textwrap.wrap(text, WIDEST, subsequent_indent="      ", break_on_hyphens=False)
+            lines.append(text)
     return lines
 
 
@@ -441,7 +411,7 @@ def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
 
 
 def _failing_lines(shown: Preview) -> list[str]:
-    return ["these trials will fail:", *(f"  {reason}" for reason in shown.failing)] if shown.failing else []
+    return ["`run` refuses the study:", *(f"  {reason}" for reason in shown.failing)] if shown.failing else []
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,9 +10,10 @@ import pandas as pd
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
 from wsml_study.record.formats import aligned, number, percent
-from wsml_study.record.storage import CONFIRMATION, EVENTS, open_results
+from wsml_study.record.history import TrialState
+from wsml_study.record.storage import CONFIRMATION, EVENTS
 from wsml_study.record.tables import PAUSED, read_table, searched_keys
-from wsml_study.record.wording import describe, short_names, short_path
+from wsml_study.record.wording import INTERRUPTED, describe, short_names, short_path
 from wsml_study.report.answer_summary import answered_lines
 from wsml_study.report.group_table import groups_of_trials
 from wsml_study.results.all_pairs import pair_lines
@@ -43,8 +44,18 @@ SHOWN_AS_METHOD = {"method.name"}
 """Searched keys that the column `method` shows already."""
 
 
-def trials_table(trials: pd.DataFrame) -> list[str]:
-    """Ranked trials, or configs where these have several runs, as aligned columns."""
+def trials_table(trials: pd.DataFrame, *, running: bool = True) -> list[str]:
+    """Ranked trials, or configs where these have several runs, as aligned columns; arguments as `trial_columns`."""
+    return aligned(trial_columns(trials, running=running))
+
+
+def trial_columns(trials: pd.DataFrame, *, running: bool = True) -> dict[str, list[str]]:
+    """Ranked trials, or configs where these have several runs, as columns of text for people.
+
+    Args:
+        trials: ranked.
+        running: whether their study runs now; otherwise unfinished trials are called interrupted.
+    """
     objective = objective_of(trials)
     trials = by_config(trials)
     searched = short_names(key for key in searched_keys(trials.columns) if key not in SHOWN_AS_METHOD)
@@ -54,7 +65,7 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         **({"config": trials["config_number"].map(number)} if trials["config_number"].nunique() > 1 else {}),
         "method": trials["method"],
         **{name: trials[key].map(number) for key, name in searched.items()},
-        "val mAP" if objective.record.name == "map" else objective.label: trials["value"].map(
+        objective.short_label: trials["value"].map(
             lambda value: "-" if pd.isna(value) else f"{value:{objective.number_format}}"
         ),
         **({"answered mAP": list(trials.apply(estimate_text, axis=1))} if MAP in trials else {}),
@@ -64,9 +75,14 @@ def trials_table(trials: pd.DataFrame) -> list[str]:
         "best epoch": trials["best_epoch"].map(number),
         "epochs": trials["last_epoch"].astype(str),
         **({"from": trials["origin"].fillna("sampler")} if trials["origin"].notna().any() else {}),
-        "state": trials["state"] + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
+        "state": _states(trials["state"], running=running)
+        + trials["error"].map(lambda error: f": {error}" if isinstance(error, str) else ""),
     }
-    return aligned({name: list(values) for name, values in columns.items()})
+    return {name: list(values) for name, values in columns.items()}
+
+
+def _states(states: pd.Series, *, running: bool) -> pd.Series:
+    return states if running else states.replace(TrialState.RUNNING.value, INTERRUPTED)
 
 
 def _measure_columns(trials: pd.DataFrame, objective: Objective) -> dict[str, pd.Series]:
@@ -102,7 +118,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         + (f", {num_paused} paused" if num_paused else ""),
         *limits,
         "",
-        *trials_table(ranked),
+        *trials_table(ranked, running=False),
         *class_note_of(folder, objective_of(ranked)),
         "",
         *groups_of_trials(folder, ranked),
@@ -161,15 +177,6 @@ def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[st
     if (front := front_sentence(ranked, objective_of(ranked))) is not None:
         return [*by_answers, front, "Of one seed each: what is best of many trials is optimistic.", *notes]
     return [*by_answers, *_not_confirmed(ranked, study_argument), *notes]
-
-
-def study_folder(name: str, storage: str) -> Path:
-    """Where a study's results are, or a fresh copy of them if they are kept elsewhere.
-
-    Raises:
-        ResultsError: they are not there.
-    """
-    return open_results(storage, name).fetch()
 
 
 def _not_confirmed(ranked: pd.DataFrame, study_argument: str) -> list[str]:

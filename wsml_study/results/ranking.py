@@ -124,6 +124,25 @@ def contenders(ranked: pd.DataFrame) -> pd.DataFrame:
     return some if some["value"].notna().any() else possible
 
 
+def leading_trial(folder: Path) -> tuple[float, int] | None:
+    """Value and number of the trial, or of the first run of the config, that leads a study's contenders.
+
+    The value is the estimate by people's answers where there are any. None without a value, where every trial misses a
+    constraint, and with factors, whose levels are no rivals.
+
+    Raises:
+        ResultsError: the folder holds no study's tables.
+    """
+    ranked = by_config(ranked_trials(folder))
+    possible = contenders(ranked)
+    key = MAP if MAP in ranked else "value"
+    valued = possible[possible[key].notna()]
+    if valued.empty or has_factors(ranked):
+        return None
+    best = valued.iloc[0]
+    return float(best[key]), int(best["trial"])
+
+
 def best_per_method(ranked: pd.DataFrame) -> pd.DataFrame:
     """The best trial of each method that misses no constraint, best first."""
     return answers(by_config(ranked)).dropna(subset=["value"]).drop_duplicates("method").reset_index(drop=True)

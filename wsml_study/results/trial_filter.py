@@ -46,7 +46,7 @@ def select_trials(
     table = read_table(folder, "trials")
     trials = by_config(ranked(table, answered=read_answered(folder)))
     short = {name: trials[key] for key, name in _short_names(trials.columns).items()}
-    chosen = _matching(trials.assign(**{name: column for name, column in short.items() if name not in trials}), where)
+    chosen = matching(trials.assign(**{name: column for name, column in short.items() if name not in trials}), where)
     if per is not None:
         chosen = chosen.groupby(_column(per, chosen.columns), sort=False, dropna=False).head(top or 1)
     elif top is not None:
@@ -73,7 +73,12 @@ def _short_names(names: Iterable[str]) -> dict[str, str]:
     return short_names(key for key in searched_keys(names) if key != "method.name")
 
 
-def _matching(trials: pd.DataFrame, where: str | None) -> pd.DataFrame:
+def matching(trials: pd.DataFrame, where: str | None) -> pd.DataFrame:
+    """The rows of a table that meet a condition; all without one.
+
+    Raises:
+        ResultsError: the condition is invalid; the message names the columns.
+    """
     if where is None:
         return trials
     try:

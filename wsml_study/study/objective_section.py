@@ -183,6 +183,11 @@ class Objective(Description):
         return f"validation {self.record.label}"
 
     @property
+    def short_label(self) -> str:
+        """The same for narrow columns, such as `val mAP`."""
+        return f"val {self.record.label}"
+
+    @property
     def axis(self) -> str:
         """The title of an axis or a column of values, with their unit: `validation mAP (%)`."""
         return f"{self.label} (%)" if self.record.percent else self.label

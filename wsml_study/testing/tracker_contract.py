@@ -107,6 +107,9 @@ class Notices:
     def on_images(self, done: int, total: int) -> None:
         """Not kept."""
 
+    def on_preparation(self, message: str) -> None:
+        """Not kept."""
+
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
         """Not kept."""
 

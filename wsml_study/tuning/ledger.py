@@ -47,6 +47,9 @@ class Listener(Protocol):
     def on_images(self, done: int, total: int) -> None:
         """`done` of `total` images of a split are decoded into the store."""
 
+    def on_preparation(self, message: str) -> None:
+        """What the workers do before they can train; empty once they can."""
+
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
         """Trials begin: `slots` at a time, `num_trials` in total; the history holds those of earlier runs."""
 

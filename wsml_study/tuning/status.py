@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_events, read_history
 from wsml_study.record.history import StudyHistory, TrialState
-from wsml_study.record.lease import Driver, read_lease
+from wsml_study.record.lease import Driver, end_run, read_lease
 from wsml_study.record.level_progress import level_state
+from wsml_study.record.measured import is_answer
 from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_results, open_storage
 from wsml_study.record.tables import PAUSED
-from wsml_study.record.wording import describe, duration
+from wsml_study.record.wording import INTERRUPTED, describe, duration
+from wsml_study.results.ranking import leading_trial
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
 from wsml_study.study.factors import num_runs
 from wsml_study.study.fidelity import heading, num_levels
@@ -36,6 +41,7 @@ class Status:
     Attributes:
         study: as recorded in its folder.
         place: where it is kept.
+        folder: the study's, or the local copy of it.
         history: of the full-size trials.
         driver: the process that holds the lease; None if the study is not running.
         confirmation: history of the study's confirmation; None before it begins.
@@ -44,6 +50,7 @@ class Status:
 
     study: Study
     place: str
+    folder: Path
     history: StudyHistory
     driver: Driver | None
     confirmation: StudyHistory | None = None
@@ -103,7 +110,8 @@ class Status:
 
     def lines(self) -> list[str]:
         """The same for people."""
-        words = {TrialState.RUNNING.value: PAUSED} if self.history.paused else {}
+        unfinished = PAUSED if self.history.paused else INTERRUPTED
+        words = {} if self.state == "running" else {TrialState.RUNNING.value: unfinished}
         counts = self.as_json()["trials"].items()
         by_state = ", ".join(f"{number} {words.get(state, state)}" for state, number in counts if number)
         of_all = "" if self.num_trials >= UNBOUNDED_TRIALS else f" of {self.num_trials}"
@@ -150,10 +158,15 @@ class Status:
         return {"num_trials": self.confirmation.num_trials or len(self.confirmation.trials), "ended": ended}
 
     def _best(self) -> tuple[float, int] | None:
+        """Value and number of the trial that `results` ranks first; by the log where the tables do not fit it."""
+        with suppress(ResultsError):  # there are no tables yet, or they are damaged
+            leading = leading_trial(self.folder)
+            if leading is not None and leading[1] in self.history.trials:
+                return leading
         objective = self.study.objective
-        values = ((trial.value(objective), trial.number) for trial in self.history.trials.values())
-        valued = ((value, number) for value, number in values if value is not None)
-        return max(valued, key=lambda pair: (objective.sign * pair[0], pair[1]), default=None)
+        valued = [(trial.value(objective), trial) for trial in self.history.trials.values()]
+        some = [(value, trial.number) for value, trial in valued if value is not None and is_answer(trial, objective)]
+        return max(some, key=lambda pair: (objective.sign * pair[0], -pair[1]), default=None)
 
 
 def study_status(storage: str, name: str) -> Status:
@@ -164,6 +177,24 @@ def study_status(storage: str, name: str) -> Status:
     """
     place = open_results(storage, name)
     return _read(place)
+
+
+def stop_study(storage: str, name: str, *, notify: Callable[[str], None]) -> None:
+    """Ask the driver of a study to stop after the current epochs, and wait until it has.
+
+    Raises:
+        ResultsError: no process runs the study, or it does not stop in time.
+    """
+    status = study_status(storage, name)
+    if status.driver is None or status.driver.is_gone:
+        ended = f"{num_ended(status.history)} trials have ended"
+        why = (
+            f"this study has finished ({ended}), so there is nothing to stop"
+            if status.state == "finished"
+            else f"this study is not running ({ended}); `wsml-study run` resumes it"
+        )
+        raise ResultsError(f"{status.place}: {why}")
+    end_run(storage, name, notify=notify)
 
 
 def follow(storage: str, name: str, listener: Listener) -> Status:
@@ -211,6 +242,7 @@ def _read(place: StudyStorage) -> Status:
     return Status(
         study=read_study(folder / "study.yaml"),
         place=place.described,
+        folder=folder,
         history=read_history(folder),
         driver=read_lease(place),
         confirmation=read_history(confirmation.folder) if confirmation.folder.exists() else None,

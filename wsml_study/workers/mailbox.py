@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 LARGE_BYTES = 100 * 2**10
 """Longer messages (states and weights of trials) go through Ray's object store, past the mailbox's process."""
 
+NAMED = "wsml-mailbox-"
+"""Begins the name of every mailbox's actor, by which the driver finds it."""
+
+STARTING = "starting workers"
+
 
 class Mailbox:
     """A queue of commands per rank, one queue of replies, and the address at which rank 0 awaits the other ranks."""
@@ -27,6 +33,7 @@ class Mailbox:
         self._replies: asyncio.Queue[Any] = asyncio.Queue()
         self._announced = asyncio.Event()
         self._rendezvous: tuple[str, int] | None = None
+        self._preparation = STARTING
 
     async def send(self, command: Any) -> None:
         """Give every rank the command."""
@@ -57,6 +64,14 @@ class Mailbox:
         assert self._rendezvous is not None
         return self._rendezvous
 
+    async def prepares(self, what: str) -> None:
+        """Note what rank 0 does before it can train; empty once it can."""
+        self._preparation = what
+
+    async def preparation(self) -> str:
+        """What rank 0 noted last."""
+        return self._preparation
+
 
 class MailboxClient(Protocol):
     """A mailbox as Tune actor and workers use it, wherever it runs; methods block, and mean what `Mailbox` says."""
@@ -79,6 +94,9 @@ class MailboxClient(Protocol):
     def rendezvous(self) -> tuple[str, int]:
         """Wait until rank 0 has announced address and port, and return them."""
 
+    def prepares(self, what: str) -> None:
+        """Note what rank 0 does before it can train, without waiting; empty once it can."""
+
 
 @dataclass(frozen=True)
 class RayMailbox:
@@ -93,7 +111,8 @@ class RayMailbox:
     @classmethod
     def start(cls, num_ranks: int) -> RayMailbox:
         """Start the actor; it ends with the last handle."""
-        return cls(ray.remote(Mailbox).options(num_cpus=0).remote(num_ranks))
+        name = f"{NAMED}{uuid.uuid4().hex}"
+        return cls(ray.remote(Mailbox).options(num_cpus=0, name=name).remote(num_ranks))
 
     def send(self, command: Command[Any]) -> None:
         """Give every rank the command."""
@@ -121,6 +140,10 @@ class RayMailbox:
         """Wait until rank 0 has announced address and port, and return them."""
         found: tuple[str, int] = ray.get(self.actor.rendezvous.remote())
         return found
+
+    def prepares(self, what: str) -> None:
+        """Note what rank 0 does before it can train, without waiting; empty once it can."""
+        self.actor.prepares.remote(what)
 
 
 def _packed(message: object) -> bytes | list[ray.ObjectRef[bytes]]:

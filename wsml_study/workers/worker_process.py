@@ -6,11 +6,15 @@ A file of its own: a worker that imported `ray_train_group.py` would load Ray Tr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ray import train
 
 from wsml_study.workers.loop import OpenTrial, Worker
 from wsml_study.workers.mailbox import RayMailbox
+
+if TYPE_CHECKING:
+    from wsml_study.data.stored_file import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ def serve_rank(config: dict[str, LoopSettings]) -> None:
     """Ray Train's training function: one rank's command loop, from the group's start to its end."""
     import torch
 
+    from wsml_study.data.features import features_progress
     from wsml_study.methods.contract import Peers
     from wsml_study.workers.process_group import process_group
 
@@ -49,4 +54,17 @@ def serve_rank(config: dict[str, LoopSettings]) -> None:
         torch.cuda.set_device(device)
     worker = Worker(settings.open_trial, device=device, peers=peers)
     with process_group(peers, settings.mailbox, backend=settings.backend):
-        worker.serve(settings.mailbox)
+        if peers.rank == 0:
+            settings.mailbox.prepares("")
+        with features_progress(_told(settings.mailbox, peers.rank)):
+            worker.serve(settings.mailbox)
+
+
+def _told(mailbox: RayMailbox, rank: int) -> Progress:
+    """Tells the mailbox how far the features are that rank 0 computes."""
+
+    def tell(done: int, total: int) -> None:
+        if rank == 0:
+            mailbox.prepares(f"computing features: {done:,} of {total:,} images" if done < total else "")
+
+    return tell

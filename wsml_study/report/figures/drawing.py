@@ -1,4 +1,4 @@
-"""Figures as Vega-Lite for a page, and as SVG or PNG files."""
+"""Figures as Vega-Lite for a page, and as SVG, PNG or PDF files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsml_study.record.files import write_whole
 from wsml_study.report.figures.figure import Figure, Panel
 from wsml_study.report.figures.look import GROUND, ON_DARK, config
 
-Format = Literal["svg", "png"]
+Format = Literal["svg", "png", "pdf"]
 PANEL_WIDTH, WIDE_WIDTH = 380, 720
 """Pixels of a panel in a file."""
 
@@ -58,6 +58,8 @@ def drawn(figure: Figure, file_format: Format) -> bytes:
     spec = _spec(chart, legends=True) | {"background": GROUND}
     if file_format == "svg":
         return str(vl_convert.vegalite_to_svg(spec)).encode()
+    if file_format == "pdf":
+        return bytes(vl_convert.vegalite_to_pdf(spec))
     return bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
 
 

@@ -86,6 +86,10 @@ class Tracked:
         """`done` of `total` images of a split are decoded into the store."""
         self._listener.on_images(done, total)
 
+    def on_preparation(self, message: str) -> None:
+        """What the workers do before they can train; empty once they can."""
+        self._listener.on_preparation(message)
+
     def on_slots(self, slots: int, num_trials: int, history: StudyHistory) -> None:
         """Trials begin: open the stores and show what earlier runs did."""
         self._listener.on_slots(slots, num_trials, history)

@@ -1,0 +1,41 @@
+"""What `status` and `stop` say of studies that do not run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wsml_study.errors import ResultsError
+from wsml_study.results.ranking import ranked_trials
+from wsml_study.tuning.status import stop_study, study_status
+
+RECORDED = Path(__file__).parents[1] / "recorded"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    for name in ("finished", "interrupted"):
+        shutil.copytree(RECORDED / name / "results" / name, tmp_path / name)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["finished", "interrupted"])
+def test_the_best_trial_is_the_one_that_results_rank_first(name: str, storage: str) -> None:
+    first = ranked_trials(Path(storage) / name).iloc[0]
+    assert study_status(storage, name).as_json()["best"] == {"trial": first["trial"], "value": first["value"]}
+
+
+def test_unfinished_trials_of_a_study_that_does_not_run_are_called_interrupted(storage: str) -> None:
+    lines = study_status(storage, "interrupted").lines()
+    assert "2 interrupted" in lines[1], lines
+    assert not any("running" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("finished", "has finished .* nothing to stop"), ("interrupted", "run` resumes it")]
+)
+def test_stop_says_what_became_of_a_study_that_does_not_run(name: str, expected: str, storage: str) -> None:
+    with pytest.raises(ResultsError, match=expected):
+        stop_study(storage, name, notify=print)

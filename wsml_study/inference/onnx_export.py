@@ -16,7 +16,6 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.inference.decisions import Decider
@@ -26,6 +25,7 @@ from wsml_study.inference.onnx_network import OnnxNetwork
 from wsml_study.record.decision_rules import has_rules
 from wsml_study.record.files import write_whole
 from wsml_study.record.model_folder import WEIGHTS_FILE
+from wsml_study.training.pretrained_weights import normalization_of
 
 ONNX_FILE = "model.onnx"
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
@@ -140,7 +140,7 @@ def _dynamic() -> dict[int, object]:
 
 
 def _metadata(model: TrainedModel, decider: Decider | None) -> dict[str, str]:
-    mean, std = ([value / 255 for value in _values(part)] for part in (model.classifier.mean, model.classifier.std))
+    mean, std = normalization_of(model.study.model.backbone, model.study.model.weights)
     preprocessing = {
         "input": INPUT,
         "done": PREPROCESSING,
@@ -152,7 +152,3 @@ def _metadata(model: TrainedModel, decider: Decider | None) -> dict[str, str]:
     kept = {"classes": json.dumps(list(model.classes)), "training": model.name}
     kept |= {"preprocessing": json.dumps(preprocessing)}
     return kept if decider is None else kept | {"thresholds": decider.rules.model_dump_json()}
-
-
-def _values(tensor: Tensor) -> list[float]:
-    return [float(value) for value in tensor.flatten()]

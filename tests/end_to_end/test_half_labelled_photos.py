@@ -68,8 +68,7 @@ def answered(page: Path, storage: StudyStorage, number: int, truth: dict[str, di
     asked = AnswerLog(storage).question_sets()[number - 1]
     with opened(page.as_uri(), width=1280) as browser:
         begin(browser, "Ann")
-        for place in asking_order(asked):
-            question = asked.questions[place]
+        for question in asking_order(asked):
             press(browser, "y" if truth[question.image][question.class_name] else "n")
         browser.wait_until(f"{SCREEN} === 'done'")
         press_download(browser, str(folder))
@@ -118,10 +117,11 @@ def test_from_a_table_of_blanks_to_decisions_about_new_photos(cli, shared_data):
     (config,) = (cli.folder / "configs").glob("*.yaml")
     cli("train", config, "--seeds", "1", "-o", "models")
     (model,) = (cli.folder / "models").glob("**/seed_*")
-    cli("thresholds", model, "--precision", "0.8")
-    photos = sorted(root.glob("JPEGImages/*.jpg"))[:20]
-    (cli.folder / "new.txt").write_text("\n".join(map(str, photos)))
-    cli("predict", model, "new.txt", "--decide", "-o", "decided.csv")
+    chosen = " ".join(cli("thresholds", model, "--precision", "0.8", "--answers", "second.yaml").split())
+    assert "completions of them were drawn by what the study's trials and 60 answers say" in chosen
+    photos = sorted(photo.name for photo in root.glob("JPEGImages/*.jpg"))[:20]
+    (cli.folder / "new.txt").write_text("\n".join(photos))
+    cli("predict", model, "new.txt", "--root", root / "JPEGImages", "--decide", "-o", "decided.csv")
     decided = pd.read_csv(cli.folder / "decided.csv")
-    assert len(decided) == len(photos)
-    print(decided.columns.tolist())
+    assert decided["image"].tolist() == photos
+    assert {"yes", "no", "no threshold"} >= set(decided["person decided"])

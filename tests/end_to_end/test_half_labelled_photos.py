@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.browser import PATIENCE_S, opened
-from tests.report.keyboard import SCREEN, begin, press, press_download
+from tests.browser import PATIENCE_S, opened, press
+from tests.report.keyboard import SCREEN, begin, press_download
 from wsml_study.record.answer_log import AnswerLog
 from wsml_study.record.storage import StudyStorage
 from wsml_study.report.question_page import asking_order

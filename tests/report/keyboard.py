@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from tests.browser import Page
+from tests.browser import Page, press
 
 SCREEN = "document.querySelector('main:not([hidden])').id"
 FOCUSED = "document.activeElement.id"
-ENTER = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
-
-
-def press(page: Page, *keys: str) -> None:
-    """Press keys, one after the other."""
-    for key in keys:
-        pressed = (
-            ENTER
-            if key == "Enter"
-            else {"key": key, "code": key, **({"windowsVirtualKeyCode": 9} if key == "Tab" else {})}
-        )
-        page.command("Input.dispatchKeyEvent", type="keyDown", **pressed)
-        page.command("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
 
 def begin(page: Page, name: str) -> None:

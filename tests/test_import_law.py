@@ -33,6 +33,7 @@ ROOMS = (
     "report",
     "inference",
     "tuning",
+    "live",
     "cli",
     "testing",
 )
@@ -92,7 +93,8 @@ MAY_KNOW = {
         "methods.published_numbers",
         "methods.schedules",
     ),
-    "testing": ROOMS[: ROOMS.index("cli")],  # contract suites for plug-ins, which nothing of ours imports
+    "live": (*GROUND, "study", "record", "results", "report", "tuning.status"),
+    "testing": ROOMS[: ROOMS.index("live")],  # contract suites for plug-ins, which nothing of ours imports
 }
 """A room, or a module beside the rooms -> all that it may import of ours beside itself."""
 
@@ -112,6 +114,8 @@ ONLY_IN = {
     "tensorboardX": ("tuning.tracking",),
     "mlflow": ("tuning.tracking",),
     "wandb": ("tuning.tracking",),
+    "starlette": ("live",),
+    "uvicorn": ("live",),
     "pytest": (),
 }
 """A library -> the rooms and modules that may import it."""

@@ -313,6 +313,21 @@ def predict(
 
 
 @app.command(rich_help_panel=PANEL)
+def onnx(
+    model: ModelFolder,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The .onnx file to write. Default: model.onnx in the model's folder."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a model as ONNX: photos of any size in, probabilities, decisions out; compared with `predict` first."""
+    from wsml_study.inference.onnx_export import export_model
+
+    say(export_model(model, output, overwrite=overwrite))
+
+
+@app.command(rich_help_panel=PANEL)
 def maps(
     models_and_images: Annotated[
         list[str],

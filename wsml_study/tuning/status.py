@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ class Status:
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
-        best = self._best()
+        best = self._best
         return {
             "study": self.study.name,
             "place": self.place,
@@ -122,7 +123,7 @@ class Status:
             f"trials: {num_ended(self.history)}{of_all} ended ({by_state or 'none begun'})",
             *self.history.limit_lines(),
         ]
-        best = self._best()
+        best = self._best
         if best is not None:
             values = describe(self.history.trials[best[1]].values)
             objective = self.study.objective
@@ -157,6 +158,7 @@ class Status:
         ended = num_ended(self.confirmation)
         return {"num_trials": self.confirmation.num_trials or len(self.confirmation.trials), "ended": ended}
 
+    @cached_property
     def _best(self) -> tuple[float, int] | None:
         """Value and number of the trial that `results` ranks first; by the log where the tables do not fit it."""
         with suppress(ResultsError):  # there are no tables yet, or they are damaged

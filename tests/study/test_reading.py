@@ -419,7 +419,8 @@ CONDITION_PROBLEMS = {
     ),
     "a fixed key with an impossible value": (
         "{training.optimizer: [adam, sdg]}",
-        "6:53  training.seed: when training.optimizer: expected one of `adam`, `adamw`, `sgd`, got `sdg`; did you mean `sgd`?",
+        "6:53  training.seed: when training.optimizer: expected one of `adam`, `adamw`, `sgd`, got `sdg`; did you mean "
+        "`sgd`?",
     ),
 }
 

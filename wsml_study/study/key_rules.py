@@ -107,6 +107,24 @@ def _mode_rules() -> Iterator[KeyRule]:
         )
 
 
+def _rate_rules() -> Iterator[KeyRule]:
+    for key, schedules, needed in (
+        ("learning_rate_warmup", ("constant", "cosine", "step"), False),
+        ("learning_rate_final", ("cosine",), False),
+        ("one_cycle_peak", ("one_cycle",), False),
+        ("epochs_per_decay", ("step",), True),
+        ("decay_factor", ("step",), False),
+    ):
+        yield KeyRule(
+            key=f"training.{key}",
+            controlling_key="training.learning_rate_schedule",
+            called="learning_rate_schedule",
+            allowed_values=schedules,
+            needed=needed,
+            by_default="constant",
+        )
+
+
 def _option_rules(
     section: str, registry: Mapping[str, WithOptions], *, called: str, key: str = "name"
 ) -> Iterator[KeyRule]:
@@ -154,6 +172,7 @@ KEY_RULES = (
         needed=False,
     ),
     *_mode_rules(),
+    *_rate_rules(),
     *(
         KeyRule(
             key=f"objective.{option}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -80,6 +81,11 @@ def run_as_it_stands(folder: Folder, command: str) -> None:
         beside_a_run(folder, command, "of 400 trials ended")
     elif command.startswith("wsml-study stop"):
         beside_a_run(folder, command, "stopped")
+    elif command == "wsml-study serve":
+        serving = folder.start(command)
+        wait_for_line(serving, "http://127.0.0.1:")
+        serving.send_signal(signal.SIGINT)
+        assert "Traceback" not in serving.communicate(timeout=60)[0]
     elif command.startswith("wsml-study compare"):
         folder.run("wsml-study run other.yaml")
         assert "other" in folder.run(command)

@@ -17,6 +17,9 @@ ELSEWHERE = {
     "pip install dist/wsml_study-*.whl": "tests/packaging/test_wheel.py installs it in a virtual environment",
     "uvx --from dist/wsml_study-*.whl wsml-study run --demo": "as pip; it would install torch anew",
     "wsml-study run --demo": "tests/packaging/test_wheel.py runs it to its end",
+    "wsml-study ask my_study.yaml --answers 100": "tests/cli/test_answers.py; this study has clean validation labels",
+    "wsml-study answers my_study.yaml FILE": "tests/cli/test_answers.py",
+    "wsml-study audit my_study.yaml": "tests/end_to_end/test_audit.py",
     "wsml-study mcp": "tests/mcp_server/test_server.py, with a client",
 }
 """What other tests run."""

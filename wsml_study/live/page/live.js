@@ -3,7 +3,7 @@
 const BASE = document.querySelector("meta[name=base]").content;
 const VERSION = document.querySelector("meta[name=version]").content;
 const KEY = location.pathname.startsWith(`${BASE}/study/`) ? location.pathname.slice(`${BASE}/study/`.length).replace(/\/$/, "") : null;
-const POLL_MS = 2000, SLOW_POLL_MS = 4000, AWAY_MS = 3000;
+const POLL_MS = 2000, IDLE_POLL_MS = 5000, AWAY_MS = 3000;
 const STATES = {
   running: "running", confirming: "confirming", finished: "finished", interrupted: "interrupted", unreadable: "cannot be read",
 };
@@ -120,6 +120,7 @@ function listView() {
     document.title = counts.running ? `${counts.running} running · studies` : "Studies";
     const order = ["running", "confirming", "interrupted", "unreadable", "finished"];
     rows.show([...studies].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (b.changed ?? 0) - (a.changed ?? 0)));
+    return Boolean(counts.running || counts.confirming);
   };
 }
 
@@ -164,7 +165,7 @@ function studyView() {
   new IntersectionObserver((entries) => { seen = entries.some((entry) => entry.isIntersecting) || seen; if (seen) poll(); }, { rootMargin: "600px" }).observe(more);
 
   async function showStudy() {
-    study = await get(`/api/study/${KEY}`);
+    study = await get(`/api/study/${KEY}${seen ? "?figures" : ""}`);
     $("place").textContent = study.place ?? "";
     document.title = `${study.name} · ${STATES[study.state]}`;
     if (before !== null && before !== study.state) $("said").textContent = `${study.name}: ${STATES[study.state]}`;
@@ -201,7 +202,6 @@ function studyView() {
   }
 
   async function showFigures() {
-    if (!seen) return;
     const { sections, error } = await get(`/api/study/${KEY}/figures`);
     for (const section of error ? [] : sections) {
       if (!groups.has(section.name)) {
@@ -213,11 +213,15 @@ function studyView() {
       await groups.get(section.name).show(section.figures);
     }
   }
-  return async (turn) => {
+  const versions = {};
+  // A part is asked for when the server has a newer one, or none yet.
+  const isNew = (kind) => { const version = study.parts?.[kind]; return version === null || version !== versions[kind]; };
+  return async () => {
     await showStudy();
-    // Results take the server longer, and change less often.
-    if (turn % 2 === 0) await showResults();
-    if (turn % 2 === 1 || turn === 0) await showFigures();
+    const parts = study.parts ?? {};
+    if (isNew("results")) { await showResults(); versions.results = parts.results; }
+    if (seen && isNew("figures")) { await showFigures(); versions.figures = parts.figures; }
+    return study.state === "running" || study.state === "confirming" || study.commands?.some((run) => run.state === "running");
   };
 }
 
@@ -487,9 +491,9 @@ async function poll() {
   if (busy) { again = true; return; }
   busy = true;
   clearTimeout(timer);
-  let pause = KEY === null ? SLOW_POLL_MS : POLL_MS;
+  let pause = IDLE_POLL_MS;
   try {
-    await refresh(turn);
+    if (await refresh()) pause = POLL_MS;
     turn += 1;
     contact("on", "live");
     document.documentElement.dataset.turn = String(turn);

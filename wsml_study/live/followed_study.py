@@ -270,6 +270,7 @@ class FollowedStudy:
             {
                 "trial": trial.number,
                 "slot": part.slots.of_trial[trial.number] + 1 if trial.number in part.slots.of_trial else None,
+                "host": trial.host,
                 "values": describe(trial.values),
                 "epoch": trial.last_epoch,
                 "epochs": _num_epochs(trial),

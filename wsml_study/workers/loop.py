@@ -6,6 +6,7 @@ Between trials the process, the CUDA context, the opened data and the process gr
 from __future__ import annotations
 
 import io
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -115,7 +116,7 @@ class Worker:
         while not isinstance(command := mailbox.next_command(self._peers.rank), Stop):
             reply: Reply
             try:
-                reply = Done(answer=self.obey(command))
+                reply = Done(answer=self.obey(command), host=socket.gethostname())
             except TrainingError as error:
                 # Every rank raises these at the same point, so the group stays fit for the next trial.
                 reply = TrialFailed(error=str(error))

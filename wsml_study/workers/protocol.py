@@ -10,7 +10,7 @@ test showed travels as plain data (`vars(EpochResult)`), because unpickling its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class StepReport:
         error: why the trial failed.
         out_of_memory: why the trial is to be tried again with no other trial beside it.
         notice: what the user should be told about the trial.
+        host: name of the machine that ran the epoch; that of rank 0, of several.
     """
 
     result: dict[str, Any] | None = None
@@ -93,6 +94,7 @@ class StepReport:
     error: str | None = None
     out_of_memory: str | None = None
     notice: str | None = None
+    host: str | None = None
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Self:
@@ -212,9 +214,10 @@ class Stop(Command[None]):
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """The command was carried out."""
+    """The command was carried out, on a machine of this name if that is known."""
 
     answer: Any
+    host: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

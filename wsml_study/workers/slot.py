@@ -122,6 +122,7 @@ class Slot:
         self._settings, self._start_group = settings, start_group
         self._group: Group = start_group()
         self._group_is_lost = False
+        self._host: str | None = None
 
     def take(self, assignment: Assignment) -> None:
         """Run this trial from now on; the workers are told by the next `step`."""
@@ -172,6 +173,7 @@ class Slot:
             complete=complete,
             test=self._test() if complete and self._settings.tested else None,
             notice=self._take_notice(),
+            host=self._host,
         )
 
     @property
@@ -236,7 +238,8 @@ class Slot:
 
     def _ask(self, command: Command[Answer]) -> Answer:
         match self._group.mailbox.ask(command):
-            case Done(answer=answer):
+            case Done(answer=answer, host=host):
+                self._host = host
                 return answer  # type: ignore[no-any-return]
             case TrialFailed(error=error):
                 raise TrainingError(error)

@@ -156,7 +156,8 @@ function studyView() {
   const notes = h("section", { "aria-labelledby": "t-notes" }, h("h2", { id: "t-notes" }, "Notes"),
     h("p", { class: "quiet" }, "Kept beside the study, in notes.jsonl."), parts.notes.element, noteForm());
   for (const one of [parts.commands, parts.running, parts.answer, parts.ranking]) one.element.hidden = true;
-  const curvesSection = h("section", { "aria-labelledby": "t-curves" }, h("h2", { id: "t-curves" }, "Curves"), curves.element);
+  const awaited = h("p", { class: "quiet" }, "They are being drawn.");
+  const curvesSection = h("section", { "aria-labelledby": "t-curves" }, h("h2", { id: "t-curves" }, "Curves"), awaited, curves.element);
   $("main").replaceChildren(parts.head.element, parts.tiles.element, parts.buttons.element, parts.commands.element,
     parts.running.element, parts.answer.element, curvesSection, parts.ranking.element, notes, more, parts.lines.element);
 
@@ -193,11 +194,16 @@ function studyView() {
 
   async function showResults() {
     const results = await get(`/api/study/${KEY}/results`);
-    if (results.error) return parts.answer.show({ answer: [], remarks: [results.error] });
+    if (results.error) {
+      curvesSection.hidden = true;
+      return parts.answer.show({ answer: [], remarks: [results.error] });
+    }
+    curvesSection.hidden = false;
     parts.answer.show({ answer: results.answer, remarks: results.remarks });
     parts.ranking.show(results.ranking);
     leader = results.best;
     showTiles();
+    awaited.remove();
     await curves.show(results.figures);
   }
 
@@ -232,7 +238,8 @@ function writeHead({ name, state, error, dataset, driver, changed }) {
 
 function writeTiles(study) {
   const { counts, best, confirmation } = study;
-  const words = { running: "running", paused: "paused", complete: "complete", stopped: "stopped early", failed: "failed" };
+  const atWork = study.state === "running" || study.state === "confirming";
+  const words = { running: atWork ? "running" : "interrupted", paused: "paused", complete: "complete", stopped: "stopped early", failed: "failed" };
   const states = Object.entries(words).filter(([state]) => counts[state]).map(([state, word]) => `${counts[state]} ${word}`);
   const left = leftText(study);
   const later = study.later_s === null ? "" : `then about ${duration(study.later_s)} of confirmation`;
@@ -277,7 +284,7 @@ function writeRunning({ running, of_confirmation, metric }) {
     hosts ? h("td", null, trial.host ?? "–") : null,
     h("td", null, trial.epochs === null ? String(trial.epoch) : `${trial.epoch} of ${trial.epochs}`, trial.epochs === null ? null : bar(trial.epoch, trial.epochs, `epoch ${trial.epoch} of ${trial.epochs}`)),
     h("td", null, trial.value ?? "–"),
-    h("td", null, `${trial.started === null ? "–" : duration(Date.now() / 1000 - trial.started)}${trial.attempt > 1 ? `, attempt ${trial.attempt}` : ""}`)));
+    h("td", null, `${trial.started === null || trial.slot === null ? "–" : duration(Date.now() / 1000 - trial.started)}${trial.attempt > 1 ? `, attempt ${trial.attempt}` : ""}`)));
   return [h("h2", { id: "t-running" }, of_confirmation ? "What runs now, of the confirmation" : "What runs now"),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "t-running", "data-scroll": "running", "data-id": "running" },
       h("table", { class: "running" }, h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", null, body)))];
@@ -304,7 +311,7 @@ function writeNotes({ notes, error }) {
 }
 
 function writeLines(lines) {
-  return h("details", { "data-id": "lines" }, h("summary", null, "As `wsml-study status` prints it"), h("pre", { tabindex: "0", "data-scroll": "lines" }, lines.join("\n")));
+  return h("details", { "data-id": "lines" }, h("summary", null, prose("As `wsml-study status` prints it")), h("pre", { tabindex: "0", "data-scroll": "lines" }, lines.join("\n")));
 }
 
 // Text in which `commands` are set as code.

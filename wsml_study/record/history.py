@@ -120,9 +120,9 @@ class TrialHistory:
         promoted: the trial of a cheaper level of fidelity whose config this one runs.
         proposed: with `factors`, values of the searched keys of that config, also of those that its levels do not take.
         origin: the entry of `start_from` that it comes from; None for a proposal of the sampler.
-        host: name of the machine that ran its newest epoch; None in logs of versions that did not note it.
         started, ended: seconds since 1970.
         starts: when it came to a slot, each time; in seconds since 1970.
+        host: name of the machine that its newest epoch ran on; None in logs of earlier versions.
     """
 
     number: int
@@ -149,10 +149,10 @@ class TrialHistory:
     promoted: Promotion | None = None
     proposed: dict[str, Any] | None = None
     origin: str | None = None
-    host: str | None = None
     started: float | None = None
     ended: float | None = None
     starts: list[float] = field(default_factory=list)
+    host: str | None = None
 
     @property
     def last_epoch(self) -> int:
@@ -390,9 +390,13 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
         trial.exploits.pop()
     if trial.checkpoint is not None and trial.checkpoint[0] >= result["epoch"]:
         trial.checkpoint = None
-    trial.epochs[result["epoch"]] = result | {"time": event["time"], "attempt": event["attempt"]}
-    trial.test = event.get("test", trial.test)
     trial.host = event.get("host", trial.host)
+    trial.epochs[result["epoch"]] = result | {
+        "time": event["time"],
+        "attempt": event["attempt"],
+        "host": trial.host,
+    }
+    trial.test = event.get("test", trial.test)
     # The event of the last epoch already says that the trial has ended: a crash may prevent the `ended` event.
     trial.state = TrialState(event["state"])
     trial.ended = event["time"] if trial.state in ENDED else None

@@ -86,7 +86,6 @@ TRIALS = _schema(
             pa.string(),
             "entry of `start_from` that the trial comes from; null for a proposal of the sampler",
         ),
-        _maybe("host", pa.string(), "name of the machine that ran its newest epoch"),
         _maybe("confirms", pa.int32(), "confirmation: number of the trial of the search whose config this one repeats"),
         _maybe("promoted_level", pa.int32(), "fidelity: number of the level that the config survived, from 1"),
         _maybe("promoted_trial", pa.int32(), "fidelity: number of the trial at that level"),
@@ -104,6 +103,7 @@ TRIALS = _schema(
             "missed", pa.string(), "constraints that the trial misses, such as `of1 58.2 < 60`; null if it meets all"
         ),
         _maybe("measures", pa.string(), "measures with constraints: JSON, name -> value"),
+        _maybe("host", pa.string(), "name of the machine that the newest epoch ran on, of the worker of rank 0"),
     ],
 )
 """One row per trial. A study's own file adds a nullable column per searched key or factor, named by its dotted path."""
@@ -168,6 +168,7 @@ EPOCHS = _schema(
             pa.string(),
             "validation metrics that `objective.beside` and `objective.constraints` name: JSON, name -> value",
         ),
+        _maybe("host", pa.string(), "name of the machine that it ran on, of the worker of rank 0"),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the
@@ -438,6 +439,7 @@ def _trial_row(study: Study, trial: TrialHistory, history: StudyHistory) -> dict
             "last_epoch": trial.last_epoch,
             "test_map": None if trial.test is None else trial.test["test_map"],
             "attempts": trial.attempt,
+            "host": trial.host,
             "error": trial.error,
             "started": trial.started,
             "ended": trial.ended,
@@ -448,7 +450,6 @@ def _trial_row(study: Study, trial: TrialHistory, history: StudyHistory) -> dict
             "run": None if trial.config_number is None else trial.run,
             "levels": _levels(study, trial),
             "origin": trial.origin,
-            "host": trial.host,
             "confirms": trial.confirms,
             "train_share": trial.config["data"].get("train_share"),
             "num_val_classes": _num_classes(trial.epochs[last["best_epoch"]]["val_ap_C"]) if last else None,

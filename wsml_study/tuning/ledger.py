@@ -103,7 +103,8 @@ class Ledger(tune.Callback):  # type: ignore[misc]
             return
         history = self._log.history.trials[number]
         details: dict[str, Any] = {} if report.test is None else {"test": report.test}
-        details |= {} if report.host is None else {"host": report.host}
+        if report.host is not None and report.host != history.host:
+            details["host"] = report.host
         takeover = None if self._population is None else self._population.pop(number)
         state = TrialState.RUNNING if takeover is not None else ending_of(result, error=False) or TrialState.RUNNING
         if state is TrialState.STOPPED and self._pausing is not None and self._pausing.may_go_on(number, report.epoch):

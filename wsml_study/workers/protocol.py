@@ -10,7 +10,7 @@ test showed travels as plain data (`vars(EpochResult)`), because unpickling its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class StepReport:
         error: why the trial failed.
         out_of_memory: why the trial is to be tried again with no other trial beside it.
         notice: what the user should be told about the trial.
-        host: name of the machine that ran the epoch; that of rank 0, of several.
+        host: name of the machine of rank 0.
     """
 
     result: dict[str, Any] | None = None
@@ -125,8 +125,8 @@ class Command(Generic[Answer]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start(Command[None]):
-    """Open a trial; the one before it is dropped.
+class Start(Command[str]):
+    """Open a trial; the one before it is dropped. Answered by the name of the machine.
 
     Attributes:
         config: what it trains.
@@ -214,10 +214,9 @@ class Stop(Command[None]):
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """The command was carried out, on a machine of this name if that is known."""
+    """The command was carried out."""
 
     answer: Any
-    host: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,7 +122,6 @@ class Slot:
         self._settings, self._start_group = settings, start_group
         self._group: Group = start_group()
         self._group_is_lost = False
-        self._host: str | None = None
 
     def take(self, assignment: Assignment) -> None:
         """Run this trial from now on; the workers are told by the next `step`."""
@@ -133,6 +132,7 @@ class Slot:
         self._state_to_load: bytes | None = None
         self._best_before: BestSoFar | None = assignment.best_before
         self._notice: str | None = None
+        self._host: str | None = None
         self._scores_of = 0  # the epoch whose scores were kept last
         self._saved_at = time.monotonic()
         if assignment.checkpoint is not None:
@@ -222,7 +222,7 @@ class Slot:
             self._group.join(LOST_GROUP_END_S)  # the next group needs the resources that the lost one holds
             self._group, self._group_is_lost = self._start_group(), False
         assignment, state = self._assignment, self._state_to_load
-        self._ask(
+        self._host = self._ask(
             Start(
                 config=assignment.config,
                 companions=assignment.companions if state is None else None,
@@ -238,8 +238,7 @@ class Slot:
 
     def _ask(self, command: Command[Answer]) -> Answer:
         match self._group.mailbox.ask(command):
-            case Done(answer=answer, host=host):
-                self._host = host
+            case Done(answer=answer):
                 return answer  # type: ignore[no-any-return]
             case TrialFailed(error=error):
                 raise TrainingError(error)

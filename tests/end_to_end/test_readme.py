@@ -16,6 +16,7 @@ ELSEWHERE = {
     "pip install dist/wsml_study-*.whl": "tests/packaging/test_wheel.py installs it in a virtual environment",
     "uvx --from dist/wsml_study-*.whl wsml-study run --demo": "as pip; it would install torch anew",
     "wsml-study run --demo": "tests/packaging/test_wheel.py runs it to its end",
+    "wsml-study mcp": "tests/mcp_server/test_server.py, with a client",
 }
 """What other tests run."""
 DEFAULT_STUDY = "studies/rejection_rate.yaml"

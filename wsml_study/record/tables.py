@@ -167,6 +167,14 @@ EPOCHS = _schema(
             pa.string(),
             "validation metrics that `objective.beside` and `objective.constraints` name: JSON, name -> value",
         ),
+        _maybe(
+            "val_map_raw",
+            pa.float64(),
+            "`training.ema_decay`: mAP of the weights; the epoch's other figures are of these or of their average, "
+            "whichever is better by the objective",
+            unit=PERCENT,
+        ),
+        _maybe("val_map_averaged", pa.float64(), "`training.ema_decay`: mAP of the averaged weights", unit=PERCENT),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the

@@ -6,6 +6,7 @@ Between trials the process, the CUDA context, the opened data and the process gr
 from __future__ import annotations
 
 import io
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -131,7 +132,8 @@ class Worker:
         """Carry out a command, and return the answer of rank 0."""
         match command:
             case Start():
-                return self._start(command)
+                self._start(command)
+                return socket.gethostname()
             case RunEpochs():
                 return [vars(result) for result in self._open.run_epochs()]
             case RunTest():

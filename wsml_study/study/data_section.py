@@ -120,15 +120,15 @@ class Data(Description):
         description="Images of more than 8 bits: scale the `full` range of their type to 0..255 (default), or only the "
         "range of values in each image (`used`), as floating point images always are.",
     )
-    pseudo_labels: str | None = Field(
-        default=None,
-        description="VLPL and GPR: a .csv or .parquet file of scores from 0 to 1, with a training image in the "
-        "first column and a class in each of the others, relative to where the command runs.",
-    )
     observe: Observe = Field(
         default=Observe(),
         description="Which true labels the method gets to see. By default all labels of your own datasets and of "
         "openimages_v3, and one positive per image of other datasets.",
+    )
+    pseudo_labels: str | None = Field(
+        default=None,
+        description="VLPL and GPR: a .csv or .parquet file of scores from 0 to 1, with a training image in the "
+        "first column and a class in each of the others, relative to where the command runs.",
     )
     validation: Validation = Field(
         default=Validation(), description="The training images that are held out for validation."

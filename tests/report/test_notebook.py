@@ -16,7 +16,7 @@ from wsml_study.report.notebook import html_table
 
 CONFIRMED = Path(__file__).parents[1] / "recorded" / "confirmed" / "results" / "confirmed"
 HOSTILE = "<script>alert(1)</script>"
-TOOLTIPS = "application/vnd.vegalite.v6.json"
+TOOLTIPS = "application/vnd.vegalite.v6+json"
 
 
 @pytest.fixture

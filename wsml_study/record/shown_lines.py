@@ -1,4 +1,4 @@
-"""Findings that have lines of text: printing them, and showing them in a notebook, shows the lines."""
+"""Findings that have lines of text: printing them, and showing them in a notebook or a terminal, shows the lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 
 
 class ShownLines:
-    """Shows its `lines()`."""
+    """Shows its `lines()`; a dataclass needs `repr=False` for that."""
 
     def lines(self) -> list[str]:
         """As text."""
@@ -14,6 +14,8 @@ class ShownLines:
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"

@@ -38,7 +38,7 @@ BASELINE = "AN"
 STUDY_FILE = "study.yaml"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Confirmation(ShownLines):
     """Results of a confirmation so far.
 

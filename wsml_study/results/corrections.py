@@ -18,7 +18,7 @@ MOST_CLASSES = 30
 """Classes that are printed."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Corrections(ShownLines):
     """The labels of the training images that a trial has corrected for good.
 

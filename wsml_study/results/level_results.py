@@ -71,7 +71,7 @@ class LevelAgreement:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Levels(ShownLines):
     """All levels of fidelity, the cheapest first and full size last, and the agreement of adjacent levels."""
 

@@ -14,8 +14,8 @@ from wsml_study.report.figures.figure import Figure, Panel
 from wsml_study.report.figures.look import GROUND, ON_DARK, config
 
 Format = Literal["svg", "png", "pdf"]
-VEGA_LITE = "application/vnd.vegalite.v6.json"
-"""Media type by which notebooks know Vega-Lite, as Altair has it."""
+VEGA_LITE = "application/vnd.vegalite.v6+json"
+"""Media type by which notebooks know Vega-Lite, as Altair names it."""
 
 PANEL_WIDTH, WIDE_WIDTH = 380, 720
 """Pixels of a panel in a file."""

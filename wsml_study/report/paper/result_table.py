@@ -42,7 +42,7 @@ MARKDOWN = Markup(best="**{}**", alike="<ins>{}</ins>", interval="({})")
 HTML = Markup(best="<b>{}</b>", alike="<u>{}</u>", interval="<small>[{}]</small>")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ResultTable:
     """The table of methods by columns.
 
@@ -86,6 +86,9 @@ class ResultTable:
         rows = [[markdown_text(method), *self._row(method, MARKDOWN)] for method in self.methods]
         table = [names, ["---", *["---:"] * (len(names) - 1)], *rows]
         return "".join(f"| {' | '.join(row)} |\n" for row in table)
+
+    def __repr__(self) -> str:
+        return "\n".join([self.markdown(), *(f"{note}." for note in self.notes())])
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

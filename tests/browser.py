@@ -21,6 +21,24 @@ from websockets.sync.client import ClientConnection, connect
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_S = 60.0
+ENTER = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+CONTRAST = """(() => {
+  const light = (text) => {
+    const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  const ground = (one) => {
+    const color = getComputedStyle(one).backgroundColor;
+    return color === 'rgba(0, 0, 0, 0)' ? ground(one.parentElement) : color;
+  };
+  return Math.min(...[...document.querySelectorAll('main *, header *, dialog[open] *')]
+    .filter((one) => one.getClientRects().length && [...one.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    .filter((one) => !one.closest(':disabled'))
+    .map((one) => [light(getComputedStyle(one).color), light(ground(one))].sort((a, b) => b - a))
+    .map(([high, low]) => high / low));
+})()"""
+"""The lowest contrast of a text with its ground."""
 
 
 LEFT_ITS_PAGE = "Inspected target navigated"
@@ -93,6 +111,18 @@ class Page:
                 self.complaints.append(str(parameters["exceptionDetails"]))
             case "Network.requestWillBeSent":
                 self.requests.append(parameters["request"]["url"])
+
+
+def press(page: Page, *keys: str) -> None:
+    """Press keys, one after another, where the focus is."""
+    for key in keys:
+        pressed = (
+            ENTER
+            if key == "Enter"
+            else {"key": key, "code": key, **({"windowsVirtualKeyCode": 9} if key == "Tab" else {})}
+        )
+        page.command("Input.dispatchKeyEvent", type="keyDown", **pressed)
+        page.command("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
 
 @contextmanager

@@ -33,6 +33,8 @@ ROOMS = (
     "report",
     "inference",
     "tuning",
+    "live",
+    "mcp_server",
     "cli",
     "testing",
 )
@@ -67,6 +69,7 @@ MAY_KNOW = {
         "methods",
         "data",
         "study.spec",
+        "study.backbone_library",
         "study.backbone_record",
         "study.population_keys",
         "study.data_section",
@@ -91,7 +94,9 @@ MAY_KNOW = {
         "methods.published_numbers",
         "methods.schedules",
     ),
-    "testing": ROOMS[: ROOMS.index("cli")],  # contract suites for plug-ins, which nothing of ours imports
+    "live": (*GROUND, "study", "record", "results", "report", "tuning.status"),
+    "mcp_server": (*GROUND, "study", "record", "methods.explanation"),  # all else are commands in their own processes
+    "testing": ROOMS[: ROOMS.index("live")],  # contract suites for plug-ins, which nothing of ours imports
 }
 """A room, or a module beside the rooms -> all that it may import of ours beside itself."""
 
@@ -99,15 +104,22 @@ ONLY_IN = {
     "ray": ("cluster", "workers", "tuning"),
     "optuna": ("study.search_space", "tuning", "report.figures"),
     "typer": ("cli",),
+    "mcp": ("mcp_server",),
+    "anyio": ("mcp_server",),
     "duckdb": ("results.queries",),
     "torch": ("methods", "losses", "data", "training", "inference", "workers", "tuning", "testing"),
     "torchvision": ("data", "training"),
+    "timm": ("training",),
+    "open_clip": ("training",),
+    "huggingface_hub": ("training",),
     "altair": ("report.figures",),
     "vl_convert": ("report.figures",),
     "jinja2": ("report.page", "report.model_card"),
     "tensorboardX": ("tuning.tracking",),
     "mlflow": ("tuning.tracking",),
     "wandb": ("tuning.tracking",),
+    "starlette": ("live",),
+    "uvicorn": ("live",),
     "pytest": (),
 }
 """A library -> the rooms and modules that may import it."""

@@ -61,11 +61,35 @@ def test_a_study_is_accepted(block: str) -> None:
     )
 
 
-@pytest.mark.parametrize("command", commands())
-def test_a_command_exists_with_its_options(command: str) -> None:
-    words = shlex.split(command.replace("[", " ").replace("]", " "), comments=True)[1:]
+def block_commands() -> list[str]:
+    """Whole commands, which pages show in blocks; in running text they may leave out what goes without saying."""
+    return sorted({line for _, block in blocks("") for line in block.splitlines() if line.startswith("wsml-study ")})
+
+
+def parsed(command: str) -> tuple[Any, list[str]]:
+    """The command that a line means, and the words after its name."""
+    plain = re.sub("<[^>]*>", "PLACEHOLDER", command).replace("[", " ").replace("]", " ")
+    words = shlex.split(plain, comments=True)[1:]
     found = typer.main.get_command(app)
     while hasattr(found, "commands"):
         found = found.commands[words.pop(0)]
+    return found, words
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_exists_with_its_options(command: str) -> None:
+    found, words = parsed(command)
     known = {option for parameter in found.params for option in parameter.opts}
     assert {word for word in words if re.match(r"--?[a-z]", word)} - known == set()
+
+
+@pytest.mark.parametrize("command", block_commands())
+def test_a_command_of_a_block_has_what_it_needs(command: str) -> None:
+    found, words = parsed(command)
+    found.make_context(found.name, words)  # arguments and options with their types and limits, and nothing runs
+
+
+def test_studies_that_commands_name_exist() -> None:
+    named = {word for command in commands() for word in command.split() if re.fullmatch(r"studies/[\w/]+\.yaml", word)}
+    assert len(named) > 2
+    assert [word for word in sorted(named) if not (PROJECT / word).exists()] == []

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from wsml_study.methods import baselines
 from wsml_study.methods.asymmetric import AsymmetricLoss
+from wsml_study.methods.class_prior import ClassPriorRisk
 from wsml_study.methods.contract import Batch, Method
 from wsml_study.methods.entropy_maximization import AsymmetricPseudoLabels, EntropyMaximization
 from wsml_study.methods.expected_positives import ExpectedPositives
@@ -32,9 +33,11 @@ from wsml_study.methods.missing_labels import Hill, SelfPacedCorrection
 from wsml_study.methods.role import OnlineLabelEstimation
 from wsml_study.methods.schedules import Schedule, schedule
 from wsml_study.methods.selective import ClassAwareSelective
+from wsml_study.methods.variational import PositiveUnlabelled
 
 __all__ = [
     "ClassAwareSelectiveLoss",
+    "ClassPriorLoss",
     "OnlineLabelEstimationLoss",
     "PermanentCorrectionLoss",
     "PseudoLabelLoss",
@@ -48,6 +51,7 @@ __all__ = [
     "label_smoothing",
     "large_loss_rejection",
     "large_loss_temporary_correction",
+    "positive_unlabelled",
     "schedule",
     "self_paced_correction",
     "weak_assume_negative",
@@ -218,6 +222,21 @@ def generalized_robust(
     return _of(method, logits_BC, labels_BC, epoch=epoch, epochs=epochs)
 
 
+def positive_unlabelled(
+    logits_BC: Tensor,
+    labels_BC: Tensor,
+    *,
+    pu_rebalance: float = 0.55,
+    pu_temperature: float = 1.0,
+    reduction: str = "sum",
+) -> Tensor:
+    """PU-MLC, without its mixup: the positives of each class against all images of the batch."""
+    method = PositiveUnlabelled(
+        labels_BC, pu_rebalance=pu_rebalance, pu_temperature=pu_temperature, reduction=reduction
+    )
+    return _of(method, logits_BC, labels_BC)
+
+
 class PermanentCorrectionLoss(nn.Module):
     """LL-Cp: the largest losses among unobserved labels become positives, in this and all later epochs; mean.
 
@@ -379,6 +398,49 @@ class ClassAwareSelectiveLoss(nn.Module):
 
     def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
         """Estimate the priors after the first epoch; arguments as those of `PseudoLabelLoss.finish_epoch`."""
+        self.method.finish_epoch(epoch, epochs, predict)
+
+
+class ClassPriorLoss(nn.Module):
+    """CRISP: how common a class is, estimated after each epoch, stands in for its negatives.
+
+    Attributes:
+        method: holds the priors of the classes as `prior_C`, -1 before the first estimate.
+    """
+
+    def __init__(
+        self,
+        labels_NC: Tensor,
+        *,
+        warmup_epochs: int = 1,
+        prior_confidence: float = 0.01,
+        prior_tolerance: float = 0.01,
+        reduction: str = "sum",
+    ) -> None:
+        """Start without priors.
+
+        Args:
+            labels_NC: states of all training images.
+            warmup_epochs: epochs of AN before the first estimate.
+            prior_confidence: delta of the bound, in (0, 1).
+            prior_tolerance: tau of the bound, at least 0.
+            reduction: `sum` or `mean` over the classes.
+        """
+        super().__init__()
+        self.method = ClassPriorRisk(
+            labels_NC,
+            warmup_epochs=warmup_epochs,
+            prior_confidence=prior_confidence,
+            prior_tolerance=prior_tolerance,
+            reduction=reduction,
+        )
+
+    def forward(self, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
+        """The loss of a batch."""
+        return _of(self.method, logits_BC, labels_BC)
+
+    def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
+        """Estimate the priors; call it after each epoch, with arguments as those of `PseudoLabelLoss.finish_epoch`."""
         self.method.finish_epoch(epoch, epochs, predict)
 
 

@@ -146,7 +146,7 @@ def test_contradictions_are_named(folder, tmp_path):
     second.write_text(second.read_text().replace("yes", "no"))
     out = printed("answers", folder, first, second)
     assert "disputed, the majority counts and a tie as cannot say: 3 (cat in photos/" in out
-    assert "10 answers (0 yes, 7 no, 3 cannot say) about different pairs, by ann, bob" in out
+    assert "10 answers (0 yes, 7 no, 3 cannot say) about different pairs of validation images, by ann, bob" in out
 
 
 def test_questions_without_photos_and_tasks_of_other_tools(folder, tmp_path):

@@ -38,7 +38,7 @@ def test_a_config_trained_twice_gives_one_model_that_is_put_to_use(cli):
     cli.write("best.yaml", CONFIG)
     printed = cli("train", "best.yaml", "-o", "one", "--onnx")
     assert "LL-Cp" in printed
-    assert "model.onnx: as torch on 5 images" in printed
+    assert "model.onnx: as predict on 8 pictures of 4 sizes" in printed
     cli("train", "best.yaml", "-o", "two")
     assert_equal_trainings(cli.folder / "one/best", cli.folder / "two/best")
 

@@ -85,7 +85,7 @@ def test_from_the_download_s_layout_to_the_paper_s_table(cli):
     with (cli.folder / "wide.yaml").open("w") as file:
         YAML().dump(content, file)
 
-    assert "3,000 of 3,000 annotated images are in" in cli("check", "wide.yaml")
+    assert "3,000 of 3,000 annotated images are in" in " ".join(cli("check", "wide.yaml").split())
     assert "6 of 6 trials ended" in cli("run", "wide.yaml")
 
     classes = pq.read_table(cli.folder / "results/paper_openimages_v3/classes.parquet").to_pandas()

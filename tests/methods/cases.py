@@ -16,7 +16,7 @@ VARIED = [f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS 
 CASES = [*METHOD_NAMES, *VARIED]
 """Names, and names followed by a variant."""
 
-STOPPED = {"ROLE", "GR", "CSL"}
+STOPPED = {"ROLE", "GR", "CSL", "PU-MLC"}
 """Those that stop gradients somewhere, so that their gradients are not those of their values."""
 
 

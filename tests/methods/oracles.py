@@ -236,6 +236,32 @@ def selective(z: Array, stopped: Array, example: Example) -> float:
     return reduced(losses, example)
 
 
+def crisp(z: Array, stopped: Array, example: Example) -> float:
+    priors, rarity = example.state["prior_C"], example.state["images_per_positive_C"]
+    num_images, num_classes = example.shape
+    losses = []
+    for c in range(num_classes):
+        if priors[c] == -1:
+            losses.append(sum(nl(z[b, c]) if example.labels[b, c] == 1 else nl(-z[b, c]) for b in range(num_images)))
+            losses[c] /= num_images
+            continue
+        missed = sum(1 - p_of(z[b, c]) for b in range(num_images) if example.labels[b, c] == 1)
+        difference = sum(p_of(one) for one in z[:, c]) / num_images - priors[c]
+        losses.append(2 * priors[c] * rarity[c] * missed / num_images + abs(difference))
+    return sum(losses) / (num_classes if example.values["reduction"] == "mean" else 1)
+
+
+def positive_unlabelled(z: Array, stopped: Array, example: Example) -> float:
+    v, losses = example.values, []
+    for c in range(example.shape[1]):
+        temperature = min(max(v["pu_temperature"] * float(np.std(stopped[:, c])), 0.01), 1)
+        mean_f = sum(p_of(one / temperature) for one in z[:, c]) / example.shape[0]
+        weight = (sum(p_of(one / temperature) for one in stopped[:, c]) / example.shape[0]) ** v["pu_rebalance"]
+        missed = [nl(z[b, c] / temperature) for b in range(example.shape[0]) if example.labels[b, c] == 1]
+        losses.append(weight * math.log(mean_f) + (sum(missed) / len(missed) if missed else 0))
+    return sum(losses) / (example.shape[1] if v["reduction"] == "mean" else 1)
+
+
 ORACLES: dict[str, Callable[[Array, Array, Example], float]] = {
     "AN": assume_negative,
     "full": assume_negative,
@@ -254,4 +280,6 @@ ORACLES: dict[str, Callable[[Array, Array, Example], float]] = {
     "EM+APL": pseudo_labels,
     "GR": generalized_robust,
     "CSL": selective,
+    "CRISP": crisp,
+    "PU-MLC": positive_unlabelled,
 }

@@ -33,12 +33,14 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "SPLC": losses.self_paced_correction,
     "EM": losses.entropy_maximization,
     "GR": losses.generalized_robust,
+    "PU-MLC": losses.positive_unlabelled,
 }
 MODULES: dict[str, type[nn.Module]] = {
     "LL-Cp": losses.PermanentCorrectionLoss,
     "ROLE": losses.OnlineLabelEstimationLoss,
     "EM+APL": losses.PseudoLabelLoss,
     "CSL": losses.ClassAwareSelectiveLoss,
+    "CRISP": losses.ClassPriorLoss,
 }
 OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "WAN": {"negative_weight": 0.3},
@@ -80,6 +82,8 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
         "prior_threshold": 0.4,
         "reduction": "mean",
     },
+    "CRISP": {"warmup_epochs": 2, "prior_confidence": 0.1, "prior_tolerance": 0.2, "reduction": "mean"},
+    "PU-MLC": {"pu_rebalance": 1.0, "pu_temperature": 0.5, "reduction": "mean"},
 }
 """Options other than the defaults, all of each method's."""
 

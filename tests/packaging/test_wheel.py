@@ -101,7 +101,7 @@ def test_what_is_installed_is_used(installed: Installed) -> None:
     assert Path(printed.strip()).is_relative_to(installed.program.parents[1])
 
 
-@pytest.mark.parametrize("command", [("init", "--list"), ("check", "--demo"), ("methods",), ("schema",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("init", "--list"), ("check", "--demo")], ids=" ".join)
 def test_a_wheel_prints_what_a_checkout_prints(installed: Installed, command: tuple[str, ...]) -> None:
     assert installed(*command) == installed(*command, program=CHECKOUT)
 

@@ -207,6 +207,15 @@ def test_csl(case: str, likely_per_image: int, has_priors: bool) -> None:
     assert step(method, labels_NC, torch.arange(BATCH_SIZE), 1) == equal(tuple(PUBLISHED["csl"][case]))
 
 
+@pytest.mark.parametrize(("gamma", "alpha"), [(0.55, 1.0), (0.85, 2.0), (0.55, 0.2)])
+def test_pu_mlc(gamma: float, alpha: float) -> None:
+    """The loss without mixup; temperatures of 1 and, at an alpha of .2, below."""
+    found = first_batch("PU-MLC", with_negatives(), pu_rebalance=gamma, pu_temperature=alpha)
+    published = PUBLISHED["pu_mlc"][f"gamma {gamma} alpha {alpha}"]
+    assert found == equal(tuple(published["eps 0"]))
+    assert found == pytest.approx(tuple(published["eps 1e-10"]), abs=1e-6)
+
+
 def test_hill() -> None:
     assert first_batch("Hill", one_positive()) == equal(tuple(PUBLISHED["mlml"]["Hill"]))
 

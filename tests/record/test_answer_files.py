@@ -144,6 +144,7 @@ def test_a_table_that_is_cut_off_is_refused(tmp_path):
 
 def test_what_is_no_table_of_answers_says_so(tmp_path):
     assert "2: expected text in UTF-8" in complaint(saved(tmp_path, b"set,image,class,answer,by\nset2,\xfc,x,y,z\n"))
+    assert "expected JSON in UTF-8, got UTF-16" in complaint(saved(tmp_path, "[{}]".encode("utf-16")))
     assert "an Excel file as `CSV UTF-8`" in complaint(saved(tmp_path, b"PK\3\4 and so on"))
 
 
@@ -173,6 +174,7 @@ def test_label_studios_latest_annotation_of_a_person_counts_and_skipped_tasks_do
 
 
 def test_another_export_of_label_studio_is_refused(tmp_path):
+    assert "expected tasks with annotations, got an empty list" in complaint(saved(tmp_path, "[]"))
     assert "task 1: not a task that `ask` has written" in complaint(
         saved(tmp_path, '[{"image": "x", "answer": "yes"}]')
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import PATIENCE_S, Page, opened
+from tests.browser import CONTRAST, PATIENCE_S, Page, opened, press
 from tests.report.asked_photos import ASKED, PICTURES
+from tests.report.keyboard import SCREEN, begin, press_download
 from wsml_study.errors import ResultsError
 from wsml_study.record.answer_files import read_answers
 from wsml_study.record.questions import Answer
@@ -19,49 +20,11 @@ WIDER_THAN_ITS_WINDOW = "document.documentElement.scrollWidth > window.innerWidt
 BELOW_ITS_WINDOW = "document.documentElement.scrollHeight > window.innerHeight"
 QUESTION = "document.querySelector('#question').textContent"
 COUNT = "document.querySelector('#count').textContent"
-SCREEN = "document.querySelector('main:not([hidden])').id"
-FOCUSED = "document.activeElement.id"
 SAID = "document.querySelector('#said').textContent"
-CONTRAST = """(() => {
-  const light = (text) => {
-    const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
-      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
-  };
-  const ground = (one) => {
-    const color = getComputedStyle(one).backgroundColor;
-    return color === 'rgba(0, 0, 0, 0)' ? ground(one.parentElement) : color;
-  };
-  return Math.min(...[...document.querySelectorAll('main *')]
-    .filter((one) => one.getClientRects().length && [...one.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
-    .filter((one) => !one.closest(':disabled'))
-    .map((one) => [light(getComputedStyle(one).color), light(ground(one))].sort((a, b) => b - a))
-    .map(([high, low]) => high / low));
-})()"""
 LEAVES = "window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
 """Whether the browser would leave the page without asking."""
 
 ORDER = asking_order(ASKED)
-ENTER = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        pressed = (
-            ENTER
-            if key == "Enter"
-            else {"key": key, "code": key, **({"windowsVirtualKeyCode": 9} if key == "Tab" else {})}
-        )
-        page.command("Input.dispatchKeyEvent", type="keyDown", **pressed)
-        page.command("Input.dispatchKeyEvent", type="keyUp", **pressed)
-
-
-def begin(page: Page, name: str) -> None:
-    """Type a name where the focus is, and start, by keyboard."""
-    assert page.evaluate(FOCUSED) == "name"
-    page.command("Input.insertText", text=name)
-    press(page, "Enter")
-    page.wait_until(f"{SCREEN} !== 'start'")
 
 
 def reload(page: Page) -> None:
@@ -78,9 +41,7 @@ def outside(page: Page) -> list[str]:
 
 def downloaded(page: Page, folder: Path) -> list[Answer]:
     """Press the download button by hand of the keyboard's Enter, and read what it saves."""
-    page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    page.evaluate("document.querySelector('main:not([hidden]) .download').focus()")
-    press(page, "Enter")
+    press_download(page, str(folder))
     deadline = time.monotonic() + PATIENCE_S
     while not (found := list(folder.glob("birds-answers-2-*.json"))):
         assert time.monotonic() < deadline, "nothing is downloaded"

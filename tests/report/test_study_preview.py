@@ -238,7 +238,7 @@ def test_a_method_that_these_labels_do_not_suit_is_announced(preview_of: Callabl
     assert shown.failing == (
         "IU needs observed negatives, and none is observed; set data.observe.negatives to 1 or more",
     )
-    assert text_of(shown).endswith(f"these trials will fail: {shown.failing[0]}")
+    assert text_of(shown).endswith(f"`run` refuses the study: {shown.failing[0]}")
 
 
 def test_soft_labels_of_mirrored_images_need_mirrored_images(preview_of: Callable[..., Preview], photos: Path) -> None:

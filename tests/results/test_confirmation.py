@@ -228,6 +228,18 @@ def test_equivalence_within_a_margin_is_a_finding(told):
     assert found.finding.startswith("No method beats AN: AN (trial 0) reaches")
 
 
+def test_a_config_that_joins_later_does_not_take_the_place_of_the_baseline(tmp_path):
+    """With answers, or more trials, the search may come to rank another config of the baseline's method first."""
+    told = Told(tmp_path / "joined", values=[70.0, 74.0, 75.0])
+    told.plan(Confirm(baseline="LL-R"))
+    for seed, (an, ll) in enumerate(zip(AN_TEST, LL_TEST, strict=True), start=1):
+        told.run(0, seed, an, an)
+        told.run(1, seed, ll, ll)
+    for seed in (1, 2):
+        told.run(2, seed, 99.0, 60.0)
+    assert told.tell().baseline.trial == 1
+
+
 def test_the_study_names_the_baseline(told):
     confirm_all(told)
     told.plan(Confirm(baseline="LL-R"))
@@ -252,12 +264,8 @@ def test_intervals_cover_the_test_images_where_their_resamples_are_kept(told):
     found = confirm_all(told)
     narrow = found.comparisons[0].points
     rng = np.random.default_rng(0)
-    noise_R = rng.normal(0, 3, 500)  # a choice of images is good or bad for both configs, but not equally
-    for number, trial in enumerate(read_log(told.folder / "confirm/events.jsonl")[1].trials.values()):
-        share = 1.0 if trial.values["method.name"] == "AN" else 1.5
-        ap_RC = (trial.test["test_map"] + share * noise_R)[:, None].astype(np.float32)
-        write_resamples(LocalFileSystem(), str(told.folder / "confirm/test_resamples"), number, ("cat",), ap_RC)
-    found = read_confirmation(told.folder)
+    noise_R = rng.normal(0, 3, 500)
+    found = with_other_images(told, noise_R)
     assert found.resampled == "seeds, draws of the hidden labels and test images"
     wide = found.comparisons[0].points
     assert wide.mean == narrow.mean
@@ -268,6 +276,22 @@ def test_intervals_cover_the_test_images_where_their_resamples_are_kept(told):
         pytest.approx(wide.mean),
         pytest.approx(wide.low, abs=0.01),
     )
+
+
+def test_a_difference_that_other_test_images_may_not_show_is_told_with_that_caution(told):
+    confirm_all(told)
+    noise_R = np.random.default_rng(0).normal(0, 10, 500)
+    (line,) = [line for line in with_other_images(told, noise_R).lines() if line.startswith("Answer: ")]
+    assert "That holds for these test images; with others of their kind it may be -" in line
+
+
+def with_other_images(told, noise_R):
+    """The confirmation with resamples of the test images: one is good or bad for all configs, but not equally."""
+    for number, trial in enumerate(read_log(told.folder / "confirm/events.jsonl")[1].trials.values()):
+        share = 1.0 if trial.values["method.name"] == "AN" else 1.5
+        ap_RC = (trial.test["test_map"] + share * noise_R)[:, None].astype(np.float32)
+        write_resamples(LocalFileSystem(), str(told.folder / "confirm/test_resamples"), number, ("cat",), ap_RC)
+    return read_confirmation(told.folder)
 
 
 def test_configs_are_exported_by_confirmed_mean(told, tmp_path):

@@ -12,6 +12,7 @@ from wsml_study.study.reading import parse_study
 
 SEARCH: dict[str, Any] = {"training.learning_rate": {"float": {"low": 1e-4, "high": 1e-2, "log": True}}}
 BESIDE = {"objective": {"beside": "train_seconds"}}
+RATE = "method.schedule.rate_per_epoch"
 BOUND = {"objective": {"constraints": {"of1": {"min": 60}}}}
 CONTENT = {
     "name": "b",
@@ -31,6 +32,8 @@ CONTENT = {
         ({"objective": {"constraints": {}}}, "expected at least one measure"),
         ({"objective": {"constraints": {"of1": {}}}}, "expected `min`, `max` or both"),
         ({"objective": {"constraints": {"of1": {"min": 9, "max": 2}}}}, "expected min <= max, got min=9, max=2"),
+        ({"objective": {"constraints": {"of1": {"min": 0.6}}}}, "of1 is in percent: expected min 60, if that is meant"),
+        ({"search": {RATE: {"auto": False}}}, "expected `auto: true`, or a range in its place"),
         (BESIDE | {"search": {}, "trials": 1}, "has one config"),
         (BESIDE | {"early_stopping": {"name": "asha"}}, "compares trials by one figure; use none"),
         (BESIDE | {"confirm": {"seeds": 3}}, "export --front"),
@@ -48,6 +51,12 @@ CONTENT = {
 def test_what_it_cannot_go_with_is_refused(changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(StudyFileError, match=expected):
         parse_study(CONTENT | changes, "b")
+
+
+def test_a_constraint_that_is_no_mapping_is_one_problem() -> None:
+    with pytest.raises(StudyFileError) as raised:
+        parse_study(CONTENT | {"objective": {"constraints": {"of1": 60}}}, "b")
+    assert str(raised.value).startswith("b: 1 problem\n")
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsgaii", "random", "grid", "qmc"])

@@ -66,7 +66,8 @@ def test_save_load_go_on_equals_going_on_bit_for_bit(
 @pytest.mark.parametrize("name", METHODS)
 def test_the_loss_falls(name: str, scenes: TrialData) -> None:
     """On few scenes and a loss that does not itself change from epoch to epoch: the first epochs of every method."""
-    trial = TrialTraining(config_of(name, learning_rate=3e-3), scenes)
+    unchanged = {"warmup_epochs": 4} if name == "CRISP" else {}  # AN so far; its own loss is on another scale
+    trial = TrialTraining(config_of(name, unchanged, learning_rate=3e-3), scenes)
     losses = [trial.run_epoch().train_loss for _ in range(4)]
     assert losses[-1] < losses[0]
 

@@ -23,8 +23,9 @@ from wsml_study.study.model_section import Model
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
 from wsml_study.training import frozen_features
-from wsml_study.training.classifier import IMAGENET_MEAN, IMAGENET_STD, Classifier
+from wsml_study.training.classifier import Classifier
 from wsml_study.training.frozen_features import with_frozen_features
+from wsml_study.training.pretrained_weights import IMAGENET_MEAN, IMAGENET_STD
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import Scaling, TrialData, open_trial_data
 

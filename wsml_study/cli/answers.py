@@ -131,6 +131,16 @@ def answers(
             show_default=False,
         ),
     ] = None,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="STUDY",
+            help="Also take the answers that an earlier study on the same photos has, where they are about labels that "
+            "are unknown here.",
+            show_default=False,
+        ),
+    ] = None,
     listed: Annotated[bool, typer.Option("--show", help="List every answer, with who gave it and when.")] = False,
     form: FormatOption = None,
     output: OutputFile = None,
@@ -140,6 +150,7 @@ def answers(
     from wsml_study.record.answer_files import read_answers
     from wsml_study.record.answer_log import AnswerLog
     from wsml_study.report.answer_summary import reply_counts
+    from wsml_study.results.earlier_answers import earlier_answers
 
     place = _storage_of(study, storage)
     folder, log = place.fetch(), AnswerLog(place)
@@ -148,6 +159,12 @@ def answers(
         num_new = log.append(found)
         rest = "" if num_new == len(found) else f", {num_new:,} of them new"
         say(f"{file}: {reply_counts([answer.answer for answer in found])}{rest}")
+    if earlier is not None:
+        taken = earlier_answers(folder, log, AnswerLog(_storage_of(earlier, None)), name=folder.name)
+        log.add_set(taken.asked)
+        log.append(taken.answers)
+        rest = f"; {taken.num_elsewhere:,} more are not about unknown labels here" if taken.num_elsewhere else ""
+        say(f"{earlier}: {reply_counts([answer.answer for answer in taken.answers])} taken over{rest}")
     if listed or output is not None or form is not None:
         import pyarrow as pa
 
@@ -155,7 +172,7 @@ def answers(
         names = ["set_number", "image", "class_name", "answer", "by", "at"]
         deliver(pa.table({name: [row[name] for row in rows] for name in names}), form, output)
         return
-    _show_state(place.fetch() if given else folder, log, argument(study, storage))
+    _show_state(place.fetch() if given or earlier else folder, log, argument(study, storage))
 
 
 def _show_state(folder: Path, log: AnswerLog, named: str) -> None:

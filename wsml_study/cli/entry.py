@@ -10,7 +10,20 @@ from types import FrameType
 
 import typer
 
-from wsml_study.cli import answers, audit, cluster, data, evidence, knowledge, models, paper, references, studies
+from wsml_study.cli import (
+    answers,
+    audit,
+    cluster,
+    data,
+    evidence,
+    knowledge,
+    live,
+    mcp,
+    models,
+    paper,
+    references,
+    studies,
+)
 from wsml_study.cli.output import say
 from wsml_study.errors import WsmlStudyError
 
@@ -20,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, cluster, knowledge, answers, audit, evidence, paper, models, references):
+for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, references, mcp):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 
@@ -55,4 +68,6 @@ def _without_terminal(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background ignores Ctrl-C, not SIGTERM
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)

@@ -33,13 +33,15 @@ app = typer.Typer()
 def check(study: StudyOrDemo = None, demo: Demo = False, storage: Storage = None, data_root: DataRoot = None) -> None:
     """Validate a study file and describe what it will run: data, search, multi-fidelity levels, early stopping."""
     from wsml_study.report.study_preview import preview
-    from wsml_study.tuning.model_checks import check_models, joined_batches
+    from wsml_study.tuning.model_checks import check_models, joined_batches, model_lines
 
     description = read_to_run(study_to_check(study, demo), storage, data_root)
     shown = preview(description)
     for line in shown.lines():
         say(line)
     check_models(description, image_size=shown.image_size, num_channels=shown.num_channels, download=False)
+    for line in model_lines(description, image_size=shown.image_size):
+        say(line)
     joined = joined_batches(
         description,
         num_images=shown.splits["train"].num_images,
@@ -48,6 +50,8 @@ def check(study: StudyOrDemo = None, demo: Demo = False, storage: Storage = None
     )
     if joined is not None:
         say(joined)
+    if shown.failing:
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -26,7 +26,7 @@ from wsml_study.study.resources_section import Resources
 from wsml_study.study.spec import Study
 from wsml_study.study.used_plugins import used_plugins
 
-PACKAGES = ("wsml-study", "ray", "torch", "torchvision", "optuna", "numpy")
+PACKAGES = ("wsml-study", "ray", "torch", "torchvision", "timm", "open_clip_torch", "optuna", "numpy")
 INSPECTION_TIMEOUT_S = 120.0
 MACHINE_LOST = (NodeDiedError, ObjectLostError, TaskUnschedulableError, WorkerCrashedError)
 """Ray's errors for a machine that left the cluster during its inspection."""

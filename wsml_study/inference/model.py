@@ -74,6 +74,7 @@ class TrainedModel:
             num_channels=self.channels,
             weights=model.weights,
             head=model.head,
+            image_size=self.image_size,
             fetch_weights=False,
             options=model.options,
         )

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from wsml_study.methods.contract import Method
 
 
+KIM = "Kim et al., CVPR 2022 (arXiv 2206.03740)"
+
+
 @dataclass(frozen=True, kw_only=True)
 class MethodRecord:
     """One way to treat unobserved labels. p = sigmoid(logit), B images, C classes, U the unobserved entries of a batch.
@@ -23,6 +26,8 @@ class MethodRecord:
         title: what it does, in one line.
         formula: the loss, one or more lines.
         reduction: of the losses of the entries: `mean` or `sum`.
+        reduced_over: what is summed or averaged: `entries`, or `classes` where the loss of a class is one of all
+            images.
         source: paper and public code.
         factory: the subclass of `Method`, or `module:Class`; called with the observed labels, and the options and the
             schedule as keywords.
@@ -33,6 +38,7 @@ class MethodRecord:
         needs_observed_negatives: it cannot learn from labels without observed negatives.
         corrects_for_good: its `corrected_labels` are kept for each trial.
         published_map: mAP in percent by dataset, end to end and with LinearInit.
+        published_source: where these are from.
         published_groups: mAP in percent of OpenImages V3's groups of classes G1 to G5, trained end to end.
         requires: packages that it needs beyond those that every installation has.
     """
@@ -42,6 +48,7 @@ class MethodRecord:
     title: str
     formula: str
     reduction: str
+    reduced_over: str = "entries"
     source: str
     factory: str | Callable[..., Method]
     options: tuple[Option, ...] = ()
@@ -51,6 +58,7 @@ class MethodRecord:
     needs_observed_negatives: bool = False
     corrects_for_good: bool = False
     published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    published_source: str = KIM
     published_groups: tuple[float, ...] = ()
     requires: tuple[Requirement, ...] = ()
 

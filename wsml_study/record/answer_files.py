@@ -19,6 +19,7 @@ from wsml_study.record.task_exports import cvat_answers, label_studio_answers, u
 
 FORMAT: Final = "wsml-study answers"
 AGAIN = "download it again from the page"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class AnswerFile(Description):
@@ -67,6 +68,8 @@ def _given(path: Path, content: bytes, at: str, asked: Sequence[QuestionSet]) ->
         raise ResultsError(f"{path}: the file is empty")
     if start.startswith((b"{", b"[")):
         return _json_answers(path, content, at, asked)
+    if content.startswith(UTF_16_MARKS) and content[2:20].replace(b"\0", b"").lstrip().startswith((b"{", b"[")):
+        raise ResultsError(f"{path}: expected JSON in UTF-8, got UTF-16; {AGAIN}, or save it as UTF-8")
     if b"<html" in start.lower():
         raise ResultsError(f"{path}: this is the page of questions; give the file that its download button saves")
     if start.startswith(b"PK"):

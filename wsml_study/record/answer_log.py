@@ -40,6 +40,9 @@ class AnswerLog:
 
     Every method reads the file anew, since a server of questions and other commands may write to it. Writers on one
     machine take turns; those on several machines that share a storage must not write at the same time.
+
+    Attributes:
+        place: where the log is, for messages.
     """
 
     def __init__(self, storage: StudyStorage) -> None:
@@ -49,7 +52,7 @@ class AnswerLog:
             storage: of the study.
         """
         self._storage = storage
-        self._place = f"{storage.described}/{ANSWERS}"
+        self.place = f"{storage.described}/{ANSWERS}"
 
     @property
     def torn(self) -> str | None:
@@ -88,7 +91,7 @@ class AnswerLog:
             for answer in answers:
                 if (answer.set_number, answer.pair) not in asked:
                     raise ResultsError(
-                        f"{self._place}: set {answer.set_number} has not asked about {answer.class_name} in "
+                        f"{self.place}: set {answer.set_number} has not asked about {answer.class_name} in "
                         f"{answer.image}; nothing was kept"
                     )
             known = set(content.answers)
@@ -111,7 +114,7 @@ class AnswerLog:
         with self._writing() as content:
             if asked.number != len(content.sets) + 1:
                 raise ResultsError(
-                    f"{self._place}: set {asked.number} was asked for, and {len(content.sets) + 1} is the next number; "
+                    f"{self.place}: set {asked.number} was asked for, and {len(content.sets) + 1} is the next number; "
                     f"another command has asked at the same time: ask again"
                 )
             self._write(content, {"asked": asked.model_dump(mode="json")})
@@ -124,11 +127,11 @@ class AnswerLog:
                 yield self._content()
         except filelock.Timeout as error:
             raise ResultsError(
-                f"{self._place}: another command is writing to it; try again when it has ended"
+                f"{self.place}: another command is writing to it; try again when it has ended"
             ) from error
         except OSError as error:
             raise ResultsError(
-                f"{self._place}: {error.strerror or error}; nothing was kept: free some space, then run again"
+                f"{self.place}: {error.strerror or error}; nothing was kept: free some space, then run again"
             ) from error
 
     def _write(self, content: _Content, entry: dict[str, Any]) -> None:
@@ -151,7 +154,7 @@ class AnswerLog:
         answers: list[Answer] = []
         lines = content[:end].splitlines()
         for number, line in enumerate(lines, start=1):
-            where = f"{self._place}:{number}"
+            where = f"{self.place}:{number}"
             entry = _entry(line, number, where)
             if "asked" in entry:
                 sets.append(read_question_set(json.dumps(entry["asked"]), where=where))

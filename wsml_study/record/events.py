@@ -36,15 +36,24 @@ def read_log(path: Path) -> tuple[list[dict[str, Any]], StudyHistory]:
     """
     events, history = [], StudyHistory()
     for number, event in _located(path):
-        try:
-            check_form(event)
-            history.apply(event)
-            _check_fit(event, history)
-        except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-            expected = f"an event that fits those before it, got {event['event']!r} ({_told(error)})"
-            raise _damaged(path, number, expected) from error
+        add_event(path, number, event, history)
         events.append(event)
     return events, history
+
+
+def add_event(path: Path, number: int, event: dict[str, Any], history: StudyHistory) -> None:
+    """Apply the event in a line of a log to the history of those before it.
+
+    Raises:
+        ResultsError: it does not fit them.
+    """
+    try:
+        check_form(event)
+        history.apply(event)
+        _check_fit(event, history)
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        expected = f"an event that fits those before it, got {event['event']!r} ({_told(error)})"
+        raise _damaged(path, number, expected) from error
 
 
 def read_history(folder: Path) -> StudyHistory:
@@ -85,8 +94,22 @@ def _located(path: Path) -> Iterator[Located]:
         content = path.read_bytes()
     except OSError as error:
         raise ResultsError(f"{path}: expected the event log, a file: {error.strerror}") from error
-    before = None
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+    yield from located_events(path, content)
+
+
+def located_events(path: Path, content: bytes, *, lines: int = 0, before: int | None = None) -> Iterator[Located]:
+    """The complete events in a log's content, or in what was appended to it.
+
+    Args:
+        path: of the log, for messages.
+        content: of the log, or what follows its first lines.
+        lines: how many these are.
+        before: the number of the event in the last of them; None where it has none.
+
+    Raises:
+        ResultsError: a line is not an event, or a line is missing.
+    """
+    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=lines + 1):
         event = _event(path, number, line)
         # Logs of earlier versions do not number their events.
         if before is not None and event.get("number", before + 1) != before + 1:

@@ -49,6 +49,8 @@ def label_studio_answers(file: Path, tasks: list[Any], *, at: str) -> list[Given
     Raises:
         ResultsError: it is no export of such tasks.
     """
+    if not tasks:
+        raise ResultsError(f"{file}: expected tasks with annotations, got an empty list; nothing was taken")
     given: dict[tuple[int, str], Given] = {}
     for index, task in enumerate(tasks):
         place = f"task {index + 1}"

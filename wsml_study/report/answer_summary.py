@@ -36,10 +36,15 @@ def log_lines(log: AnswerLog) -> list[str]:
         num = sum((one.number, question.pair) in answered for question in one.questions)
         kind = "" if one.kind == VALIDATION else f" ({one.kind})"
         lines.append(f"set {one.number}{kind}: {num:,} of {len(one.questions):,} questions answered")
-    found = agreed(answers)
-    by = f", by {_people(answers)}" if answers else ""
-    lines.append(f"{reply_counts(list(found.replies.values()))} about different pairs{by}")
-    return [*lines, *_contradictions(found)]
+    kinds = {one.number: one.kind for one in sets}
+    for kind in dict.fromkeys(kinds.values()):
+        of_kind = [answer for answer in answers if kinds[answer.set_number] == kind]
+        found = agreed(of_kind)
+        about = "validation" if kind == VALIDATION else "training"
+        by = f", by {_people(of_kind)}" if of_kind else ""
+        counts = reply_counts(list(found.replies.values()))
+        lines += [f"{counts} about different pairs of {about} images{by}", *_contradictions(found)]
+    return lines
 
 
 def _people(answers: Sequence[Answer]) -> str:

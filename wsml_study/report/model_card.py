@@ -12,6 +12,7 @@ from wsml_study.data.reader_record import Reads
 from wsml_study.methods.catalogue import describe
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.results.label_texts import labels_text, likelier_text
+from wsml_study.study.backbone_library import library_of
 from wsml_study.study.method_section import Method
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.provenance_section import Provenance
@@ -93,7 +94,9 @@ def _facts(study: Study, metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]
     yield "training", _training(training, metrics["best_epoch"], holds_out=data.holds_out)
     if study.provenance is not None:
         yield "config from", _provenance(study.provenance, study.objective)
-    yield "versions", ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
+    used = library_of(model.backbone)
+    libraries = LIBRARIES if used is None else (*LIBRARIES, used.distribution)
+    yield "versions", ", ".join(f"{library} {version(library)}" for library in libraries)
 
 
 def _input(taken: Mapping[str, Any]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,7 +22,6 @@ from wsml_study.data.label_states import (
 )
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
 from wsml_study.data.validation_labels import incomplete, validation_labels
-from wsml_study.methods.catalogue import describe, missing_options
 from wsml_study.record.line_width import NARROW, fitted
 from wsml_study.report.distrusted_labels import (
     BATCH_SIZE,
@@ -31,20 +30,19 @@ from wsml_study.report.distrusted_labels import (
     DistrustedLabels,
     different_trainings,
     distrusted_labels,
-    extreme_values,
 )
 from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
+from wsml_study.report.failing_methods import failing_methods
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.report.run_preview import run_lines
 from wsml_study.report.search_preview import factor_lines, search_lines
 from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.label_texts import labels_text, likelier_text
-from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.factors import proposed_space
 from wsml_study.study.new_defaults import with_new_defaults
-from wsml_study.study.search_space import SearchSpace, longest_training
-from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.study.search_space import longest_training
+from wsml_study.study.spec import Study
 
 FEW_TRAININGS = 10
 """Fewer different trainings in a searched rate are remarked on."""
@@ -146,7 +144,9 @@ def preview(study: Study) -> Preview:
         distrusted=distrusted_labels(study, splits["train"]),
         different=different_trainings(study, splits["train"]),
         num_combinations=proposed_space(study).size(),
-        failing=tuple(dict.fromkeys(_failing_methods(study, splits["train"], mirrors=dataset.horizontal_flip))),
+        failing=failing_methods(
+            study, num_negatives=splits["train"].observed_negatives, mirrors=dataset.horizontal_flip
+        ),
         image_size=dataset.image_size,
         num_channels=dataset.channels,
         positives_likelier=_positives_likelier(dataset, data),
@@ -233,32 +233,6 @@ def _positives_likelier(dataset: Dataset, data: Data) -> float | None:
 def _never_shown(dataset: Dataset) -> tuple[str, ...]:
     shown_C = shown_classes(dataset.train.labels_NC) | shown_classes(dataset.test.labels_NC)
     return tuple(name for name, found in zip(dataset.classes, shown_C, strict=True) if not found)
-
-
-def _failing_methods(study: Study, train: LabelCounts, *, mirrors: bool) -> Iterator[str]:
-    """Why a method that a trial may get cannot be trained on these labels, or without an option."""
-    space = SearchSpace.from_study(study)
-    for values in extreme_values(study):
-        config = space.resolve(study, values)
-        name, dataset = config.method.name.value, config.data.dataset.value
-        given = config.method.model_dump(exclude={"name", "schedule"})
-        if missing := missing_options(name, dataset=dataset, given=given):
-            yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
-        if describe(name).needs_observed_negatives and train.observed_negatives == 0:
-            yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
-        remedy = _why_not_mirrored(config, mirrors=mirrors)
-        if config.method.given_options.get("pseudo_label_mirroring") and remedy is not None:
-            yield f"{name} with pseudo_label_mirroring needs mirrored training images, and there are none; {remedy}"
-
-
-def _why_not_mirrored(config: TrialConfig, *, mirrors: bool) -> str | None:
-    """What to do so that training images are mirrored in every phase; None where they are."""
-    if config.data.features is not None:
-        return "given features have none; leave the option out"
-    if config.training.mode in PROBE_MODES and not config.training.mirror_features:
-        return "set training.mirror_features: true"
-    flips = mirrors if config.data.horizontal_flip is None else config.data.horizontal_flip
-    return None if flips or config.training.mode == "linear" else "set data.horizontal_flip: true"
 
 
 def _data_lines(shown: Preview) -> list[str]:
@@ -437,7 +411,7 @@ def _epochs_that_fit(rows: Sequence[DistrustedLabels], width: int) -> list[int]:
 
 
 def _failing_lines(shown: Preview) -> list[str]:
-    return ["these trials will fail:", *(f"  {reason}" for reason in shown.failing)] if shown.failing else []
+    return ["`run` refuses the study:", *(f"  {reason}" for reason in shown.failing)] if shown.failing else []
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

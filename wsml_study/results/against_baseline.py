@@ -82,7 +82,7 @@ class AgainstBaseline:
         one, other, p = self.config.called, self.baseline.called, p_text(self.judged.corrected)
         match self.verdict:
             case Verdict.ABOVE | Verdict.BELOW:
-                return f"{one} is {self.verdict} {other}: {gain}, p {p}."
+                return f"{one} is {self.verdict} {other}: {gain}, p {p}.{self.caution}"
             case Verdict.EQUIVALENT:
                 assert self.judged.equivalence is not None
                 same, points = (
@@ -95,6 +95,17 @@ class AgainstBaseline:
                 return f"{one} and {other}: {gain}, p {p}; {tried}."
             case Verdict.OPEN:
                 return f"{one} and {other}: {gain}, p {p}; not settled. {self._what_it_takes()}"
+
+    @property
+    def caution(self) -> str:
+        """A sentence where p, over seeds, finds a difference that other test images might not show; else empty.
+
+        The interval is also over test images; it may hold 0 where the seeds leave no doubt.
+        """
+        low, high = self.points.low, self.points.high
+        if self.verdict not in (Verdict.ABOVE, Verdict.BELOW) or low is None or high is None or not low <= 0 <= high:
+            return ""
+        return f" That holds for these test images; with others of their kind it may be {self.points.ends}."
 
     def _what_it_takes(self) -> str:
         if self.deviation == 0:

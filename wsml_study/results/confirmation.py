@@ -98,7 +98,7 @@ class Confirmation(ShownLines):
         mean = f"{best.test.mean:.2f} % test mAP (95 % interval {best.test.ends}, {best.test.count} seeds)"
         if found is not None:
             points = f"{found.points.mean:.2f} points ({found.points.ends}) above {found.baseline.called}"
-            return f"{best.described} (trial {best.trial}) reaches {mean}, {points}."
+            return f"{best.described} (trial {best.trial}) reaches {mean}, {points}.{found.caution}"
         if baseline is None or not self.comparisons:
             return f"{best.described} (trial {best.trial}) reaches {mean}; there is nothing to compare it with yet."
         none = f"No {self._kind} beats {baseline.called if self._same_method(baseline) else baseline.method}"
@@ -239,7 +239,9 @@ def rule_of_plan(plan: Confirm) -> Rule:
 def _baseline_of(configs: list[ConfirmedConfig], plan: Confirm, searched: list[int]) -> ConfirmedConfig | None:
     """The named method's best config, or AN's, or that of the best method without a schedule, or the search's best.
 
-    The search says which is best, so that it is known before any result of the confirmation.
+    The search says which is best, so that it is known before any result of the confirmation. Of several configs of the
+    method the one with most runs counts: one that joins later, as answers or further trials change the ranking, does
+    not take the place of the one that the others were compared with.
 
     Args:
         configs: of the confirmation.
@@ -251,7 +253,8 @@ def _baseline_of(configs: list[ConfirmedConfig], plan: Confirm, searched: list[i
         return in_order[0] if in_order else None
     named = [config for config in in_order if config.method == (plan.baseline or BASELINE)]
     without_schedule = [config for config in in_order if not config.has_schedule]
-    return [*named, *without_schedule, *in_order][0]
+    first = [*named, *without_schedule, *in_order][0]
+    return max((config for config in in_order if config.method == first.method), key=lambda config: len(config.runs))
 
 
 def _gain_in_validation(config: ConfirmedConfig, baseline: ConfirmedConfig) -> float:

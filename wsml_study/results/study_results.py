@@ -113,6 +113,18 @@ def read_record(folder: Path) -> StudyRecord:
         found, history = read_log(log)
         refuse_lost_events(folder, history)
         events += found
+    return record_of(folder, study, events, history)
+
+
+def record_of(folder: Path, study: Study, events: list[Event], history: StudyHistory) -> StudyRecord:
+    """As `read_record`, of a study and a log that have been read.
+
+    Args:
+        folder: of the results.
+        study: the study file in it.
+        events: of its log; empty where it has none.
+        history: state after all events.
+    """
     # From the events: the tables of a running study are written after them.
     tables = tables_of(study, history) if events else {name: read_table(folder, name) for name in SCHEMAS}
     trials = ranked(tables["trials"], answered=read_answered(folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from wsml_study.record.history import Event, TrialState
 
@@ -84,6 +85,29 @@ def slots(tries: Sequence[Attempt]) -> list[int]:
         free_from[slot : slot + 1] = [attempt.ended]  # replaces the entry, or appends it for a new slot
         taken.append(slot)
     return taken
+
+
+class SlotsInUse:
+    """Which slot each trial is in, as events come; slots are numbered as by `slots`.
+
+    Attributes:
+        of_trial: number of a trial -> its slot, from 0, while it is in one.
+    """
+
+    def __init__(self) -> None:
+        self.of_trial: dict[int, int] = {}
+
+    def apply(self, event: Event) -> None:
+        """Add one event."""
+        match event["event"]:
+            case "run":
+                self.of_trial.clear()
+            case "attempt":
+                self.of_trial.pop(event["trial"], None)
+                taken = set(self.of_trial.values())
+                self.of_trial[event["trial"]] = next(slot for slot in count() if slot not in taken)
+            case "epoch" | "ended" if event.get("state", TrialState.RUNNING) != TrialState.RUNNING:
+                self.of_trial.pop(event["trial"], None)
 
 
 def spans(events: Iterable[Event]) -> list[Span]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from wsml_study.description import Scalar
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.registry import Requirement
+from wsml_study.study.backbone_library import library_of
 from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.budget_checks import check_budget
 from wsml_study.study.config_keys import (
@@ -396,7 +397,7 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
     names = (draft.method.name,) if searched is None else tuple(map(str, searched.choice or ()))
     asked: list[tuple[str, str, tuple[Requirement, ...]]] = [
         ("data.dataset", draft.data.dataset, draft.data.record.requires),
-        *(("model.backbone", name, BACKBONES[name].requires) for name in (draft.model.backbone,) if name in BACKBONES),
+        *(("model.backbone", name, _required_by(name)) for name in _backbones(draft)),
         *(("method.name", name, METHODS[name].requires) for name in names if name in METHODS),
         ("sampler.name", draft.sampler.name, draft.sampler.record.requires),
         ("early_stopping.name", draft.early_stopping.name, draft.early_stopping.record.requires),
@@ -411,6 +412,17 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
             if not one.is_met:
                 message = f"{name} needs the package {one.module}, which is not installed: {one.install}"
                 yield Problem(label=key, message=message, path=_path(key), about=(key,))
+
+
+def _backbones(draft: Draft) -> tuple[str, ...]:
+    searched = draft.search.get("model.backbone")
+    return (draft.model.backbone,) if searched is None else tuple(map(str, searched.choice or ()))
+
+
+def _required_by(backbone: str) -> tuple[Requirement, ...]:
+    if (library := library_of(backbone)) is not None:
+        return (library.requires,)
+    return BACKBONES[backbone].requires if backbone in BACKBONES else ()
 
 
 def _trials(draft: Draft) -> Iterator[Problem]:

@@ -124,6 +124,11 @@ class _Constraints(Description):
     def _not_empty(self) -> Self:
         if not self.bounds:
             raise ValueError("expected at least one measure, such as `of1: {min: 60}`, got none")
+        for name, bounds in self.bounds.items():
+            for key, limit in (("min", bounds.min), ("max", bounds.max)):
+                if MEASURES[name].unit == "%" and limit is not None and 0 < limit < 1:
+                    meant = f"{100 * limit:g}"
+                    raise ValueError(f"{name} is in percent: expected {key} {meant}, if that is meant, got {limit:g}")
         return self
 
     @property

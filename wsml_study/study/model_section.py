@@ -19,11 +19,13 @@ class Model(Description):
     backbone: str = Field(
         default="small_cnn",
         description="; ".join(f"`{name}`: {record.title}" for name, record in BACKBONES.items())
-        + "; or a torchvision classification model such as `resnet50`.",
+        + "; or a torchvision classification model such as `resnet50`; or `timm/NAME` or `open_clip/NAME`, a model of "
+        "these libraries.",
     )
     weights: str | None = Field(
         default=None,
-        description="Pretrained weights of the backbone: a name of torchvision (IMAGENET1K_V1) or a .pth file.",
+        description="Pretrained weights of the backbone: torchvision's name (IMAGENET1K_V1), a tag of timm or "
+        "open_clip (DEFAULT for the first), `hf-hub:owner/name`, or a .pth or .safetensors file.",
     )
     head: Literal["linear", "boostlu"] | None = Field(
         default=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wsml_study.description import Scalar
+from wsml_study.study.backbone_library import is_weights_file
 from wsml_study.study.spec import Draft
 
 LABEL_FILES = ("file", "test_file", "classes")
@@ -15,11 +15,6 @@ def named_files(study: Draft) -> dict[str, str]:
     return {path: key for key, path in _named(study)}
 
 
-def is_file_of_weights(weights: Scalar) -> bool:
-    """Whether weights are a file, not a name of torchvision."""
-    return isinstance(weights, str) and weights.endswith((".pth", ".pt"))
-
-
 def _named(study: Draft) -> Iterator[tuple[str, str]]:
     for name in LABEL_FILES if study.data.labels is not None else ():
         path = getattr(study.data.labels, name)
@@ -28,5 +23,5 @@ def _named(study: Draft) -> Iterator[tuple[str, str]]:
     searched = study.varied.get("model.weights")
     at_levels = [level.set.get("model.weights") for level in study.fidelity or ()]
     for weights in (study.model.weights, *at_levels, *(searched.choice or () if searched is not None else ())):
-        if weights is not None and is_file_of_weights(weights):
-            yield "model.weights", str(weights)
+        if isinstance(weights, str) and is_weights_file(weights):
+            yield "model.weights", weights

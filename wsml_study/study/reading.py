@@ -32,8 +32,8 @@ PLACEHOLDERS: dict[Path, Any] = {
 }
 """Replace required keys that are missing or invalid, so that the rest of the file can still be checked."""
 
-REMOVED_WHOLE = {"search": 2, "fidelity": 1, "start_from": 1, "warm_start": 1}
-"""Section -> depth at which an invalid part is removed: a whole entry of `search`, and all of a list."""
+REMOVED_WHOLE = {"search": 2, "objective": 2, "fidelity": 1, "start_from": 1, "warm_start": 1}
+"""Section -> depth at which an invalid part is removed: an entry of `search`, a key of `objective`, all of a list."""
 
 
 def read_study(path: FilePath | str, *, further: Callable[[Study], list[Problem]] | None = None) -> Study:

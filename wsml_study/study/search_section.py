@@ -155,6 +155,8 @@ class Parameter(Description):
     @model_validator(mode="before")
     @classmethod
     def _range_until_the_data_is_read(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("auto") is False:
+            raise ValueError("expected `auto: true`, or a range in its place, such as float: {low: 0.001, high: 0.03}")
         if not (isinstance(content, dict) and (content.get("auto") is True or isinstance(content.get("auto"), str))):
             return content
         given = {name: content[name] for name in ("choice", "float", "int") if content.get(name) is not None}

@@ -27,7 +27,7 @@ class BackboneCase:
     """A backbone with options, for gray or color images.
 
     Attributes:
-        name: of its record, or a torchvision classification model.
+        name: of its record, or a model of torchvision, timm or open_clip.
         image_size: pixels of a side, if its record does not say `any_size`.
         options: values of its options.
     """
@@ -46,7 +46,12 @@ class BackboneCase:
         """The network at random weights; equal for equal seeds."""
         torch.manual_seed(seed)
         return build_backbone(
-            self.name, num_classes=NUM_CLASSES, num_channels=num_channels, weights=None, options=self.options
+            self.name,
+            num_classes=NUM_CLASSES,
+            num_channels=num_channels,
+            weights=None,
+            image_size=self.sizes[0],
+            options=self.options,
         )
 
     def images(self, backbone: Backbone, size: int) -> Tensor:

@@ -14,31 +14,33 @@ from torch import Tensor, nn
 from wsml_study.training.boostlu import BoostLU, boosted
 from wsml_study.training.classifier import Classifier
 from wsml_study.training.feature_map import map_before_pooling
+from wsml_study.training.patch_tokens import patch_token_map
 
 
 class ActivationMaps(nn.Module):
     """Images as stored, uint8 (B, channels, H, W), to activations (B, C, h, w): a_c = w_c . features + b_c.
 
     Where the network averages its map, a class's logit is the mean of its activations. `small_cnn` takes the maximum of
-    each feature instead, so that its maps show the place of a class but do not add up to its logit. With the head
-    `boostlu` the activations are boosted.
+    each feature instead, and transformers of timm and open_clip have their patches' tokens: such maps show the place of
+    a class but do not add up to its logit. With the head `boostlu` the activations are boosted.
     """
 
     def __init__(self, classifier: Classifier) -> None:
         """Take the classifier's map in front of its pooling.
 
         Raises:
-            TrainingError: it pools no map in front of one linear layer.
+            TrainingError: it pools no map in front of one linear layer, and has no patch tokens.
         """
         super().__init__()
         self.classifier = classifier
         network = classifier.network
         self.boost = isinstance(network, BoostLU)
-        self.body = (
-            network.body
-            if isinstance(network, BoostLU)
-            else map_before_pooling(network, classifier.head, needed_by="a class activation map")[0]
-        )
+        if isinstance(network, BoostLU):
+            self.body = network.body
+        elif (tokens := patch_token_map(network)) is not None:
+            self.body = tokens
+        else:
+            self.body = map_before_pooling(network, classifier.head, needed_by="a class activation map")[0]
 
     @torch.inference_mode()
     def forward(self, images_BcHW: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Backbones by name, `model.backbone`: those with a record, and torchvision's classification models."""
+"""Backbones by name, `model.backbone`: those with a record, and models of torchvision, timm and open_clip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from wsml_study.errors import TrainingError
 from wsml_study.options import Value
 from wsml_study.registry import implementation
+from wsml_study.study.backbone_library import library_of
 from wsml_study.study.backbone_record import BACKBONES
+from wsml_study.training.pretrained_weights import function_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,22 +38,30 @@ def build_backbone(
     num_classes: int,
     num_channels: int,
     weights: str | None,
+    image_size: int | None = None,
     fetch_weights: bool = True,
     options: Mapping[str, Value | None] | None = None,
 ) -> Backbone:
     """Build the network of a backbone.
 
     Args:
-        name: one of `BACKBONES`, or a torchvision classification model.
+        name: one of `BACKBONES`, a torchvision classification model, `timm/NAME` or `open_clip/NAME`.
         num_classes: C, logits per image.
         num_channels: 1 (gray) or 3 (RGB), of the images as stored.
-        weights: torchvision's name of weights, or a .pth file of the whole ImageNet model; None for random ones.
+        weights: the library's name of weights, or a file of the whole pretrained model; None for random ones.
+        image_size: pixels of a side; networks of timm and open_clip may be built for it, None builds them for the size
+            that their weights were trained on. Others do not need it.
         fetch_weights: False builds the same network without opening or downloading its weights.
         options: of the record -> values; absent ones take the record's defaults.
 
     Raises:
         TrainingError: the backbone or its weights are unknown or absent, or do not fit each other.
     """
+    if (library := library_of(name)) is not None:
+        network, head = function_of(library, "network")(
+            name, weights, num_classes=num_classes, image_size=image_size, fetch_weights=fetch_weights
+        )
+        return Backbone(network=network, head=head, num_channels=3)
     if name not in BACKBONES:
         from wsml_study.training.torchvision_backbones import torchvision_network  # imports torchvision: 1 s
 

@@ -13,10 +13,8 @@ from torch import Tensor, nn
 
 from wsml_study.options import Value
 from wsml_study.training.backbones import build_backbone
+from wsml_study.training.pretrained_weights import normalization_of
 from wsml_study.training.trial_data import Scaling
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Classifier(nn.Module):
@@ -39,17 +37,19 @@ class Classifier(nn.Module):
         num_channels: int,
         weights: str | None = None,
         head: str | None = None,
+        image_size: int | None = None,
         fetch_weights: bool = True,
         options: Mapping[str, Value | None] | None = None,
     ) -> None:
         """Build the network.
 
         Args:
-            backbone: one of `BACKBONES`, or a torchvision classification model.
+            backbone: as `build_backbone`.
             num_classes: logits per image.
-            num_channels: 1 (gray) or 3 (RGB) as stored. torchvision's models see gray three times.
-            weights: torchvision's name of weights, or a .pth file of the whole ImageNet model; None for random ones.
+            num_channels: 1 (gray) or 3 (RGB) as stored. Models of libraries see gray three times.
+            weights: the library's name of weights, or a file of the whole pretrained model; None for random ones.
             head: `linear` (by default) or `boostlu`.
+            image_size: pixels of a side, for networks that are built for a size.
             fetch_weights: False builds the same network without opening or downloading its weights, for a caller who
                 loads a trained state.
             options: of the backbone's record.
@@ -63,6 +63,7 @@ class Classifier(nn.Module):
             num_classes=num_classes,
             num_channels=num_channels,
             weights=weights,
+            image_size=image_size,
             fetch_weights=fetch_weights,
             options=options,
         )
@@ -73,7 +74,7 @@ class Classifier(nn.Module):
             self.network = BoostLU(self.network, self.head)
         # Convolutions run faster with the channels of a pixel side by side, on CPUs and on tensor cores.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        mean, std = normalization_of(weights)
+        mean, std = normalization_of(backbone, weights)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
 
@@ -138,8 +139,3 @@ class LinearClassifier(nn.Module):
     def features(self, features_BD: Tensor) -> Tensor:
         """Scaled features (B, D): what the head gets."""
         return (features_BD - self.mean_D) / self.deviation_D
-
-
-def normalization_of(weights: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of pixels in [0, 1] that go with these weights of a backbone."""
-    return ((0.5,), (0.5,)) if weights is None else (IMAGENET_MEAN, IMAGENET_STD)

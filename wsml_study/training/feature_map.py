@@ -1,4 +1,4 @@
-"""The feature map in front of a network's head, found by tracing the network.
+"""The feature map in front of a network's head, found by tracing the network, or given by it.
 
 Shapes: B images, D features, h x w places.
 """
@@ -11,10 +11,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import torchvision.ops
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torchvision.models.feature_extraction import NodePathTracer, create_feature_extractor
 
 from wsml_study.errors import TrainingError
+
+TRIED_SIZE = 64
+"""Pixels of a side of the random image that a network without a size of its own is tried with."""
 
 _RESHAPES = {torch.flatten, torch.squeeze, "flatten", "squeeze", "view", "reshape"}
 _REDUCTIONS = {torch.mean, torch.amax, "mean", "amax"}
@@ -36,6 +39,8 @@ def map_before_pooling(network: nn.Module, head: nn.Linear, *, needed_by: str) -
     Raises:
         TrainingError: nothing is pooled in front of the head.
     """
+    if (given := _given_map(network, head)) is not None:
+        return given, float(getattr(network, "drop_rate", 0.0))
     try:
         name, dropout = _pooled_map(network, head)
     except _NoMapError as error:
@@ -44,6 +49,42 @@ def map_before_pooling(network: nn.Module, head: nn.Linear, *, needed_by: str) -
             f"resnet50, mobilenet_v2, densenet121 or efficientnet_b0; {type(network).__name__} does not, since {error}"
         ) from error
     return create_feature_extractor(network, {name: "map"}, suppress_diff_warning=True), dropout
+
+
+class _GivenMap(nn.Module):
+    """Images to {"map": (B, D, h, w)} by the network's own `forward_features`, as timm's networks have it."""
+
+    def __init__(self, network: Any, num_features: int) -> None:
+        super().__init__()
+        self.network, self.num_features = network, num_features
+
+    def forward(self, images_BcHW: Tensor) -> dict[str, Tensor]:
+        """The map; some networks give it with the features last."""
+        map_BDhw: Tensor = self.network.forward_features(images_BcHW)
+        return {"map": map_BDhw if map_BDhw.shape[1] == self.num_features else map_BDhw.permute(0, 3, 1, 2)}
+
+
+@torch.no_grad()
+def _given_map(network: Any, head: nn.Linear) -> nn.Module | None:
+    """The map that a network of timm gives, if its head sees the mean of that and nothing else; None if not.
+
+    A pass with random numbers tells: what stands between map and head differs from network to network.
+    """
+    if not hasattr(network, "forward_features"):
+        return None
+    side = getattr(getattr(network, "patch_embed", None), "img_size", None) or (TRIED_SIZE, TRIED_SIZE)
+    body = _GivenMap(network, head.in_features)
+    images_1cHW = torch.randn((1, 3, *side), generator=torch.Generator().manual_seed(0))
+    was_training = network.training
+    try:
+        network.eval()
+        features = network.forward_features(images_1cHW)
+        if features.ndim != 4 or head.in_features not in (features.shape[1], features.shape[3]):
+            return None
+        found_1C = head(body(images_1cHW)["map"].mean(dim=(2, 3)))
+        return body if torch.allclose(found_1C, network(images_1cHW), rtol=1e-3, atol=1e-4) else None
+    finally:
+        network.train(was_training)
 
 
 class _NoMapError(Exception):

@@ -18,6 +18,7 @@ from wsml_study.data.stored_file import blocks_of
 from wsml_study.options import Value
 from wsml_study.study.model_section import Model
 from wsml_study.training.classifier import Classifier
+from wsml_study.training.pretrained_weights import identity_of_weights
 from wsml_study.training.trial_data import LabelledImages
 
 
@@ -42,14 +43,13 @@ def with_frozen_features(
 
 
 def _features(images_NcHW: ImageRows, model: Model, device: torch.device, *, mirrored: bool) -> Features:
-    from wsml_study.training.torchvision_backbones import identity_of_weights  # imports torchvision
-
     assert model.weights is not None, "mode linear without weights"
     num_channels, weights = int(images_NcHW.shape[1]), identity_of_weights(model.backbone, model.weights)
     options = tuple((key, value) for key, value in model.options.items() if value is not None)
 
     def backbone() -> Classifier:
-        return _frozen_backbone(model.backbone, str(model.weights), weights, options, num_channels, device)
+        size = int(images_NcHW.shape[-1])
+        return _frozen_backbone(model.backbone, str(model.weights), weights, options, num_channels, size, device)
 
     @torch.inference_mode()
     def compute(rows: range) -> Features:
@@ -76,8 +76,16 @@ def _frozen_backbone(
     identity: str,
     options: tuple[tuple[str, Value], ...],
     num_channels: int,
+    image_size: int,
     device: torch.device,
 ) -> Classifier:
     del identity  # only part of the cache's key: a weights file that has changed is read again
-    whole = Classifier(backbone, num_classes=1, num_channels=num_channels, weights=weights, options=dict(options))
+    whole = Classifier(
+        backbone,
+        num_classes=1,
+        num_channels=num_channels,
+        weights=weights,
+        image_size=image_size,
+        options=dict(options),
+    )
     return whole.to(device).eval()

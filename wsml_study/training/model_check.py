@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 from wsml_study.errors import TrainingError
+from wsml_study.study.backbone_library import is_weights_file, library_of
 from wsml_study.training.classifier import Classifier
+from wsml_study.training.pretrained_weights import identity_of_weights
 
 USUAL_SIZES = (224, 299, 384, 448, 512, 518)
 """Pixels of a side that torchvision's models were trained at, and our own default: sizes to suggest."""
+
+STRIDE = 32
 
 NUM_IMAGES, NUM_CLASSES = 2, 2
 
@@ -42,20 +47,23 @@ def check_model(
             images.
     """
 
-    def build(*, fetch_weights: bool) -> Classifier:
+    def build(size: int | None, *, fetch_weights: bool) -> Classifier:
         return Classifier(
             backbone,
             num_classes=NUM_CLASSES,
             num_channels=num_channels,
             weights=weights,
             head=head,
+            image_size=size,
             fetch_weights=fetch_weights,
         )
 
-    classifier = build(fetch_weights=download or _is_file(weights))
+    fetches = download or (weights is not None and is_weights_file(weights))
+    if library_of(backbone) is not None:
+        _check_at_each_size(backbone, build, image_sizes, num_channels, fetches=fetches)
+        return
+    classifier = build(None, fetch_weights=fetches)
     if weights is not None:
-        from wsml_study.training.torchvision_backbones import identity_of_weights  # imports torchvision
-
         identity_of_weights(backbone, weights)
     # Tensors on the meta device have shapes and no numbers: a pass takes milliseconds at any size.
     classifier.to("meta")
@@ -63,10 +71,40 @@ def check_model(
         if _failure(classifier, size, num_channels) is None:
             continue
         # An operation without a meta implementation fails as well: a pass with numbers decides.
-        reason = _failure(build(fetch_weights=False), size, num_channels)
+        reason = _failure(build(None, fetch_weights=False), size, num_channels)
         if reason is not None:
             fitting = [other for other in USUAL_SIZES if _failure(classifier, other, num_channels) is None]
-            raise TrainingError(_refusal(backbone, size, reason, fitting))
+            raise TrainingError(_refusal(backbone, size, reason, fitting[:1]))
+
+
+def _check_at_each_size(
+    backbone: str,
+    build: Callable[..., Classifier],
+    image_sizes: Sequence[int],
+    num_channels: int,
+    *,
+    fetches: bool,
+) -> None:
+    """Build a model that may be built for a size of images at each of them, the first one with its weights."""
+
+    def failure(size: int, *, fetch_weights: bool) -> str | None:
+        return _failure(build(size, fetch_weights=fetch_weights), size, num_channels)
+
+    for number, size in enumerate(image_sizes):
+        reason = failure(size, fetch_weights=fetches and number == 0)
+        if reason is None:
+            continue
+        fitting = []
+        for other in _sizes_near(size):
+            with suppress(TrainingError):
+                fitting += [other] if failure(other, fetch_weights=False) is None else []
+        raise TrainingError(_refusal(backbone, size, reason, fitting[:2]))
+
+
+def _sizes_near(size: int) -> list[int]:
+    """Multiples of 32, in which most networks count, the nearest first."""
+    sizes = [size // STRIDE * STRIDE + STRIDE * step for step in range(-2, 4)]
+    return sorted((one for one in sizes if one > 0 and one != size), key=lambda one: abs(one - size))
 
 
 def trains_on_one_image(classifier: Classifier, *, image_size: int, num_channels: int) -> bool:
@@ -83,14 +121,6 @@ def trains_on_one_image(classifier: Classifier, *, image_size: int, num_channels
         except Exception:  # an operation without a meta implementation; training says what is wrong, if anything is
             return True
     return True
-
-
-def _is_file(weights: str | None) -> bool:
-    if weights is None:
-        return False
-    from wsml_study.training.torchvision_backbones import is_weights_file  # imports torchvision
-
-    return is_weights_file(weights)
 
 
 @torch.no_grad()
@@ -112,7 +142,8 @@ def _failure(classifier: Classifier, size: int, num_channels: int) -> str | None
 
 
 def _refusal(backbone: str, size: int, reason: str, sizes: Sequence[int]) -> str:
-    remedy = f"set data.image_size to a size that it takes, such as {sizes[0]}, or choose" if sizes else "choose"
+    such = " or ".join(map(str, sorted(sizes[:2])))
+    remedy = f"set data.image_size to a size that it takes, such as {such}, or choose" if sizes else "choose"
     return (
         f"model.backbone: {backbone} does not take images of {size} x {size} pixels (data.image_size): {reason}; "
         f"{remedy} another backbone"

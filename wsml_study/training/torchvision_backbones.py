@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import torchvision
 from torch import nn
 
 from wsml_study.errors import TrainingError
+from wsml_study.study.backbone_library import LIBRARIES, is_weights_file
 from wsml_study.study.backbone_record import BACKBONES
+from wsml_study.training.weight_files import digest_of_file
 
 AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
 """Second and third classifiers of googlenet and inception_v3, which only their own ImageNet training used."""
@@ -26,7 +27,7 @@ def torchvision_network(
 
     Args:
         backbone: its name.
-        weights: torchvision's name of weights, or a .pth file of the whole model; None for random ones.
+        weights: torchvision's name of weights, or a file of the whole model; None for random ones.
         num_classes: logits per image.
         fetch_weights: False builds the same network without opening or downloading its weights.
 
@@ -41,17 +42,13 @@ def torchvision_network(
     return network, _replace_head(network, num_classes)
 
 
-def is_weights_file(weights: str) -> bool:
-    """Whether `model.weights` is a file and not torchvision's name of published weights."""
-    return weights.endswith((".pth", ".pt"))
-
-
 def _network(backbone: str, weights: str | None, *, fetch_weights: bool) -> nn.Module:
     """The model as torchvision builds it."""
     known = torchvision.models.list_models(module=torchvision.models)
     if backbone not in known:
         raise TrainingError(
-            f"model.backbone: expected {', '.join(BACKBONES)} or a torchvision classification model, got {backbone!r}; "
+            f"model.backbone: expected {', '.join(BACKBONES)}, {', '.join(f'{one}/NAME' for one in LIBRARIES)} or a "
+            f"torchvision classification model, got {backbone!r}; "
             f"torchvision {torchvision.__version__} has {', '.join(known)}"
         )
     if weights is None or (is_weights_file(weights) and not fetch_weights):
@@ -127,20 +124,7 @@ def identity_of_weights(backbone: str, weights: str) -> str:
     """
     if not is_weights_file(weights):
         return f"torchvision {torchvision.__version__} {backbone} {_url(backbone, weights)}"
-    try:
-        status = Path(weights).stat()
-    except OSError as error:
-        raise TrainingError(f"model.weights: no file {weights}") from error
-    digest = _digest(Path(weights), status.st_size, status.st_mtime_ns)
-    return f"torchvision {torchvision.__version__} {backbone} {digest}"
-
-
-@lru_cache(maxsize=8)
-def _digest(path: Path, num_bytes: int, changed: int) -> str:
-    """SHA-256 of a file; its size and time of change are part of the cache's key: a changed file is read again."""
-    del num_bytes, changed
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return f"torchvision {torchvision.__version__} {backbone} {digest_of_file(weights)}"
 
 
 def _url(backbone: str, weights: str) -> str:
@@ -165,7 +149,11 @@ def _published_network(backbone: str, weights: str) -> nn.Module:
 
 def _load_weights(network: nn.Module, path: Path, backbone: str) -> None:
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        network.load_state_dict(
+            safetensors.torch.load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except FileNotFoundError as error:
         raise TrainingError(f"model.weights: no file {path}") from error
     except Exception as error:  # unpickling a wrong file can raise errors of any kind

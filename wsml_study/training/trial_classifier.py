@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from wsml_study.study.spec import TrialConfig
-from wsml_study.training.classifier import Classifier, LinearClassifier, normalization_of
+from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.frozen_features import with_frozen_features
+from wsml_study.training.pretrained_weights import normalization_of
 from wsml_study.training.trial_data import TrialData
 
 
@@ -49,7 +50,7 @@ def preprocessing_of(config: TrialConfig, data: TrialData, classifier: Classifie
     """What a classifier takes, as in `TestResult.preprocessing`."""
     if data.features_are_given:
         return {"features": classifier.head.in_features}
-    mean, std = normalization_of(config.model.weights)
+    mean, std = normalization_of(config.model.backbone, config.model.weights)
     return {"image_size": data.image_size, "channels": data.num_channels, "mean": list(mean), "std": list(std)}
 
 
@@ -66,5 +67,6 @@ def _whole_classifier(config: TrialConfig, data: TrialData) -> Classifier:
         num_channels=data.num_channels,
         weights=config.model.weights,
         head=config.model.head,
+        image_size=data.image_size,
         options=config.model.options,
     )

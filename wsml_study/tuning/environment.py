@@ -20,6 +20,7 @@ from wsml_study.training.trial_data import LabelledImages, TrialData
 PACKAGES = (
     "wsml-study",
     "numpy",
+    "open_clip_torch",
     "optuna",
     "pandas",
     "pillow",
@@ -27,6 +28,7 @@ PACKAGES = (
     "ray",
     "scikit-learn",
     "scipy",
+    "timm",
     "torch",
     "torchvision",
 )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from wsml_study.description import Scalar
 from wsml_study.errors import TrainingError
+from wsml_study.study.backbone_library import library_of
 from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.fidelity import at_level, num_levels
 from wsml_study.study.search_space import SearchSpace, trial_content
 from wsml_study.study.spec import Study
 
 MODEL_KEYS = {"model.backbone", "model.weights", "model.head", "data.image_size"}
+
+WIDEST = 100
+"""Columns of a line."""
 
 Model = tuple[str, str | None, str | None]
 """Backbone, weights and head, as in the `model` section of a study file."""
@@ -45,6 +51,31 @@ def check_models(study: Study, *, image_size: int | None, num_channels: int | No
         raise TrainingError("\n".join(dict.fromkeys(problems)))
 
 
+def model_lines(study: Study, *, image_size: int | None) -> list[str]:
+    """A line for each pretrained model of timm or open_clip: how images were prepared for it, and how they are here.
+
+    Args:
+        study, image_size: as `check_models`.
+    """
+    lines = []
+    for (backbone, weights, _), sizes in reachable_models(study, image_size).items():
+        if library_of(backbone) is None or weights is None:
+            continue
+        from wsml_study.training.pretrained_weights import pretraining_of  # its library imports torch
+
+        known = pretraining_of(backbone, weights)
+        assert known is not None
+        mean, std = (" ".join(f"{value:g}" for value in values) for values in (known.mean, known.std))
+        here = " and ".join(f"{size} x {size}" for size in sizes)
+        lines += textwrap.wrap(
+            f"model {backbone}, weights {weights}: trained on images of {known.image_size} x {known.image_size} pixels "
+            f"({known.interpolation}), here {here} (bilinear); pixels less {mean}, divided by {std}",
+            WIDEST,
+            subsequent_indent="    ",
+        )
+    return lines
+
+
 def joined_batches(study: Study, *, num_images: int, image_size: int | None, num_channels: int | None) -> str | None:
     """A notice if some trial joins its last batch to the one before, since its network cannot train on what is left.
 
@@ -70,15 +101,16 @@ def joined_batches(study: Study, *, num_images: int, image_size: int | None, num
         from wsml_study.training.classifier import Classifier  # imports torch
         from wsml_study.training.model_check import NUM_CLASSES, trains_on_one_image
 
-        classifier = Classifier(
-            backbone,
-            num_classes=NUM_CLASSES,
-            num_channels=num_channels,
-            weights=weights,
-            head=head,
-            fetch_weights=False,
-        )
         for side in image_sizes:
+            classifier = Classifier(
+                backbone,
+                num_classes=NUM_CLASSES,
+                num_channels=num_channels,
+                weights=weights,
+                head=head,
+                image_size=side,
+                fetch_weights=False,
+            )
             if not trains_on_one_image(classifier, image_size=side, num_channels=num_channels):
                 return (
                     f"{num_images:,} training images in batches of {left[0]} leave {num_images % left[0]}, and "

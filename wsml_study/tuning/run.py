@@ -18,8 +18,9 @@ from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
 from wsml_study.data.judged_classes import unjudged
+from wsml_study.data.label_states import NEGATIVE
 from wsml_study.data.validation_labels import incomplete
-from wsml_study.errors import ResourcesError, ResultsError
+from wsml_study.errors import DataError, ResourcesError, ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
@@ -30,6 +31,7 @@ from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, op
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
 from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
+from wsml_study.report.failing_methods import failing_methods
 from wsml_study.report.model_card import model_card
 from wsml_study.study.batching import is_linear_probe
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
@@ -289,6 +291,7 @@ def _begin(
     data = open_trial_data(study.data, progress=listener.on_images)
     if task.plan is None and study.provenance is None and not log.history.trials:  # else as it was begun
         _refuse_incomplete(study, data)
+        _refuse_failing(study, data)
     _check_validation_classes(study, data, task, listener)
     dataset = dataset_of(study.data)
     check_models(task.whole or study, image_size=dataset.image_size, num_channels=dataset.channels)
@@ -350,6 +353,18 @@ def _refuse_incomplete(study: Study, data: TrialData) -> None:
     error = incomplete(study.data.record, data.validation.truth_MC)
     if error is not None and study.data.validation.by_truth:
         raise error
+
+
+def _refuse_failing(study: Study, data: TrialData) -> None:
+    """Refuse a study some of whose trials are known to fail.
+
+    Raises:
+        DataError: there are such trials.
+    """
+    num_negatives = int((data.train.observed_MC == NEGATIVE).sum())
+    failing = failing_methods(study, num_negatives=num_negatives, mirrors=data.horizontal_flip)
+    if failing:
+        raise DataError("\n  ".join([f"{study.name}: trials of this study would fail:", *failing]))
 
 
 def _check_validation_classes(study: Study, data: TrialData, task: Task, listener: Listener) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Driver, end_run, read_lease
 from wsml_study.record.level_progress import level_state
 from wsml_study.record.measured import is_answer
-from wsml_study.record.storage import CONFIRMATION, EVENTS, TABLE_FILES, StudyStorage, open_results, open_storage
+from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_results, open_storage
 from wsml_study.record.tables import PAUSED
 from wsml_study.record.wording import INTERRUPTED, describe, duration
 from wsml_study.results.ranking import leading_trial
@@ -80,7 +82,7 @@ class Status:
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
-        best = self._best()
+        best = self._best
         return {
             "study": self.study.name,
             "place": self.place,
@@ -121,7 +123,7 @@ class Status:
             f"trials: {num_ended(self.history)}{of_all} ended ({by_state or 'none begun'})",
             *self.history.limit_lines(),
         ]
-        best = self._best()
+        best = self._best
         if best is not None:
             values = describe(self.history.trials[best[1]].values)
             objective = self.study.objective
@@ -156,10 +158,13 @@ class Status:
         ended = num_ended(self.confirmation)
         return {"num_trials": self.confirmation.num_trials or len(self.confirmation.trials), "ended": ended}
 
+    @cached_property
     def _best(self) -> tuple[float, int] | None:
-        """Value and number of the trial that `results` ranks first; of the log before there are tables."""
-        if (self.folder / TABLE_FILES[0]).exists():
-            return leading_trial(self.folder)
+        """Value and number of the trial that `results` ranks first; by the log where the tables do not fit it."""
+        with suppress(ResultsError):  # there are no tables yet, or they are damaged
+            leading = leading_trial(self.folder)
+            if leading is not None and leading[1] in self.history.trials:
+                return leading
         objective = self.study.objective
         valued = [(trial.value(objective), trial) for trial in self.history.trials.values()]
         some = [(value, trial.number) for value, trial in valued if value is not None and is_answer(trial, objective)]

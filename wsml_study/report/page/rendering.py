@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from wsml_study.report.figures.drawing import javascript, page_spec
-from wsml_study.report.figures.figure import Panel
+from wsml_study.report.figures.figure import Figure, LeftOut, Panel
 from wsml_study.report.figures.look import BLUE, FAINT, GROUND, INK, ON_DARK, QUIET
 from wsml_study.report.page.contents import Page
 
@@ -38,23 +38,42 @@ OUTLINES = {"cross-out": "M8.5 3.5l7 7M15.5 3.5l-7 7", "circle-hollow": "M12 3a4
 
 def render(page: Page) -> str:
     """The page as HTML."""
-    files = resources.files(__package__)
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"spec": _spec, "prose": _prose}
-    template = environment.from_string((files / "page.html.jinja").read_text())
+    template = _environment().get_template("page.html.jinja")
     return template.render(
         page=page,
         generator=GENERATOR,
         light=_declarations(dark=False),
         dark=_declarations(dark=True),
-        css=(files / "page.css").read_text(),
-        script=(files / "page.js").read_text(),
+        css=_file("page.css"),
+        script=_file("page.js"),
         vega=_in_script(javascript()),
         dark_colors=json.dumps(ON_DARK),
-        variables=VARIABLES,
-        shapes=SHAPES,
-        outlines=OUTLINES,
     )
+
+
+def render_figure(figure: Figure | LeftOut) -> str:
+    """A figure as a part of a page that has `stylesheet` and draws the charts by a script of its own."""
+    macros = _environment().get_template("figure.html.jinja").make_module()
+    return str(macros.figure_block(figure))  # type: ignore[attr-defined]
+
+
+def stylesheet() -> str:
+    """Colors and style of the report, for other pages."""
+    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {_declarations(dark=True)} }} }}"
+    return f":root {{ {_declarations(dark=False)} }}\n{dark}\n{_file('page.css')}"
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=jinja2.FunctionLoader(_file)
+    )
+    environment.filters |= {"spec": _spec, "prose": _prose}
+    environment.globals |= {"variables": VARIABLES, "shapes": SHAPES, "outlines": OUTLINES}
+    return environment
+
+
+def _file(name: str) -> str:
+    return (resources.files(__package__) / name).read_text()
 
 
 def _spec(panel: Panel) -> str:

@@ -1,0 +1,1 @@
+"""The live page: a server of all studies of a folder or bucket, on this machine alone."""

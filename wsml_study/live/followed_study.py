@@ -1,0 +1,306 @@
+"""A study as the live page shows it, kept up to date with what is appended to its logs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from wsml_study.errors import ResultsError, WsmlStudyError
+from wsml_study.live.found_studies import STUDY_FILE, FoundStudy
+from wsml_study.live.offered_commands import offers
+from wsml_study.live.remote_copy import RemoteCopy
+from wsml_study.record.config_history import num_ended
+from wsml_study.record.growing_log import GrowingLog
+from wsml_study.record.history import TrialHistory, TrialState
+from wsml_study.record.lease import EXPIRY_S, Driver, read_lease
+from wsml_study.record.storage import ANSWERS, CONFIRMATION, EVENTS, TABLE_FILES
+from wsml_study.record.wording import describe
+from wsml_study.results.slot_times import last_epoch_of
+from wsml_study.results.study_results import StudyRecord, record_of
+from wsml_study.results.time_left import WorkLeft
+from wsml_study.results.timeline import SlotsInUse
+from wsml_study.study.budget_section import UNBOUNDED_TRIALS
+from wsml_study.study.fidelity import num_levels
+from wsml_study.study.reading import read_study
+from wsml_study.study.spec import Study
+from wsml_study.tuning.status import Status
+
+INTERVAL_S = 1.0
+PAUSE_FACTOR = 100
+"""Pause between two looks at a study, as a multiple of what the last one took: at most one hundredth of a core."""
+
+AT_WORK = ("running", "confirming")
+"""States in which a driver is at work."""
+
+Plain = dict[str, Any]
+"""Plain data, as JSON has it."""
+
+
+class Part:
+    """The log of a study, of its confirmation or of a level of fidelity, and what follows from it as it grows."""
+
+    def __init__(self, log: GrowingLog) -> None:
+        self.log = log
+        self.slots = SlotsInUse()
+        self._history = log.history
+        self._work: WorkLeft | None = None
+
+    def read(self) -> bool:
+        """Read what is new; whether there was anything."""
+        before = len(self.log.events)
+        new = self.log.read()
+        replaced = self.log.history is not self._history
+        if replaced:
+            self.slots, self._work, self._history = SlotsInUse(), None, self.log.history
+        for event in new:
+            self.slots.apply(event)
+        return bool(new) or replaced or len(self.log.events) != before
+
+    def seconds_left(self, study: Study, num_trials: int | None) -> tuple[float | None, float | None]:
+        """Seconds of the search that are left, and of the confirmation after it; None where they are not known."""
+        history = self.log.history
+        slots = max(1, len(history.with_state(TrialState.RUNNING)))
+        self._work = self._work or WorkLeft(study)
+        now = time.time()
+        left = self._work.search_seconds(history, num_trials=num_trials, slots=slots, now=now)
+        return left, self._work.confirmation_seconds(history, slots=slots, now=now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A study at a moment.
+
+    Attributes:
+        version: grows with every change of the study's results.
+        status: as `wsml-study status` has it; None where the study cannot be read.
+        overview: the same as plain data, with what the page shows besides.
+        error: why the study cannot be read; None while it can.
+    """
+
+    version: int
+    status: Status | None
+    overview: Plain
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All results of a study.
+
+    Attributes:
+        version: as of a snapshot.
+        record: as the report reads them.
+        at_work: the study runs now; otherwise unfinished trials are called interrupted.
+    """
+
+    version: int
+    record: StudyRecord
+    at_work: bool
+
+
+class FollowedStudy:
+    """Reads what is new in a study whenever it is asked, but no more often than costs little."""
+
+    def __init__(self, found: FoundStudy) -> None:
+        self.found = found
+        self.lock = threading.RLock()
+        self._copy = RemoteCopy(found.place)
+        self._study: tuple[Any, Study] | None = None
+        self._parts: dict[str, Part] = {}
+        self._files: Any = None
+        self._driver: tuple[Driver | None, float] = (None, 0.0)
+        self._version = 0
+        self._due = 0.0
+        self._snapshot: Snapshot | None = None
+
+    def snapshot(self) -> Snapshot:
+        """The newest state, at most `INTERVAL_S` or a hundred times what it takes to read it old."""
+        if self._snapshot is not None and time.monotonic() < self._due:
+            return self._snapshot
+        if not self.lock.acquire(blocking=self._snapshot is None):
+            assert self._snapshot is not None
+            return self._snapshot  # another thread is at it
+        try:
+            started = time.monotonic()
+            if self._snapshot is None or started >= self._due:
+                is_first = self._snapshot is None  # it reads the whole log, the next one what was appended
+                self._snapshot = self._read()
+                now = time.monotonic()
+                self._due = now + max(INTERVAL_S, 0.0 if is_first else PAUSE_FACTOR * (now - started))
+            return self._snapshot
+        finally:
+            self.lock.release()
+
+    def look_again(self) -> None:
+        """Let the next `snapshot` read, whatever it costs: a command has changed something."""
+        self._due = 0.0
+
+    def results(self) -> Results:
+        """All results, as the report reads them.
+
+        Raises:
+            ResultsError: the study cannot be read.
+        """
+        with self.lock:
+            snapshot = self.snapshot()
+            if snapshot.error is not None:
+                raise ResultsError(snapshot.error)
+            study, log = self._study_file(), self._parts[""].log
+            record = record_of(self.found.place.folder, study, list(log.events), log.history)
+            at_work = snapshot.overview["state"] in AT_WORK
+            return Results(version=snapshot.version, record=record, at_work=at_work)
+
+    def _read(self) -> Snapshot:
+        try:
+            self._copy.update()
+            status = self._status()
+        except (WsmlStudyError, OSError) as error:
+            overview = {"state": "unreadable", "error": str(error), "name": self.found.name}
+            return Snapshot(version=self._version, status=None, overview=overview, error=str(error))
+        overview = self._overview(status)
+        if self._snapshot is not None and self._snapshot.overview["state"] != overview["state"]:
+            self._version += 1  # unfinished trials are now running, or interrupted
+        return Snapshot(version=self._version, status=status, overview=overview)
+
+    def _status(self) -> Status:
+        study, folder = self._study_file(), self.found.place.folder
+        driver = self._live_driver()
+        names = ["", *(f"fidelity/level_{number}" for number in range(1, num_levels(study))), CONFIRMATION]
+        for name in names:
+            part = self._parts.setdefault(name, Part(GrowingLog(folder / name / EVENTS)))
+            self._version += part.read()
+        files = [_stat(folder / name) for name in (ANSWERS, *TABLE_FILES)] if not self._parts[""].log.events else []
+        files += [_stat(folder / ANSWERS), _stat(folder / STUDY_FILE)]
+        if files != self._files:
+            self._files, self._version = files, self._version + 1
+        confirmation = self._parts[CONFIRMATION].log
+        return Status(
+            study=study,
+            place=self.found.place.described,
+            folder=folder,
+            history=self._parts[""].log.history,
+            driver=driver,
+            confirmation=confirmation.history if confirmation.path.exists() else None,
+            levels={
+                number: self._parts[name].log.history
+                for number, name in enumerate(names[1:-1], start=1)
+                if self._parts[name].log.path.exists()
+            },
+        )
+
+    def _study_file(self) -> Study:
+        path = self.found.place.folder / STUDY_FILE
+        stat = _stat(path)
+        if self._study is None or self._study[0] != stat:
+            self._study = stat, read_study(path)
+        return self._study[1]
+
+    def _live_driver(self) -> Driver | None:
+        """The driver that holds the lease; None once it has ended, or has not renewed the lease for `EXPIRY_S`."""
+        driver, now = read_lease(self.found.place), time.monotonic()
+        if driver != self._driver[0]:
+            self._driver = driver, now
+        if driver is None or driver.is_gone or now - self._driver[1] > EXPIRY_S:
+            return None
+        return driver
+
+    def _overview(self, status: Status) -> Plain:
+        found = status.as_json()
+        state = activity_of(status)
+        left, later = self._left(status) if state in AT_WORK else (None, None)
+        name, part = self._part_at_work(status)
+        objective = status.study.objective
+        best = found["best"]
+        return {
+            "name": self.found.name,
+            "place": status.place,
+            "error": None,
+            "state": state,
+            "driver": None if status.driver is None else status.driver.described,
+            "dataset": status.study.data.dataset.value,
+            "metric": objective.label,
+            "what": "configs" if status.history.counts_configs else "trials",
+            "ended": num_ended(status.history),
+            "num_trials": found["num_trials"],
+            "counts": found["trials"],
+            "best": None
+            if best is None
+            else {
+                "trial": best["trial"],
+                "text": objective.text(best["value"]),
+                "values": describe(status.history.trials[best["trial"]].values),
+            },
+            "left_s": left,
+            "later_s": later,
+            "level": found["level"] if num_levels(status.study) > 1 else None,
+            "confirmation": found["confirmation"],
+            "lines": status.lines(),
+            "running": self._running(status, part),
+            "offers": [one.as_json() for one in offers(self.found, status, state=state, has_value=best is not None)],
+            "of_confirmation": name == CONFIRMATION,
+            "changed": _last_time(part.log),
+        }
+
+    def _part_at_work(self, status: Status) -> tuple[str, Part]:
+        if activity_of(status) == "confirming":
+            return CONFIRMATION, self._parts[CONFIRMATION]
+        level = status.current[0]
+        name = "" if level == num_levels(status.study) else f"fidelity/level_{level}"
+        return name, self._parts[name]
+
+    def _left(self, status: Status) -> tuple[float | None, float | None]:
+        name, part = self._part_at_work(status)
+        if name == CONFIRMATION:
+            study = read_study(self.found.place.folder / CONFIRMATION / STUDY_FILE)
+            return part.seconds_left(study, part.log.history.num_trials)[0], None
+        if name:
+            return None, None  # the levels to come have no epochs yet to go by
+        unbounded = status.num_trials >= UNBOUNDED_TRIALS
+        return part.seconds_left(status.study, None if unbounded else status.num_trials)
+
+    def _running(self, status: Status, part: Part) -> list[Plain]:
+        if status.driver is None:
+            return []
+        objective = status.study.objective
+        trials = part.log.history.with_state(TrialState.RUNNING)
+        return [
+            {
+                "trial": trial.number,
+                "slot": part.slots.of_trial[trial.number] + 1 if trial.number in part.slots.of_trial else None,
+                "values": describe(trial.values),
+                "epoch": trial.last_epoch,
+                "epochs": _num_epochs(trial),
+                "attempt": trial.attempt,
+                "value": None if (value := trial.value(objective)) is None else objective.text(value),
+                "started": trial.starts[-1] if trial.starts else None,
+            }
+            for trial in trials
+        ]
+
+
+def activity_of(status: Status) -> str:
+    """finished, running, interrupted, or confirming: a driver is at work on a study whose search has ended."""
+    if status.state == "finished" and status.driver is not None:
+        return "confirming" if status.confirmation is not None else "running"
+    return status.state
+
+
+def _num_epochs(trial: TrialHistory) -> int | None:
+    with suppress(KeyError, ValueError):  # the config of a log that was edited by hand
+        return last_epoch_of(trial)
+    return None
+
+
+def _last_time(log: GrowingLog) -> float | None:
+    return None if not log.events else float(log.events[-1]["time"])
+
+
+def _stat(path: Any) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns

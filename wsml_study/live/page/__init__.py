@@ -1,0 +1,1 @@
+"""Files of the live page: markup, style, script."""

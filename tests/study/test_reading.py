@@ -346,7 +346,7 @@ SEARCH_PROBLEMS = {
     ),
     "a range of words": (
         "  training.optimizer: {int: {low: 1, high: 5}}\n",
-        "5:24  training.optimizer: expected one of `adam`, `sgd`, got a range of `int`; use `choice`",
+        "5:24  training.optimizer: expected one of `adam`, `adamw`, `sgd`, got a range of `int`; use `choice`",
     ),
     "a batch too small to share": (
         "  training.batch_size: {choice: [8, 1]}\nresources: {workers_per_trial: 2}\n",
@@ -419,7 +419,8 @@ CONDITION_PROBLEMS = {
     ),
     "a fixed key with an impossible value": (
         "{training.optimizer: [adam, sdg]}",
-        "6:53  training.seed: when training.optimizer: expected one of `adam`, `sgd`, got `sdg`; did you mean `sgd`?",
+        "6:53  training.seed: when training.optimizer: expected one of `adam`, `adamw`, `sgd`, got `sdg`; did you mean "
+        "`sgd`?",
     ),
 }
 

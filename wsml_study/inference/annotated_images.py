@@ -84,7 +84,7 @@ def annotated_images(
     check_listed_once([labelled], root)
     return AnnotatedImages(
         described=str(source),
-        source=ImageFiles(folder=root, names=labelled.names),
+        source=ImageFiles(folder=labelled.home(root), names=labelled.names),
         rows_M=np.arange(len(labelled.names)),
         names_M=labelled.names,
         labels_MC=labelled.labels_NC,

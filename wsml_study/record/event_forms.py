@@ -193,6 +193,7 @@ EVENTS: dict[str, dict[str, Check]] = {
         "result": _is_object,
         "state": _is_text,
         "test": _is_object_or_none,
+        "host": _is_text,
     },
     "saved": {"trial": _is_count, "epoch": _is_count, "checkpoint": _is_text},
     "exploited": {

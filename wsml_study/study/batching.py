@@ -21,10 +21,16 @@ def is_linear_probe(config: TrialConfig) -> bool:
     return config.training.mode == "linear" or config.data.record.reads is Reads.FEATURE_FILES
 
 
+def is_stackable(config: TrialConfig) -> bool:
+    """Whether `FusedTraining` can train a trial: a linear probe with the optimization that stacks have."""
+    return is_linear_probe(config) and not config.training.recipe
+
+
 def can_train_together(one: TrialConfig, other: TrialConfig) -> bool:
     """Whether `FusedTraining` can train two trials in one batch."""
     return (
-        is_linear_probe(one)
+        is_stackable(one)
+        and is_stackable(other)
         and (one.model, one.objective) == (other.model, other.objective)
         and all(getattr(one.data, key) == getattr(other.data, key) for key in _DATA_IN_COMMON)
         and all(getattr(one.training, key) == getattr(other.training, key) for key in _TRAINING_IN_COMMON)

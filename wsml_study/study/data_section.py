@@ -90,7 +90,7 @@ class Data(Description):
     root: str | None = Field(
         default=None,
         description="Folder of the dataset's own download, or of your images, relative to where the command runs; not "
-        "for digit_scenes.",
+        "for digit_scenes, nor for a table that holds the images.",
     )
     labels: LabelFiles | None = Field(
         default=None, description="table, list, coco_json and voc_xml: the files with the labels of your own images."

@@ -22,6 +22,7 @@ from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.inputs import TrialInputs, sent
 from wsml_study.training.memorization import Memorization, MemorizationMeter
 from wsml_study.training.model_check import trains_on_one_image
+from wsml_study.training.optimizer_steps import OptimizerSteps, shares_of
 from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.phases import EndToEnd, LinearProbe, Phase, PhaseName
 from wsml_study.training.randomness import mirrored_in_prediction, order_of_epoch, seed_of
@@ -109,7 +110,17 @@ class Optimization:
         meter = MemorizationMeter(self._device, self._peers)
         loss_sum = torch.zeros((), device=self._device)
         num_images = 0
-        for inputs, indices_B, labels_BC, truth_BC, num_images_of_batch in self.batches(epoch):
+        shares = shares_of(self._batch_sizes(), training.accumulate or 1)
+        steps = OptimizerSteps(
+            training,
+            self.optimizer,
+            self.phase.forward,
+            epoch=epoch_of_phase,
+            epochs=num_epochs,
+            steps_per_epoch=sum(one.ends_step for one in shares),
+        )
+        for part, batch in zip(shares, self.batches(epoch), strict=True):
+            inputs, indices_B, labels_BC, truth_BC, num_images_of_batch = batch
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
                 logits_BC = self.phase.forward(inputs)
             outcome = self.method(
@@ -123,11 +134,11 @@ class Optimization:
                     peers=self._peers,
                 )
             )
-            outcome.loss.backward()
-            self.phase.average_gradients()
-            self._peers.average_gradients(self.method)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
+            (outcome.loss if part.share == 1 else outcome.loss * part.share).backward()
+            if part.ends_step:
+                self.phase.average_gradients()
+                self._peers.average_gradients(self.method)
+                steps.step()
             # Summed on the device and read once per epoch: `.item()` here would wait for the GPU in every batch.
             loss_sum += outcome.loss.detach() * num_images_of_batch
             num_images += num_images_of_batch
@@ -219,6 +230,10 @@ class Optimization:
         if len(batches) > 1 and len(batches[-1]) <= self._peers.size and not self._trains_on_one_image:
             batches[-2:] = [torch.cat(batches[-2:])]
         return batches
+
+    def _batch_sizes(self) -> list[int]:
+        """Images of each global batch of an epoch."""
+        return [len(batch) for batch in self._split(torch.arange(len(self._data.train)))]
 
     @property
     def _trains_on_one_image(self) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.live.served import Served, served
+from tests.live.served import Served, served, wait_until
 from tests.sample_studies.synthetic import synthetic_events, synthetic_study, write_folder
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.live.serving import served_studies
@@ -107,9 +107,8 @@ def test_a_study_is_followed_as_its_log_grows(results: Path) -> None:
 
 def wait(page: Served, key: str, condition) -> dict:
     """The state of a study once a condition holds."""
-    while not condition(now := page.get(f"api/study/{key}")):
-        pass
-    return now
+    wait_until(lambda: condition(page.get(f"api/study/{key}")))
+    return dict(page.get(f"api/study/{key}"))
 
 
 def test_a_damaged_study_is_told_and_does_not_hide_the_others(results: Path) -> None:
@@ -176,8 +175,7 @@ def test_a_place_that_is_not_there_is_refused(results: Path) -> None:
 def test_a_study_that_is_moved_away_is_said_to_be_gone(page: Served, results: Path) -> None:
     key = page.key("levels")
     shutil.move(results / "levels", results.parent / "levels")
-    while page.ask("GET", f"{page.path}api/study/{key}")[0].status != 404:
-        pass
+    wait_until(lambda: page.ask("GET", f"{page.path}api/study/{key}")[0].status == 404)
     assert "moved or deleted" in page.ask("GET", f"{page.path}api/study/{key}")[1]
 
 

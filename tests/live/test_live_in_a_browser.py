@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import CONTRAST, Page, opened, press
-from tests.live.served import RECORDED, served
+from tests.live.served import RECORDED, Served, served
 from tests.sample_studies.synthetic import synthetic_events, synthetic_study, write_folder
 from wsml_study.report.html_report import write_report
 
@@ -150,8 +150,13 @@ def add_note(page: Page, text: str) -> None:
 @pytest.mark.slow
 def test_a_report_is_drawn_apart_from_the_page(results: Path) -> None:
     write_report(results / "confirmed", results / "confirmed" / "report.html", address="results/confirmed")
-    with served(results) as it, opened(f"{it.address}study/{it.key('confirmed')}/report", width=1280) as page:
+    with served(results) as it, opened(report_of(it), width=1280) as page:
         page.wait_until("document.documentElement.dataset.figures === 'drawn'")
         assert page.evaluate("window.origin") == "null"
         assert page.complaints == []
     (results / "confirmed" / "report.html").unlink()
+
+
+def report_of(it: Served) -> str:
+    address = it.get(f"api/study/{it.key('confirmed')}")["report"]
+    return f"http://127.0.0.1:{it.port}{address}"

@@ -181,11 +181,15 @@ def test_a_study_that_is_moved_away_is_said_to_be_gone(page: Served, results: Pa
 
 def test_a_report_is_shown_without_access_to_the_page(page: Served, results: Path) -> None:
     key = page.key("confirmed")
-    assert page.ask("GET", f"{page.path}study/{key}/report")[0].status == 404
     (results / "confirmed" / "report.html").write_text("<p>no report</p>")
-    assert not page.get(f"api/study/{key}")["report"]
+    assert page.get(f"api/study/{key}")["report"] is None
     (results / "confirmed" / "report.html").write_text('<meta name="generator" content="wsml-study report"><p>it')
-    assert page.get(f"api/study/{key}")["report"]
-    reply, text = page.ask("GET", f"{page.path}study/{key}/report")
+    address = page.get(f"api/study/{key}")["report"]
+    reply, text = page.ask("GET", address)
     assert text.endswith("<p>it")
     assert reply.headers["Content-Security-Policy"].startswith("sandbox allow-scripts allow-downloads; default-src 'no")
+    token = address.split("/")[1]  # which the report's own scripts can read
+    assert token != page.path.strip("/")
+    for path in (f"/{token}/", f"/{token}/api/studies", f"/{token}/study/{key}", f"{page.path}study/{key}/report"):
+        assert page.ask("GET", path)[0].status == 404
+    assert page.ask("POST", f"/{token}/api/study/{key}/notes", {"text": "a"})[0].status == 404

@@ -260,7 +260,7 @@ function writeButtons({ offers, report, questions }) {
   const buttons = offers.map((offer) =>
     h("button", { class: "plain", type: "button", "data-id": offer.action, "aria-disabled": offer.why_not ? "true" : null, title: offer.why_not || null, onclick: () => ask(offer) }, offer.label));
   const links = [
-    report ? h("a", { class: "link", href: `${BASE}/study/${KEY}/report`, target: "_blank", rel: "noopener", "data-id": "report-link" }, "Open report") : null,
+    report ? h("a", { class: "link", href: report, target: "_blank", rel: "noopener", "data-id": "report-link" }, "Open report") : null,
     ...questions.map((one) => h("a", { class: "link", href: `${BASE}/study/${KEY}/questions/${one.number}`, "data-id": `questions-${one.number}` },
       `${one.kind === "audit" ? "Audit" : "Questions"} ${one.number}: ${one.answered} of ${one.total} answered`)),
   ];

@@ -86,23 +86,35 @@ def test_a_study_is_followed_as_its_log_grows(results: Path) -> None:
     log = results / "synthetic" / "events.jsonl"
     write_folder(results / "synthetic", study, events[:81])
     lines = [json.dumps(event) + "\n" for event in events]
-    with served("results") as page, locked(StudyStorage(folder=log.parent, remote=None), print):
+    with served("results") as page:
         key = page.key("synthetic")
-        before = page.get(f"api/study/{key}")
-        assert before["state"] == "running"
-        assert before["left_s"] > 0
-        assert sorted(trial["slot"] for trial in before["running"]) == [1, 2, 3, 4]
-        with log.open("a") as file:
-            file.write("".join(lines[81:100]) + lines[100][:40])  # the driver is writing the last one right now
-        assert (
-            wait(page, key, lambda now: now["ended"] > before["ended"])["lines"][1]
-            == (study_status(str(results), "synthetic").lines()[1])
-        )
-        log.write_text("".join(lines))
-        assert wait(page, key, lambda now: now["ended"] == 12)["counts"]["running"] == 0
-        (log.parent / "trials.parquet").unlink()
-        log.write_text("".join(lines[:1]))  # another study in the same place
-        assert wait(page, key, lambda now: now["ended"] == 0)["best"] is None
+        with locked(StudyStorage(folder=log.parent, remote=None), print):
+            follow_a_driver(page, key, log, lines, results)
+        assert wait(page, key, lambda now: now["state"] == "interrupted")["running"] == []
+        log.write_text("".join(lines))  # by a driver that came and went unseen
+        assert wait(page, key, lambda now: now["state"] == "finished")["ended"] == 12
+        wait_until(lambda: page.get(f"api/study/{key}/results")["ranking"]["total"] == 12 or looked(page, key))
+
+
+def looked(page: Served, key: str) -> bool:
+    """Asks as the page does, which has the ranking made anew; says that it is not there yet."""
+    page.get(f"api/study/{key}")
+    return False
+
+
+def follow_a_driver(page: Served, key: str, log: Path, lines: list[str], results: Path) -> None:
+    before = wait(page, key, lambda now: now["state"] == "running")
+    assert before["left_s"] > 0
+    assert sorted(trial["slot"] for trial in before["running"]) == [1, 2, 3, 4]
+    with log.open("a") as file:
+        file.write("".join(lines[81:100]) + lines[100][:40])  # the driver is writing the last one right now
+    after = wait(page, key, lambda now: now["ended"] > before["ended"])
+    assert after["lines"][1] == study_status(str(results), "synthetic").lines()[1]
+    log.write_text("".join(lines))
+    assert wait(page, key, lambda now: now["ended"] == 12)["counts"]["running"] == 0
+    (log.parent / "trials.parquet").unlink()
+    log.write_text("".join(lines[:1]))  # another study in the same place
+    assert wait(page, key, lambda now: now["ended"] == 0)["best"] is None
 
 
 def wait(page: Served, key: str, condition) -> dict:

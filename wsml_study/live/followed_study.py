@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError, WsmlStudyError
@@ -35,7 +36,7 @@ PAUSE_FACTOR = 100
 AT_WORK = ("running", "confirming")
 """States in which a driver is at work."""
 
-Files = dict[str, tuple[int, int] | None]
+Files = dict[Path, tuple[int, int] | None]
 Plain = dict[str, Any]
 """Plain data, as JSON has it."""
 
@@ -182,8 +183,9 @@ class FollowedStudy:
     def _stats(self) -> Files:
         """Size and time of the last change of every file that what is shown depends on."""
         folder = self.found.place.folder
-        logs = [f"{name}/{EVENTS}" for name in self._names()]
-        return {name: _stat(folder / name) for name in (*logs, STUDY_FILE, ANSWERS, *TABLE_FILES)}
+        logs = [folder / name / EVENTS for name in self._names()]
+        documents = [folder / name for name in (STUDY_FILE, ANSWERS, *TABLE_FILES)]
+        return {path: _stat(path) for path in (*logs, *documents)}
 
     def _names(self) -> list[str]:
         """Where the logs are, in the study's folder: its own, those of the levels below full size in order, and the
@@ -319,7 +321,7 @@ def _last_time(log: GrowingLog) -> float | None:
     return None if not log.events else float(log.events[-1]["time"])
 
 
-def _stat(path: Any) -> tuple[int, int] | None:
+def _stat(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()
     except OSError:

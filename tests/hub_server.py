@@ -10,12 +10,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 TOKEN = "hf_" + "a1B2" * 8
 FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
-API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)/(revision|tree|preupload|commit)/([^/?]+)")
+API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit)/([^/?]+))?")
 
 
 class HubServer(ThreadingHTTPServer):
@@ -52,7 +55,7 @@ class HubServer(ThreadingHTTPServer):
 @contextmanager
 def hub_server() -> Iterator[HubServer]:
     server = HubServer()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield server
@@ -60,6 +63,19 @@ def hub_server() -> Iterator[HubServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def use_hub(server: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let huggingface_hub, which may be imported already, use the server, an empty cache in a folder, and no token."""
+    from huggingface_hub import constants
+
+    urls = f"{server.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", urls)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "no_token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,11 +102,16 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._reply(401, b"{}")
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
         elif path == "/api/repos/create":
             asked = json.loads(body)
             self.server.created.append(asked)
             name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
-            self.server.repos.setdefault((f"{asked.get('type', 'model')}s", name), {})
+            known = (f"{asked.get('type', 'model')}s", name)
+            if known not in self.server.repos and asked.get("visibility") == "private":
+                self.server.private.add(name)
+            self.server.repos.setdefault(known, {})
             self._json({"url": f"{self.server.address}/{name}"})
         elif (found := API.match(path)) is not None and found[3] == "preupload":
             files = json.loads(body)["files"]
@@ -142,7 +163,12 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             self._json(
-                {"id": name, "sha": self.server.sha(kind, name), "siblings": [{"rfilename": path} for path in files]}
+                {
+                    "id": name,
+                    "sha": self.server.sha(kind, name),
+                    "private": name in self.server.private,
+                    "siblings": [{"rfilename": path} for path in files],
+                }
             )
 
     def _json(self, content: Any) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.encoded_images import images
-from tests.hub_server import HubServer, hub_server
+from tests.hub_server import HubServer, hub_server, use_hub
 from wsml_study.data.hub_files import is_hub_address, local_path
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.readers import read_dataset
@@ -24,15 +24,8 @@ constants = pytest.importorskip("huggingface_hub.constants")
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub with a model and a data set, an empty cache, and no token."""
     with hub_server() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no_token"))
+        use_hub(server, tmp_path, monkeypatch)
         monkeypatch.setenv("WSML_CACHE", str(tmp_path / "cache"))
-        monkeypatch.delenv("HF_TOKEN", raising=False)
         server.repos["models", "me/net"] = {"a.safetensors": b"weights", "seed_0/config.yaml": b"x", "seed_0/b": b"y"}
         yield server
 

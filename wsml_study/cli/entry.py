@@ -16,6 +16,7 @@ from wsml_study.cli import (
     cluster,
     data,
     evidence,
+    hub,
     knowledge,
     live,
     mcp,
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, references, mcp):
+for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, references, hub, mcp):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 

@@ -19,6 +19,7 @@ from wsml_study.study.batching import can_train_together, is_linear_probe, is_st
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.model_section import Model
 from wsml_study.study.training_section import RECIPE_KEYS, Training
+from wsml_study.training.feature_dropout import FeatureDropout
 from wsml_study.training.optimizer_steps import OptimizerSteps
 from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.trial import TrialTraining
@@ -32,6 +33,8 @@ EVERYTHING: dict[str, Any] = {
     "learning_rate_warmup": 0.5,
     "gradient_clipping": 0.3,
     "accumulate": 3,
+    "ema_decay": 0.9,
+    "dropout": 0.3,
 }
 
 
@@ -160,3 +163,73 @@ def test_a_linear_probe_with_a_recipe_learns(tmp_path: Path) -> None:
     trial = open_trial(config, device=torch.device("cpu"), peers=ALONE, keep_best=False)
     losses = [trial.run_epoch().train_loss for _ in range(5)]
     assert losses[-1] < losses[0]
+
+
+class TestWeightAverage:
+    def test_it_is_the_recursion_over_steps_and_counts_as_the_network_where_it_is_better(self, data: TrialData) -> None:
+        config = config_of("AN", optimizer="sgd", learning_rate=0.5, epochs=4, ema_decay=0.75)
+        trial = TrialTraining(config, data, keep_best=True)
+        plain = TrialTraining(config_of("AN", optimizer="sgd", learning_rate=0.5, epochs=4), data)
+        expected = {name: tensor.double() for name, tensor in weights_of(trial).items()}
+        step = plain.optimizer.step
+
+        def followed() -> None:
+            step()
+            for name, tensor in plain.classifier.state_dict().items():
+                expected[name] = 0.75 * expected[name] + 0.25 * tensor.double()
+
+        plain.optimizer.step = followed  # type: ignore[method-assign, assignment]
+        for _ in range(2):
+            result, raw = trial.run_epoch(), plain.run_epoch()
+            assert result.val_map_raw == raw.val_map
+            assert result.val_map == max(result.val_map_raw or 0, result.val_map_averaged or 0)
+        assert trial.optimization.average is not None
+        averages = {name: one for name, one in trial.optimization.average.state_dict().items() if name in expected}
+        assert set(averages) == {name for name, _ in trial.classifier.named_parameters()}
+        for name, tensor in averages.items():
+            torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-5, atol=1e-6)
+        own = weights_of(trial)
+        assert all(torch.equal(tensor, own[name]) for name, tensor in weights_of(plain).items())
+        with trial.optimization.average.in_place():
+            assert not torch.equal(trial.classifier.head.weight, own["head.weight"])
+        assert torch.equal(trial.classifier.head.weight, own["head.weight"])
+
+    def test_the_best_weights_are_those_whose_map_is_reported(self, data: TrialData) -> None:
+        config = config_of("AN", optimizer="sgd", learning_rate=0.5, epochs=3, ema_decay=0.75)
+        trial = TrialTraining(config, data, keep_best=True)
+        results = [trial.run_epoch() for _ in range(3)]
+        best = max(results, key=lambda one: one.val_map or 0)
+        assert trial.progress.best_weights is not None
+        trial.classifier.load_state_dict(trial.progress.best_weights)
+        assert trial.evaluation.validate(0).chosen[0] == best.val_map
+
+
+class TestFeatureDropout:
+    def test_in_training_features_are_dropped_and_the_others_grow(self) -> None:
+        head = nn.Linear(2000, 1, bias=False)
+        seen: list[torch.Tensor] = []
+        dropout = FeatureDropout(head, 0.25, seed=1)
+        head.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+        dropout.draw(torch.tensor([2, 0]), 4, epoch=1, batch=0, device=torch.device("cpu"))
+        head(torch.ones(2, 2000))
+        head(torch.ones(2, 3, 3, 2000))
+        head.eval()(torch.ones(2, 2000))
+        dropout.end()
+        head.train()(torch.ones(2, 2000))
+        assert {round(value, 4) for value in seen[0].unique().tolist()} == {0.0, 1.3333}
+        assert 0.7 < (seen[0] > 0).float().mean() < 0.8
+        assert torch.equal(seen[1][:, 1, 2], seen[0])
+        assert torch.equal(seen[2], torch.ones(2, 2000))
+        assert torch.equal(seen[3], torch.ones(2, 2000))
+
+    def test_an_image_has_its_mask_on_whichever_rank_it_is(self) -> None:
+        head = nn.Linear(8, 1)
+        masks = []
+        for places in ([0, 1, 2, 3], [0, 2], [1, 3]):
+            dropout = FeatureDropout(head, 0.5, seed=1)
+            dropout.draw(torch.tensor(places), 4, epoch=3, batch=2, device=torch.device("cpu"))
+            masks.append(dropout._mask_bD)
+        whole, even, odd = masks
+        assert whole is not None
+        assert torch.equal(even, whole[::2])  # type: ignore[arg-type]
+        assert torch.equal(odd, whole[1::2])  # type: ignore[arg-type]

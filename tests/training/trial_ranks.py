@@ -34,12 +34,14 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate_schedule": "cosine",
         "learning_rate_warmup": 0.5,
         "gradient_clipping": 0.3,
+        "dropout": 0.3,
     },
     "SGD at one cycle, two batches a step": {
         "optimizer": "sgd",
         "learning_rate": 0.1,
         "learning_rate_schedule": "one_cycle",
         "accumulate": 2,
+        "ema_decay": 0.8,
     },
 }
 """Of assume-negative."""
@@ -79,6 +81,7 @@ def train(case: str, data: TrialData, peers: Peers) -> dict[str, Any]:
         "num_distrusted": [result.num_distrusted for result in results],
         "corrections": trial.corrections(),
         "weights": {key: value.clone() for key, value in trial.classifier.state_dict().items()},
+        "val_map": [(result.val_map_raw, result.val_map_averaged) for result in results],
         "state": {key: value.clone() for key, value in trial.method.state_dict().items()},
     }
 

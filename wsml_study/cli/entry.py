@@ -7,6 +7,7 @@ import signal
 import stat
 import sys
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -37,6 +38,24 @@ app = typer.Typer(
 for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, references, hub, mcp):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"wsml-study {version('wsml-study')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+    del version
 
 
 def main() -> None:

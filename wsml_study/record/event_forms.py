@@ -217,6 +217,8 @@ RESULT: dict[str, Check] = {
     "val_map": _is_number_or_none,
     "val_map_true": _is_number_or_none,
     "val_map_observed": _is_number_or_none,
+    "val_map_raw": _is_number_or_none,
+    "val_map_averaged": _is_number_or_none,
     "val_ap_C": _are_numbers_or_none,
     "best_val_map": _is_number_or_none,
     "objective": _is_number_or_none,

@@ -169,6 +169,14 @@ EPOCHS = _schema(
             "validation metrics that `objective.beside` and `objective.constraints` name: JSON, name -> value",
         ),
         _maybe("host", pa.string(), "name of the machine that it ran on, of the worker of rank 0"),
+        _maybe(
+            "val_map_raw",
+            pa.float64(),
+            "`training.ema_decay`: mAP of the weights; the epoch's other figures are of these or of their average, "
+            "whichever is better by the objective",
+            unit=PERCENT,
+        ),
+        _maybe("val_map_averaged", pa.float64(), "`training.ema_decay`: mAP of the averaged weights", unit=PERCENT),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the

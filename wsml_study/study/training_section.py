@@ -22,6 +22,8 @@ RECIPE_KEYS = (
     "decay_factor",
     "gradient_clipping",
     "accumulate",
+    "ema_decay",
+    "dropout",
 )
 """Keys of recipes: all are absent in the published protocol, and off by default."""
 
@@ -108,6 +110,14 @@ class Training(Description):
         default=None,
         description="Batches per optimizer step, whose gradients are averaged; the method sees each batch on its own. "
         "1 by default.",
+    )
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="Keep an exponential moving average of the weights, at this decay per step, and evaluate it beside "
+        "them; the better of both by the objective counts as the epoch's network.",
+    )
+    dropout: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Share of the features in front of the head that are dropped in training."
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."

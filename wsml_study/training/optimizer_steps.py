@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wsml_study.study.training_section import Training
 from wsml_study.training.rate_schedules import momentum_at, rate_factor
+from wsml_study.training.weight_average import WeightAverage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ class OptimizerSteps:
         epoch: int,
         epochs: int,
         steps_per_epoch: int,
+        average: WeightAverage | None = None,
     ) -> None:
         """Take no step yet.
 
@@ -61,7 +63,9 @@ class OptimizerSteps:
             network: whose gradient may be clipped.
             epoch, epochs: of the phase, from 1.
             steps_per_epoch: of the optimizer.
+            average: follows each step; None for none.
         """
+        self._average = average
         self._training, self._optimizer, self._network = training, optimizer, network
         self._next = (epoch - 1) * steps_per_epoch
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
@@ -75,6 +79,8 @@ class OptimizerSteps:
             self._set_rates()
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        if self._average is not None:
+            self._average.update()
         self._next += 1
 
     def _set_rates(self) -> None:

@@ -71,7 +71,7 @@ class Status:
                 return number, history
         return num_levels(self.study), self.history
 
-    @property
+    @cached_property
     def state(self) -> str:
         """finished, running, or interrupted."""
         at_full_size = self.current[1] is self.history

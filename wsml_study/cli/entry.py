@@ -23,6 +23,7 @@ from wsml_study.cli import (
     mcp,
     models,
     paper,
+    pseudo_labelling,
     references,
     studies,
 )
@@ -35,7 +36,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, references, hub, mcp):
+for group in (
+    studies,
+    cluster,
+    knowledge,
+    live,
+    answers,
+    audit,
+    evidence,
+    paper,
+    models,
+    references,
+    hub,
+    mcp,
+    pseudo_labelling,
+):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 

@@ -217,6 +217,35 @@ def generalized_robust(z: Array, stopped: Array, example: Example) -> float:
     return mean(losses)
 
 
+def vlpl(z: Array, stopped: Array, example: Example) -> float:
+    v, given = example.values, example.state["given_NC"]
+    losses = per_entry(example, z, lambda z, y: observed(z, y) if y else v["entropy_weight"] * negative_entropy(z))
+    for b, c, y in example.entries():
+        if y == 0 and given[b, c] == 1:
+            losses[b, c] = v["given_positive_weight"] * (0.9 * nl(z[b, c]) + 0.1 * nl(-z[b, c]))
+    return mean(losses)
+
+
+def gpr(z: Array, stopped: Array, example: Example) -> float:
+    v, given, rest = example.values, example.state["given_NC"], example.epoch / example.epochs
+    mu = v["gr_mu_first"] + (v["gr_mu_last"] - v["gr_mu_first"]) * rest
+    sigma = v["gr_sigma_first"] + (v["gr_sigma_last"] - v["gr_sigma_first"]) * rest
+    as_gr = generalized_robust(z, stopped, example) * z.size
+    for b, c, y in example.entries():
+        if y == 0 and given[b, c] != 0:
+            alone = Example(
+                labels=example.labels[b : b + 1, c : c + 1], values=v, epoch=example.epoch, epochs=example.epochs
+            )
+            as_gr -= generalized_robust(z[b : b + 1, c : c + 1], stopped[b : b + 1, c : c + 1], alone)
+            trust = math.exp(-(((p_of(stopped[b, c]) - mu) / sigma) ** 2) / 2)
+            if given[b, c] == 1:
+                clipped = min(max(trust, 1 - v["given_most_weight"]), 1 - v["given_least_weight"])
+                as_gr += (1 - clipped) * (v["given_softness"] * nl(z[b, c]) + (1 - v["given_softness"]) * nl(-z[b, c]))
+            else:
+                as_gr += trust * nl(-z[b, c])
+    return as_gr / z.size + v["penalty_weight"] * penalty(z, example)
+
+
 def selective(z: Array, stopped: Array, example: Example) -> float:
     v, losses = example.values, np.zeros(example.shape)
     unobserved = [(float(stopped[b, c]), b, c) for b, c, y in example.entries() if y == 0]
@@ -282,4 +311,6 @@ ORACLES: dict[str, Callable[[Array, Array, Example], float]] = {
     "CSL": selective,
     "CRISP": crisp,
     "PU-MLC": positive_unlabelled,
+    "VLPL": vlpl,
+    "GPR": gpr,
 }

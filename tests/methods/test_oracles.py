@@ -38,6 +38,11 @@ OTHER_VALUES: dict[str, list[dict[str, Any]]] = {
         {"likely_per_image": 0, "prior_threshold": 0.4, "reduction": "mean"},
     ],
     "CRISP": [{"reduction": "mean"}],
+    "VLPL": [{"given_positive_weight": 1.5, "score_threshold": 0.7, "entropy_weight": 1.0}],
+    "GPR": [
+        {"given_negative_share": 0.4, "penalty_weight": 0.5, "given_softness": 0.7, "gr_q3": 1.5},
+        {"given_per_image": 1, "given_least_weight": 0.1, "given_most_weight": 0.9, "gr_sigma_last": 0.2},
+    ],
     "PU-MLC": [
         {"pu_rebalance": 0.0, "pu_temperature": 0.3},
         {"pu_rebalance": 1.5, "pu_temperature": 0.6, "reduction": "mean"},

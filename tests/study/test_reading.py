@@ -537,7 +537,7 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
     keys = (
         "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, pixel_range, observe "
-        "and 5 more"
+        "and 6 more"
     )
     assert_complains(
         tmp_path,
@@ -545,7 +545,7 @@ def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
         f"2:1  data: missing; expected a mapping with the keys {keys}",
         "2:1  method: missing; expected a mapping with the keys name, schedule, negative_weight, smoothing, "
         "expected_positives, estimate_learning_rate_multiplier, variant, gamma_positive, gamma_negative, "
-        "probability_margin and 28 more",
+        "probability_margin and 36 more",
         "2:1  name: missing; expected a text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -40,7 +41,8 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> TrialData:
         replace(split, rows_M=split.rows_M[:n], truth_MC=split.truth_MC[:n], observed_MC=split.observed_MC[:n])
         for split, n in ((data.train, NUM_TRAIN), (data.validation, NUM_VALIDATION))
     )
-    return replace(data, train=train, validation=validation)
+    scores_MC = np.random.RandomState(0).rand(*train.observed_MC.shape).astype(np.float32)
+    return replace(data, train=train, validation=validation, scores_MC=scores_MC)
 
 
 @pytest.mark.parametrize(("name", "values", "head"), SETTINGS)

@@ -121,7 +121,12 @@ def out_of_fold_scores(
 
 def _without(data: TrialData, held_out_N: npt.NDArray[np.bool_]) -> TrialData:
     """The data with a fold as validation images, and with nothing true beside the observed labels."""
-    return replace(data, train=_part(data.train, ~held_out_N), validation=_part(data.train, held_out_N))
+    return replace(
+        data,
+        train=_part(data.train, ~held_out_N),
+        validation=_part(data.train, held_out_N),
+        scores_MC=None if data.scores_MC is None else data.scores_MC[~held_out_N],
+    )
 
 
 def _part(images: LabelledImages, mask_N: npt.NDArray[np.bool_]) -> LabelledImages:

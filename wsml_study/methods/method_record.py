@@ -36,6 +36,7 @@ class MethodRecord:
         rate_by_dataset: the paper's growth of the rate per epoch, a fraction, where it takes a schedule.
         learns_from_truth: it sees every true label.
         needs_observed_negatives: it cannot learn from labels without observed negatives.
+        takes_scores: it is created with `scores_NC` as well, in [0, 1], of which a study has `data.pseudo_labels`.
         corrects_for_good: its `corrected_labels` are kept for each trial.
         published_map: mAP in percent by dataset, end to end and with LinearInit.
         published_source: where these are from.
@@ -56,6 +57,7 @@ class MethodRecord:
     rate_by_dataset: Mapping[str, float] = field(default_factory=dict)
     learns_from_truth: bool = False
     needs_observed_negatives: bool = False
+    takes_scores: bool = False
     corrects_for_good: bool = False
     published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     published_source: str = KIM

@@ -10,9 +10,10 @@ from wsml_study.study.training_section import Training
 OF_EACH_TRIAL = frozenset(
     {"seed", "optimizer", "learning_rate", "head_learning_rate_multiplier", "momentum", "weight_decay"}
 )
-"""Keys of `training` that may differ between trials trained in one batch; `method` and `data.observe` may as well."""
+"""Keys of `training` that may differ between trials trained in one batch; `method`, `data.observe` and
+`data.pseudo_labels` may as well."""
 
-_DATA_IN_COMMON = tuple(Data.model_fields.keys() - {"observe"})
+_DATA_IN_COMMON = tuple(Data.model_fields.keys() - {"observe", "pseudo_labels"})
 _TRAINING_IN_COMMON = tuple(Training.model_fields.keys() - OF_EACH_TRIAL)
 
 

@@ -125,6 +125,11 @@ class Data(Description):
         description="Which true labels the method gets to see. By default all labels of your own datasets and of "
         "openimages_v3, and one positive per image of other datasets.",
     )
+    pseudo_labels: str | None = Field(
+        default=None,
+        description="VLPL and GPR: a .csv or .parquet file of scores from 0 to 1, with a training image in the "
+        "first column and a class in each of the others, relative to where the command runs.",
+    )
     validation: Validation = Field(
         default=Validation(), description="The training images that are held out for validation."
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsml_study.data.reader_record import READERS, Reads, readers_of
-from wsml_study.methods.catalogue import METHODS, methods_with_schedule
+from wsml_study.methods.catalogue import METHODS, methods_with_schedule, methods_with_scores
 from wsml_study.options import WithOptions, limits_by_key, takers
 from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.early_stopping_record import EARLY_STOPPING
@@ -165,6 +165,13 @@ KEY_RULES = (
         allowed_values=methods_with_schedule(),
         needed=True,
     ),
+    KeyRule(
+        key="data.pseudo_labels",
+        controlling_key="method.name",
+        called="method",
+        allowed_values=methods_with_scores(),
+        needed=True,
+    ),
     *_option_rules("method", METHODS, called="method"),
     *_schedule_rules(),
     KeyRule(
@@ -212,7 +219,9 @@ class BrokenRule:
     @property
     def message(self) -> str:
         """The message without the key's path."""
-        name = self.rule.key.rpartition(".")[2]
+        section, _, name = self.rule.key.rpartition(".")
+        if not self.rule.controlling_key.startswith(section):
+            name = self.rule.key  # it is elsewhere than what decides on it
         if self.missing:
             return f"{self.rule.called} {self.decision} needs `{name}`"
         return f"{self.rule.called} {self.decision} takes no `{name}` (only {', '.join(self.rule.allowed_values)})"

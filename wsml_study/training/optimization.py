@@ -281,8 +281,7 @@ def diverged(what: str, epoch: int) -> TrainingError:
 
 
 def _method(config: TrialConfig, data: TrialData) -> Method:
-    method = config.method
-    rates = None
+    method, record, rates = config.method, config.method.record, None
     if method.schedule is not None:
         parameters = method.schedule.model_dump(exclude={"shape"}, exclude_none=True)
         rates = schedule(method.schedule.shape.value, **parameters)
@@ -291,6 +290,7 @@ def _method(config: TrialConfig, data: TrialData) -> Method:
             method.name.value,
             labels_NC=torch.from_numpy(data.train.observed_MC),
             schedule=rates,
+            scores_NC=torch.from_numpy(data.scores_MC) if data.scores_MC is not None and record.takes_scores else None,
             dataset=config.data.dataset.value,
             **method.model_dump(exclude={"name", "schedule"}),
         )

@@ -343,9 +343,10 @@ def _copy_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _with_images_of(one: TrialData, other: TrialData) -> TrialData:
-    """The first one's data with the labels that the other one lets a method see."""
+    """The first one's data with the labels and given scores that the other one lets a method see."""
     return replace(
         one,
         train=replace(one.train, observed_MC=other.train.observed_MC),
         validation=replace(one.validation, observed_MC=other.validation.observed_MC),
+        scores_MC=other.scores_MC,
     )

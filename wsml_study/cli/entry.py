@@ -17,11 +17,13 @@ from wsml_study.cli import (
     cluster,
     data,
     evidence,
+    hub,
     knowledge,
     live,
     mcp,
     models,
     paper,
+    pseudo_labelling,
     references,
     studies,
 )
@@ -34,7 +36,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, references, mcp):
+for group in (
+    studies,
+    cluster,
+    knowledge,
+    live,
+    answers,
+    audit,
+    evidence,
+    paper,
+    models,
+    references,
+    hub,
+    mcp,
+    pseudo_labelling,
+):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 

@@ -43,7 +43,9 @@ def pages_of(inside: str | list[dict]) -> Iterator[str]:
 
 
 def test_every_page_is_in_the_navigation_once(pages: dict[str, str]) -> None:
-    assert sorted(in_navigation()) == sorted(pages)
+    listed = in_navigation()
+    assert [page for page in pages if page not in listed] == [], "list it in mkdocs.yml"
+    assert sorted(listed) == sorted(pages)
 
 
 def test_the_reference_has_every_command_key_method_and_name(pages: dict[str, str]) -> None:

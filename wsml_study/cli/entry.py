@@ -17,6 +17,7 @@ from wsml_study.cli import (
     cluster,
     data,
     evidence,
+    hub,
     knowledge,
     live,
     mcp,
@@ -46,6 +47,7 @@ for group in (
     paper,
     models,
     references,
+    hub,
     mcp,
     pseudo_labelling,
 ):

@@ -10,7 +10,20 @@ from types import FrameType
 
 import typer
 
-from wsml_study.cli import answers, audit, cluster, data, evidence, knowledge, live, models, paper, references, studies
+from wsml_study.cli import (
+    answers,
+    audit,
+    cluster,
+    data,
+    evidence,
+    knowledge,
+    live,
+    model_service,
+    models,
+    paper,
+    references,
+    studies,
+)
 from wsml_study.cli.output import say
 from wsml_study.errors import WsmlStudyError
 
@@ -20,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, references):
+for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, model_service, references):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
 

@@ -10,9 +10,12 @@ from PIL import Image
 
 from tests.inference.models import digits_config, train_model
 from wsml_study.data.picture_sheet import MARGIN, TILE
-from wsml_study.errors import DataError, ResultsError
+from wsml_study.errors import DataError, ResultsError, TrainingError
 from wsml_study.inference.map_picture import overlaid
+from wsml_study.inference.map_resolution import check_resolution, map_resolution
 from wsml_study.inference.maps import draw_maps
+from wsml_study.inference.model import load_model
+from wsml_study.training.activation_maps import ActivationMaps
 
 GRAY = Image.new("RGB", (40, 20), (100, 100, 100))
 
@@ -54,6 +57,30 @@ def test_classes_can_be_asked_for(model_folder: Path, tmp_path: Path) -> None:
         draw_maps([str(model_folder), "test-0003"], tmp_path / "x.png", classes=["one", "cat"])
 
 
+def test_coarse_maps_are_computed_from_larger_images_and_this_is_said(model_folder: Path, tmp_path: Path) -> None:
+    """The model takes 32 pixels a side, and its maps have 8 places then."""
+    drawn = draw_maps([str(model_folder), "test-0003"], tmp_path / "fine.png")
+    assert drawn.lines()[1] == (
+        "small, seed 0: 12 x 12 places of 3 x 3 px in the first image, from images of 48 pixels a side (32 in "
+        "training); a map says no more exactly where a class is"
+    )
+    drawn = draw_maps([str(model_folder), "test-0003"], tmp_path / "coarse.png", resolution=32)
+    assert drawn.lines()[1] == (
+        "small, seed 0: 8 x 8 places of 4 x 4 px in the first image; a map says no more exactly where a class is"
+    )
+    fine, coarse = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("fine", "coarse"))
+    assert not np.array_equal(fine, coarse)
+
+
+def test_small_models_are_not_enlarged_without_limit(model_folder: Path, tmp_path: Path) -> None:
+    model = load_model(model_folder, device="cpu")
+    activations = ActivationMaps(model.classifier)
+    model.image_size = 4  # of 1 x 1 places
+    assert map_resolution(model, activations, None) == 16
+    with pytest.raises(TrainingError, match=r"small_cnn does not take images of 1 pixels: .*; leave out --resolution"):
+        check_resolution(model, activations, 1)
+
+
 def test_what_cannot_be_drawn_is_named(model_folder: Path, tmp_path: Path) -> None:
     model = str(model_folder)
     with pytest.raises(DataError, match="got 1 folders and 0 other names"):
@@ -76,4 +103,4 @@ def test_a_boosted_head_has_maps_too(tmp_path: Path) -> None:
     config = digits_config(epochs=1, batch_size=300)
     config = config.model_copy(update={"model": config.model.model_copy(update={"head": "boostlu"})})
     folder = train_model(tmp_path, config)
-    assert draw_maps([str(folder), "test-0003"], tmp_path / "x.png").is_file()
+    assert draw_maps([str(folder), "test-0003"], tmp_path / "x.png").path.is_file()

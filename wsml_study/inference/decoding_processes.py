@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import queue
 import resource
 import signal
@@ -124,6 +125,7 @@ def _decode_all(connection: Connection, taken: PictureFormat) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Image.MAX_IMAGE_PIXELS = None  # the limit is `most_pixels`
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else whoever sends damaged files fills the service's log
     connection.send_bytes(READY)
     while True:
         try:

@@ -61,12 +61,11 @@ def test_coarse_maps_are_computed_from_larger_images_and_this_is_said(model_fold
     """The model takes 32 pixels a side, and its maps have 8 places then."""
     drawn = draw_maps([str(model_folder), "test-0003"], tmp_path / "fine.png")
     assert drawn.lines()[1] == (
-        "small, seed 0: 12 x 12 places of 3 x 3 px in the first image, from images of 48 pixels a side (32 in "
-        "training); a map says no more exactly where a class is"
+        "small, seed 0: 12 x 12 places of 3 x 3 px of the first image, from images of 48 pixels a side, trained at 32"
     )
     drawn = draw_maps([str(model_folder), "test-0003"], tmp_path / "coarse.png", resolution=32)
     assert drawn.lines()[1] == (
-        "small, seed 0: 8 x 8 places of 4 x 4 px in the first image; a map says no more exactly where a class is"
+        "small, seed 0: 8 x 8 places of 4 x 4 px of the first image, from images of 32 pixels a side"
     )
     fine, coarse = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("fine", "coarse"))
     assert not np.array_equal(fine, coarse)

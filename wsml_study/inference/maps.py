@@ -35,7 +35,10 @@ from wsml_study.training.activation_maps import ActivationMaps
 MOST_CLASSES = 3
 """Classes of an image that are shown unless others are asked for."""
 
-LEGEND = "Each map goes from its own least activation (clear) to its own largest (red): it shows where, not how much."
+LEGEND = (
+    "Each map goes from its own least activation (clear) to its",
+    "own largest (red): it shows where, not how much.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +90,9 @@ class DrawnMaps:
         """The result as lines of text."""
         lines = [f"wrote {self.path}"]
         for name, trained, resolution, places in self.resolutions:
-            enlarged = (
-                "" if resolution == trained else f", from images of {resolution} pixels a side ({trained} in training)"
-            )
-            lines.append(f"{name}: {places} in the first image{enlarged}; a map says no more exactly where a class is")
+            trained_at = "" if resolution == trained else f", trained at {trained}"
+            lines.append(f"{name}: {places} of the first image, from images of {resolution} pixels a side{trained_at}")
+        lines.append("Where in a place a class is, a map does not say.")
         return lines
 
 
@@ -262,7 +264,7 @@ def _sheet(
     ]
     head, height = MARGIN + 2 * LINE + MARGIN, TILE + 2 * LINE + MARGIN
     width = MARGIN + (1 + len(viewers)) * (TILE + MARGIN)
-    sheet = Image.new("RGB", (width, head + len(rows) * height + LINE + MARGIN), "white")
+    sheet = Image.new("RGB", (width, head + len(rows) * height + len(LEGEND) * LINE + MARGIN), "white")
     page = Page(sheet)
     for column, viewer in enumerate(viewers, start=1):
         study = viewer.model.study
@@ -277,7 +279,8 @@ def _sheet(
             page.write(_left(0), top + TILE + 2 + LINE, _truth(subject), color=FAINT)
         for column, (viewer, one) in enumerate(zip(viewers, seen, strict=True), start=1):
             _draw_cell(page, photo, viewer, one, name, _left(column), top)
-    page.write(MARGIN, sheet.height - LINE - MARGIN // 2, LEGEND, color=FAINT, width=width - 2 * MARGIN)
+    for number, line in enumerate(reversed(LEGEND), start=1):
+        page.write(MARGIN, sheet.height - number * LINE - MARGIN // 2, line, color=FAINT, width=width - 2 * MARGIN)
     return sheet
 
 

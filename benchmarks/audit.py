@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from answers import SETS
-from cleanlab.multilabel_classification.rank import get_label_quality_scores_per_class
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
@@ -100,6 +99,8 @@ def scored(features_ND: Floats, given_NC: Labels) -> tuple[Floats, Floats, npt.N
 
 def cleanlab_errors(scores_KNC: Floats, given_NC: Labels, *, adjusted: bool) -> Floats:
     """1 - cleanlab's quality of each label, by plain probabilities or by its adjusted ones."""
+    from cleanlab.multilabel_classification.rank import get_label_quality_scores_per_class
+
     listed = [np.flatnonzero(given_C == 1).tolist() for given_C in given_NC]
     quality_NC: Floats = get_label_quality_scores_per_class(
         listed, expit(scores_KNC).mean(axis=0), adjust_pred_probs=adjusted

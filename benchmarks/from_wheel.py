@@ -3,8 +3,8 @@
     make dist && python benchmarks/from_wheel.py dist/wsml_study-*.whl --constraint constraints.txt
 
 Nothing of the caller's environment is kept but pip's configuration. torch and torchvision are installed first, which is
-printed and not counted; then `pip install` of the wheel with an empty cache, and `wsml-study run --demo` in an empty
-folder until its first epoch begins, which is its end less its own seconds, as the event log has them.
+printed and not counted; then `pip install` of the wheel with an empty cache, and, in an empty folder, `wsml-study run
+--demo` with `wsml-study serve` beside it, until the live page lists a running trial.
 
 Standard library only, so that another account can run it: `runuser --login USER --command "python3 from_wheel.py ..."`.
 """
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 
@@ -35,10 +36,10 @@ def main() -> None:
         print(f"before: virtual environment {made:.0f} s, torch {torch:.0f} s")
         wheel = str(arguments.wheel.absolute())
         installed = user.seconds("venv/bin/pip", "install", "--quiet", *constraint, wheel)
-        at_work = user.first_trial()
+        shown = user.first_trial()
         print(
-            f"wheel installed after {installed:.0f} s, first trial at work {at_work:.0f} s later: "
-            f"{installed + at_work:.0f} s"
+            f"wheel installed after {installed:.0f} s, a trial at work in the live page {shown:.0f} s later: "
+            f"{installed + shown:.0f} s"
         )
 
 
@@ -57,34 +58,44 @@ class User:
         return time.monotonic() - started
 
     def first_trial(self) -> float:
-        """Seconds until the first trial of the demo is at work; the study is interrupted then."""
+        """Seconds until a trial of the demo runs in the live page; the study is interrupted then."""
         folder = self.home / "empty"
-        folder.mkdir()
-        started = time.time()
-        process = subprocess.Popen(
-            ["../venv/bin/wsml-study", "run", "--demo"],
+        (folder / "results").mkdir(parents=True)
+        started = time.monotonic()
+        study, page = (self.started(folder, *command) for command in (("run", "--demo"), ("serve",)))
+        try:
+            address = page.stdout.readline().split()[-1]
+            while not runs(address):
+                if study.poll() is not None:
+                    raise RuntimeError("the study ended without a trial in the page")
+                time.sleep(0.2)
+            return time.monotonic() - started
+        finally:
+            for process in (study, page):
+                process.send_signal(signal.SIGINT)
+                process.communicate()
+
+    def started(self, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+        """A command of `wsml-study`, in the background."""
+        return subprocess.Popen(
+            ["../venv/bin/wsml-study", *arguments],
             cwd=folder,
             env=self.environment,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            text=True,
         )
-        try:
-            event = first_epoch(folder / "results/rejection_rate/events.jsonl", process)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait()
-        seconds: dict[str, float] = event["result"]
-        return event["time"] - started - seconds["train_seconds"] - seconds["validation_seconds"]
 
 
-def first_epoch(log: Path, process: subprocess.Popen) -> dict:
-    """The first event of an epoch."""
-    while process.poll() is None:
-        time.sleep(0.2)
-        for line in log.read_text().splitlines() if log.exists() else ():
-            if '"event": "epoch"' in line:
-                return json.loads(line)
-    raise RuntimeError("the study ended without an epoch")
+def runs(address: str) -> bool:
+    """Whether the live page shows a running trial."""
+    studies = answer(f"{address}api/studies")["studies"]
+    return any(answer(f"{address}api/study/{study['key']}")["running"] for study in studies)
+
+
+def answer(url: str) -> dict:
+    with urllib.request.urlopen(url, timeout=30) as reply:
+        return json.load(reply)
 
 
 if __name__ == "__main__":

@@ -35,44 +35,41 @@ ALREADY = 0.9
 
 
 class Browser:
-    """Asks for the page of a study as its script does, over a connection of its own."""
+    """Asks for the page of a study as its script does, over one connection."""
 
     def __init__(self, address: str, key: str) -> None:
         parts = urlsplit(address)
-        self._host, self._base = parts.netloc, parts.path
-        self._key, self._etags = key, dict[str, str]()
+        self._connection, self._base = HTTPConnection(parts.netloc, timeout=120), parts.path
+        self._key, self._etags, self._versions = key, dict[str, str](), dict[str, Any]()
         self.times: list[tuple[str, int, float]] = []
 
     def get(self, path: str) -> bytes:
         headers = {"If-None-Match": self._etags[path]} if path in self._etags else {}
         started = time.monotonic()
-        connection = HTTPConnection(self._host, timeout=120)
-        connection.request("GET", self._base + path, headers=headers)
-        reply = connection.getresponse()
+        self._connection.request("GET", self._base + path, headers=headers)
+        reply = self._connection.getresponse()
         content = reply.read()
-        connection.close()
         assert reply.status in (200, 304), content
         self.times.append((path, reply.status, time.monotonic() - started))
         self._etags[path] = reply.headers.get("ETag") or ""
         return content
 
     def open(self) -> None:
-        for path in (f"study/{self._key}", "static/live.css", "static/live.js", "static/vega.js", *self.parts):
-            self.get(path)
-
-    @property
-    def parts(self) -> list[str]:
         study = f"api/study/{self._key}"
-        return [study, f"{study}/results", f"{study}/figures"]
+        for path in (f"study/{self._key}", "static/live.css", "static/live.js", "static/vega.js", f"{study}?figures"):
+            self.get(path)
+        for kind in ("results", "figures"):
+            self.get(f"{study}/{kind}")
 
     def follow(self, until: float) -> None:
-        turn = 0
+        study = f"api/study/{self._key}"
         while time.monotonic() < until:
             time.sleep(2.0)
-            study, results, figures = self.parts
-            self.get(study)
-            self.get(results if turn % 2 else figures)
-            turn += 1
+            content = self.get(f"{study}?figures")
+            for kind, version in json.loads(content)["parts"].items() if content else ():
+                if version != self._versions.get(kind, version):
+                    self.get(f"{study}/{kind}")
+                self._versions[kind] = version
 
 
 def drive(folder: Path, events: list[dict[str, Any]], ready: Any, end: Any) -> None:
@@ -133,9 +130,9 @@ def browse(server: subprocess.Popen[bytes], address: str, arguments: argparse.Na
     time.sleep(5.0)  # imports what draws
     key = json.loads(Browser(address, "").get("api/studies"))["studies"][0]["key"]
     first = Browser(address, key)
-    started = time.monotonic()
+    before, started = cpu_seconds(server.pid), time.monotonic()
     first.open()
-    took = {path.rpartition("/")[2]: seconds for path, _, seconds in first.times}
+    took = {path.rpartition("/")[2][-12:]: seconds for path, _, seconds in first.times}
     print("first page: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in took.items()))
     is_soon = sum(seconds for name, seconds in took.items() if name != "figures") <= MOST_S
     print(

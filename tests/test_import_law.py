@@ -34,6 +34,7 @@ ROOMS = (
     "inference",
     "tuning",
     "live",
+    "mcp_server",
     "cli",
     "testing",
 )
@@ -94,6 +95,7 @@ MAY_KNOW = {
         "methods.schedules",
     ),
     "live": (*GROUND, "study", "record", "results", "report", "tuning.status"),
+    "mcp_server": (*GROUND, "study", "record", "methods.explanation"),  # all else are commands in their own processes
     "testing": ROOMS[: ROOMS.index("live")],  # contract suites for plug-ins, which nothing of ours imports
 }
 """A room, or a module beside the rooms -> all that it may import of ours beside itself."""
@@ -102,6 +104,8 @@ ONLY_IN = {
     "ray": ("cluster", "workers", "tuning"),
     "optuna": ("study.search_space", "tuning", "report.figures"),
     "typer": ("cli",),
+    "mcp": ("mcp_server",),
+    "anyio": ("mcp_server",),
     "duckdb": ("results.queries",),
     "torch": ("methods", "losses", "data", "training", "inference", "workers", "tuning", "testing"),
     "torchvision": ("data", "training"),

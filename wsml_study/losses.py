@@ -23,21 +23,27 @@ from torch import Tensor, nn
 
 from wsml_study.methods import baselines
 from wsml_study.methods.asymmetric import AsymmetricLoss
+from wsml_study.methods.class_prior import ClassPriorRisk
 from wsml_study.methods.contract import Batch, Method
 from wsml_study.methods.entropy_maximization import AsymmetricPseudoLabels, EntropyMaximization
 from wsml_study.methods.expected_positives import ExpectedPositives
 from wsml_study.methods.generalized_robust import GeneralizedRobust
+from wsml_study.methods.given_labels import GeneralizedPseudoLabels, VisionLanguagePseudoLabels
 from wsml_study.methods.large_loss import PermanentCorrection, Scheme, Variant, large_loss
 from wsml_study.methods.missing_labels import Hill, SelfPacedCorrection
 from wsml_study.methods.role import OnlineLabelEstimation
 from wsml_study.methods.schedules import Schedule, schedule
 from wsml_study.methods.selective import ClassAwareSelective
+from wsml_study.methods.variational import PositiveUnlabelled
 
 __all__ = [
     "ClassAwareSelectiveLoss",
+    "ClassPriorLoss",
+    "GeneralizedPseudoLabelLoss",
     "OnlineLabelEstimationLoss",
     "PermanentCorrectionLoss",
     "PseudoLabelLoss",
+    "VisionLanguageLoss",
     "assume_negative",
     "asymmetric",
     "entropy_maximization",
@@ -48,6 +54,7 @@ __all__ = [
     "label_smoothing",
     "large_loss_rejection",
     "large_loss_temporary_correction",
+    "positive_unlabelled",
     "schedule",
     "self_paced_correction",
     "weak_assume_negative",
@@ -200,7 +207,7 @@ def generalized_robust(
         epochs: length of the training.
         gr_w_first, gr_w_last, gr_b_first, gr_b_last: K = sigmoid(w p + b) over the training.
         gr_mu_first, gr_mu_last, gr_sigma_first, gr_sigma_last: V = exp(-((p - mu) / sigma)^2 / 2) over the training.
-        gr_q2, gr_q3: exponents as a positive and as a negative, in [0, 1].
+        gr_q2, gr_q3: exponents as a positive, in [0, 1], and as a negative, in [0, 2].
     """
     method = GeneralizedRobust(
         labels_BC,
@@ -216,6 +223,21 @@ def generalized_robust(
         gr_q3=gr_q3,
     )
     return _of(method, logits_BC, labels_BC, epoch=epoch, epochs=epochs)
+
+
+def positive_unlabelled(
+    logits_BC: Tensor,
+    labels_BC: Tensor,
+    *,
+    pu_rebalance: float = 0.55,
+    pu_temperature: float = 1.0,
+    reduction: str = "sum",
+) -> Tensor:
+    """PU-MLC, without its mixup: the positives of each class against all images of the batch."""
+    method = PositiveUnlabelled(
+        labels_BC, pu_rebalance=pu_rebalance, pu_temperature=pu_temperature, reduction=reduction
+    )
+    return _of(method, logits_BC, labels_BC)
 
 
 class PermanentCorrectionLoss(nn.Module):
@@ -380,6 +402,162 @@ class ClassAwareSelectiveLoss(nn.Module):
     def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
         """Estimate the priors after the first epoch; arguments as those of `PseudoLabelLoss.finish_epoch`."""
         self.method.finish_epoch(epoch, epochs, predict)
+
+
+class ClassPriorLoss(nn.Module):
+    """CRISP: how common a class is, estimated after each epoch, stands in for its negatives.
+
+    Attributes:
+        method: holds the priors of the classes as `prior_C`, -1 before the first estimate.
+    """
+
+    def __init__(
+        self,
+        labels_NC: Tensor,
+        *,
+        warmup_epochs: int = 1,
+        prior_confidence: float = 0.01,
+        prior_tolerance: float = 0.01,
+        reduction: str = "sum",
+    ) -> None:
+        """Start without priors.
+
+        Args:
+            labels_NC: states of all training images.
+            warmup_epochs: epochs of AN before the first estimate.
+            prior_confidence: delta of the bound, in (0, 1).
+            prior_tolerance: tau of the bound, at least 0.
+            reduction: `sum` or `mean` over the classes.
+        """
+        super().__init__()
+        self.method = ClassPriorRisk(
+            labels_NC,
+            warmup_epochs=warmup_epochs,
+            prior_confidence=prior_confidence,
+            prior_tolerance=prior_tolerance,
+            reduction=reduction,
+        )
+
+    def forward(self, logits_BC: Tensor, labels_BC: Tensor) -> Tensor:
+        """The loss of a batch."""
+        return _of(self.method, logits_BC, labels_BC)
+
+    def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
+        """Estimate the priors; call it after each epoch, with arguments as those of `PseudoLabelLoss.finish_epoch`."""
+        self.method.finish_epoch(epoch, epochs, predict)
+
+
+class VisionLanguageLoss(nn.Module):
+    """VLPL: EM, in which unobserved labels of high given score are soft positives; mean.
+
+    Attributes:
+        method: holds what the scores give as `given_NC`.
+    """
+
+    def __init__(
+        self,
+        labels_NC: Tensor,
+        *,
+        scores_NC: Tensor,
+        entropy_weight: float = 0.1,
+        given_positive_weight: float = 0.7,
+        score_threshold: float = 0.3,
+    ) -> None:
+        """Take the scores.
+
+        Args:
+            labels_NC: states of all training images.
+            scores_NC: their scores by class, in [0, 1].
+            entropy_weight: alpha, at least 0.
+            given_positive_weight: beta, at least 0.
+            score_threshold: larger scores are soft positives.
+        """
+        super().__init__()
+        self.method = VisionLanguagePseudoLabels(
+            labels_NC,
+            scores_NC=scores_NC,
+            entropy_weight=entropy_weight,
+            given_positive_weight=given_positive_weight,
+            score_threshold=score_threshold,
+        )
+
+    def forward(self, logits_BC: Tensor, labels_BC: Tensor, indices_B: Tensor) -> Tensor:
+        """The loss of a batch, whose images are these rows of the training images."""
+        return _of(self.method, logits_BC, labels_BC, indices_B)
+
+
+class GeneralizedPseudoLabelLoss(nn.Module):
+    """GPR: GR with positives and negatives from given scores; mean.
+
+    Attributes:
+        method: holds what the scores give as `given_NC`.
+    """
+
+    def __init__(
+        self,
+        labels_NC: Tensor,
+        *,
+        scores_NC: Tensor,
+        expected_positives: float,
+        score_threshold: float = 0.5,
+        given_per_image: int = 3,
+        given_negative_share: float = 0.0,
+        given_softness: float = 0.9,
+        given_most_weight: float = 0.7,
+        given_least_weight: float = 0.5,
+        penalty_weight: float = 0.001,
+        gr_w_first: float = 0.0,
+        gr_w_last: float = 10.0,
+        gr_b_first: float = -2.0,
+        gr_b_last: float = -8.0,
+        gr_mu_first: float = 0.5,
+        gr_mu_last: float = 0.8,
+        gr_sigma_first: float = 2.0,
+        gr_sigma_last: float = 0.5,
+        gr_q2: float = 0.01,
+        gr_q3: float = 1.0,
+    ) -> None:
+        """Take the scores.
+
+        Args:
+            labels_NC: states of all training images.
+            scores_NC: their scores by class, in [0, 1].
+            expected_positives: positive labels of an image on average.
+            score_threshold, given_per_image: at most so many scores of an image, from the threshold on, are positives.
+            given_negative_share: share of the classes of an image, those of least score, that are negatives.
+            given_softness: target of a given positive.
+            given_most_weight, given_least_weight: bounds of a given positive's weight.
+            penalty_weight: of EPR's penalty.
+            gr_w_first, gr_w_last, gr_b_first, gr_b_last, gr_mu_first, gr_mu_last, gr_sigma_first, gr_sigma_last, gr_q2,
+                gr_q3: as of `generalized_robust`.
+        """
+        super().__init__()
+        self.method = GeneralizedPseudoLabels(
+            labels_NC,
+            scores_NC=scores_NC,
+            expected_positives=expected_positives,
+            score_threshold=score_threshold,
+            given_per_image=given_per_image,
+            given_negative_share=given_negative_share,
+            given_softness=given_softness,
+            given_most_weight=given_most_weight,
+            given_least_weight=given_least_weight,
+            penalty_weight=penalty_weight,
+            gr_w_first=gr_w_first,
+            gr_w_last=gr_w_last,
+            gr_b_first=gr_b_first,
+            gr_b_last=gr_b_last,
+            gr_mu_first=gr_mu_first,
+            gr_mu_last=gr_mu_last,
+            gr_sigma_first=gr_sigma_first,
+            gr_sigma_last=gr_sigma_last,
+            gr_q2=gr_q2,
+            gr_q3=gr_q3,
+        )
+
+    def forward(self, logits_BC: Tensor, labels_BC: Tensor, indices_B: Tensor, *, epoch: int, epochs: int) -> Tensor:
+        """The loss of a batch, whose images are these rows of the training images, in an epoch from 1 of so many."""
+        return _of(self.method, logits_BC, labels_BC, indices_B, epoch=epoch, epochs=epochs)
 
 
 def _large_loss(logits_BC: Tensor, labels_BC: Tensor, scheme: Scheme, rate: float | Fraction, variant: str) -> Tensor:

@@ -16,7 +16,8 @@ from wsml_study.study.reading import read_study
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_it_is_refused_with_the_remedy(case: str, cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_refused_with_the_remedy(case: str, cases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path))
     monkeypatch.chdir(cases / case)
     with pytest.raises(DataError, match=REFUSED[case]) as error:
         preview(read_study(Path("study.yaml")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,8 @@ def test_errors_are_escaped(study: Path, monkeypatch: pytest.MonkeyPatch, capsys
     told = capsys.readouterr().err
     assert "\x1b" not in told
     assert "a\\x1b]0;title\\x07.png" in told
+
+
+def test_the_version_is_that_of_the_installed_package() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"wsml-study {version('wsml-study')}\n")

@@ -25,11 +25,13 @@ from tests.data.made_labels import (
     touch,
 )
 from tests.data.trees import arff, voc_xml
+from wsml_study.data.dataset import ImageFiles
+from wsml_study.data.image_store import open_images
 from wsml_study.data.inspection import look_at_images
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.observation import train_and_validation_rows
 from wsml_study.data.readers import read_dataset
-from wsml_study.data.table import image_column
+from wsml_study.data.table import listed_images
 from wsml_study.errors import DataError
 
 LISTS = {
@@ -129,12 +131,15 @@ def test_a_column_of_lists_among_classes_is_refused(tmp_path: Path) -> None:
         read_parquet(tmp_path, pa.table({"image": NAMES, "labels": [["cat"]] * 10}))
 
 
-def test_bytes_are_never_shown(tmp_path: Path) -> None:
+def test_bytes_are_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path / "cache"))
     images = [{"bytes": bytes([137, 80, 78, 71, number]) * 9000, "path": None} for number in range(10)]
     table = pa.table({"image": images, "labels": [["cat"]] * 10})
-    with pytest.raises(DataError, match=r"image: expected names of image files, got the images' own bytes") as error:
-        read_parquet(tmp_path, table, positives_column="labels", unlisted="negative")
-    assert len(refusal(error)) < 500
+    dataset = read_parquet(tmp_path, table, positives_column="labels", unlisted="negative")
+    assert isinstance(dataset.train.images, ImageFiles)
+    with pytest.raises(DataError, match=r"(?s)8 problems.*labels/00000\d.png: not an image of a known format") as error:
+        open_images(dataset.train.images, size=16, channels=3)
+    assert len(refusal(error)) < 1500
 
 
 @pytest.mark.parametrize("rows", [["00.png,1,0", "01.png,0,1"], ["00.png,1,1", "01.png,0,1"], ["00.png,cat"]])
@@ -146,9 +151,9 @@ def test_a_table_without_a_heading_is_refused(rows: list[str], tmp_path: Path) -
 def test_a_list_of_images_to_predict_needs_a_heading_too(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("00.png\n01.png\n")
     with pytest.raises(DataError, match="expected a heading"):
-        image_column(tmp_path / "list.csv")
+        listed_images(tmp_path / "list.csv")
     (tmp_path / "list.csv").write_text("image\n00.png\n01.png\n")
-    assert image_column(tmp_path / "list.csv") == ["00.png", "01.png"]
+    assert listed_images(tmp_path / "list.csv") == (None, ["00.png", "01.png"])
 
 
 def test_images_without_a_suffix_are_known_by_the_folder(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def corrections(folder):
     return {int(file.stem.removeprefix("trial_")): pq.read_table(file).to_pydict() for file in files}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_heads_trained_together_killed_and_resumed_equal_heads_trained_one_by_one(cli):
     """One slot, so that a study has one course."""

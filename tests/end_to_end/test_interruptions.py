@@ -107,6 +107,7 @@ def kill_one(process, name: bytes) -> None:
     os.kill(found[0], signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_second_run_of_the_same_study_is_refused_while_the_first_is_at_work(cli):
     cli.write("study.yaml", STUDY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,10 @@ ELSEWHERE = {
     "pip install dist/wsml_study-*.whl": "tests/packaging/test_wheel.py installs it in a virtual environment",
     "uvx --from dist/wsml_study-*.whl wsml-study run --demo": "as pip; it would install torch anew",
     "wsml-study run --demo": "tests/packaging/test_wheel.py runs it to its end",
+    "wsml-study ask my_study.yaml --answers 100": "tests/cli/test_answers.py; this study has clean validation labels",
+    "wsml-study answers my_study.yaml FILE": "tests/cli/test_answers.py",
+    "wsml-study audit my_study.yaml": "tests/end_to_end/test_audit.py",
+    "wsml-study mcp": "tests/mcp_server/test_server.py, with a client",
 }
 """What other tests run."""
 DEFAULT_STUDY = "studies/rejection_rate.yaml"
@@ -80,6 +85,11 @@ def run_as_it_stands(folder: Folder, command: str) -> None:
         beside_a_run(folder, command, "of 400 trials ended")
     elif command.startswith("wsml-study stop"):
         beside_a_run(folder, command, "stopped")
+    elif command == "wsml-study serve":
+        serving = folder.start(command)
+        wait_for_line(serving, "http://127.0.0.1:")
+        serving.send_signal(signal.SIGINT)
+        assert "Traceback" not in serving.communicate(timeout=60)[0]
     elif command.startswith("wsml-study compare"):
         folder.run("wsml-study run other.yaml")
         assert "other" in folder.run(command)
@@ -95,9 +105,9 @@ def small_default_study(path: Path) -> None:
     """The default study with fewer epochs, trials and seeds."""
     text = (PROJECT / DEFAULT_STUDY).read_text()
     for before, after in (
-        ("epochs: 14", "epochs: 4"),
+        ("epochs: 14, batch_size: 8", "epochs: 1, batch_size: 64"),
         ("trials: 12", "trials: 2"),
-        ("grace_epochs: 8", "grace_epochs: 2"),
+        ("grace_epochs: 8", "grace_epochs: 1"),
     ):
         assert before in text, before
         text = text.replace(before, after)

@@ -12,6 +12,7 @@ import pytest
 from tests.browser import CONTRAST, Page, opened, press
 from tests.live.served import RECORDED, served
 from tests.sample_studies.synthetic import synthetic_events, synthetic_study, write_folder
+from wsml_study.report.html_report import write_report
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 WIDER_THAN_ITS_WINDOW = "document.documentElement.scrollWidth > window.innerWidth"
@@ -130,3 +131,13 @@ def add_note(page: Page, text: str) -> None:
     page.evaluate("document.querySelector('#note').focus()")
     page.command("Input.insertText", text=text)
     page.evaluate("document.querySelector('form.note button').click()")
+
+
+@pytest.mark.slow
+def test_a_report_is_drawn_apart_from_the_page(results: Path) -> None:
+    write_report(results / "confirmed", results / "confirmed" / "report.html", address="results/confirmed")
+    with served(results) as it, opened(f"{it.address}study/{it.key('confirmed')}/report", width=1280) as page:
+        page.wait_until("document.documentElement.dataset.figures === 'drawn'")
+        assert page.evaluate("window.origin") == "null"
+        assert page.complaints == []
+    (results / "confirmed" / "report.html").unlink()

@@ -16,7 +16,7 @@ VARIED = [f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS 
 CASES = [*METHOD_NAMES, *VARIED]
 """Names, and names followed by a variant."""
 
-STOPPED = {"ROLE", "GR", "CSL"}
+STOPPED = {"ROLE", "GR", "CSL", "PU-MLC", "GPR"}
 """Those that stop gradients somewhere, so that their gradients are not those of their values."""
 
 
@@ -32,4 +32,10 @@ def create(case: str, labels_NC: Tensor, *, rate_per_epoch: float = 0.05, **valu
     name = case.partition(" ")[0]
     torch.manual_seed(0)  # ROLE draws its first estimate
     course = schedule("linear", warmup_epochs=1, rate_per_epoch=rate_per_epoch) if name in WITH_SCHEDULE else None
-    return create_method(name, labels_NC=labels_NC, schedule=course, **(options_of(case) | values))
+    scores = {"scores_NC": scores_of(labels_NC)} if METHODS[name].takes_scores else {}
+    return create_method(name, labels_NC=labels_NC, schedule=course, **scores, **(options_of(case) | values))
+
+
+def scores_of(labels_NC: Tensor) -> Tensor:
+    """Given scores of images, evenly spread; the same for equally many images and classes."""
+    return torch.rand(labels_NC.shape, generator=torch.Generator().manual_seed(5))

@@ -217,6 +217,35 @@ def generalized_robust(z: Array, stopped: Array, example: Example) -> float:
     return mean(losses)
 
 
+def vlpl(z: Array, stopped: Array, example: Example) -> float:
+    v, given = example.values, example.state["given_NC"]
+    losses = per_entry(example, z, lambda z, y: observed(z, y) if y else v["entropy_weight"] * negative_entropy(z))
+    for b, c, y in example.entries():
+        if y == 0 and given[b, c] == 1:
+            losses[b, c] = v["given_positive_weight"] * (0.9 * nl(z[b, c]) + 0.1 * nl(-z[b, c]))
+    return mean(losses)
+
+
+def gpr(z: Array, stopped: Array, example: Example) -> float:
+    v, given, rest = example.values, example.state["given_NC"], example.epoch / example.epochs
+    mu = v["gr_mu_first"] + (v["gr_mu_last"] - v["gr_mu_first"]) * rest
+    sigma = v["gr_sigma_first"] + (v["gr_sigma_last"] - v["gr_sigma_first"]) * rest
+    as_gr = generalized_robust(z, stopped, example) * z.size
+    for b, c, y in example.entries():
+        if y == 0 and given[b, c] != 0:
+            alone = Example(
+                labels=example.labels[b : b + 1, c : c + 1], values=v, epoch=example.epoch, epochs=example.epochs
+            )
+            as_gr -= generalized_robust(z[b : b + 1, c : c + 1], stopped[b : b + 1, c : c + 1], alone)
+            trust = math.exp(-(((p_of(stopped[b, c]) - mu) / sigma) ** 2) / 2)
+            if given[b, c] == 1:
+                clipped = min(max(trust, 1 - v["given_most_weight"]), 1 - v["given_least_weight"])
+                as_gr += (1 - clipped) * (v["given_softness"] * nl(z[b, c]) + (1 - v["given_softness"]) * nl(-z[b, c]))
+            else:
+                as_gr += trust * nl(-z[b, c])
+    return as_gr / z.size + v["penalty_weight"] * penalty(z, example)
+
+
 def selective(z: Array, stopped: Array, example: Example) -> float:
     v, losses = example.values, np.zeros(example.shape)
     unobserved = [(float(stopped[b, c]), b, c) for b, c, y in example.entries() if y == 0]
@@ -234,6 +263,32 @@ def selective(z: Array, stopped: Array, example: Example) -> float:
             focus = pm**gamma if pm > 0 else 0
             losses[b, c] = focus * -math.log(min(p_of(-z[b, c]) + v["probability_margin"], 1))
     return reduced(losses, example)
+
+
+def crisp(z: Array, stopped: Array, example: Example) -> float:
+    priors, rarity = example.state["prior_C"], example.state["images_per_positive_C"]
+    num_images, num_classes = example.shape
+    losses = []
+    for c in range(num_classes):
+        if priors[c] == -1:
+            losses.append(sum(nl(z[b, c]) if example.labels[b, c] == 1 else nl(-z[b, c]) for b in range(num_images)))
+            losses[c] /= num_images
+            continue
+        missed = sum(1 - p_of(z[b, c]) for b in range(num_images) if example.labels[b, c] == 1)
+        difference = sum(p_of(one) for one in z[:, c]) / num_images - priors[c]
+        losses.append(2 * priors[c] * rarity[c] * missed / num_images + abs(difference))
+    return sum(losses) / (num_classes if example.values["reduction"] == "mean" else 1)
+
+
+def positive_unlabelled(z: Array, stopped: Array, example: Example) -> float:
+    v, losses = example.values, []
+    for c in range(example.shape[1]):
+        temperature = min(max(v["pu_temperature"] * float(np.std(stopped[:, c])), 0.01), 1)
+        mean_f = sum(p_of(one / temperature) for one in z[:, c]) / example.shape[0]
+        weight = (sum(p_of(one / temperature) for one in stopped[:, c]) / example.shape[0]) ** v["pu_rebalance"]
+        missed = [nl(z[b, c] / temperature) for b in range(example.shape[0]) if example.labels[b, c] == 1]
+        losses.append(weight * math.log(mean_f) + (sum(missed) / len(missed) if missed else 0))
+    return sum(losses) / (example.shape[1] if v["reduction"] == "mean" else 1)
 
 
 ORACLES: dict[str, Callable[[Array, Array, Example], float]] = {
@@ -254,4 +309,8 @@ ORACLES: dict[str, Callable[[Array, Array, Example], float]] = {
     "EM+APL": pseudo_labels,
     "GR": generalized_robust,
     "CSL": selective,
+    "CRISP": crisp,
+    "PU-MLC": positive_unlabelled,
+    "VLPL": vlpl,
+    "GPR": gpr,
 }

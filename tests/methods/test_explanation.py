@@ -44,7 +44,7 @@ def test_a_method_is_explained_whole(name: str) -> None:
         assert f"{end_to_end}" in text
         assert linear_init is None or f"{end_to_end} / {linear_init}" in text
     assert max(map(len, lines)) <= WIDEST
-    assert sum("unobserved: gradient" in line for line in lines) == 1
+    assert sum("unobserved: gradient" in line for line in lines) == (method.reduced_over == "entries")
 
 
 @pytest.mark.parametrize("name", HEADS)

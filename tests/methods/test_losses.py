@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.methods.cases import scores_of
 from wsml_study import losses
 from wsml_study.methods.catalogue import METHODS, resolved_options
 from wsml_study.methods.contract import Batch, Method
@@ -33,12 +34,16 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "SPLC": losses.self_paced_correction,
     "EM": losses.entropy_maximization,
     "GR": losses.generalized_robust,
+    "PU-MLC": losses.positive_unlabelled,
 }
 MODULES: dict[str, type[nn.Module]] = {
     "LL-Cp": losses.PermanentCorrectionLoss,
     "ROLE": losses.OnlineLabelEstimationLoss,
     "EM+APL": losses.PseudoLabelLoss,
     "CSL": losses.ClassAwareSelectiveLoss,
+    "CRISP": losses.ClassPriorLoss,
+    "VLPL": losses.VisionLanguageLoss,
+    "GPR": losses.GeneralizedPseudoLabelLoss,
 }
 OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "WAN": {"negative_weight": 0.3},
@@ -80,6 +85,11 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
         "prior_threshold": 0.4,
         "reduction": "mean",
     },
+    "CRISP": {"warmup_epochs": 2, "prior_confidence": 0.1, "prior_tolerance": 0.2, "reduction": "mean"},
+    "VLPL": {"entropy_weight": 0.5, "given_positive_weight": 0.3, "score_threshold": 0.6},
+    "GPR": {option.key: 0.5 * float(option.default or 1) for option in METHODS["GPR"].options}
+    | {"given_per_image": 2, "given_least_weight": 0.2},
+    "PU-MLC": {"pu_rebalance": 1.0, "pu_temperature": 0.5, "reduction": "mean"},
 }
 """Options other than the defaults, all of each method's."""
 
@@ -110,7 +120,12 @@ def needed(name: str, options: dict[str, Any]) -> dict[str, Any]:
 def method_of(name: str, options: dict[str, Any]) -> Method:
     torch.manual_seed(0)
     course = SCHEDULE if METHODS[name].takes_schedule else None
-    return create_method(name, labels_NC=LABELS, schedule=course, **needed(name, options))
+    return create_method(name, labels_NC=LABELS, schedule=course, **scores(name), **needed(name, options))
+
+
+def scores(name: str) -> dict[str, Tensor]:
+    """Given scores, where a method takes such."""
+    return {"scores_NC": scores_of(LABELS)} if METHODS[name].takes_scores else {}
 
 
 def loss_of(name: str, options: dict[str, Any]) -> Callable[..., Tensor]:
@@ -121,7 +136,7 @@ def loss_of(name: str, options: dict[str, Any]) -> Callable[..., Tensor]:
         )
     torch.manual_seed(0)
     course = {"schedule": SCHEDULE} if METHODS[name].takes_schedule else {}
-    return MODULES[name](LABELS, **needed(name, options), **course)
+    return MODULES[name](LABELS, **scores(name), **needed(name, options), **course)
 
 
 def when(name: str, epoch: int, rows: Tensor) -> dict[str, Any]:
@@ -167,7 +182,8 @@ def test_value_gradient_and_state_are_those_of_the_method(name: str, options: di
             loss.finish_epoch(epoch, NUM_EPOCHS, lambda epoch=epoch: logits_of(epoch))
     if isinstance(loss, nn.Module):
         state = loss.state_dict()
-        assert {f"method.{key}" for key in method.state_dict()} == set(state) != set()
+        assert {f"method.{key}" for key in method.state_dict()} == set(state)
+        assert bool(state) != METHODS[name].takes_scores, "what scores give is not learnt"
         assert all(torch.equal(state[f"method.{key}"], value) for key, value in method.state_dict().items())
 
 

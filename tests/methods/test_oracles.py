@@ -37,6 +37,16 @@ OTHER_VALUES: dict[str, list[dict[str, Any]]] = {
         {"gamma_positive": 1.0, "gamma_unobserved": 0.0, "probability_margin": 0.1, "likely_per_image": 1},
         {"likely_per_image": 0, "prior_threshold": 0.4, "reduction": "mean"},
     ],
+    "CRISP": [{"reduction": "mean"}],
+    "VLPL": [{"given_positive_weight": 1.5, "score_threshold": 0.7, "entropy_weight": 1.0}],
+    "GPR": [
+        {"given_negative_share": 0.4, "penalty_weight": 0.5, "given_softness": 0.7, "gr_q3": 1.5},
+        {"given_per_image": 1, "given_least_weight": 0.1, "given_most_weight": 0.9, "gr_sigma_last": 0.2},
+    ],
+    "PU-MLC": [
+        {"pu_rebalance": 0.0, "pu_temperature": 0.3},
+        {"pu_rebalance": 1.5, "pu_temperature": 0.6, "reduction": "mean"},
+    ],
 }
 SETTINGS = [(case, {}) for case in CASES] + [(case, values) for case in OTHER_VALUES for values in OTHER_VALUES[case]]
 
@@ -90,7 +100,8 @@ class Trial:
             values={key: value for key, value in known.items() if value is not None} | extra,
             epoch=epoch,
             epochs=10,
-            state={key: self._of_batch(value) for key, value in self.method.state_dict().items()},
+            state={key: self._of_batch(value) for key, value in self.method.named_buffers()}
+            | {key: self._of_batch(value.detach()) for key, value in self.method.named_parameters()},
         )
 
     def _of_batch(self, value: Tensor) -> Array:

@@ -21,6 +21,10 @@ DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "SPLC": ({"positive_threshold": 0.55}, {"positive_threshold": 0.5}),
     "EM": ({"entropy_weight": 0.1}, {"entropy_weight": 0.3}),
     "EM+APL": ({"entropy_weight": 0.1}, {"entropy_weight": 0.2}),
+    "CRISP": ({"prior_tolerance": 0.1}, {"warmup_epochs": 2}),
+    "VLPL": ({"entropy_weight": 0.1}, {"given_positive_weight": 0.3, "score_threshold": 0.5}),
+    "GPR": ({"penalty_weight": 0.1}, {"given_softness": 0.8}),
+    "PU-MLC": ({"pu_rebalance": 0.1}, {"pu_temperature": 0.5}),
     "ROLE": ({"estimate_learning_rate_multiplier": 5.0}, {"estimate_learning_rate_multiplier": 20.0}),
 }
 """Methods whose own numbers are stacked, with numbers that differ."""

@@ -207,6 +207,37 @@ def test_csl(case: str, likely_per_image: int, has_priors: bool) -> None:
     assert step(method, labels_NC, torch.arange(BATCH_SIZE), 1) == equal(tuple(PUBLISHED["csl"][case]))
 
 
+@pytest.mark.parametrize(("gamma", "alpha"), [(0.55, 1.0), (0.85, 2.0), (0.55, 0.2)])
+def test_pu_mlc(gamma: float, alpha: float) -> None:
+    """The loss without mixup; temperatures of 1 and, at an alpha of .2, below."""
+    found = first_batch("PU-MLC", with_negatives(), pu_rebalance=gamma, pu_temperature=alpha)
+    published = PUBLISHED["pu_mlc"][f"gamma {gamma} alpha {alpha}"]
+    assert found == equal(tuple(published["eps 0"]))
+    assert found == pytest.approx(tuple(published["eps 1e-10"]), abs=1e-6)
+
+
+def given_scores() -> Tensor:
+    """Scores (N, C) of all images, evenly spread over (0, 1)."""
+    return (wave(NUM_IMAGES, NUM_CLASSES, 0.7) + 1) / 2
+
+
+def test_vlpl() -> None:
+    found = first_batch("VLPL", one_positive(), scores_NC=given_scores())
+    assert found == equal(tuple(PUBLISHED["vlpl"]["eps 0"]))
+    assert found == pytest.approx(tuple(PUBLISHED["vlpl"]["eps 1e-5"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("epoch", [1, 6])
+@pytest.mark.parametrize("negative_share", [0.0, 0.2])
+def test_gpr(negative_share: float, epoch: int) -> None:
+    """The loss on the same pseudo-labels, positive and, where there are any, negative."""
+    options = {"given_negative_share": negative_share, "expected_positives": 1.5, "penalty_weight": 0.05}
+    found = first_batch("GPR", one_positive(), epoch=epoch, scores_NC=given_scores(), **options)
+    published = PUBLISHED["gpr"][f"negatives {negative_share} epoch {epoch}"]
+    assert found == equal(tuple(published["eps 0"]))
+    assert found == pytest.approx(tuple(published["eps 1e-7"]), abs=1e-6)
+
+
 def test_hill() -> None:
     assert first_batch("Hill", one_positive()) == equal(tuple(PUBLISHED["mlml"]["Hill"]))
 

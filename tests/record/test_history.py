@@ -67,3 +67,12 @@ def test_epochs_are_compared_a_few_times_each_however_long_the_log_is() -> None:
     trial = StudyHistory.replay(events).trials[0]
     assert trial.last_epoch == len(trial.saved) == len(trial.exploits) == 2000
     assert 0 < Counted.comparisons <= 10 * 2000
+
+
+def test_each_epoch_has_the_machine_that_it_ran_on() -> None:
+    """The log names a machine where it changes."""
+    moved = [CREATED, epoch_event(1) | {"host": "a"}, epoch_event(2), epoch_event(3) | {"host": "b"}]
+    trial = StudyHistory.replay(moved).trials[0]
+    assert [result["host"] for result in trial.epochs.values()] == ["a", "a", "b"]
+    assert trial.host == "b"
+    assert StudyHistory.replay([CREATED, epoch_event(1)]).trials[0].host is None

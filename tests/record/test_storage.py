@@ -122,6 +122,24 @@ def test_a_local_copy_has_the_levels_that_the_storage_has(
     assert not (elsewhere.fetch() / "fidelity" / "level_1").exists()
 
 
+def test_reading_a_remote_study_leaves_the_working_copy_of_its_driver_alone(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in CREDENTIALS.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("WSML_CACHE", str(tmp_path))
+    storage = open_storage(uri, "driven")
+    storage.write("study.yaml", b"name: s\n")
+    log = EventLog(storage.folder / "events.jsonl", EventMirror(storage))
+    log.append("exhausted")
+    with storage.lock():  # as a driver in another process has it
+        assert open_storage(uri, "driven").fetch() == storage.folder
+        log.append("exhausted")
+    assert len(read_events(storage.folder / "events.jsonl")) == 2
+    storage.remote.delete("events/000000.jsonl")
+    assert read_events(storage.fetch() / "events.jsonl") == []
+
+
 def test_a_bucket_that_is_not_there_is_an_error_that_names_it(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in CREDENTIALS.items():
         monkeypatch.setenv(key, value)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.browser import CONTRAST, PATIENCE_S, Page, opened, press
 from tests.report.asked_photos import ASKED, PICTURES
+from tests.report.keyboard import SCREEN, begin, press_download
 from wsml_study.errors import ResultsError
 from wsml_study.record.answer_files import read_answers
 from wsml_study.record.questions import Answer
@@ -19,21 +20,11 @@ WIDER_THAN_ITS_WINDOW = "document.documentElement.scrollWidth > window.innerWidt
 BELOW_ITS_WINDOW = "document.documentElement.scrollHeight > window.innerHeight"
 QUESTION = "document.querySelector('#question').textContent"
 COUNT = "document.querySelector('#count').textContent"
-SCREEN = "document.querySelector('main:not([hidden])').id"
-FOCUSED = "document.activeElement.id"
 SAID = "document.querySelector('#said').textContent"
 LEAVES = "window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
 """Whether the browser would leave the page without asking."""
 
 ORDER = asking_order(ASKED)
-
-
-def begin(page: Page, name: str) -> None:
-    """Type a name where the focus is, and start, by keyboard."""
-    assert page.evaluate(FOCUSED) == "name"
-    page.command("Input.insertText", text=name)
-    press(page, "Enter")
-    page.wait_until(f"{SCREEN} !== 'start'")
 
 
 def reload(page: Page) -> None:
@@ -50,9 +41,7 @@ def outside(page: Page) -> list[str]:
 
 def downloaded(page: Page, folder: Path) -> list[Answer]:
     """Press the download button by hand of the keyboard's Enter, and read what it saves."""
-    page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    page.evaluate("document.querySelector('main:not([hidden]) .download').focus()")
-    press(page, "Enter")
+    press_download(page, str(folder))
     deadline = time.monotonic() + PATIENCE_S
     while not (found := list(folder.glob("birds-answers-2-*.json"))):
         assert time.monotonic() < deadline, "nothing is downloaded"

@@ -11,8 +11,9 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.answer_log import AnswerLog
 from wsml_study.record.questions import Question, QuestionSet
 from wsml_study.record.score_files import read_partial_labels, write_partial_labels
-from wsml_study.record.storage import StudyStorage
+from wsml_study.record.storage import EVENTS, StudyStorage
 from wsml_study.results.answered_runs import read_answered
+from wsml_study.results.comparison import compare_studies
 from wsml_study.results.earlier_answers import earlier_answers
 
 
@@ -74,3 +75,12 @@ def test_an_earlier_study_without_answers_is_refused(storage, later, tmp_path):
     empty = StudyStorage(folder=tmp_path / "empty", remote=None)
     with pytest.raises(ResultsError, match="nobody has answered there yet"):
         earlier_answers(later.folder, AnswerLog(later), AnswerLog(empty), name="later")
+
+
+def test_studies_are_compared_by_their_answers(storage, later):
+    for place in (storage, later):
+        (place.folder / EVENTS).write_text('{"event": "run", "time": 1.0, "classes": ["cat"]}\n')
+    lines = compare_studies([storage.folder, later.folder]).lines()
+    assert lines[1].split()[:2] == ["AN", "100.00"]
+    assert "told: mAP is estimated with people's answers" in lines
+    assert "people's answers judge the trials of told alone" in lines[-1]

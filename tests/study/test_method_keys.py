@@ -42,7 +42,10 @@ def test_a_method_takes_its_own_keys(method: dict[str, Any]) -> None:
             {"name": "EM", "schedule": {"rate_per_epoch": 0.1}},
             r"method EM takes no `schedule` \(only LL-R, LL-Ct, LL-Cp\)",
         ),
-        ({"name": "AN", "reduction": "sum"}, r"method AN takes no `reduction` \(only ASL, Hill, SPLC, CSL\)"),
+        (
+            {"name": "AN", "reduction": "sum"},
+            r"method AN takes no `reduction` \(only ASL, Hill, SPLC, CSL, CRISP, PU-MLC\)",
+        ),
         ({"name": "LSAN", "smoothing": 0.6}, r"method\.smoothing: expected a number from 0\.0 to 0\.5, got 0\.6"),
         ({"name": "CSL", "likely_per_image": 1.5}, r"method\.likely_per_image: expected a whole number of at least 0"),
         ({"name": "LL-R", "variant": "papers"}, r"got `papers`; did you mean `paper`\?"),

@@ -346,7 +346,7 @@ SEARCH_PROBLEMS = {
     ),
     "a range of words": (
         "  training.optimizer: {int: {low: 1, high: 5}}\n",
-        "5:24  training.optimizer: expected one of `adam`, `sgd`, got a range of `int`; use `choice`",
+        "5:24  training.optimizer: expected one of `adam`, `adamw`, `sgd`, got a range of `int`; use `choice`",
     ),
     "a batch too small to share": (
         "  training.batch_size: {choice: [8, 1]}\nresources: {workers_per_trial: 2}\n",
@@ -419,7 +419,8 @@ CONDITION_PROBLEMS = {
     ),
     "a fixed key with an impossible value": (
         "{training.optimizer: [adam, sdg]}",
-        "6:53  training.seed: when training.optimizer: expected one of `adam`, `sgd`, got `sdg`; did you mean `sgd`?",
+        "6:53  training.seed: when training.optimizer: expected one of `adam`, `adamw`, `sgd`, got `sdg`; did you mean "
+        "`sgd`?",
     ),
 }
 
@@ -536,7 +537,7 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
     keys = (
         "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, pixel_range, observe "
-        "and 5 more"
+        "and 6 more"
     )
     assert_complains(
         tmp_path,
@@ -544,7 +545,7 @@ def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
         f"2:1  data: missing; expected a mapping with the keys {keys}",
         "2:1  method: missing; expected a mapping with the keys name, schedule, negative_weight, smoothing, "
         "expected_positives, estimate_learning_rate_multiplier, variant, gamma_positive, gamma_negative, "
-        "probability_margin and 24 more",
+        "probability_margin and 36 more",
         "2:1  name: missing; expected a text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
     )
 

@@ -15,7 +15,7 @@ from wsml_study.study.training_section import Training
 def config_of(name: str, values: dict[str, Any] | None = None, head: str | None = None, **training: Any) -> TrialConfig:
     takes_schedule = METHODS[name].takes_schedule
     return TrialConfig(
-        data=Data(dataset="digit_scenes"),
+        data=Data(dataset="digit_scenes", pseudo_labels="scores.csv" if METHODS[name].takes_scores else None),
         model=Model(head=head),
         method=Method(
             name=MethodName(name), schedule=Schedule(rate_per_epoch=0.05) if takes_schedule else None, **(values or {})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from wsml_study.data.label_files import FeatureFiles
+from wsml_study.data.label_states import dense_rows
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.method_section import Method, Schedule
@@ -16,9 +17,10 @@ from wsml_study.study.model_section import Model
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
 from wsml_study.training.trial import EpochResult, TrialTraining
-from wsml_study.training.trial_data import open_trial_data
+from wsml_study.training.trial_data import dataset_of, open_trial_data
 
 NUM_EPOCHS = 4
+SCORES = "scores.csv"
 GIVEN = Model(backbone="linear")
 
 
@@ -32,8 +34,22 @@ def write_features(folder: Path, *, num_images: int = 120, num_classes: int = 4,
     labels_NC[draw.rand(num_images, num_classes) < 0.05] = np.nan
     np.save(folder / "x.npy", features_ND)
     np.save(folder / "y.npy", labels_NC)
+    write_scores(folder / SCORES, data_of(folder), draw)
+    return data_of(folder)
+
+
+def data_of(folder: Path) -> Data:
     files = FeatureFiles(file="x.npy", labels_file="y.npy")
     return Data(dataset="features", root=str(folder), features=files, observe=Observe(positives=1, negatives=1))
+
+
+def write_scores(file: Path, data: Data, draw: np.random.RandomState) -> None:
+    """Scores of the training rows that are mostly right, for methods that take such."""
+    dataset = dataset_of(data)
+    labels_NC = dense_rows(dataset.train.labels_NC, np.arange(len(dataset.train)))
+    scores_NC = np.clip(0.5 + 0.3 * labels_NC + 0.2 * draw.randn(*labels_NC.shape), 0, 1)
+    lines = [",".join([name, *map(str, row)]) for name, row in zip(dataset.train.names, scores_NC, strict=True)]
+    file.write_text("\n".join([",".join(["image", *dataset.classes]), *lines]))
 
 
 def config_of(
@@ -42,6 +58,8 @@ def config_of(
     name, _, variant = case.partition(" ")
     rate = training.pop("rate", 0.03)
     schedule = Schedule(rate_per_epoch=rate) if METHODS[name].takes_schedule else None
+    if METHODS[name].takes_scores:
+        data = data.model_copy(update={"pseudo_labels": str(Path(str(data.root)) / SCORES)})
     return TrialConfig(
         data=data,
         model=model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -40,7 +41,8 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> TrialData:
         replace(split, rows_M=split.rows_M[:n], truth_MC=split.truth_MC[:n], observed_MC=split.observed_MC[:n])
         for split, n in ((data.train, NUM_TRAIN), (data.validation, NUM_VALIDATION))
     )
-    return replace(data, train=train, validation=validation)
+    scores_MC = np.random.RandomState(0).rand(*train.observed_MC.shape).astype(np.float32)
+    return replace(data, train=train, validation=validation, scores_MC=scores_MC)
 
 
 @pytest.mark.parametrize(("name", "values", "head"), SETTINGS)
@@ -66,7 +68,8 @@ def test_save_load_go_on_equals_going_on_bit_for_bit(
 @pytest.mark.parametrize("name", METHODS)
 def test_the_loss_falls(name: str, scenes: TrialData) -> None:
     """On few scenes and a loss that does not itself change from epoch to epoch: the first epochs of every method."""
-    trial = TrialTraining(config_of(name, learning_rate=3e-3), scenes)
+    unchanged = {"warmup_epochs": 4} if name == "CRISP" else {}  # AN so far; its own loss is on another scale
+    trial = TrialTraining(config_of(name, unchanged, learning_rate=3e-3), scenes)
     losses = [trial.run_epoch().train_loss for _ in range(4)]
     assert losses[-1] < losses[0]
 

@@ -39,6 +39,10 @@ NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
         {"entropy_weight": 0.2, "warmup_epochs": 2, "pseudo_label_share": 0.9},
     ),
     "CSL": ({"prior_threshold": 0.5},) * 2,
+    "CRISP": ({"warmup_epochs": 1}, {"warmup_epochs": 2, "prior_tolerance": 0.2}),
+    "PU-MLC": ({"pu_rebalance": 0.5}, {"pu_temperature": 0.4}),
+    "VLPL": ({"score_threshold": 0.6}, {"score_threshold": 0.7, "given_positive_weight": 0.4}),
+    "GPR": ({"expected_positives": 1.5}, {"expected_positives": 1.5, "penalty_weight": 0.1, "given_softness": 0.8}),
 }
 """Two settings of each method that has numbers; of other methods only rates and seeds differ."""
 
@@ -106,7 +110,7 @@ def test_no_bit_depends_on_what_is_trained_beside(shape: tuple[int, int, int], n
     ]
     trials = opened(configs, keep_best=True)
     for trial, curve in zip(trials, together(trials, 2), strict=True):
-        alone = LinearProbeTraining(trial.config, open_trial_data(data), keep_best=True)
+        alone = LinearProbeTraining(trial.config, open_trial_data(trial.config.data), keep_best=True)
         for result in curve:
             assert_same(result, alone.run_epoch())
         assert all(torch.equal(one, other) for one, other in zip(weights_of(trial), weights_of(alone), strict=True))

@@ -27,6 +27,24 @@ CASES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "CSL": ("CSL", {"prior_threshold": 0.2, "likely_per_image": 1}, None),
     "LL-Cp kept by the boosted head": ("LL-Cp", {}, "boostlu"),
 }
+RECIPES: dict[str, dict[str, Any]] = {
+    "AdamW at a cosine, clipped": {
+        "optimizer": "adamw",
+        "weight_decay": 0.1,
+        "learning_rate_schedule": "cosine",
+        "learning_rate_warmup": 0.5,
+        "gradient_clipping": 0.3,
+        "dropout": 0.3,
+    },
+    "SGD at one cycle, two batches a step": {
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "learning_rate_schedule": "one_cycle",
+        "accumulate": 2,
+        "ema_decay": 0.8,
+    },
+}
+"""Of assume-negative."""
 NUM_EPOCHS, NUM_IMAGES = 3, 75  # batches of 32, 32 and 11: the last one is uneven for two ranks
 
 
@@ -36,7 +54,9 @@ def main(size: int, rank: int, folder: Path) -> None:
         torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=size)
     torch.set_num_threads(1)
     data = few_scenes(folder)
-    torch.save({case: train(case, data, Peers(rank, size)) for case in CASES}, folder / f"{size}-{rank}.pt")
+    torch.save(
+        {case: train(case, data, Peers(rank, size)) for case in (*CASES, *RECIPES)}, folder / f"{size}-{rank}.pt"
+    )
     if size > 1:
         torch.distributed.destroy_process_group()
 
@@ -52,13 +72,16 @@ def few_scenes(folder: Path) -> TrialData:
 
 
 def train(case: str, data: TrialData, peers: Peers) -> dict[str, Any]:
-    name, values, head = CASES[case]
-    trial = TrialTraining(config_of(name, values, head, epochs=NUM_EPOCHS), data, peers=peers)
+    name, values, head = CASES.get(case, ("AN", {}, None))
+    config = config_of(name, values, head, epochs=NUM_EPOCHS, **RECIPES.get(case, {}))
+    trial = TrialTraining(config, data, peers=peers)
     results = [trial.run_epoch() for _ in range(NUM_EPOCHS)]
     return {
         "train_loss": [result.train_loss for result in results],
         "num_distrusted": [result.num_distrusted for result in results],
         "corrections": trial.corrections(),
+        "weights": {key: value.clone() for key, value in trial.classifier.state_dict().items()},
+        "val_map": [(result.val_map_raw, result.val_map_averaged) for result in results],
         "state": {key: value.clone() for key, value in trial.method.state_dict().items()},
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -68,6 +70,7 @@ def test_one_group_runs_trial_after_trial_epoch_by_epoch(bench, num_ranks):
         assert [report.epoch for report in reports] == [1, 2, 3]
         assert [report.value for report in reports] == [10.0 * seed + epoch for epoch in (1, 2, 3)]
         assert [report.complete for report in reports] == [False, False, True]
+        assert {report.host for report in reports} == {socket.gethostname()}
         assert all(report.notice is report.error is report.out_of_memory is report.test is None for report in reports)
     assert len(one.groups) == 1
     opened = [(trial.config.training.seed, trial.peers.rank) for trial in tiny.opened]

@@ -7,6 +7,7 @@ import signal
 import stat
 import sys
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -18,6 +19,7 @@ from wsml_study.cli import (
     evidence,
     knowledge,
     live,
+    mcp,
     model_service,
     models,
     paper,
@@ -33,9 +35,40 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (studies, cluster, knowledge, live, answers, audit, evidence, paper, models, model_service, references):
+for group in (
+    studies,
+    cluster,
+    knowledge,
+    live,
+    answers,
+    audit,
+    evidence,
+    paper,
+    models,
+    model_service,
+    references,
+    mcp,
+):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"wsml-study {version('wsml-study')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+    del version
 
 
 def main() -> None:

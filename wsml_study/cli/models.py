@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from wsml_study.cli.arguments import Address, DataRoot, progress_of, read, screen
+from wsml_study.cli.arguments import Address, DataRoot, folder_of, progress_of, read, screen
 from wsml_study.cli.output import say, say_findings, show
 
 PANEL = "Models"
@@ -156,6 +156,15 @@ def thresholds(
             show_default=False,
         ),
     ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="STUDY",
+            help="A study file, or the folder of its results: choose by its validation labels, completed by its trials "
+            "and people's answers (see `ask`).",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[Split, typer.Option(help="Split of the dataset to choose by.")] = Split.VALIDATION,
     data_root: DataRoot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -168,12 +177,17 @@ def thresholds(
 
     if (precision is None) == (best is None):
         raise typer.BadParameter("give either --precision, for example --precision 0.9, or --best f1")
+    if answers is not None and (data is not None or split is not Split.VALIDATION):
+        raise typer.BadParameter(
+            "is about the study's validation images; leave out --data and --split", param_hint="--answers"
+        )
     with counting("images decoded") as progress:
         found = choose_thresholds(
             model,
             data,
             precision=precision,
             best="f1" if best is Best.F1 else None,
+            answers=None if answers is None else folder_of(answers, None),
             split=split.value,
             data_root=data_root,
             overwrite=overwrite,
@@ -359,7 +373,7 @@ def maps(
             min=1,
             max=2048,
             help="Pixels a side of the images that maps are computed from. Default: as in training, or up to 4 times "
-            "that where a map would have fewer than 12 places a side.",
+            "that where a map would have fewer than 7 places a side.",
             show_default=False,
         ),
     ] = None,

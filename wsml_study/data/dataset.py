@@ -41,7 +41,8 @@ class ImageFiles:
         outside = [name for name in self.names if name.startswith("/") or (".." in name and ".." in name.split("/"))]
         if outside:
             problems = [f"{name} lies outside of it" for name in outside]
-            raise data_error(self.folder, problems, remedy="list images by names within this folder")
+            remedy = "list images by names within this folder, or give one that holds them all"
+            raise data_error(self.folder, problems, remedy=remedy)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -46,6 +46,7 @@ class Labelled:
         file: where it was read from.
         classes: C names.
         names: N image files, relative to the folder of the images.
+        folder: of the images, where the file of labels holds them itself; None if they are in the user's folder.
         labels_NC: int8 states.
         parts_N: which split each image belongs to, where the file says so.
         groups_N: which images belong together, such as those of a patient, where the file says so.
@@ -61,6 +62,7 @@ class Labelled:
     groups_N: tuple[str, ...] | None = None
     places_N: tuple[str, ...] | None = None
     notices: tuple[str, ...] = ()
+    folder: Path | None = None
 
     @classmethod
     def joined(cls, where: Path, by_part: Mapping[str, Labelled]) -> Labelled:
@@ -81,6 +83,16 @@ class Labelled:
             places_N=tuple(one.place(row) for one in by_part.values() for row in range(len(one.names))),
             notices=tuple(dict.fromkeys(notice for one in by_part.values() for notice in one.notices)),
         )
+
+    def home(self, root: Path | None) -> Path:
+        """The folder of the images.
+
+        Raises:
+            DataError: nothing says it.
+        """
+        if self.folder is None and root is None:
+            raise DataError(f"{self.file}: expected the folder of the images that it names; give it as data.root")
+        return self.folder or root or Path()
 
     def place(self, row: int) -> str:
         """Where an image is listed."""
@@ -108,12 +120,12 @@ class Parts:
     groups: tuple[str, ...] | None = None
 
 
-def own_dataset(name: str, root: Path, files: LabelFiles, first: Labelled, second: Labelled | None) -> Dataset:
+def own_dataset(name: str, root: Path | None, files: LabelFiles, first: Labelled, second: Labelled | None) -> Dataset:
     """A dataset of the user's own images.
 
     Args:
         name: as in the study file.
-        root: folder of the images.
+        root: folder of the images; None where the labels hold them.
         files: how the images are split.
         first: labels to train on, or of all images.
         second: labels to test on, where they have a file of their own.
@@ -126,7 +138,7 @@ def own_dataset(name: str, root: Path, files: LabelFiles, first: Labelled, secon
     check_listed_once([first] if second is None else [first, second], root)
 
     def images_of(labelled: Labelled, rows_M: npt.NDArray[np.int64]) -> ImageSource:
-        return ImageFiles(folder=root, names=tuple(labelled.names[row] for row in rows_M))
+        return ImageFiles(folder=labelled.home(root), names=tuple(labelled.names[row] for row in rows_M))
 
     parts = split_parts(
         first, second, images_of, test_fraction=files.test_fraction, seed=files.seed, section="data.labels"
@@ -141,7 +153,7 @@ def own_dataset(name: str, root: Path, files: LabelFiles, first: Labelled, secon
         horizontal_flip=True,
         channels=3,
         groups=parts.groups,
-        notices=(*first.notices, *(second.notices if second else ())),
+        notices=tuple(dict.fromkeys((*first.notices, *(second.notices if second else ())))),
     )
 
 
@@ -302,12 +314,13 @@ def _check_two_spellings(first: Labelled, second: Labelled, spelled: Callable[[s
         raise problems.error(second.file, remedy="test on other images")
 
 
-def located(labelled: Labelled, root: Path) -> Labelled:
+def located(labelled: Labelled, root: Path | None) -> Labelled:
     """The same with names relative to the folder of the images, all of which are there.
 
     Raises:
         DataError: images are not there; the message says what the folder has instead.
     """
+    root = labelled.home(root)
     if not root.is_dir():
         raise DataError(f"{root}: expected a folder with the images; give it as data.root")
     names = tuple(_relative(name, root) if name.startswith("/") else name for name in labelled.names)

@@ -34,6 +34,7 @@ class ReaderRecord:
         layout: what `data.root` is to hold, in a line.
         reads: what the reader needs.
         reader: gives a `Dataset`; a function, or `module:function`.
+        holds_images: its files of labels may hold the images themselves, so that `data.root` may be left out.
         leaves_out: what figures leave out although it is annotated, such as difficult objects: an entry of 0 in the
             labels is that, and not a label that nobody gave. None if entries of 0 are without annotation.
         keeps_labels: no label is hidden unless the study says so: the user's own labels, and those that are partial.
@@ -48,6 +49,7 @@ class ReaderRecord:
     reads: Reads
     reader: str | Callable[..., Dataset]
     keeps_labels: bool = False
+    holds_images: bool = False
     leaves_out: str | None = None
     options: tuple[Option, ...] = ()
     requires: tuple[Requirement, ...] = ()

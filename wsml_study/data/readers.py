@@ -23,7 +23,8 @@ def read_dataset(
 
     Args:
         name: one of `READERS`.
-        root: folder of the dataset's own download, or of the user's images; none for `digit_scenes`, which is embedded.
+        root: folder of the dataset's own download, or of the user's images; none for `digit_scenes`, which is embedded,
+            nor for a table that holds the images.
         labels: where the labels are, for those of the user's own.
         features: where the features are, for those of the user's own.
         options: of the reader.
@@ -40,11 +41,11 @@ def read_dataset(
         raise ValueError(f"{name} {'needs' if labels is None else 'takes no'} files of labels")
     if (features is None) == (record.reads is Reads.FEATURE_FILES):
         raise ValueError(f"{name} {'needs' if features is None else 'takes no'} files of features")
-    if root is None and record.reads is not Reads.NOTHING:
+    if root is None and record.reads is not Reads.NOTHING and not record.holds_images:
         raise ValueError(f"{name} needs a root, the folder of its {'files' if features else 'images'}")
     if root is not None and record.reads is Reads.NOTHING:
         raise ValueError(f"{name} is embedded and takes no root, got {str(root)!r}")
-    places = [] if root is None else [Path(root)]
+    places = [] if record.reads is Reads.NOTHING else [None if root is None else Path(root)]
     files = [given for given in (labels, features) if given is not None]
     reader = implementation(record.reader) if isinstance(record.reader, str) else record.reader
     dataset: Dataset = reader(*places, *files, **options)

@@ -25,6 +25,7 @@ from wsml_study.data.cell_lists import (
     looks_like_states,
 )
 from wsml_study.data.dataset import Dataset
+from wsml_study.data.embedded_images import unpacked_images
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
 from wsml_study.data.label_words import ABSENT, NOT_ANNOTATED, PRESENT
@@ -45,7 +46,7 @@ MEND = "mend this; nothing was read"
 FEW = 3
 
 
-def read_table_dataset(root: Path, files: LabelFiles) -> Dataset:
+def read_table_dataset(root: Path | None, files: LabelFiles) -> Dataset:
     """Images of the user's own with labels in a table.
 
     Raises:
@@ -76,7 +77,7 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
         raise DataError(f"{file}: expected a row per image below a heading, got an empty file")
     if set(OPEN_IMAGES) <= set(table.columns) and files.positives_column is None:
         return _open_images(file, table, classes)
-    image_column = files.image_column or table.columns[0]
+    image_column = files.image_column or _default_image_column(table)
     named = [
         image_column,
         *filter(None, (files.split_column, files.group_column, files.positives_column, files.negatives_column)),
@@ -90,8 +91,10 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
     problems = table.problems
     if not table.rows:
         raise problems.error(file, notices=table.notices, remedy=MEND)
-    names = _image_names(table, image_column, files, problems)
+    folder, names = _images(table, image_column, files, problems)
     notices = [*table.notices]
+    if folder is not None:
+        notices.append(f"images of {shown(image_column)} are unpacked into {folder}")
     if files.positives_column is None:
         wanted = classes or tuple(column for column in table.columns if column not in named)
         if lacking := [name for name in wanted if name not in table.columns]:
@@ -118,6 +121,7 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
         raise DataError(f"{file}: no cell of {files.positives_column} lists a class")
     return Labelled(
         file=file,
+        folder=folder,
         classes=wanted,
         names=names,
         labels_NC=labels_NC,
@@ -128,17 +132,38 @@ def read_table(file: Path, files: LabelFiles, classes: tuple[str, ...] | None, *
     )
 
 
-def image_column(file: Path) -> list[str]:
-    """The image files that a table's first column names.
+def listed_images(file: Path) -> tuple[Path | None, list[str]]:
+    """The image files that a table names, or holds, and the folder of those that it holds.
 
     Raises:
         DataError: the table cannot be read.
     """
     table = open_table(file, encoding=None)
     _check_heading(file, table, None)
-    if table.problems:
-        raise table.problems.error(file, notices=table.notices, remedy=MEND)
-    return [row.text(table.columns[0]) for row in table.rows]
+    problems = table.problems
+    column = _default_image_column(table)
+    if column in table.embedded:
+        folder, names = _images(table, column, LabelFiles(file=""), problems)
+    else:
+        folder, names = None, tuple(row.text(column) for row in table.rows)
+    if problems:
+        raise problems.error(file, notices=table.notices, remedy=MEND)
+    return folder, list(names)
+
+
+def _default_image_column(table: Table) -> str:
+    """The only column that holds images, or the first."""
+    if table.columns[0] not in table.embedded and len(table.embedded) == 1:
+        return table.embedded[0]
+    return table.columns[0]
+
+
+def _images(table: Table, column: str, files: LabelFiles, problems: Problems) -> tuple[Path | None, tuple[str, ...]]:
+    """The folder of unpacked images where the table holds them, None otherwise; and a name for each row."""
+    if column not in table.embedded:
+        return None, _image_names(table, column, files, problems)
+    unpacked = unpacked_images(table.parts, column)
+    return unpacked.folder, unpacked.names
 
 
 def _check_heading(file: Path, table: Table, root: Path | None) -> None:
@@ -162,7 +187,7 @@ def _image_names(table: Table, column: str, files: LabelFiles, problems: Problem
     if column in table.binary:
         problems.add(
             "bytes",
-            f"{column}: expected names of image files, got the images' own bytes",
+            f"{column}: expected names of image files, or records of {{bytes, path}}, got other bytes",
             remedy="write these images into files, and their names into the table (`image_column`)",
         )
         return tuple(row.where for row in table.rows)

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from wsml_study.data.embedded_images import holds_images
 from wsml_study.data.foreign_exports import export_advice
 from wsml_study.data.problem_list import Problems, shown
 from wsml_study.data.text_lines import not_utf8, read_text
@@ -22,6 +23,9 @@ from wsml_study.errors import DataError
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\1*(?:\r?\n|\r)', re.IGNORECASE)
 """The first line that Excel understands; saved again by it, the line is filled up with separators."""
+
+NUMBERED = re.compile(r"-\d+-of-(\d+)$")
+"""How files of one table are numbered, and how many there are."""
 
 ROWS_COMPARED = 200
 GIVE_TABLE = "give the table as `file` under data.labels"
@@ -63,6 +67,8 @@ class Table:
         notices: how the file was understood where it is not the usual way.
         repeated: names that several columns have; their cells cannot be distinguished.
         binary: columns that hold bytes.
+        embedded: those whose cells can be image files.
+        parts: the Parquet files that the table consists of.
     """
 
     columns: tuple[str, ...]
@@ -71,20 +77,23 @@ class Table:
     notices: list[str] = field(default_factory=list)
     repeated: tuple[str, ...] = ()
     binary: frozenset[str] = frozenset()
+    embedded: tuple[str, ...] = ()
+    parts: tuple[Path, ...] = ()
 
 
 def open_table(file: Path, *, encoding: str | None) -> Table:
     """Read a table.
 
     Args:
-        file: .csv, .tsv, .txt (tabs) or .parquet.
+        file: .csv, .tsv, .txt (tabs) or .parquet; a table in several Parquet files is named by its folder, or by a name
+            with `*` in it, such as train-*.parquet.
         encoding: of text that is neither UTF-8 nor UTF-16.
 
     Raises:
         DataError: the file is missing, or is no table.
     """
     suffix = file.suffix.lower()
-    if suffix == ".parquet":
+    if suffix == ".parquet" or file.is_dir():
         return _open_parquet(file)
     if suffix not in DELIMITERS:
         advice = export_advice(file) or (
@@ -213,24 +222,12 @@ def _celeba(file: Path, text: str, problems: Problems) -> Table | None:
 
 
 def _open_parquet(file: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        content = pq.read_table(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
-    columns = tuple(content.column_names)
-    binary = frozenset(name for name in columns if _holds_bytes(content.schema.field(name).type))
-    names = _class_names(content.schema.metadata or {})
-    cells = [
-        [BINARY] * len(content) if name in binary else [_cell(one, names.get(name)) for one in column.to_pylist()]
-        for name, column in zip(columns, content.columns, strict=True)
-    ]
-    rows = [
-        Row(f"row {number}", dict(zip(columns, row, strict=True)))
-        for number, row in enumerate(zip(*cells, strict=True) if cells else ())
-    ]
+    parts = parquet_files(file)
+    schema = _schema(parts)
+    columns = tuple(schema.names)
+    binary = frozenset(name for name in columns if _holds_bytes(schema.field(name).type))
+    names = _class_names(schema.metadata or {})
+    rows = [row for part in parts for row in _parquet_rows(part, columns, binary, names, several=len(parts) > 1)]
     return Table(
         columns=columns,
         rows=rows,
@@ -238,7 +235,69 @@ def _open_parquet(file: Path) -> Table:
         notices=[f"classes of {shown(name)} are called as its Hugging Face features say" for name in names],
         repeated=tuple(sorted(name for name, count in Counter(columns).items() if count > 1)),
         binary=binary,
+        embedded=tuple(name for name in columns if holds_images(schema.field(name).type)),
+        parts=parts,
     )
+
+
+def parquet_files(file: Path) -> tuple[Path, ...]:
+    """The files of a table in Parquet: one, those of a folder, or those that a name with `*` stands for, sorted.
+
+    Raises:
+        DataError: there is none, or some are missing, as their names say (train-00000-of-00003.parquet).
+    """
+    if file.is_dir():
+        found = sorted(file.glob("*.parquet"))
+    else:
+        found = sorted(file.parent.glob(file.name)) if "*" in file.name else [file]
+    if not found:
+        raise DataError(f"{file}: expected Parquet files, found none")
+    counts = {int(numbered[1]) for one in found if (numbered := NUMBERED.search(one.stem)) is not None}
+    if len(found) > 1 and counts and sum(counts) > len(found):
+        raise DataError(f"{file}: expected {sum(counts)} files, as their names say, found {len(found)}")
+    return tuple(found)
+
+
+def _schema(parts: tuple[Path, ...]) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schemas = []
+    for part in parts:
+        try:
+            schemas.append(pq.read_schema(part))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(f"{part}: cannot be read as Parquet: {error}") from error
+        if schemas[-1].names != schemas[0].names:
+            raise DataError(
+                f"{part}: expected the columns of {parts[0].name}, {', '.join(schemas[0].names[:20])}; it has "
+                f"{', '.join(schemas[-1].names[:20])}"
+            )
+    return schemas[0]
+
+
+def _parquet_rows(
+    file: Path, columns: tuple[str, ...], binary: frozenset[str], names: dict[str, list[str]], *, several: bool
+) -> Iterator[Row]:
+    """The rows of a file; bytes are not read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as opened:
+            num_rows = opened.metadata.num_rows
+            numbers = [number for number, name in enumerate(columns) if name not in binary]
+            content = opened.read(columns=[columns[number] for number in numbers])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{file}: cannot be read as Parquet: {error}") from error
+    read = dict(zip(numbers, content.columns, strict=True))
+    cells = [
+        [_cell(one, names.get(name)) for one in read[number].to_pylist()] if number in read else [BINARY] * num_rows
+        for number, name in enumerate(columns)
+    ]
+    where = f"{file.name}: " if several else ""
+    for number, row in enumerate(zip(*cells, strict=True) if cells else ()):
+        yield Row(f"{where}row {number}", dict(zip(columns, row, strict=True)))
 
 
 def _holds_bytes(kind: Any) -> bool:

@@ -41,6 +41,7 @@ class AnnotatedImages:
         source: N images, not yet opened.
         store: kind of store for the decoded images; None for the default.
         rows_M: the images of the split.
+        names_M: what these are called in their dataset, table or list.
         labels_MC: their states: +1, -1, or 0 if not annotated.
         groups_C: the group of each class, where the dataset has groups of classes (OpenImages V3).
     """
@@ -49,6 +50,7 @@ class AnnotatedImages:
     source: ImageSource
     store: Kind | None = None
     rows_M: npt.NDArray[np.int64]
+    names_M: tuple[str, ...]
     labels_MC: Labels
     groups_C: tuple[int, ...] | None = None
 
@@ -82,8 +84,9 @@ def annotated_images(
     check_listed_once([labelled], root)
     return AnnotatedImages(
         described=str(source),
-        source=ImageFiles(folder=root, names=labelled.names),
+        source=ImageFiles(folder=labelled.home(root), names=labelled.names),
         rows_M=np.arange(len(labelled.names)),
+        names_M=labelled.names,
         labels_MC=labelled.labels_NC,
     )
 
@@ -99,6 +102,7 @@ def _of_dataset(model: TrainedModel, data: Data, split: SplitName, data_root: Pa
         source=images_of(part),
         store=data.store,
         rows_M=rows_M,
+        names_M=tuple(part.names[row] for row in rows_M.tolist()),
         labels_MC=dense_rows(part.labels_NC, rows_M)[:, columns],
         groups_C=None if groups is None else tuple(groups[column] for column in columns),
     )

@@ -14,11 +14,11 @@ from wsml_study.errors import TrainingError
 from wsml_study.inference.model import TrainedModel
 from wsml_study.training.activation_maps import ActivationMaps
 
-FEWEST_PLACES = 12
-"""Places along a side of a map from which on it is fine enough for a picture."""
+COARSE, FINE = 7, 12
+"""Places along a side of a map: with fewer than the first, images are enlarged until it has the second."""
 
 MOST_ENLARGED = 4
-"""Times the size of training up to which images are enlarged for that; beyond, objects look like nothing known."""
+"""Times the size of training, at most."""
 
 LARGEST = 2048
 """Pixels of a side, as `data.image_size`."""
@@ -30,8 +30,8 @@ def map_resolution(model: TrainedModel, activations: ActivationMaps, asked: int 
     Args:
         model: that sees them.
         activations: of it.
-        asked: by the user; None for the model's own size, or, where its map is coarse, enough for 12 places a side, but
-            at most 4 times that size.
+        asked: by the user; None for the model's own size, or, where its map has fewer than 7 places a side, enough for
+            12, but at most 4 times that size.
 
     Raises:
         TrainingError: the network does not take images of the asked size.
@@ -40,8 +40,9 @@ def map_resolution(model: TrainedModel, activations: ActivationMaps, asked: int 
         check_resolution(model, activations, asked)
         return asked
     places = min(_places(model, activations, model.image_size))
-    factor = min(FEWEST_PLACES / places, MOST_ENLARGED)
-    return model.image_size if factor <= 1 else min(round(factor * model.image_size), LARGEST)
+    if places >= COARSE:
+        return model.image_size
+    return min(round(min(FINE / places, MOST_ENLARGED) * model.image_size), LARGEST)
 
 
 def check_resolution(model: TrainedModel, activations: ActivationMaps, resolution: int) -> None:

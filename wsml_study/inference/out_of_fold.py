@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from wsml_study.inference.calibration import image_folds
+from wsml_study.study.batching import is_stackable
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
 from wsml_study.training.stacked_heads import LinearProbeTraining
@@ -102,13 +103,12 @@ def out_of_fold_scores(
     scores_KNC = np.empty((len(members), *data.train.observed_MC.shape))
     for fold, held_out_N in enumerate(image_folds(len(data.train), num_folds, SEED)):
         part = _without(data, held_out_N)
-        first: LinearProbeTraining | None = None
+        first: TrialTraining | None = None
         for k, member in enumerate(members):
             if member.is_head:
-                trial: TrialTraining = LinearProbeTraining(
-                    member.config, part, device=device, shares_features_with=first
-                )
-                first = first or trial  # type: ignore[assignment]
+                kind = LinearProbeTraining if is_stackable(member.config) else TrialTraining
+                trial = kind(member.config, part, device=device, shares_features_with=first)
+                first = first or trial
             else:
                 trial = TrialTraining(member.config, part, device=device)
             for _ in range(member.epochs):
@@ -121,7 +121,12 @@ def out_of_fold_scores(
 
 def _without(data: TrialData, held_out_N: npt.NDArray[np.bool_]) -> TrialData:
     """The data with a fold as validation images, and with nothing true beside the observed labels."""
-    return replace(data, train=_part(data.train, ~held_out_N), validation=_part(data.train, held_out_N))
+    return replace(
+        data,
+        train=_part(data.train, ~held_out_N),
+        validation=_part(data.train, held_out_N),
+        scores_MC=None if data.scores_MC is None else data.scores_MC[~held_out_N],
+    )
 
 
 def _part(images: LabelledImages, mask_N: npt.NDArray[np.bool_]) -> LabelledImages:

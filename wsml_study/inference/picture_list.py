@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsml_study.data.pixels import image_suffixes, irregular
-from wsml_study.data.table import image_column
+from wsml_study.data.table import listed_images
 from wsml_study.data.text_lines import numbered_lines
 from wsml_study.errors import DataError
 
@@ -41,7 +41,8 @@ def list_pictures(source: Path, root: Path | None) -> PictureList:
     """One image, those of a folder and the folders below it, sorted by name, or those of a list or table, in its order.
 
     Args:
-        source: an image file; a folder; a .csv, .tsv or .parquet table, whose first column names the images; or any
+        source: an image file; a folder; a .csv, .tsv or .parquet table, whose first column names the images,
+            or whose only column of images holds them; or any
             other text file, which names one a line.
         root: what the names of a list are relative to; its own folder if None.
 
@@ -57,8 +58,8 @@ def list_pictures(source: Path, root: Path | None) -> PictureList:
     elif is_image(source):
         return PictureList(root=source.parent, names=(source.name,))
     else:
-        names = image_column(source) if source.suffix in TABLES else _lines(source)
-        found = PictureList(root=root or source.parent, names=tuple(names))
+        folder, names = listed_images(source) if source.suffix in TABLES else (None, _lines(source))
+        found = PictureList(root=folder or root or source.parent, names=tuple(names))
     if not found.names:
         others = f"; {found.num_others:,} files have other suffixes" if found.num_others else ""
         raise DataError(f"{source}: expected images, found none{others}")

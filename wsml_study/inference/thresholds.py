@@ -23,6 +23,7 @@ from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED
 from wsml_study.data.stored_file import Progress
 from wsml_study.errors import DataError, ResourcesError, ResultsError
 from wsml_study.inference.annotated_images import AnnotatedImages, SplitName, annotated_images
+from wsml_study.inference.answered_thresholds import rules_by_answers
 from wsml_study.inference.calibration import calibrate
 from wsml_study.inference.evaluation import logits_of_images
 from wsml_study.inference.model import load_model
@@ -43,6 +44,7 @@ from wsml_study.record.decision_rules import (
 from wsml_study.record.files import write_whole
 from wsml_study.record.model_folder import CARD_FILE
 from wsml_study.report.decisions_section import decision_lines, with_decisions
+from wsml_study.results.completed_labels import CompletedLabels, completed_labels
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,6 +78,7 @@ def choose_thresholds(
     *,
     precision: float | None = None,
     best: Literal["f1"] | None = None,
+    answers: str | Path | None = None,
     split: SplitName = "validation",
     data_root: str | None = None,
     overwrite: bool = False,
@@ -89,14 +92,16 @@ def choose_thresholds(
         data, split, data_root: known labels, as `annotated_images`; unknown labels do not count.
         precision: wanted of each class, above 0 and below 1; or
         best: `f1` for the largest F1 of each class.
+        answers: folder of a study's results, whose validation labels, completed by its trials and people's answers, are
+            the labels to choose by. They must be the images that the model's own data hold out for validation.
         overwrite: replace earlier thresholds.
         device: as `load_model`.
         progress: called with the images decoded and their total.
 
     Raises:
         ResultsError: there is no model, it has thresholds already, or a file cannot be written.
-        DataError: labels or images are missing or malformed, the model was trained on these images, or no label is
-            known to be negative.
+        DataError: labels or images are missing or malformed, the model was trained on these images, no label is
+            known to be negative, or the study has held out other images or has other classes.
         ValueError: not exactly one of precision and best is given, or the precision is not between 0 and 1.
     """
     if (precision is None) == (best is None) or not (precision is None or 0 < precision < 1):
@@ -111,14 +116,20 @@ def choose_thresholds(
             f"{folder}: it was trained on these images, whose scores say nothing of other images; take --split "
             f"validation or test, or other labelled images with --data"
         )
+    if answers is not None and (source is not None or split != "validation"):
+        raise ValueError("answers are about the validation images of a study; leave out data and split")
     model = load_model(folder, device=device)
     images = annotated_images(model, source, split=split, data_root=None if data_root is None else Path(data_root))
-    _check_labels(images)
     target = Target(precision=precision, best=best)
+    labels = None if answers is None else _in_order_of(completed_labels(Path(answers)), images, model.classes)
+    if labels is None:
+        _check_labels(images)
     logits_MC = logits_of_images(model, images, progress=progress).double().cpu().numpy()
-    rules = make_rules(
-        logits_MC, images, target, classes=model.classes, origin=_origin(folder, images, target, source, split)
-    )
+    origin = _origin(folder, images, target, source, split)
+    if labels is None:
+        rules = make_rules(logits_MC, images, target, classes=model.classes, origin=origin)
+    else:
+        rules = rules_by_answers(logits_MC, labels, target, origin=_with_answers(origin, labels, Path(str(answers))))
     path = write_rules(folder, rules)
     return ChosenThresholds(rules=rules, path=path, written=tuple(_written(folder, rules)))
 
@@ -147,6 +158,46 @@ def make_rules(
         calibration=calibration.quality,
         warnings=tuple(_warnings(odds, images, rules)),
         classes=rules,
+    )
+
+
+def _in_order_of(labels: CompletedLabels, images: AnnotatedImages, classes: tuple[str, ...]) -> CompletedLabels:
+    """The labels in the order of the images and of the model's classes.
+
+    Raises:
+        DataError: they are of other images or classes.
+    """
+    if set(labels.classes) != set(classes):
+        raise DataError(f"the study of the answers has other classes than the model: {', '.join(labels.classes[:10])}")
+    names = images.names_M
+    places = {name: row for row, name in enumerate(labels.names)}
+    common = sum(name in places for name in names)
+    if common < len(names) or len(names) < len(places):
+        raise DataError(
+            f"the study of the answers has held out {len(places):,} images for validation, and the model "
+            f"{len(names):,}, of which {common:,} are the same; take the study that the model's config comes from"
+        )
+    rows, columns = [places[name] for name in names], [labels.classes.index(name) for name in classes]
+    return CompletedLabels(
+        names=names,
+        classes=classes,
+        states_MC=labels.states_MC[np.ix_(rows, columns)],
+        left_out_MC=labels.left_out_MC[np.ix_(rows, columns)],
+        counted_C=labels.counted_C[columns],
+        positive_SMC=labels.positive_SMC[:, rows][:, :, columns],
+        num_answers=labels.num_answers,
+    )
+
+
+def _with_answers(origin: Origin, labels: CompletedLabels, study: Path) -> Origin:
+    digest = hashlib.sha256(f"{origin.data_fingerprint} {labels.num_answers}".encode())
+    digest.update(np.packbits(labels.positive_SMC).tobytes())
+    return origin.model_copy(
+        update={
+            "command": f"{origin.command} --answers {shlex.quote(str(study))}",
+            "data": f"{origin.data}, with {labels.num_answers:,} answers",
+            "data_fingerprint": digest.hexdigest(),
+        }
     )
 
 

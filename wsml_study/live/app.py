@@ -139,6 +139,7 @@ class LivePage:
             "questions": self._questions.sets_of(found),
             "report": _is_report(found.place.folder / REPORT),
             "commands": [run.as_json() for run in self._runs.of_study(found.key)],
+            "parts": {kind: self._rendering.want(study, kind) for kind in _shown_parts(request)},
         }
         return _json(request, content)
 
@@ -229,6 +230,11 @@ def _parts() -> dict[Kind, MakePart]:
     from wsml_study.live.results_parts import figures_of, results_of  # late: what draws takes seconds to import
 
     return {"results": results_of, "figures": figures_of}
+
+
+def _shown_parts(request: Request) -> list[Kind]:
+    """The parts that a page shows, which are made anew as long as it asks."""
+    return ["results", "figures"] if "figures" in request.query_params else ["results"]
 
 
 def _order(content: bytes) -> Order:

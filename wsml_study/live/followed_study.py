@@ -30,7 +30,7 @@ from wsml_study.tuning.status import Status
 
 INTERVAL_S = 1.0
 PAUSE_FACTOR = 100
-"""Pause between two looks at a study, as a multiple of what the last one took: at most one hundredth of a core."""
+"""Pause between two looks at a study, as a multiple of the CPU time of the last: at most one hundredth of a core."""
 
 AT_WORK = ("running", "confirming")
 """States in which a driver is at work."""
@@ -117,19 +117,19 @@ class FollowedStudy:
         self._snapshot: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:
-        """The newest state, at most `INTERVAL_S` or a hundred times what it takes to read it old."""
+        """The newest state, at most `INTERVAL_S`, or a hundred times the CPU time that reading it takes, old."""
         if self._snapshot is not None and time.monotonic() < self._due:
             return self._snapshot
         if not self.lock.acquire(blocking=self._snapshot is None):
             assert self._snapshot is not None
             return self._snapshot  # another thread is at it
         try:
-            started = time.monotonic()
-            if self._snapshot is None or started >= self._due:
+            started = time.thread_time()
+            if self._snapshot is None or time.monotonic() >= self._due:
                 is_first = self._snapshot is None  # it reads the whole log, the next one what was appended
                 self._snapshot = self._read()
-                now = time.monotonic()
-                self._due = now + max(INTERVAL_S, 0.0 if is_first else PAUSE_FACTOR * (now - started))
+                took = 0.0 if is_first else time.thread_time() - started
+                self._due = time.monotonic() + max(INTERVAL_S, PAUSE_FACTOR * took)
             return self._snapshot
         finally:
             self.lock.release()
@@ -270,6 +270,7 @@ class FollowedStudy:
             {
                 "trial": trial.number,
                 "slot": part.slots.of_trial[trial.number] + 1 if trial.number in part.slots.of_trial else None,
+                "host": trial.host,
                 "values": describe(trial.values),
                 "epoch": trial.last_epoch,
                 "epochs": _num_epochs(trial),

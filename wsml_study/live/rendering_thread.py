@@ -71,12 +71,19 @@ class RenderingThread:
             with self._first:  # the others of many that ask at once find it
                 if key not in self._rendered:
                     self._rendered[key] = self._render(study, kind)
-        found = self._rendered[key]
+        return self._rendered[key].content
+
+    def want(self, study: FollowedStudy, kind: Kind) -> str | None:
+        """Have a part made anew if it is out of date; returns what changes with the one that is there, None without."""
+        key = (study.found.key, kind)
+        found = self._rendered.get(key)
+        if found is None:
+            return None  # `get` makes the first one
         if found.version != study.snapshot().version:
             with self._changed:
                 self._wanted[key] = time.monotonic(), study
                 self._changed.notify_all()
-        return found.content
+        return str(found.version)
 
     def close(self) -> None:
         """End the thread, after the part that it is at."""

@@ -52,6 +52,11 @@ def methods_with_schedule() -> tuple[str, ...]:
     return tuple(name for name, record in METHODS.items() if record.takes_schedule)
 
 
+def methods_with_scores() -> tuple[str, ...]:
+    """Names of the methods that take given scores of the training images."""
+    return tuple(name for name, record in METHODS.items() if record.takes_scores)
+
+
 def missing_options(name: str, *, dataset: str | None, given: Mapping[str, Value | None]) -> list[str]:
     """Keys of a method that are not given and have no default for this dataset."""
     return [

@@ -20,7 +20,7 @@ DATASET = "voc2012"
 SETTING = (
     f"one image of {NUM_CLASSES} classes, epoch {EPOCH} of {EPOCHS}, defaults for VOC 2012; of the other labels "
     f"{NUM_UNOBSERVED} are unobserved with p = 0.5, {NUM_CLASSES - NUM_UNOBSERVED - 1} observed negative with p = 0; "
-    f"the large-loss methods distrust k = 1 label"
+    f"the large-loss methods distrust k = 1 label, given scores are low"
 )
 """Describes the batch on which the curves are computed."""
 
@@ -90,4 +90,5 @@ def _method(name: str, labels_NC: torch.Tensor) -> Method:
             labels_NC=labels_NC,
             dataset=DATASET,
             schedule=one_label if describe(name).takes_schedule else None,
+            scores_NC=torch.full(labels_NC.shape, 0.2) if describe(name).takes_scores else None,
         )

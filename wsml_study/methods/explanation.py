@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from wsml_study.methods.catalogue import DATASETS, HEADS, METHODS, HeadDescription, describe
-from wsml_study.methods.method_record import MethodRecord
+from wsml_study.methods.method_record import KIM, MethodRecord
 from wsml_study.methods.published_numbers import BOOSTLU, WITH_BOOSTLU
 from wsml_study.options import Option
 
@@ -58,10 +58,10 @@ def _explain_head(head: HeadDescription) -> list[str]:
 def _explain_method(method: MethodRecord) -> list[str]:
     return [
         *textwrap.wrap(f"{method.name}: {method.title}", WIDEST, break_on_hyphens=False),
-        *_section(f"loss, {method.reduction} over the entries of a batch", method.formula.split("\n")),
+        *_section(f"loss, {method.reduction} over the {method.reduced_over} of a batch", method.formula.split("\n")),
         *_section("source", [method.source]),
         *_section("keys of the section `method`", list(_keys(method))),
-        *_section("published mAP, end to end / LinearInit", _published(method)),
+        *_section(_published_heading(method), _published(method)),
         *_curves(method),
     ]
 
@@ -69,7 +69,11 @@ def _explain_method(method: MethodRecord) -> list[str]:
 def _section(heading: str, lines: Sequence[str]) -> list[str]:
     """A heading with its lines, wrapped and indented; empty without lines."""
     folded = [part for line in lines for part in _folded(line)]
-    return ["", heading, *(f"  {line}".rstrip() for line in folded)] if lines else []
+    return ["", *_folded_heading(heading), *(f"  {line}".rstrip() for line in folded)] if lines else []
+
+
+def _folded_heading(heading: str) -> list[str]:
+    return textwrap.wrap(heading, WIDEST, break_on_hyphens=False)
 
 
 def _folded(line: str) -> list[str]:
@@ -98,11 +102,18 @@ def _default(one: Option) -> str:
     return ", ".join(own + elsewhere)
 
 
+def _published_heading(method: MethodRecord) -> str:
+    if method.published_source == KIM:
+        return "published mAP, end to end / LinearInit"
+    return f"published mAP, end to end: {method.published_source}"
+
+
 def _published(method: MethodRecord) -> list[str]:
+    figure = "{:.1f}".format if method.published_source == KIM else "{:.2f}".format
     groups = ", ".join(f"G{number} {value:.1f}" for number, value in enumerate(method.published_groups, start=1))
     return [
         *(
-            f"{DATASETS[name]:<12}{end_to_end:.1f}{'' if linear_init is None else f' / {linear_init:.1f}'}"
+            f"{DATASETS[name]:<12}{figure(end_to_end)}{'' if linear_init is None else f' / {figure(linear_init)}'}"
             for name, (end_to_end, linear_init) in method.published_map.items()
         ),
         *([f"OpenImages' groups of classes by number of training labels: {groups}"] if groups else []),
@@ -119,6 +130,9 @@ def _published_with(head: HeadDescription) -> list[str]:
 
 
 def _curves(method: MethodRecord) -> list[str]:
+    """Nothing for a loss of a class, which one image does not have."""
+    if method.reduced_over != "entries":
+        return []
     from wsml_study.methods.curves import SETTING, curve  # imports torch
 
     lines = _section("one label over its p: its part of the loss, and the gradient in its logit", [SETTING])

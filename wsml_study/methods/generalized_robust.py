@@ -6,6 +6,7 @@ Shapes: B images of this rank's share of the batch, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class GeneralizedRobust(Method):
     IJCAI 2024; yan4xi1/GRLoss.
     """
 
-    stacked_numbers = ()
+    stacked_numbers: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class GeneralizedRobust(Method):
         gr_q2: float,
         gr_q3: float,
     ) -> None:
-        """Take first and last values of w, b, mu and sigma (positive), and the exponents q2 and q3, in [0, 1]."""
+        """Take first and last values of w, b, mu and sigma (positive), and exponents q2 in [0, 1] and q3 in [0, 2]."""
         super().__init__(labels_NC)
         self.w = Course(first=gr_w_first, last=gr_w_last)
         self.b = Course(first=gr_b_first, last=gr_b_last)
@@ -83,9 +84,15 @@ class GeneralizedRobust(Method):
 
     def _unobserved(self, logits_BC: Tensor, epoch: int, epochs: int) -> Tensor:
         p_BC = probability(logits_BC.detach())
-        passed, passing = (epoch - 1) / epochs, epoch / epochs
+        passed = (epoch - 1) / epochs
         positive_share_BC = probability(self.w.at(passed) * p_BC + self.b.at(passed))
-        weight_BC = torch.exp(-(((p_BC - self.mu.at(passing)) / self.sigma.at(passing)) ** 2) / 2)
         positive_BC = generalized_cross_entropy(F.logsigmoid(logits_BC), self.q2)
         negative_BC = generalized_cross_entropy(F.logsigmoid(-logits_BC), self.q3)
-        return weight_BC * (positive_share_BC * positive_BC + (1 - positive_share_BC) * negative_BC)
+        return self._weight(p_BC, epoch, epochs) * (
+            positive_share_BC * positive_BC + (1 - positive_share_BC) * negative_BC
+        )
+
+    def _weight(self, p_BC: Tensor, epoch: int, epochs: int) -> Tensor:
+        """V."""
+        share = epoch / epochs
+        return torch.exp(-(((p_BC - self.mu.at(share)) / self.sigma.at(share)) ** 2) / 2)

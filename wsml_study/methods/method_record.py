@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from wsml_study.methods.contract import Method
 
 
+KIM = "Kim et al., CVPR 2022 (arXiv 2206.03740)"
+
+
 @dataclass(frozen=True, kw_only=True)
 class MethodRecord:
     """One way to treat unobserved labels. p = sigmoid(logit), B images, C classes, U the unobserved entries of a batch.
@@ -23,6 +26,8 @@ class MethodRecord:
         title: what it does, in one line.
         formula: the loss, one or more lines.
         reduction: of the losses of the entries: `mean` or `sum`.
+        reduced_over: what is summed or averaged: `entries`, or `classes` where the loss of a class is one of all
+            images.
         source: paper and public code.
         factory: the subclass of `Method`, or `module:Class`; called with the observed labels, and the options and the
             schedule as keywords.
@@ -31,8 +36,10 @@ class MethodRecord:
         rate_by_dataset: the paper's growth of the rate per epoch, a fraction, where it takes a schedule.
         learns_from_truth: it sees every true label.
         needs_observed_negatives: it cannot learn from labels without observed negatives.
+        takes_scores: it is created with `scores_NC` as well, in [0, 1], of which a study has `data.pseudo_labels`.
         corrects_for_good: its `corrected_labels` are kept for each trial.
         published_map: mAP in percent by dataset, end to end and with LinearInit.
+        published_source: where these are from.
         published_groups: mAP in percent of OpenImages V3's groups of classes G1 to G5, trained end to end.
         requires: packages that it needs beyond those that every installation has.
     """
@@ -42,6 +49,7 @@ class MethodRecord:
     title: str
     formula: str
     reduction: str
+    reduced_over: str = "entries"
     source: str
     factory: str | Callable[..., Method]
     options: tuple[Option, ...] = ()
@@ -49,8 +57,10 @@ class MethodRecord:
     rate_by_dataset: Mapping[str, float] = field(default_factory=dict)
     learns_from_truth: bool = False
     needs_observed_negatives: bool = False
+    takes_scores: bool = False
     corrects_for_good: bool = False
     published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    published_source: str = KIM
     published_groups: tuple[float, ...] = ()
     requires: tuple[Requirement, ...] = ()
 

@@ -1,6 +1,7 @@
 """Published test mAP of a method on a dataset, with the head and the mode that it was obtained with.
 
-Source: tables 1 and 2 of Kim et al., CVPR 2022 (`published_map` and `published_groups` of the methods' records), and of
+Source: `published_map` and `published_groups` of the methods' records, tables 1 and 2 of Kim et al., CVPR 2022, where
+`published_source` names no other; and tables of
 BoostLU, Kim et al., CVPR 2023; the repositories of both papers show them. Curriculum and IMCL are quoted there from the
 papers of Durand et al., CVPR 2019, and Huynh and Elhamifar, CVPR 2020.
 """
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from wsml_study.methods.catalogue import METHODS
+from wsml_study.methods.method_record import KIM
 
-KIM = "Kim et al., CVPR 2022 (arXiv 2206.03740)"
 BOOSTLU = "Kim et al., CVPR 2023 (BoostLU, arXiv 2304.01804)"
 
 
@@ -35,7 +36,7 @@ class Published:
     @property
     def text(self) -> str:
         """The mAP with the decimals of the paper."""
-        return f"{self.map:.2f}" if self.source == BOOSTLU else f"{self.map:.1f}"
+        return f"{self.map:.1f}" if self.source == KIM else f"{self.map:.2f}"
 
 
 ELSEWHERE: Mapping[str, Mapping[str, Published]] = MappingProxyType(
@@ -91,6 +92,6 @@ def published(method: str, dataset: str, *, head: str | None = None, mode: str |
         return None
     end_to_end, linear_init = record.published_map[dataset]
     if mode == "linear_init":
-        return None if linear_init is None else Published(map=linear_init)
+        return None if linear_init is None else Published(map=linear_init, source=record.published_source)
     groups = record.published_groups if dataset == "openimages_v3" else ()
-    return Published(map=end_to_end, groups=groups)
+    return Published(map=end_to_end, groups=groups, source=record.published_source)

@@ -193,6 +193,7 @@ EVENTS: dict[str, dict[str, Check]] = {
         "result": _is_object,
         "state": _is_text,
         "test": _is_object_or_none,
+        "host": _is_text,
     },
     "saved": {"trial": _is_count, "epoch": _is_count, "checkpoint": _is_text},
     "exploited": {
@@ -216,6 +217,8 @@ RESULT: dict[str, Check] = {
     "val_map": _is_number_or_none,
     "val_map_true": _is_number_or_none,
     "val_map_observed": _is_number_or_none,
+    "val_map_raw": _is_number_or_none,
+    "val_map_averaged": _is_number_or_none,
     "val_ap_C": _are_numbers_or_none,
     "best_val_map": _is_number_or_none,
     "objective": _is_number_or_none,

@@ -122,6 +122,7 @@ class TrialHistory:
         origin: the entry of `start_from` that it comes from; None for a proposal of the sampler.
         started, ended: seconds since 1970.
         starts: when it came to a slot, each time; in seconds since 1970.
+        host: name of the machine that its newest epoch ran on; None in logs of earlier versions.
     """
 
     number: int
@@ -151,6 +152,7 @@ class TrialHistory:
     started: float | None = None
     ended: float | None = None
     starts: list[float] = field(default_factory=list)
+    host: str | None = None
 
     @property
     def last_epoch(self) -> int:
@@ -388,7 +390,12 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
         trial.exploits.pop()
     if trial.checkpoint is not None and trial.checkpoint[0] >= result["epoch"]:
         trial.checkpoint = None
-    trial.epochs[result["epoch"]] = result | {"time": event["time"], "attempt": event["attempt"]}
+    trial.host = event.get("host", trial.host)
+    trial.epochs[result["epoch"]] = result | {
+        "time": event["time"],
+        "attempt": event["attempt"],
+        "host": trial.host,
+    }
     trial.test = event.get("test", trial.test)
     # The event of the last epoch already says that the trial has ended: a crash may prevent the `ended` event.
     trial.state = TrialState(event["state"])

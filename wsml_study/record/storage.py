@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 from pyarrow import fs
 
 from wsml_study.errors import ResultsError
@@ -41,6 +42,12 @@ SCORES_FOLDER = "validation_scores"
 
 LEVELS = "fidelity"
 """Subfolder of a study with one study per level of fidelity below full size."""
+
+LOCK_WAIT_S = 1.0
+"""How long a driver waits for the lock of its working copy: a reader that looks whether it is held holds it briefly."""
+
+DRIVEN_HERE: set[Path] = set()
+"""Local folders of the studies that this process drives."""
 
 SEGMENT_BYTES = 64 * 1024
 """Objects cannot be appended to, so each event rewrites the newest segment until it has this size. Small segments
@@ -137,8 +144,12 @@ class StudyStorage:
         return self.remote.read("study.yaml") is not None
 
     def fetch(self) -> Path:
-        """Download a remote study, with its confirmation and levels of fidelity, and return its local folder."""
-        if self.remote is None:
+        """Download a remote study, with its confirmation and levels of fidelity, and return its local folder.
+
+        The working copy of a driver on this machine is left as it is: it is ahead of the remote storage, and its event
+        log must not be replaced while the driver appends to it.
+        """
+        if self.remote is None or self._is_driven_by_another_process():
             return self.folder
         self._copy()
         levels = self.levels()
@@ -148,6 +159,21 @@ class StudyStorage:
             else:
                 shutil.rmtree(part.folder, ignore_errors=True)
         return self.folder
+
+    def lock(self) -> filelock.FileLock:
+        """The lock that a driver on this machine holds; it is not acquired yet."""
+        return filelock.FileLock(self.folder.with_name(f".{self.folder.name}.lock"), timeout=LOCK_WAIT_S)
+
+    def _is_driven_by_another_process(self) -> bool:
+        if self.folder in DRIVEN_HERE:
+            return False
+        try:
+            with self.lock().acquire(timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:  # there is no local copy yet
+            return False
 
     def _copy(self) -> None:
         assert self.remote is not None

@@ -10,7 +10,7 @@ import filelock
 from wsml_study.errors import ResultsError, StudyFileError
 from wsml_study.record.events import read_history
 from wsml_study.record.lease import Lease, leased, read_lease
-from wsml_study.record.storage import StudyStorage, open_storage
+from wsml_study.record.storage import DRIVEN_HERE, StudyStorage, open_storage
 from wsml_study.record.tables import read_table
 from wsml_study.study.identity import differences, fingerprint
 from wsml_study.study.new_defaults import with_new_defaults
@@ -45,7 +45,7 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
         ResultsError: another run of the study is in progress, or the folder cannot be created.
     """
     folder = storage.folder
-    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    lock = storage.lock()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -60,10 +60,12 @@ def locked(storage: StudyStorage, notify: Callable[[str], None]) -> Iterator[Lea
         raise ResultsError(
             f"{folder}: {error.strerror or error}; set `storage` or --storage to a folder that can be written"
         ) from error
+    DRIVEN_HERE.add(folder)
     try:
         with leased(storage, notify=notify) as lease:
             yield lease
     finally:
+        DRIVEN_HERE.discard(folder)
         lock.release()
 
 

@@ -103,6 +103,7 @@ TRIALS = _schema(
             "missed", pa.string(), "constraints that the trial misses, such as `of1 58.2 < 60`; null if it meets all"
         ),
         _maybe("measures", pa.string(), "measures with constraints: JSON, name -> value"),
+        _maybe("host", pa.string(), "name of the machine that the newest epoch ran on, of the worker of rank 0"),
     ],
 )
 """One row per trial. A study's own file adds a nullable column per searched key or factor, named by its dotted path."""
@@ -167,6 +168,15 @@ EPOCHS = _schema(
             pa.string(),
             "validation metrics that `objective.beside` and `objective.constraints` name: JSON, name -> value",
         ),
+        _maybe("host", pa.string(), "name of the machine that it ran on, of the worker of rank 0"),
+        _maybe(
+            "val_map_raw",
+            pa.float64(),
+            "`training.ema_decay`: mAP of the weights; the epoch's other figures are of these or of their average, "
+            "whichever is better by the objective",
+            unit=PERCENT,
+        ),
+        _maybe("val_map_averaged", pa.float64(), "`training.ema_decay`: mAP of the averaged weights", unit=PERCENT),
     ],
 )
 """One row per epoch of each trial, without gaps or repeats. Grows by nullable columns; any other change raises the
@@ -437,6 +447,7 @@ def _trial_row(study: Study, trial: TrialHistory, history: StudyHistory) -> dict
             "last_epoch": trial.last_epoch,
             "test_map": None if trial.test is None else trial.test["test_map"],
             "attempts": trial.attempt,
+            "host": trial.host,
             "error": trial.error,
             "started": trial.started,
             "ended": trial.ended,

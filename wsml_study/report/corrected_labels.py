@@ -84,6 +84,7 @@ def corrected_labels(data: Data, replies: Replies) -> CorrectedLabels:
     if data.dataset.value == "table" and files is not None:
         own = open_table(Path(files.file), encoding=files.encoding)
         own = own if (files.positives_column or set(dataset.classes) <= set(own.columns)) else None
+        own = None if own is not None and own.embedded else own  # a table of text holds no images
     decided = {pair: STATES[replies[pair]] for pair in places if replies[pair] in STATES}
     if own is None or files is None:
         text, unwritten = _table_of(dataset, data, dense_rows(observed_NC, np.arange(len(dataset.train))), decided), 0

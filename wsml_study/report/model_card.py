@@ -130,8 +130,13 @@ def _training(training: Training, kept_epoch: int, *, holds_out: bool) -> str:
     return (
         f"weights of epoch {kept_epoch} of {training.total_epochs}, {why}; batches of {training.batch_size}, "
         f"{training.optimizer} at {flow(training.learning_rate)} (the head {training.head_learning_rate_multiplier:g} "
-        f"times as much), seed {training.seed}"
+        f"times as much), seed {training.seed}{_recipe(training)}"
     )
+
+
+def _recipe(training: Training) -> str:
+    further = {key: value for key, value in training.recipe.items() if key != "optimizer"}
+    return "".join(f", {key} {flow(value)}" for key, value in further.items())
 
 
 def _provenance(provenance: Provenance, objective: Objective) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from wsml_study.errors import ResultsError
 from wsml_study.methods.catalogue import DATASETS, METHODS
+from wsml_study.methods.method_record import KIM
 from wsml_study.methods.published_numbers import ELSEWHERE, Published, published
 from wsml_study.record.formats import Format, aligned, rendered
 from wsml_study.record.markup import latex, latex_text, markdown, markdown_text
@@ -319,12 +320,12 @@ def _in_order(rows: Sequence[PaperRow]) -> list[PaperRow]:
 
 
 def _only_in_the_paper(dataset: str, rows: Sequence[PaperRow]) -> Iterator[PaperRow]:
-    """Published results without a trial of ours, in the modes that the study has."""
+    """Results of Kim et al. without a trial of ours, in the modes that the study has."""
     ours = {(row.label.split(" (")[0], row.mode) for row in rows}
     for method in METHODS:
         for mode in sorted({row.mode for row in rows}):
             paper = published(method, dataset, mode=mode)
-            if paper is not None and (method, mode) not in ours:
+            if paper is not None and paper.source == KIM and (method, mode) not in ours:
                 yield PaperRow(label=method, mode=mode, paper=paper)
     for method, paper in ELSEWHERE.get(dataset, {}).items():
         yield PaperRow(label=method, mode="end_to_end", paper=paper)

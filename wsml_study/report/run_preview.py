@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from wsml_study.report.expected_power import expected_power
 from wsml_study.report.search_preview import trials_text
 from wsml_study.study.budget_section import Budget
@@ -11,7 +13,11 @@ from wsml_study.study.new_defaults import HAND_OVER
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.search_space import longest_training
 from wsml_study.study.spec import Study
-from wsml_study.study.training_section import LINEAR_EPOCHS
+from wsml_study.study.training_section import LINEAR_EPOCHS, RECIPE_KEYS
+from wsml_study.study.writing import flow
+
+WIDEST = 100
+"""Columns of a line."""
 
 
 def run_lines(study: Study) -> list[str]:
@@ -24,11 +30,29 @@ def run_lines(study: Study) -> list[str]:
         *_pausing_lines(study),
         _objective(study),
         f"each trial: {_length(study)}, {_workers(study.resources)}",
+        *_recipe_lines(study),
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
         *(["each complete trial is evaluated on the test images, which choose nothing"] if study.test_trials else []),
         *_confirmation_lines(study),
         f"results: {study.storage.rstrip('/')}/{study.name}",
     ]
+
+
+def _recipe_lines(study: Study) -> list[str]:
+    """What the optimization has beyond the published one, and that such linear probes are not trained together."""
+    given = study.training.recipe
+    searched = study.varied.keys() & {"training.optimizer", *(f"training.{key}" for key in RECIPE_KEYS)}
+    if "training.optimizer" in searched and "adamw" not in (study.varied["training.optimizer"].choice or ()):
+        searched -= {"training.optimizer"}
+    keys = sorted(key.removeprefix("training.") for key in searched)
+    if not given and not keys:
+        return []
+    parts = [f"{key} {flow(value)}" for key, value in given.items() if key not in keys]
+    parts += [f"{', '.join(keys)} as searched"] if keys else []
+    lines = [f"recipe: {', '.join(parts)}"]
+    if study.training.mode == "linear" or study.data.features is not None:
+        lines.append("  linear probes with these keys are trained one by one, others together in one batch")
+    return [wrapped for line in lines for wrapped in textwrap.wrap(line, WIDEST, subsequent_indent="    ")]
 
 
 def _pausing_lines(study: Study) -> list[str]:

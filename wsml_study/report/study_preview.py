@@ -35,6 +35,7 @@ from wsml_study.report.estimated_ranges import range_lines, with_estimated_range
 from wsml_study.report.failing_methods import failing_methods
 from wsml_study.report.observation_text import observation, train_share
 from wsml_study.report.run_preview import run_lines
+from wsml_study.report.score_text import score_lines
 from wsml_study.report.search_preview import factor_lines, search_lines
 from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.label_texts import labels_text, likelier_text
@@ -136,7 +137,7 @@ def preview(study: Study) -> Preview:
     return Preview(
         study=study,
         classes=dataset.classes,
-        notices=(*dataset.notices, *unreadable_formats(dataset)),
+        notices=(*dataset.notices, *unreadable_formats(dataset), *score_lines(dataset, data)),
         splits=splits,
         judged=_judged(dataset, study),
         unseen=tuple(name for name, seen in zip(dataset.classes, seen_C, strict=True) if not seen),

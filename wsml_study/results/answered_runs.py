@@ -159,11 +159,13 @@ def _answered(folder: Path, _files: tuple[tuple[Path, int], ...]) -> AnsweredRun
     )
 
 
-def read_hidden_positives(folder: Path) -> tuple[HiddenPositives, int]:
-    """The share of positives among the unobserved labels of a study's validation images, and by how many answers.
+def labels_with_answers(
+    folder: Path,
+) -> tuple[Known, npt.NDArray[np.int8], npt.NDArray[np.bool_], int]:
+    """What is known of a study's validation images, their states with the answers in, what was asked, and by how many.
 
     Raises:
-        ResultsError: there are no answers or no scores, every label is told, or a file is damaged.
+        ResultsError: there are no answers or no scores, or a file of them is damaged.
     """
     if not (folder / "study.yaml").is_file():
         raise ResultsError(f"{folder}: expected the folder of an earlier study's results, which has a study.yaml")
@@ -174,9 +176,19 @@ def read_hidden_positives(folder: Path) -> tuple[HiddenPositives, int]:
     if not answers.replies:
         raise ResultsError(f"{folder}: nobody has answered yet; `wsml-study ask {folder} --answers 100` asks")
     states_MC, asked_MC, num_unknown = known.with_answers(answers)
+    return known, states_MC, asked_MC, len(answers.replies) - num_unknown
+
+
+def read_hidden_positives(folder: Path) -> tuple[HiddenPositives, int]:
+    """The share of positives among the unobserved labels of a study's validation images, and by how many answers.
+
+    Raises:
+        ResultsError: as `labels_with_answers`, or every label is told.
+    """
+    known, states_MC, asked_MC, num_answers = labels_with_answers(folder)
     if ((states_MC != 0) | asked_MC).all():
         raise ResultsError(f"{folder}: every label of its validation images is told, so none is hidden")
-    return hidden_positives(known.scores_KMC, states_MC, asked_MC), len(answers.replies) - num_unknown
+    return hidden_positives(known.scores_KMC, states_MC, asked_MC), num_answers
 
 
 def log_of(folder: Path) -> AnswerLog:

@@ -5,6 +5,7 @@ Shapes: K runs, M images, C classes, S draws of the unknown labels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +101,28 @@ def pairs_to_ask(
     return _largest(use_MC, num)
 
 
+def drawn_labels(
+    scores_KMC: Floats, states_MC: States, asked_MC: Mask, *, counted_C: Mask, num: int, seed: int = 0
+) -> Mask:
+    """Complete labels (S, M, C) as they may be: known ones as they are, unobserved ones drawn by the label model.
+
+    Those of classes that do not count, and those that were asked without an answer, are drawn as negative.
+
+    Args:
+        scores_KMC, states_MC, asked_MC, counted_C, seed: as for `answered_figures`.
+        num: of draws, S.
+
+    Raises:
+        ValueError: the shapes do not fit, a score is NaN, scores look like probabilities, or no class counts.
+    """
+    _check(scores_KMC, states_MC, asked_MC, counted_C)
+    drawn_SMC = np.broadcast_to(states_MC == 1, (num, *states_MC.shape)).copy()
+    counted = _Counted(scores_KMC, states_MC, asked_MC, counted_C, seed)
+    for c, drawn_SM in zip(counted.classes, counted.drawn_labels(num), strict=True):
+        drawn_SMC[:, :, c] |= drawn_SM & ~(asked_MC[:, c] & (states_MC[:, c] == 0))
+    return drawn_SMC
+
+
 class _Counted:
     """The counted classes: what is known of them, and the model of what is not."""
 
@@ -115,6 +138,14 @@ class _Counted:
         self._model = label_model(self._scores_KMC, self._ranks_KMC, self._states_MC, asked_MC)
         self._rng = np.random.default_rng(seed)
         self._coefficients_SD = self._model.drawn_coefficients(NUM_DRAWS, self._rng)
+
+    def drawn_labels(self, num: int) -> Iterator[Mask]:
+        """Positive labels (S, M) of each class, as the labels and answers so far let them be drawn."""
+        coefficients_SD = self._model.drawn_coefficients(num, self._rng)
+        for c in range(len(self.classes)):
+            p_SM = self._model.probabilities(coefficients_SD, c)
+            state_M = self._states_MC[:, c]
+            yield (state_M == 1) | ((state_M == 0) & (self._rng.random(p_SM.shape) < p_SM))
 
     def drawn_map(self) -> npt.NDArray[np.float64]:
         """mAP (S, K) in percent, of draws of the coefficients and of the labels given them."""

@@ -10,6 +10,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
 from wsml_study.record.storage import CONFIRMATION, EVENTS
+from wsml_study.results.answered_runs import MAP
 from wsml_study.results.class_counts import AT_ZERO, AVERAGED, class_note_of
 from wsml_study.results.confirmation import Confirmation, read_confirmation
 from wsml_study.results.confirmed_runs import ConfirmedConfig
@@ -28,6 +29,7 @@ class ComparedStudy:
         study: the study file in its folder.
         fingerprints: distinct data fingerprints of its runs; empty for logs of version 0.1.
         best: method -> value and number of the best trial of the search.
+        by_answers: whether the values are estimates that take people's answers in.
         confirmation: its confirmation; None without one.
         class_notes: over how many classes its mAP is a mean, where these are not all, and on how many labels.
         over_some_classes: whether its mAP is not the mean over all classes, or some of them have no positive.
@@ -37,6 +39,7 @@ class ComparedStudy:
     study: Study
     fingerprints: tuple[str, ...]
     best: dict[str, tuple[float, int]]
+    by_answers: bool
     confirmation: Confirmation | None
     class_notes: tuple[str, ...]
     over_some_classes: bool
@@ -59,6 +62,7 @@ class Comparison:
             *self._table(),
             "search: best validation mAP (trial), which is optimistic; confirmed: mean test mAP",
             *(f"{one.name}: {note}" for one in self.studies for note in one.class_notes),
+            *(f"{one.name}: mAP is estimated with people's answers" for one in self.studies if one.by_answers),
             "",
         ]
         first, *others = self.studies
@@ -100,6 +104,8 @@ def compare_studies(folders: Sequence[Path]) -> Comparison:
 
 def _compared(name: str, folder: Path) -> ComparedStudy:
     best = best_per_method(ranked_trials(folder))
+    by_answers = MAP in best
+    values = best[MAP].fillna(best["value"]) if by_answers else best["value"]
     history = read_log(folder / EVENTS)[1]
     study = read_study(folder / "study.yaml")
     confirmation = read_confirmation(folder)
@@ -110,7 +116,11 @@ def _compared(name: str, folder: Path) -> ComparedStudy:
         name=name,
         study=study,
         fingerprints=tuple(dict.fromkeys(run["data_fingerprint"] for run in history.runs if "data_fingerprint" in run)),
-        best={row["method"]: (float(row["value"]), int(row["trial"])) for _, row in best.iterrows()},
+        best={
+            method: (float(value), int(trial))
+            for method, value, trial in zip(best["method"], values, best["trial"], strict=True)
+        },
+        by_answers=by_answers,
         confirmation=confirmation,
         class_notes=tuple(notes),
         over_some_classes=any(AVERAGED in note or AT_ZERO in note for note in notes),
@@ -145,6 +155,12 @@ def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
         yield "the validation split differs"
     elif not one.data.validation.by_truth and one.data.observe != another.data.observe:
         yield f"both validate on {one.data.validation.labels} labels, and these differ"
+    if first.by_answers != other.by_answers:
+        with_answers, without = (first, other) if first.by_answers else (other, first)
+        yield (
+            f"people's answers judge the trials of {with_answers.name} alone; "
+            f"`wsml-study answers {without.name} --from {with_answers.name}` takes them over"
+        )
     for study in (first, other):
         if len(study.fingerprints) > 1:
             yield f"the data of {study.name} changed between its runs"

@@ -10,7 +10,7 @@ from wsml_study.record.formats import aligned
 from wsml_study.record.history import TrialHistory
 
 MOST_SHOWN = 12
-NOT_COMPARED = ("time", "attempt", "train_seconds", "validation_seconds", "trained_together")
+NOT_COMPARED = ("time", "attempt", "host", "train_seconds", "validation_seconds", "trained_together")
 """Fields of an epoch that say when and how long it ran, not what it computed."""
 
 

@@ -90,7 +90,7 @@ class Data(Description):
     root: str | None = Field(
         default=None,
         description="Folder of the dataset's own download, or of your images, relative to where the command runs; not "
-        "for digit_scenes.",
+        "for digit_scenes, nor for a table that holds the images.",
     )
     labels: LabelFiles | None = Field(
         default=None, description="table, list, coco_json and voc_xml: the files with the labels of your own images."
@@ -124,6 +124,11 @@ class Data(Description):
         default=Observe(),
         description="Which true labels the method gets to see. By default all labels of your own datasets and of "
         "openimages_v3, and one positive per image of other datasets.",
+    )
+    pseudo_labels: str | None = Field(
+        default=None,
+        description="VLPL and GPR: a .csv or .parquet file of scores from 0 to 1, with a training image in the "
+        "first column and a class in each of the others, relative to where the command runs.",
     )
     validation: Validation = Field(
         default=Validation(), description="The training images that are held out for validation."

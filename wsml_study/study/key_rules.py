@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsml_study.data.reader_record import READERS, Reads, readers_of
-from wsml_study.methods.catalogue import METHODS, methods_with_schedule
+from wsml_study.methods.catalogue import METHODS, methods_with_schedule, methods_with_scores
 from wsml_study.options import WithOptions, limits_by_key, takers
 from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.early_stopping_record import EARLY_STOPPING
@@ -31,7 +31,8 @@ class KeyRule:
         controlling_key: dotted path of the other key.
         called: the name of the controlling key in messages.
         allowed_values: values of the controlling key with which the key is allowed.
-        needed: with those values the key is required.
+        needed: with those values the key is required,
+        optional_with: but for these.
         by_default: the value that an absent controlling key stands for; None if it is never absent.
     """
 
@@ -40,6 +41,7 @@ class KeyRule:
     called: str
     allowed_values: tuple[str, ...]
     needed: bool
+    optional_with: tuple[str, ...] = ()
     by_default: str | None = None
 
 
@@ -66,6 +68,7 @@ def _dataset_rules() -> Iterator[KeyRule]:
         "absent",
         "uncertain",
     )
+    holding_images = tuple(name for name, record in READERS.items() if record.holds_images)
     images = readers_of(Reads.NOTHING, Reads.FOLDER, Reads.LABEL_FILES)
     for key, allowed, needed in (
         ("root", readers_of(Reads.FOLDER, Reads.LABEL_FILES, Reads.FEATURE_FILES), True),
@@ -78,7 +81,12 @@ def _dataset_rules() -> Iterator[KeyRule]:
         *((name, images, False) for name in ("image_size", "horizontal_flip", "store", "pixel_range")),
     ):
         yield KeyRule(
-            key=f"data.{key}", controlling_key="data.dataset", called="dataset", allowed_values=allowed, needed=needed
+            key=f"data.{key}",
+            controlling_key="data.dataset",
+            called="dataset",
+            allowed_values=allowed,
+            needed=needed,
+            optional_with=holding_images if key == "root" else (),
         )
 
 
@@ -96,6 +104,24 @@ def _mode_rules() -> Iterator[KeyRule]:
             allowed_values=modes,
             needed=False,
             by_default="end_to_end",
+        )
+
+
+def _rate_rules() -> Iterator[KeyRule]:
+    for key, schedules, needed in (
+        ("learning_rate_warmup", ("constant", "cosine", "step"), False),
+        ("learning_rate_final", ("cosine",), False),
+        ("one_cycle_peak", ("one_cycle",), False),
+        ("epochs_per_decay", ("step",), True),
+        ("decay_factor", ("step",), False),
+    ):
+        yield KeyRule(
+            key=f"training.{key}",
+            controlling_key="training.learning_rate_schedule",
+            called="learning_rate_schedule",
+            allowed_values=schedules,
+            needed=needed,
+            by_default="constant",
         )
 
 
@@ -136,6 +162,13 @@ KEY_RULES = (
         allowed_values=methods_with_schedule(),
         needed=True,
     ),
+    KeyRule(
+        key="data.pseudo_labels",
+        controlling_key="method.name",
+        called="method",
+        allowed_values=methods_with_scores(),
+        needed=True,
+    ),
     *_option_rules("method", METHODS, called="method"),
     *_schedule_rules(),
     KeyRule(
@@ -146,6 +179,7 @@ KEY_RULES = (
         needed=False,
     ),
     *_mode_rules(),
+    *_rate_rules(),
     *(
         KeyRule(
             key=f"objective.{option}",
@@ -182,7 +216,9 @@ class BrokenRule:
     @property
     def message(self) -> str:
         """The message without the key's path."""
-        name = self.rule.key.rpartition(".")[2]
+        section, _, name = self.rule.key.rpartition(".")
+        if not self.rule.controlling_key.startswith(section):
+            name = self.rule.key  # it is elsewhere than what decides on it
         if self.missing:
             return f"{self.rule.called} {self.decision} needs `{name}`"
         return f"{self.rule.called} {self.decision} takes no `{name}` (only {', '.join(self.rule.allowed_values)})"
@@ -198,7 +234,7 @@ def broken_rules(content: Mapping[str, Any]) -> list[BrokenRule]:
             continue
         present = value_at(content, rule.key) is not None
         takes = decision in rule.allowed_values
-        if present != takes and (present or rule.needed):
+        if present != takes and (present or (rule.needed and decision not in rule.optional_with)):
             broken.append(BrokenRule(rule=rule, decision=decision, missing=not present))
     return broken
 

@@ -20,6 +20,8 @@ def _named(study: Draft) -> Iterator[tuple[str, str]]:
         path = getattr(study.data.labels, name)
         if path is not None:
             yield f"data.labels.{name}", path
+    if study.data.pseudo_labels is not None:
+        yield "data.pseudo_labels", study.data.pseudo_labels
     searched = study.varied.get("model.weights")
     at_levels = [level.set.get("model.weights") for level in study.fidelity or ()]
     for weights in (study.model.weights, *at_levels, *(searched.choice or () if searched is not None else ())):

@@ -18,7 +18,7 @@ from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.method_section import Method, Schedule
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.spec import Draft, TrialConfig
-from wsml_study.study.training_section import LINEAR_EPOCHS
+from wsml_study.study.training_section import LINEAR_EPOCHS, RECIPE_KEYS
 from wsml_study.study.writing import flow
 
 FILES_OF_WEIGHTS = MappingProxyType(
@@ -169,6 +169,8 @@ def _of_training(config: TrialConfig | Draft, protocol: Protocol) -> Iterator[_P
         yield "weight_decay", training.weight_decay, protocol.weight_decay
     if training.optimizer == "sgd" and protocol.momentum is not None:
         yield "momentum", 0.9 if training.momentum is None else training.momentum, protocol.momentum
+    for key in RECIPE_KEYS:
+        yield key, getattr(training, key), None
     yield "head_learning_rate_multiplier", training.head_learning_rate_multiplier, 10
     yield "precision", training.precision, "fp32"
 

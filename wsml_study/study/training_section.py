@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,22 @@ from wsml_study.description import Description, PositiveInt, Seed
 
 LINEAR_EPOCHS = 25
 """Default number of epochs of the linear probe in `linear_init`, as published for LinearInit."""
+
+RECIPE_KEYS = (
+    "weight_decay_on",
+    "learning_rate_schedule",
+    "learning_rate_by",
+    "learning_rate_warmup",
+    "learning_rate_final",
+    "one_cycle_peak",
+    "epochs_per_decay",
+    "decay_factor",
+    "gradient_clipping",
+    "accumulate",
+    "ema_decay",
+    "dropout",
+)
+"""Keys of recipes: all are absent in the published protocol, and off by default."""
 
 
 class Training(Description):
@@ -51,17 +67,82 @@ class Training(Description):
         "percentage points of mAP, 3 in the published protocol. With linear_init only end-to-end epochs end it.",
     )
     batch_size: PositiveInt = Field(default=16, description="Images per global batch, which a trial's workers share.")
-    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="Optimizer.")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(default="adam", description="Optimizer.")
     learning_rate: Annotated[float, Field(gt=0)] = Field(default=1e-5, description="Learning rate of the backbone.")
     head_learning_rate_multiplier: Annotated[float, Field(gt=0)] = Field(
         default=10.0, description="The head's learning rate is this multiple of `learning_rate`."
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(default=None, description="SGD only; 0.9 by default.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.0, description="L2 penalty of the weights.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="L2 penalty of the weights; with adamw a decay of its own, as published for it."
+    )
+    weight_decay_on: Literal["all", "weights"] | None = Field(
+        default=None,
+        description="What decays: `all` parameters (default with adam and sgd), or `weights`, without normalizations "
+        "and biases (default with adamw).",
+    )
+    learning_rate_schedule: Literal["constant", "cosine", "one_cycle", "step"] | None = Field(
+        default=None,
+        description="All learning rates over a phase: `constant` (default); `cosine`, down to `learning_rate_final`; "
+        "`one_cycle`, up to the configured rates and down, as torch's OneCycleLR, momentum included; `step`, times "
+        "`decay_factor` every `epochs_per_decay`.",
+    )
+    learning_rate_by: Literal["step", "epoch"] | None = Field(
+        default=None, description="The schedule moves at every optimizer `step` (default), or only between epochs."
+    )
+    learning_rate_warmup: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Epochs, also a fraction of one, over which rates grow linearly at the start."
+    )
+    learning_rate_final: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="cosine: where it ends, as a fraction of the configured rates; 0 by default."
+    )
+    one_cycle_peak: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="one_cycle: fraction of the steps at which rates are highest; 0.3 by default."
+    )
+    epochs_per_decay: PositiveInt | None = Field(default=None, description="step: epochs between two decays.")
+    decay_factor: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="step: factor of a decay; 0.1 by default."
+    )
+    gradient_clipping: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="The gradient of the network is scaled to this length where it is longer."
+    )
+    accumulate: PositiveInt | None = Field(
+        default=None,
+        description="Batches per optimizer step, whose gradients are averaged; the method sees each batch on its own. "
+        "1 by default.",
+    )
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="Keep an exponential moving average of the weights, at this decay per step, and evaluate it beside "
+        "them; the better of both by the objective counts as the epoch's network.",
+    )
+    dropout: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Share of the features in front of the head that are dropped in training."
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."
     )
     seed: Seed = Field(default=0, description="Seed of initial weights, order of images and mirroring.")
+
+    @property
+    def decays_weights_only(self) -> bool:
+        """Whether weight decay leaves out normalizations and biases."""
+        return self.weight_decay_on == "weights" or (self.weight_decay_on is None and self.optimizer == "adamw")
+
+    @property
+    def schedules_rates(self) -> bool:
+        """Whether learning rates change within a phase."""
+        return self.learning_rate_schedule not in (None, "constant") or self.learning_rate_warmup is not None
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What is given beyond the published protocol's kind of optimization: key -> value.
+
+        >>> Training(optimizer="adamw", accumulate=2).recipe
+        {'optimizer': 'adamw', 'accumulate': 2}
+        """
+        given = {"optimizer": "adamw"} if self.optimizer == "adamw" else {}
+        return given | {key: value for key in RECIPE_KEYS if (value := getattr(self, key)) is not None}
 
     @property
     def num_linear_epochs(self) -> int:

@@ -44,11 +44,13 @@ class MethodCase:
         """Whether the method has a rejection rate."""
         return describe(self.name).takes_schedule
 
-    def create(self, labels_NC: Tensor, *, seed: int = 0) -> Method:
-        """A fresh method, equal to any other of the same labels and seed."""
+    def create(self, labels_NC: Tensor, *, seed: int = 0, scores_NC: Tensor | None = None) -> Method:
+        """A fresh method, equal to any other of the same labels, seed and scores (`SCORES_NC` by default)."""
         torch.manual_seed(seed)  # a method may draw its first state, as ROLE does
         course = schedule("linear", warmup_epochs=1, rate_per_epoch=RATE_PER_EPOCH) if self.takes_schedule else None
         options: dict[str, Any] = dict(self.options)
+        if describe(self.name).takes_scores:
+            options["scores_NC"] = SCORES_NC if scores_NC is None else scores_NC
         return create_method(self.name, labels_NC=labels_NC, schedule=course, **options)
 
     def trained(self) -> Method:
@@ -90,6 +92,8 @@ def labels_of_images() -> Tensor:
 
 
 LABELS_NC = labels_of_images()
+SCORES_NC = torch.rand(LABELS_NC.shape, generator=torch.Generator().manual_seed(98))
+"""Given scores of the images, for the methods that take such."""
 
 
 def random_batch(seed: int, *, epoch: int = 3, dtype: torch.dtype = torch.float32) -> Batch:
@@ -227,7 +231,10 @@ def permuting_images_permutes_everything(case: MethodCase) -> None:
 def permuting_classes_permutes_everything(case: MethodCase) -> None:
     """The order of the classes does not matter, from the first epoch on."""
     order_C = torch.randperm(NUM_CLASSES, generator=torch.Generator().manual_seed(4))
-    method, method_permuted = case.create(LABELS_NC), case.create(LABELS_NC[:, order_C])
+    method, method_permuted = (
+        case.create(LABELS_NC),
+        case.create(LABELS_NC[:, order_C], scores_NC=SCORES_NC[:, order_C]),
+    )
     if not _equal_states(method, case.create(LABELS_NC, seed=1)):  # the first state is drawn, class by class
         first = {key: _with_classes(value, order_C).clone() for key, value in method.state_dict().items()}
         method_permuted.load_state_dict(first)

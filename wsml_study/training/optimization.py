@@ -19,14 +19,17 @@ from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier, LinearClassifier
+from wsml_study.training.feature_dropout import FeatureDropout
 from wsml_study.training.inputs import TrialInputs, sent
 from wsml_study.training.memorization import Memorization, MemorizationMeter
 from wsml_study.training.model_check import trains_on_one_image
+from wsml_study.training.optimizer_steps import OptimizerSteps, shares_of
 from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.phases import EndToEnd, LinearProbe, Phase, PhaseName
 from wsml_study.training.randomness import mirrored_in_prediction, order_of_epoch, seed_of
 from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial_data import TrialData
+from wsml_study.training.weight_average import WeightAverage
 
 
 class Optimization:
@@ -38,6 +41,7 @@ class Optimization:
         inputs: of the phase, by split.
         method: treats the labels; of the phase.
         optimizer: of the classifier and the method; of the phase.
+        average: of the weights that learn, of the phase; None unless the config asks for it.
         labels_NC: int8 states that the method is shown, on the device.
         truth_NC: int8 true states, on the device.
     """
@@ -46,6 +50,7 @@ class Optimization:
     inputs: TrialInputs
     method: Method
     optimizer: torch.optim.Optimizer
+    average: WeightAverage | None
 
     def __init__(
         self,
@@ -73,6 +78,8 @@ class Optimization:
         self.classifier = classifier
         self._config, self._data, self._device, self._peers = config, data, device, peers
         self._bf16 = uses_bf16(config.training.precision, device)
+        rate = config.training.dropout
+        self._dropout = None if rate is None else FeatureDropout(classifier.head, rate, config.training.seed)
         self._begin(self._phase_name(1), inputs)
         self.truth_NC = torch.from_numpy(data.train.truth_MC).to(device)
         trains_on_truth = describe(config.method.name.value).learns_from_truth
@@ -109,7 +116,18 @@ class Optimization:
         meter = MemorizationMeter(self._device, self._peers)
         loss_sum = torch.zeros((), device=self._device)
         num_images = 0
-        for inputs, indices_B, labels_BC, truth_BC, num_images_of_batch in self.batches(epoch):
+        shares = shares_of(self._batch_sizes(), training.accumulate or 1)
+        steps = OptimizerSteps(
+            training,
+            self.optimizer,
+            self.phase.forward,
+            epoch=epoch_of_phase,
+            epochs=num_epochs,
+            steps_per_epoch=sum(one.ends_step for one in shares),
+            average=self.average,
+        )
+        for part, batch in zip(shares, self.batches(epoch), strict=True):
+            inputs, indices_B, labels_BC, truth_BC, num_images_of_batch = batch
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
                 logits_BC = self.phase.forward(inputs)
             outcome = self.method(
@@ -123,11 +141,11 @@ class Optimization:
                     peers=self._peers,
                 )
             )
-            outcome.loss.backward()
-            self.phase.average_gradients()
-            self._peers.average_gradients(self.method)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
+            (outcome.loss if part.share == 1 else outcome.loss * part.share).backward()
+            if part.ends_step:
+                self.phase.average_gradients()
+                self._peers.average_gradients(self.method)
+                steps.step()
             # Summed on the device and read once per epoch: `.item()` here would wait for the GPU in every batch.
             loss_sum += outcome.loss.detach() * num_images_of_batch
             num_images += num_images_of_batch
@@ -137,6 +155,8 @@ class Optimization:
                 truth_BC=truth_BC,
                 distrusted_BC=outcome.distrusted_BC,
             )
+        if self._dropout is not None:
+            self._dropout.end()
         self.method.finish_epoch(
             epoch_of_phase, num_epochs, lambda: training_scores(self.mirrored_in_prediction(epoch))
         )
@@ -164,7 +184,10 @@ class Optimization:
         shares = [self._share(batch) for batch in batches]
         indices = [indices_B for indices_B, _ in shares]
         inputs = self.inputs.of("train").batches(indices, mirrored_N)
-        for batch, (indices_B, num_own), inputs_B in zip(batches, shares, inputs, strict=True):
+        for number, (batch, (indices_B, num_own), inputs_B) in enumerate(zip(batches, shares, inputs, strict=True)):
+            if self._dropout is not None:
+                places_B, _ = self._share(torch.arange(len(batch)))
+                self._dropout.draw(places_B, len(batch), epoch=epoch, batch=number, device=self._device)
             indices_B = sent(indices_B, self._device)
             labels_BC, truth_BC = self.labels_NC[indices_B], self.truth_NC[indices_B]
             if num_own < len(indices_B):
@@ -174,17 +197,20 @@ class Optimization:
 
     def state_dict(self) -> dict[str, Any]:
         """Part of a trial's state: of classifier, method and optimizer."""
-        return {
+        state = {
             "classifier": self.classifier.state_dict(),
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        return state if self.average is None else state | {"average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict()` was taken; the phase of the state has been entered."""
         self.classifier.load_state_dict(state["classifier"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
 
     def _phase_name(self, epoch: int) -> PhaseName:
         training = self._config.training
@@ -205,6 +231,8 @@ class Optimization:
             raise TrainingError(f"{what}, and no training image is mirrored here; {remedy}")
         groups = self.phase.parameter_groups() + self.method.parameter_groups(config.training.learning_rate)
         self.optimizer = optimizer_of(config.training, groups)
+        decay = config.training.ema_decay
+        self.average = None if decay is None else WeightAverage(self.phase.evaluated, decay)
         self.inputs = inputs or TrialInputs(self.phase.inputs)
         # Features are computed here, so that no epoch's seconds include them.
         self.inputs.of("train")
@@ -219,6 +247,10 @@ class Optimization:
         if len(batches) > 1 and len(batches[-1]) <= self._peers.size and not self._trains_on_one_image:
             batches[-2:] = [torch.cat(batches[-2:])]
         return batches
+
+    def _batch_sizes(self) -> list[int]:
+        """Images of each global batch of an epoch."""
+        return [len(batch) for batch in self._split(torch.arange(len(self._data.train)))]
 
     @property
     def _trains_on_one_image(self) -> bool:
@@ -242,8 +274,7 @@ def diverged(what: str, epoch: int) -> TrainingError:
 
 
 def _method(config: TrialConfig, data: TrialData) -> Method:
-    method = config.method
-    rates = None
+    method, record, rates = config.method, config.method.record, None
     if method.schedule is not None:
         parameters = method.schedule.model_dump(exclude={"shape"}, exclude_none=True)
         rates = schedule(method.schedule.shape.value, **parameters)
@@ -252,6 +283,7 @@ def _method(config: TrialConfig, data: TrialData) -> Method:
             method.name.value,
             labels_NC=torch.from_numpy(data.train.observed_MC),
             schedule=rates,
+            scores_NC=torch.from_numpy(data.scores_MC) if data.scores_MC is not None and record.takes_scores else None,
             dataset=config.data.dataset.value,
             **method.model_dump(exclude={"name", "schedule"}),
         )

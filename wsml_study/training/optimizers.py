@@ -23,6 +23,12 @@ class Adam(torch.optim.Adam):
     step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
 
 
+class AdamW(torch.optim.AdamW):
+    """As torch's, to the bit."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
 class Sgd(torch.optim.SGD):
     """As torch's, to the bit."""
 
@@ -43,7 +49,21 @@ def optimizer_of(training: Training, groups: list[dict[str, Any]]) -> Optimizer:
         training: which, with what weight decay and momentum.
         groups: parameters with their learning rates, as `torch.optim` takes them.
     """
+    if training.decays_weights_only:
+        groups = [part for group in groups for part in _by_decay(group)]
+    if training.schedules_rates:
+        groups = [{**group, "initial_lr": group["lr"]} for group in groups]
+    if training.optimizer == "adamw":
+        return AdamW(groups, weight_decay=training.weight_decay, fused=True)
     if training.optimizer == "adam":
         return Adam(groups, weight_decay=training.weight_decay, fused=True)
     momentum = 0.9 if training.momentum is None else training.momentum
     return Sgd(groups, momentum=momentum, weight_decay=training.weight_decay, fused=True)
+
+
+def _by_decay(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """A group in two: matrices and filters, and what does not decay: normalizations and biases, which are vectors."""
+    weights = [one for one in group["params"] if one.ndim > 1]
+    vectors = [one for one in group["params"] if one.ndim <= 1]
+    parts = ({**group, "params": weights}, {**group, "params": vectors, "weight_decay": 0.0})
+    return [part for part in parts if part["params"]]

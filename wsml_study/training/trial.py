@@ -6,6 +6,8 @@ Shapes: N training images, C classes.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -128,9 +130,28 @@ class TrialTraining:
         training_scores = partial(self.evaluation.scores, "train")
         train_loss, memorization = self.optimization.train_epoch(epoch, training_scores)
         trained = time.perf_counter()
-        validation = self.evaluation.validate(epoch)
-        result = self.end_epoch(train_loss, memorization, validation, train_seconds=trained - started)
+        result = self._validated(
+            epoch, partial(self.end_epoch, train_loss, memorization, train_seconds=trained - started)
+        )
         return replace(result, head_epoch=head_epoch, validation_seconds=time.perf_counter() - trained)
+
+    def _validated(self, epoch: int, end_epoch: Callable[[ValidationScores], EpochResult]) -> EpochResult:
+        """The result of an epoch, of the weights or of their average, whichever is better by the objective."""
+        validation, average = self.evaluation.validate(epoch), self.optimization.average
+        if average is None:
+            return end_epoch(validation)
+        with average.in_place():
+            averaged = self.evaluation.validate(epoch)
+        sign, maps = self.config.objective.sign, (validation.chosen[0], averaged.chosen[0])
+        raw_is_better = (
+            validation.objective is not None
+            and averaged.objective is not None
+            and sign * validation.objective > sign * averaged.objective
+        )
+        # Within, the weights that are kept as the best ones are those that were evaluated.
+        with nullcontext() if raw_is_better else average.in_place():
+            result = end_epoch(validation if raw_is_better else averaged)
+        return replace(result, val_map_raw=maps[0], val_map_averaged=maps[1])
 
     def _hand_over(self, epoch: int) -> int | None:
         """Before the first epoch end to end of linear_init: put the head in place that it begins with.
@@ -322,9 +343,10 @@ def _copy_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _with_images_of(one: TrialData, other: TrialData) -> TrialData:
-    """The first one's data with the labels that the other one lets a method see."""
+    """The first one's data with the labels and given scores that the other one lets a method see."""
     return replace(
         one,
         train=replace(one.train, observed_MC=other.train.observed_MC),
         validation=replace(one.validation, observed_MC=other.validation.observed_MC),
+        scores_MC=other.scores_MC,
     )

@@ -19,6 +19,7 @@ from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.label_states import UNOBSERVED, assume_negative, dense_rows
 from wsml_study.data.observation import observed_labels, train_and_validation_rows
+from wsml_study.data.pseudo_labels import read_pseudo_scores
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
 from wsml_study.data.validation_labels import LabelChoice, validation_labels
@@ -108,6 +109,7 @@ class TrialData:
         classes: C names.
         horizontal_flip: whether training images are mirrored.
         scaling: of given features; None if they are taken as they are.
+        scores_MC: float32, given scores of the training images for methods that take such, in [0, 1].
     """
 
     classes: tuple[str, ...]
@@ -116,6 +118,7 @@ class TrialData:
     test: LabelledImages
     horizontal_flip: bool
     scaling: Scaling | None = None
+    scores_MC: npt.NDArray[np.float32] | None = None
 
     @cached_property
     def validation_images(self) -> str:
@@ -199,6 +202,9 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
         scaling=None
         if train.features_ND is None or data.feature_scaling == "none"
         else Scaling.of(train.features_ND[train.rows_M]),
+        scores_MC=None
+        if data.pseudo_labels is None
+        else read_pseudo_scores(data.pseudo_labels, dataset.classes, dataset.train.names)[train_rows],
     )
 
 

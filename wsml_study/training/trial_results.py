@@ -32,6 +32,8 @@ class EpochResult:
         ends_trial: no epoch is to follow, since the objective has fallen too far (`training.stop_below_best`).
         measures: the metrics besides that the study's objective names: name -> value, None where nothing is annotated;
             None for a study that names none.
+        val_map_raw, val_map_averaged: with `training.ema_decay` the mAP of the weights and of their average, of which
+            all other figures of the epoch are of the better one; None without.
         trained_together: number of trials whose epochs were trained in one batch with this one, itself included; the
             seconds are each one's share.
     """
@@ -59,6 +61,8 @@ class EpochResult:
     head_epoch: int | None = None
     ends_trial: bool = False
     measures: dict[str, float | None] | None = None
+    val_map_raw: float | None = None
+    val_map_averaged: float | None = None
     trained_together: int = 1
 
 

@@ -59,7 +59,7 @@ def environment() -> dict[str, Any]:
 
 
 def data_fingerprint(data: TrialData) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of classes, image names, image sizes, true and observed labels.
+    """Sixteen hexadecimal digits of the SHA-256 of classes, image names and sizes, all labels, scores.
 
     Equal for equal data in different folders. Pixels are left out: reading them all costs as much as an epoch.
     """
@@ -68,6 +68,8 @@ def data_fingerprint(data: TrialData) -> str:
         digest.update(_json(_described(split)))
         for states_MC in (split.truth_MC, split.observed_MC):
             digest.update(states_MC.tobytes())
+    if data.scores_MC is not None:
+        digest.update(data.scores_MC.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -102,7 +102,9 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         if report.result is None:
             return
         history = self._log.history.trials[number]
-        details = {} if report.test is None else {"test": report.test}
+        details: dict[str, Any] = {} if report.test is None else {"test": report.test}
+        if report.host is not None and report.host != history.host:
+            details["host"] = report.host
         takeover = None if self._population is None else self._population.pop(number)
         state = TrialState.RUNNING if takeover is not None else ending_of(result, error=False) or TrialState.RUNNING
         if state is TrialState.STOPPED and self._pausing is not None and self._pausing.may_go_on(number, report.epoch):

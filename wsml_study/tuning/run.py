@@ -33,7 +33,7 @@ from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_t
 from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
 from wsml_study.report.failing_methods import failing_methods
 from wsml_study.report.model_card import model_card
-from wsml_study.study.batching import is_linear_probe
+from wsml_study.study.batching import is_stackable
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
 from wsml_study.study.computation import computation
 from wsml_study.study.config_runs import runs_of
@@ -572,7 +572,7 @@ class _Run:
             rule,
             self.log.history,
             num_trials=self.num_trials,
-            has_state=lambda config: not (batches and is_linear_probe(config)),
+            has_state=lambda config: not (batches and is_stackable(config)),
         )
 
     def _source(self, slots: Callable[[], int], exclusive: bool, pausing: Pausing | None) -> TrialSource:

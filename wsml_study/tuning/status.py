@@ -71,7 +71,7 @@ class Status:
                 return number, history
         return num_levels(self.study), self.history
 
-    @property
+    @cached_property
     def state(self) -> str:
         """finished, running, or interrupted."""
         at_full_size = self.current[1] is self.history
@@ -103,7 +103,13 @@ class Status:
                 for number, history in self.levels.items()
             ],
             "running": [
-                {"trial": trial.number, "epoch": trial.last_epoch, "attempt": trial.attempt, "values": trial.values}
+                {
+                    "trial": trial.number,
+                    "epoch": trial.last_epoch,
+                    "attempt": trial.attempt,
+                    "values": trial.values,
+                    "host": trial.host,
+                }
                 for trial in self.current[1].with_state(TrialState.RUNNING)
             ],
             "confirmation": self._confirmed(),
@@ -135,7 +141,10 @@ class Status:
                 else f", for {duration(time.time() - trial.started)}"
             )
             again = f", attempt {trial.attempt}" if trial.attempt > 1 else ""
-            lines.append(f"  trial {trial.number}: {describe(trial.values)}: epoch {trial.last_epoch}{again}{since}")
+            host = "" if trial.host is None else f", on {trial.host}"
+            lines.append(
+                f"  trial {trial.number}: {describe(trial.values)}: epoch {trial.last_epoch}{again}{since}{host}"
+            )
         if (confirmed := self._confirmed()) is not None:
             lines.append(f"confirmation: {confirmed['ended']} of {confirmed['num_trials']} runs ended")
         if self.state == "interrupted":

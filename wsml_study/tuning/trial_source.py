@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialHistory, TrialState, best_metric_of
-from wsml_study.study.batching import can_train_together, is_linear_probe
+from wsml_study.study.batching import can_train_together, is_stackable
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.limits import Limits
 from wsml_study.tuning.pausing import Pausing
@@ -141,7 +141,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         worker gets next. A wrong guess only costs time: a worker that gets another trial trains it from its start.
         """
         most = self._max_together if self.limits is None else self.limits.most_together(self._max_together)
-        if most == 1 or not is_linear_probe(first):
+        if most == 1 or not is_stackable(first):
             return ()
         num_slots = max(1, self._slots())
         upcoming = [

@@ -6,11 +6,12 @@ Between trials the process, the CUDA context, the opened data and the process gr
 from __future__ import annotations
 
 import io
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsml_study.errors import TrainingError
-from wsml_study.study.batching import is_linear_probe
+from wsml_study.study.batching import is_stackable
 from wsml_study.study.spec import TrialConfig
 from wsml_study.workers.batched_heads import BatchedTrial, TrialBatches
 from wsml_study.workers.protocol import (
@@ -85,7 +86,7 @@ def open_trial(config: TrialConfig, *, device: torch.device, peers: Peers, keep_
     from wsml_study.training.trial import TrialTraining
     from wsml_study.training.trial_data import open_trial_data
 
-    kind = LinearProbeTraining if is_linear_probe(config) and peers.size == 1 else TrialTraining
+    kind = LinearProbeTraining if is_stackable(config) and peers.size == 1 else TrialTraining
     return kind(config, open_trial_data(config.data), device=device, peers=peers, keep_best=keep_best)
 
 
@@ -131,7 +132,8 @@ class Worker:
         """Carry out a command, and return the answer of rank 0."""
         match command:
             case Start():
-                return self._start(command)
+                self._start(command)
+                return socket.gethostname()
             case RunEpochs():
                 return [vars(result) for result in self._open.run_epochs()]
             case RunTest():

@@ -84,6 +84,7 @@ class StepReport:
         error: why the trial failed.
         out_of_memory: why the trial is to be tried again with no other trial beside it.
         notice: what the user should be told about the trial.
+        host: name of the machine of rank 0.
     """
 
     result: dict[str, Any] | None = None
@@ -93,6 +94,7 @@ class StepReport:
     error: str | None = None
     out_of_memory: str | None = None
     notice: str | None = None
+    host: str | None = None
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Self:
@@ -123,8 +125,8 @@ class Command(Generic[Answer]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start(Command[None]):
-    """Open a trial; the one before it is dropped.
+class Start(Command[str]):
+    """Open a trial; the one before it is dropped. Answered by the name of the machine.
 
     Attributes:
         config: what it trains.

@@ -132,6 +132,7 @@ class Slot:
         self._state_to_load: bytes | None = None
         self._best_before: BestSoFar | None = assignment.best_before
         self._notice: str | None = None
+        self._host: str | None = None
         self._scores_of = 0  # the epoch whose scores were kept last
         self._saved_at = time.monotonic()
         if assignment.checkpoint is not None:
@@ -172,6 +173,7 @@ class Slot:
             complete=complete,
             test=self._test() if complete and self._settings.tested else None,
             notice=self._take_notice(),
+            host=self._host,
         )
 
     @property
@@ -220,7 +222,7 @@ class Slot:
             self._group.join(LOST_GROUP_END_S)  # the next group needs the resources that the lost one holds
             self._group, self._group_is_lost = self._start_group(), False
         assignment, state = self._assignment, self._state_to_load
-        self._ask(
+        self._host = self._ask(
             Start(
                 config=assignment.config,
                 companions=assignment.companions if state is None else None,

@@ -3,7 +3,7 @@
 const BASE = document.querySelector("meta[name=base]").content;
 const VERSION = document.querySelector("meta[name=version]").content;
 const KEY = location.pathname.startsWith(`${BASE}/study/`) ? location.pathname.slice(`${BASE}/study/`.length).replace(/\/$/, "") : null;
-const POLL_MS = 2000, SLOW_POLL_MS = 4000, AWAY_MS = 3000;
+const POLL_MS = 2000, IDLE_POLL_MS = 5000, AWAY_MS = 3000;
 const STATES = {
   running: "running", confirming: "confirming", finished: "finished", interrupted: "interrupted", unreadable: "cannot be read",
 };
@@ -120,6 +120,7 @@ function listView() {
     document.title = counts.running ? `${counts.running} running · studies` : "Studies";
     const order = ["running", "confirming", "interrupted", "unreadable", "finished"];
     rows.show([...studies].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (b.changed ?? 0) - (a.changed ?? 0)));
+    return Boolean(counts.running || counts.confirming);
   };
 }
 
@@ -155,7 +156,8 @@ function studyView() {
   const notes = h("section", { "aria-labelledby": "t-notes" }, h("h2", { id: "t-notes" }, "Notes"),
     h("p", { class: "quiet" }, "Kept beside the study, in notes.jsonl."), parts.notes.element, noteForm());
   for (const one of [parts.commands, parts.running, parts.answer, parts.ranking]) one.element.hidden = true;
-  const curvesSection = h("section", { "aria-labelledby": "t-curves" }, h("h2", { id: "t-curves" }, "Curves"), curves.element);
+  const awaited = h("p", { class: "quiet" }, "They are being drawn.");
+  const curvesSection = h("section", { "aria-labelledby": "t-curves" }, h("h2", { id: "t-curves" }, "Curves"), awaited, curves.element);
   $("main").replaceChildren(parts.head.element, parts.tiles.element, parts.buttons.element, parts.commands.element,
     parts.running.element, parts.answer.element, curvesSection, parts.ranking.element, notes, more, parts.lines.element);
 
@@ -164,7 +166,7 @@ function studyView() {
   new IntersectionObserver((entries) => { seen = entries.some((entry) => entry.isIntersecting) || seen; if (seen) poll(); }, { rootMargin: "600px" }).observe(more);
 
   async function showStudy() {
-    study = await get(`/api/study/${KEY}`);
+    study = await get(`/api/study/${KEY}${seen ? "?figures" : ""}`);
     $("place").textContent = study.place ?? "";
     document.title = `${study.name} · ${STATES[study.state]}`;
     if (before !== null && before !== study.state) $("said").textContent = `${study.name}: ${STATES[study.state]}`;
@@ -192,16 +194,20 @@ function studyView() {
 
   async function showResults() {
     const results = await get(`/api/study/${KEY}/results`);
-    if (results.error) return parts.answer.show({ answer: [], remarks: [results.error] });
+    if (results.error) {
+      curvesSection.hidden = true;
+      return parts.answer.show({ answer: [], remarks: [results.error] });
+    }
+    curvesSection.hidden = false;
     parts.answer.show({ answer: results.answer, remarks: results.remarks });
     parts.ranking.show(results.ranking);
     leader = results.best;
     showTiles();
+    awaited.remove();
     await curves.show(results.figures);
   }
 
   async function showFigures() {
-    if (!seen) return;
     const { sections, error } = await get(`/api/study/${KEY}/figures`);
     for (const section of error ? [] : sections) {
       if (!groups.has(section.name)) {
@@ -213,11 +219,15 @@ function studyView() {
       await groups.get(section.name).show(section.figures);
     }
   }
-  return async (turn) => {
+  const versions = {};
+  // A part is asked for when the server has a newer one, or none yet.
+  const isNew = (kind) => { const version = study.parts?.[kind]; return version === null || version !== versions[kind]; };
+  return async () => {
     await showStudy();
-    // Results take the server longer, and change less often.
-    if (turn % 2 === 0) await showResults();
-    if (turn % 2 === 1 || turn === 0) await showFigures();
+    const parts = study.parts ?? {};
+    if (isNew("results")) { await showResults(); versions.results = parts.results; }
+    if (seen && isNew("figures")) { await showFigures(); versions.figures = parts.figures; }
+    return study.state === "running" || study.state === "confirming" || study.commands?.some((run) => run.state === "running");
   };
 }
 
@@ -228,7 +238,8 @@ function writeHead({ name, state, error, dataset, driver, changed }) {
 
 function writeTiles(study) {
   const { counts, best, confirmation } = study;
-  const words = { running: "running", paused: "paused", complete: "complete", stopped: "stopped early", failed: "failed" };
+  const atWork = study.state === "running" || study.state === "confirming";
+  const words = { running: atWork ? "running" : "interrupted", paused: "paused", complete: "complete", stopped: "stopped early", failed: "failed" };
   const states = Object.entries(words).filter(([state]) => counts[state]).map(([state, word]) => `${counts[state]} ${word}`);
   const left = leftText(study);
   const later = study.later_s === null ? "" : `then about ${duration(study.later_s)} of confirmation`;
@@ -273,7 +284,7 @@ function writeRunning({ running, of_confirmation, metric }) {
     hosts ? h("td", null, trial.host ?? "–") : null,
     h("td", null, trial.epochs === null ? String(trial.epoch) : `${trial.epoch} of ${trial.epochs}`, trial.epochs === null ? null : bar(trial.epoch, trial.epochs, `epoch ${trial.epoch} of ${trial.epochs}`)),
     h("td", null, trial.value ?? "–"),
-    h("td", null, `${trial.started === null ? "–" : duration(Date.now() / 1000 - trial.started)}${trial.attempt > 1 ? `, attempt ${trial.attempt}` : ""}`)));
+    h("td", null, `${trial.started === null || trial.slot === null ? "–" : duration(Date.now() / 1000 - trial.started)}${trial.attempt > 1 ? `, attempt ${trial.attempt}` : ""}`)));
   return [h("h2", { id: "t-running" }, of_confirmation ? "What runs now, of the confirmation" : "What runs now"),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "t-running", "data-scroll": "running", "data-id": "running" },
       h("table", { class: "running" }, h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", null, body)))];
@@ -300,7 +311,7 @@ function writeNotes({ notes, error }) {
 }
 
 function writeLines(lines) {
-  return h("details", { "data-id": "lines" }, h("summary", null, "As `wsml-study status` prints it"), h("pre", { tabindex: "0", "data-scroll": "lines" }, lines.join("\n")));
+  return h("details", { "data-id": "lines" }, h("summary", null, prose("As `wsml-study status` prints it")), h("pre", { tabindex: "0", "data-scroll": "lines" }, lines.join("\n")));
 }
 
 // Text in which `commands` are set as code.
@@ -487,9 +498,9 @@ async function poll() {
   if (busy) { again = true; return; }
   busy = true;
   clearTimeout(timer);
-  let pause = KEY === null ? SLOW_POLL_MS : POLL_MS;
+  let pause = IDLE_POLL_MS;
   try {
-    await refresh(turn);
+    if (await refresh()) pause = POLL_MS;
     turn += 1;
     contact("on", "live");
     document.documentElement.dataset.turn = String(turn);

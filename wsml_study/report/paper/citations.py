@@ -20,6 +20,10 @@ OF_METHOD = {
     **dict.fromkeys(("EM", "EM+APL"), ZHOU),
     "GR": "chen2024boosting",
     "CSL": "benbaruch2022multi",
+    "CRISP": "liu2025can",
+    "PU-MLC": "yuan2024positive",
+    "VLPL": "xing2024vision",
+    "GPR": "tran2025more",
 }
 OF_DATASET = {
     **dict.fromkeys(("voc2012", "voc2007"), "everingham2010pascal"),

@@ -21,7 +21,7 @@ from wsml_study.study.confirm_section import AUTO
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 from wsml_study.study.spec import Study, TrialConfig
-from wsml_study.study.training_section import Training
+from wsml_study.study.training_section import RECIPE_KEYS, Training
 from wsml_study.study.writing import flow
 
 MODES = {
@@ -30,7 +30,7 @@ MODES = {
     "linear_init": "The head is trained on features of the frozen backbone first, then backbone and head end to end",
 }
 PRECISION = {"auto": "bfloat16 on GPUs and float32 on CPUs", "fp32": "float32", "bf16": "bfloat16"}
-OPTIMIZERS = {"adam": "Adam", "sgd": "SGD"}
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
 
 def methods_text(record: StudyRecord) -> str:
@@ -132,6 +132,8 @@ def _training(study: Study) -> Iterator[str]:
         f"that for the head), weight decay {_value(study, 'training.weight_decay', training.weight_decay)}, in "
         f"{PRECISION[training.precision]}."
     )
+    if recipe := {key: value for key in RECIPE_KEYS if (value := getattr(training, key)) is not None}:
+        yield f"Further keys of the optimization: {_listed(recipe)}."
     if training.linear_learning_rate is not None:
         yield f"The linear probe has learning rate {_text(training.linear_learning_rate)}."
     if training.stop_below_best is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wsml_study.methods.catalogue import METHODS
-from wsml_study.methods.published_numbers import KIM
+from wsml_study.methods.method_record import KIM
 from wsml_study.record.markup import latex_text, markdown_text
 from wsml_study.report.paper.study_columns import Basis, Cell, Column
 from wsml_study.results.ranking import UPPER_BOUND

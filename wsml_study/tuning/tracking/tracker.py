@@ -19,6 +19,8 @@ SCALARS = {
     "val_map_true": "map/true_labels",
     "val_map_observed": "map/observed_labels",
     "best_val_map": "map/best",
+    "val_map_raw": "map/raw_weights",
+    "val_map_averaged": "map/averaged_weights",
     "train_loss": "loss/train",
     "loss_true_positive": "memorization/true_positives",
     "loss_true_negative": "memorization/true_negatives",

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all study test lint types dist slow storm ssh soak clean
+.PHONY: all study test lint types dist slow storm ssh soak clean docs
 
 all: lint types test
 
@@ -36,6 +36,10 @@ storm: $(VENV)/.installed
 
 ssh: $(VENV)/.installed
 	$(BIN)/python -m pytest -m ssh
+
+# The documentation as a site in build/site, which needs no network.
+docs: $(VENV)/.installed
+	$(BIN)/python -m docs.site.build
 
 soak: $(VENV)/.installed
 	$(BIN)/python benchmarks/many_trials.py --trials 1000

@@ -105,7 +105,7 @@ def small_default_study(path: Path) -> None:
     """The default study with fewer epochs, trials and seeds."""
     text = (PROJECT / DEFAULT_STUDY).read_text()
     for before, after in (
-        ("epochs: 14, batch_size: 8", "epochs: 1, batch_size: 64"),
+        ("epochs: 14, batch_size: 8", "epochs: 2, batch_size: 64"),
         ("trials: 12", "trials: 2"),
         ("grace_epochs: 8", "grace_epochs: 1"),
     ):

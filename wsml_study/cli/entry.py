@@ -17,12 +17,14 @@ from wsml_study.cli import (
     cluster,
     data,
     evidence,
+    hub,
     knowledge,
     live,
     mcp,
-    model_service,
+    model_server,
     models,
     paper,
+    pseudo_labelling,
     references,
     studies,
 )
@@ -45,9 +47,11 @@ for group in (
     evidence,
     paper,
     models,
-    model_service,
+    model_server,
     references,
+    hub,
     mcp,
+    pseudo_labelling,
 ):
     app.add_typer(group.app)
 app.add_typer(data.app, name="data", rich_help_panel=references.PANEL)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from wsml_study.data.dataset import Dataset, PixelRange, Split
 from wsml_study.data.decoded_rows import Images, OpenPicture
+from wsml_study.data.hub_files import is_hub_address
 from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import POSITIVE, dense_rows
 from wsml_study.data.picture_sheet import FAINT, LINE, MARGIN, TILE, TITLE_SIZE, Page, photo_of
@@ -162,7 +163,7 @@ def draw_maps(
         raise ResultsError(f"{output}: expected a file that ends in .png")
     if output.exists() and not overwrite:
         raise ResultsError(f"{output} exists; name another file, or replace it with --overwrite")
-    folders = [name for name in models_and_images if Path(name).is_dir()]
+    folders = [name for name in models_and_images if Path(name).is_dir() or is_hub_address(name)]
     images = [name for name in models_and_images if name not in folders]
     if not folders or not images:
         raise DataError(

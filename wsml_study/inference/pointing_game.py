@@ -21,6 +21,7 @@ from torch import Tensor
 
 from wsml_study.data.boxes import AnnotatedBoxes, distance_to_box, on_upright_image, read_boxes
 from wsml_study.data.dataset import ImageFiles, with_pixel_range
+from wsml_study.data.hub_files import local_path
 from wsml_study.data.image_store import open_images
 from wsml_study.data.label_states import POSITIVE
 from wsml_study.data.pixels import upright_size
@@ -266,7 +267,7 @@ def _place_of_boxes(model: TrainedModel, source: Path | None, images: AnnotatedI
         folder = _folder_of(images)
         return folder.parent / "annotations" / f"instances_{folder.name}.json"
     if data is not None and data.labels is not None and name in ("voc_xml", "coco_json"):
-        return Path(data.labels.test_file or data.labels.file) if split == "test" else Path(data.labels.file)
+        return local_path((split == "test" and data.labels.test_file) or data.labels.file)
     raise DataError(
         f"{images.described}: nothing says where their boxes are; give a folder of .xml files as Pascal VOC has them, "
         f"or a .json file as COCO has it, with --boxes"

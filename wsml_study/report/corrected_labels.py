@@ -13,6 +13,7 @@ import numpy as np
 
 from wsml_study.data.cell_lists import listed
 from wsml_study.data.dataset import Dataset, ImageFiles, Split
+from wsml_study.data.hub_files import local_path
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, Labels, dense_rows
 from wsml_study.data.observation import observed_labels
@@ -82,7 +83,7 @@ def corrected_labels(data: Data, replies: Replies) -> CorrectedLabels:
     files = data.labels
     own = None
     if data.dataset.value == "table" and files is not None:
-        own = open_table(Path(files.file), encoding=files.encoding)
+        own = open_table(local_path(files.file), encoding=files.encoding)
         own = own if (files.positives_column or set(dataset.classes) <= set(own.columns)) else None
         own = None if own is not None and own.embedded else own  # a table of text holds no images
     decided = {pair: STATES[replies[pair]] for pair in places if replies[pair] in STATES}

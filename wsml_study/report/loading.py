@@ -14,8 +14,11 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.storage import open_results
 from wsml_study.record.tables import SCHEMAS, read_table, searched_keys
 from wsml_study.report.figures.all_figures import SECTIONS
-from wsml_study.report.figures.drawing import Format, drawn, write_figure
 from wsml_study.report.figures.figure import Figure
+from wsml_study.report.notebook import StudyFigure, StudyFigures
+from wsml_study.report.paper.paper_folder import Paper, write_paper
+from wsml_study.report.paper.result_table import ResultTable
+from wsml_study.report.paper.study_columns import columns_of
 from wsml_study.report.summary import answer, trials_table
 from wsml_study.results.confirmation import Confirmation, read_confirmation
 from wsml_study.results.corrections import Corrections, read_corrections
@@ -27,32 +30,6 @@ from wsml_study.study.spec import Study
 
 SHOWN = ("rank", "trial", "method", "value", "test_map", "best_epoch", "last_epoch", "state")
 """Columns of the trials table that a notebook shows, beside the searched keys."""
-
-
-@dataclass(frozen=True)
-class StudyFigure:
-    """A figure of the report. A notebook shows it as SVG, which needs no network.
-
-    Attributes:
-        figure: title, caption, Altair charts and table.
-    """
-
-    figure: Figure
-
-    def save(self, folder: str | Path, file_format: Format = "svg") -> Path:
-        """Draw it into a file of a folder, `svg`, `png` or `pdf`.
-
-        Raises:
-            ResultsError: the folder cannot be written.
-        """
-        return write_figure(self.figure, Path(folder), file_format)
-
-    def __repr__(self) -> str:
-        return f"{self.figure.title}: {self.figure.caption}"
-
-    def _repr_html_(self) -> str:
-        caption = html.escape(self.figure.caption)
-        return f"<figure>{drawn(self.figure, 'svg').decode()}<figcaption>{caption}</figcaption></figure>"
 
 
 @dataclass(frozen=True)
@@ -101,11 +78,11 @@ class StudyResults:
         return best_per_method(self.ranked)
 
     @cached_property
-    def figures(self) -> dict[str, StudyFigure]:
+    def figures(self) -> StudyFigures:
         """The figures of the report by name; those without data are left out."""
         record = read_record(self.folder)
         made = (make(record) for section in SECTIONS for make in section.figures)
-        return {figure.name: StudyFigure(figure) for figure in made if isinstance(figure, Figure)}
+        return StudyFigures({figure.name: StudyFigure(figure) for figure in made if isinstance(figure, Figure)})
 
     def __str__(self) -> str:
         return "\n".join([*trials_table(self.ranked), "", *answer(self.folder, study_argument=str(self.folder))])
@@ -122,6 +99,23 @@ class StudyResults:
     def levels(self) -> Levels | None:
         """The levels of a multi-fidelity study and how well neighbouring levels agree; None without levels."""
         return read_levels(self.folder)
+
+    def paper_table(self, *others: StudyResults) -> ResultTable:
+        """The table of a paper: the methods of this study and of others, a column each, as `wsml-study paper` has it.
+
+        Raises:
+            ResultsError: a study's results cannot be read.
+        """
+        records = (read_record(one.folder) for one in (self, *others))
+        return ResultTable(columns=tuple(column for record in records for column in columns_of(record)))
+
+    def write_paper(self, folder: str | Path, *others: StudyResults, overwrite: bool = False) -> Paper:
+        """Write tables, figures, methods, references and data of this study and of others, as `wsml-study paper`.
+
+        Raises:
+            ResultsError: two studies have one name, no trial has a value yet, or the folder has something else in it.
+        """
+        return write_paper([one.folder for one in (self, *others)], Path(folder), overwrite=overwrite)
 
     def corrections(self, trial: int | None = None) -> Corrections:
         """The labels that a trial has corrected for good (LL-Cp), with their counts by epoch and class.

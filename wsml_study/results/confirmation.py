@@ -18,6 +18,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
 from wsml_study.record.history import ENDED, StudyHistory, TrialState
+from wsml_study.record.shown_lines import ShownLines
 from wsml_study.record.storage import CONFIRMATION, EVENTS
 from wsml_study.record.tables import read_table
 from wsml_study.record.wording import p_text
@@ -37,8 +38,8 @@ BASELINE = "AN"
 STUDY_FILE = "study.yaml"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Confirmation:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Confirmation(ShownLines):
     """Results of a confirmation so far.
 
     Attributes:
@@ -139,7 +140,9 @@ class Confirmation:
     def lines(self) -> list[str]:
         """The table of configs, the answer, and the outcome of each comparison."""
         if not self.configs:
-            return [f"Confirmation: {self.num_ended} of {self.num_trials} runs ended, too few for statistics."]
+            too_few = f"Confirmation: {self.num_ended} of {self.num_trials} runs ended, too few for statistics"
+            others = "; `wsml-study confirm STUDY` runs the others" if self.num_ended < self.num_trials else ""
+            return [f"{too_few}{others}."]
         lines = [
             *self._table(),
             f"means over fresh seeds and draws of the hidden labels; 95 % intervals over {self.resampled}",

@@ -11,14 +11,15 @@ import pyarrow as pa
 from wsml_study.errors import ResultsError
 from wsml_study.record.correction_files import read_corrections_of, trials_with_corrections
 from wsml_study.record.formats import aligned
+from wsml_study.record.shown_lines import ShownLines
 from wsml_study.results.ranking import ranked_trials
 
 MOST_CLASSES = 30
 """Classes that are printed."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Corrections:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Corrections(ShownLines):
     """The labels of the training images that a trial has corrected for good.
 
     Attributes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from wsml_study.record.events import read_history
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.record.level_progress import LevelState, level_state
+from wsml_study.record.shown_lines import ShownLines
 from wsml_study.record.storage import LEVELS
 from wsml_study.record.wording import describe, spaced
 from wsml_study.results.rung_agreement import FEWEST_TRIALS, correlation
@@ -70,8 +71,8 @@ class LevelAgreement:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Levels:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Levels(ShownLines):
     """All levels of fidelity, the cheapest first and full size last, and the agreement of adjacent levels."""
 
     states: tuple[LevelState, ...]

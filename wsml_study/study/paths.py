@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wsml_study.data.label_files import HUB
 from wsml_study.study.backbone_library import is_weights_file
 from wsml_study.study.spec import Draft
 
@@ -11,8 +12,13 @@ LABEL_FILES = ("file", "test_file", "classes")
 
 
 def named_files(study: Draft) -> dict[str, str]:
-    """Path -> dotted key, for every file that a trial may read, except those inside `data.root`."""
-    return {path: key for key, path in _named(study)}
+    """Path -> dotted key, for every file that a trial may read, except those inside `data.root` and of the hub."""
+    return {path: key for key, path in _named(study) if not is_downloaded(path)}
+
+
+def is_downloaded(path: str) -> bool:
+    """Whether a path is an address of the hub, which every machine downloads from."""
+    return path.startswith(HUB)
 
 
 def _named(study: Draft) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ from wsml_study.study.backbone_library import HUB_PREFIX, is_weights_file, name_
 from wsml_study.training.features_and_head import FeaturesAndHead
 from wsml_study.training.library_names import misfit, off_grid, tag_of, unknown_model
 from wsml_study.training.pretrained_weights import Pretraining
-from wsml_study.training.weight_files import digest_of_file, hub_file
+from wsml_study.training.weight_files import digest_of_file, hub_file, weights_path
 
 LIBRARY = f"open_clip {open_clip.__version__}"
 FILENAMES = (
@@ -51,7 +51,7 @@ def network(
         TrainingError: the model or its weights are unknown or absent, do not fit each other, or the model does not take
             images of this size.
     """
-    config, tag = _config(backbone), _tag(backbone, weights)
+    config, tag = published_config(backbone), _tag(backbone, weights)
     vision: dict[str, Any] = {**config["vision_cfg"], "timm_model_pretrained": False, "output_tokens": False}
     native = _published_size(config)
     size = vision["image_size"] = image_size or native
@@ -59,7 +59,7 @@ def network(
     if size % (patch := _patch_of(tower)):
         raise off_grid(backbone, size, patch)
     if weights is not None and fetch_weights:
-        _load(tower, _file(backbone, weights, tag), backbone, native)
+        _load(tower, _file_of(backbone, weights, tag), backbone, native)
     trunk: Any = getattr(
         tower, "trunk", None
     )  # of timm, built for the published size; open_clip's own are built for ours
@@ -89,7 +89,7 @@ def pretraining(backbone: str, weights: str) -> Pretraining:
     return Pretraining(
         mean=tuple(source.get("mean", open_clip.OPENAI_DATASET_MEAN)),
         std=tuple(source.get("std", open_clip.OPENAI_DATASET_STD)),
-        image_size=_published_size(_config(backbone)),
+        image_size=_published_size(published_config(backbone)),
         interpolation=str(source.get("interpolation", "bicubic")),
     )
 
@@ -99,7 +99,12 @@ def _published_size(config: dict[str, Any]) -> int:
     return int(size if isinstance(size, int) else max(size))
 
 
-def _config(backbone: str) -> dict[str, Any]:
+def published_config(backbone: str) -> dict[str, Any]:
+    """What open_clip makes the model of.
+
+    Raises:
+        TrainingError: there is no such model.
+    """
     name, _ = name_and_tag(backbone)
     config = open_clip.get_model_config(name) if name in open_clip.list_models() else None
     if config is None:
@@ -114,7 +119,7 @@ def _tag(backbone: str, weights: str | None) -> str | None:
         TrainingError: there is none of this name, or these weights were trained with another activation function.
     """
     name, _ = name_and_tag(backbone)
-    quick = bool(_config(backbone).get("quick_gelu", False))
+    quick = bool(published_config(backbone).get("quick_gelu", False))
     tags = list_pretrained_tags_by_model(name)
     fitting = [tag for tag in tags if bool(get_pretrained_cfg(name, tag).get("quick_gelu", False)) is quick]
     tag = tag_of(backbone, weights, [*fitting, *(tag for tag in tags if tag not in fitting)])
@@ -127,9 +132,21 @@ def _tag(backbone: str, weights: str | None) -> str | None:
     return tag
 
 
-def _file(backbone: str, weights: str, tag: str | None) -> Path:
+def weights_path(backbone: str, weights: str) -> Path:
+    """The file of weights, fetched if it is not here.
+
+    Raises:
+        TrainingError: there is none, or it cannot be fetched.
+    """
+    path = _file_of(backbone, weights, _tag(backbone, weights))
+    if not path.is_file():
+        raise TrainingError(f"model.weights: no file {path}")
+    return path
+
+
+def _file_of(backbone: str, weights: str, tag: str | None) -> Path:
     if is_weights_file(weights):
-        return Path(weights)
+        return weights_path(weights)
     if weights.startswith(HUB_PREFIX):
         return hub_file(weights, FILENAMES)
     name, _ = name_and_tag(backbone)

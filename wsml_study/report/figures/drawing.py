@@ -14,6 +14,9 @@ from wsml_study.report.figures.figure import Figure, Panel
 from wsml_study.report.figures.look import GROUND, ON_DARK, config
 
 Format = Literal["svg", "png", "pdf"]
+VEGA_LITE = "application/vnd.vegalite.v6+json"
+"""Media type by which notebooks know Vega-Lite, as Altair names it."""
+
 PANEL_WIDTH, WIDE_WIDTH = 380, 720
 """Pixels of a panel in a file."""
 
@@ -52,15 +55,20 @@ def write_figure(figure: Figure, folder: Path, file_format: Format) -> Path:
 
 def drawn(figure: Figure, file_format: Format) -> bytes:
     """A figure, its panels side by side, on a light background with a legend."""
-    width = WIDE_WIDTH if figure.wide else PANEL_WIDTH
-    panels = [panel.chart.properties(width=width, title=panel.title or figure.title) for panel in figure.panels]
-    chart = panels[0] if len(panels) == 1 else alt.concat(*panels, columns=2)
-    spec = _spec(chart, legends=True) | {"background": GROUND}
+    spec = figure_spec(figure)
     if file_format == "svg":
         return str(vl_convert.vegalite_to_svg(spec)).encode()
     if file_format == "pdf":
         return bytes(vl_convert.vegalite_to_pdf(spec))
     return bytes(vl_convert.vegalite_to_png(spec, scale=PNG_SCALE))
+
+
+def figure_spec(figure: Figure) -> dict[str, Any]:
+    """A figure as Vega-Lite, its panels side by side, on a light background with a legend."""
+    width = WIDE_WIDTH if figure.wide else PANEL_WIDTH
+    panels = [panel.chart.properties(width=width, title=panel.title or figure.title) for panel in figure.panels]
+    chart = panels[0] if len(panels) == 1 else alt.concat(*panels, columns=2)
+    return _spec(chart, legends=True) | {"background": GROUND}
 
 
 def _spec(chart: Any, *, legends: bool) -> dict[str, Any]:

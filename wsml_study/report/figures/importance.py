@@ -6,8 +6,6 @@ import json
 import warnings
 
 import altair as alt
-import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from wsml_study.report.figures.figure import Figure, LeftOut, Panel, rows
 from wsml_study.report.figures.look import BLUE
@@ -55,6 +53,10 @@ def ped_anova(record: StudyRecord) -> dict[str, float]:
 
     Source: Watanabe et al., "PED-ANOVA", IJCAI 2023, with Optuna's treatment of keys that only some trials have.
     """
+    with warnings.catch_warnings():  # a notebook without ipywidgets: tqdm, which Optuna imports, would complain
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import optuna
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     space = SearchSpace.from_study(record.study)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -38,9 +39,10 @@ class Markup:
 LATEX = Markup(best=r"\textbf{{{}}}", alike=r"\underline{{{}}}", interval=r"{{\scriptsize [{}]}}")
 MARKDOWN = Markup(best="**{}**", alike="<ins>{}</ins>", interval="({})")
 """Markdown has no underline, so that HTML's `ins` stands for it; brackets would make a link."""
+HTML = Markup(best="<b>{}</b>", alike="<u>{}</u>", interval="<small>[{}]</small>")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ResultTable:
     """The table of methods by columns.
 
@@ -84,6 +86,20 @@ class ResultTable:
         rows = [[markdown_text(method), *self._row(method, MARKDOWN)] for method in self.methods]
         table = [names, ["---", *["---:"] * (len(names) - 1)], *rows]
         return "".join(f"| {' | '.join(row)} |\n" for row in table)
+
+    def __repr__(self) -> str:
+        return "\n".join([self.markdown(), *(f"{note}." for note in self.notes())])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        names = ["method"]
+        for column, heading in zip(self.columns, self._headings(), strict=True):
+            names += [f"{heading}: {column.quantity}", *(["published"] if column.has_published else [])]
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+        rows = ([html.escape(method), *self._row(method, HTML)] for method in self.methods)
+        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+        notes = "".join(f"<li>{html.escape(note)}.</li>" for note in self.notes())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
 
     def notes(self) -> list[str]:
         """What the marks mean, what each column rests on, and how it departs from the published protocol."""

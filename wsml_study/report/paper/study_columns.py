@@ -141,10 +141,10 @@ def _tested_settings(record: StudyRecord) -> Iterator[Column]:
     settings: dict[str, dict[str, list[Run]]] = {}
     values: dict[str, dict[str, object]] = {}
     for trial in record.history.with_state(TrialState.COMPLETE):
-        config = TrialConfig.model_validate(trial.config)
-        value = trial.value(config.objective)
+        value = trial.value(record.study.objective)
         if trial.test is None or value is None:
             continue
+        config = TrialConfig.model_validate(trial.config)
         run = Run(
             confirms=trial.number,
             config=config,

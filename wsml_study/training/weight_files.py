@@ -12,7 +12,7 @@ from wsml_study.errors import DataError, TrainingError
 from wsml_study.study.backbone_library import HUB_PREFIX
 
 
-def weights_path(weights: str) -> Path:
+def local_weights(weights: str) -> Path:
     """Where a file of weights is: itself, or, of an address `hf://...`, in the cache of the hub.
 
     Raises:
@@ -30,7 +30,7 @@ def digest_of_file(weights: str) -> str:
     Raises:
         TrainingError: there is no such file.
     """
-    path = weights_path(weights)
+    path = local_weights(weights)
     try:
         status = path.stat()
     except OSError as error:

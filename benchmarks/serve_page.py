@@ -137,7 +137,8 @@ def browse(server: subprocess.Popen[bytes], address: str, arguments: argparse.Na
     is_soon = sum(seconds for name, seconds in took.items() if name != "figures") <= MOST_S
     print(
         f"all but the report's figures after {sum(took.values()) - took['figures']:.2f} s, these too after "
-        f"{time.monotonic() - started:.2f} s"
+        f"{time.monotonic() - started:.2f} s; {cpu_seconds(server.pid) - before:.2f} s of CPU (load of the machine "
+        f"{os.getloadavg()[0]:.1f})"
     )
     browsers = [Browser(address, key) for _ in range(arguments.browsers)]
     opened = [threading.Thread(target=browser.open) for browser in browsers]

@@ -13,6 +13,7 @@ import typer
 from ruamel.yaml import YAML
 
 from wsml_study.cli.entry import app
+from wsml_study.methods.catalogue import METHODS
 from wsml_study.study.reading import parse_study
 from wsml_study.study.tracker_record import TRACKERS
 
@@ -93,3 +94,20 @@ def test_studies_that_commands_name_exist() -> None:
     named = {word for command in commands() for word in command.split() if re.fullmatch(r"studies/[\w/]+\.yaml", word)}
     assert len(named) > 2
     assert [word for word in sorted(named) if not (PROJECT / word).exists()] == []
+
+
+def test_the_readme_lists_every_command() -> None:
+    root = typer.main.get_command(app)
+    listed = (PROJECT / "README.md").read_text()
+    assert [name for name in root.commands if f"wsml-study {name} " not in listed and f"; {name}" not in listed] == []
+
+
+def test_the_readme_links_every_page() -> None:
+    listed = (PROJECT / "README.md").read_text()
+    pages = [str(page.relative_to(PROJECT)) for page in PAGES if page.parent != PROJECT]
+    assert [page for page in pages if f"]({page})" not in listed] == []
+
+
+def test_the_readme_counts_the_other_losses() -> None:
+    papers = {"AN", "full", "LL-R", "LL-Ct", "LL-Cp"}
+    assert f"compares {len(METHODS.keys() - papers)} other losses" in (PROJECT / "README.md").read_text()

@@ -43,7 +43,9 @@ def pages_of(inside: str | list[dict]) -> Iterator[str]:
 
 
 def test_every_page_is_in_the_navigation_once(pages: dict[str, str]) -> None:
-    assert sorted(in_navigation()) == sorted(pages)
+    listed = in_navigation()
+    assert [page for page in pages if page not in listed] == [], "list it in mkdocs.yml"
+    assert sorted(listed) == sorted(pages)
 
 
 def test_the_reference_has_every_command_key_method_and_name(pages: dict[str, str]) -> None:
@@ -107,12 +109,14 @@ def test_a_notebook_becomes_a_page() -> None:
                 {"output_type": "stream", "text": ["said\n"]},
                 {"output_type": "execute_result", "data": {"text/plain": ["2"]}},
                 {"output_type": "execute_result", "data": {"text/html": "<b>\n2</b>", "text/plain": "2"}},
+                {"output_type": "execute_result", "data": {"text/html": "<pre>a\n\nb</pre>", "text/plain": "2"}},
             ],
         },
     ]
     page = notebook_page({"cells": cells})
     assert page.startswith("# Title\n\n```python\n1 + 1\n```\n\n```text\nsaid\n```\n\n```text\n2\n```\n\n<div")
     assert "<b> 2</b>" in page
+    assert "<pre>a&#10;&#10;b</pre>" in page
 
 
 @pytest.mark.slow

@@ -192,6 +192,13 @@ def test_a_damaged_log_is_named_with_its_line(damage: str, cases: Path, finished
     assert (finished / "events.jsonl").read_bytes() == damaged
 
 
+def test_status_and_stop_take_the_folder_of_results_and_run_says_what_it_wants(finished: Path) -> None:
+    shown = CliRunner().invoke(app, ["status", str(finished)], catch_exceptions=False)
+    assert shown.stdout.startswith(f"finished in {finished}: finished\n")
+    assert "there is nothing to stop" in refused("stop", finished)
+    assert f"its study is `{finished}/study.yaml --storage {finished.parent}`" in refused("run", finished)
+
+
 def test_a_folder_in_place_of_the_log_is_named(cases: Path, finished: Path) -> None:
     (finished / "events.jsonl").unlink()
     (finished / "events.jsonl").mkdir()

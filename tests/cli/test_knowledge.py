@@ -31,6 +31,10 @@ def printed(*arguments) -> str:
     return done.stdout
 
 
+def test_a_condition_that_no_trial_meets_is_told(folder):
+    assert "None of the 4 trials meets --where" in printed("results", folder, "--where", "host == 'b'")
+
+
 def test_results_shows_the_chosen_trials_and_what_is_sure(folder):
     lines = printed("results", folder, "--where", "method == 'AN'", "--sort", "trial").splitlines()
     assert [line.split()[1] for line in lines[1:3]] == ["0", "3"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
@@ -13,19 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
+from tests.data.encoded_images import COLORS, NAMES, encoded, images
 from wsml_study.data.dataset import Dataset, ImageFiles
 from wsml_study.data.image_store import open_images
-from wsml_study.data.inspection import count_formats
+from wsml_study.data.inspection import count_formats, look_at_images
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import default_cache_dir
 from wsml_study.data.table import listed_images
 from wsml_study.errors import DataError
 
-COLORS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250)]
-NAMES = ["red", "green", "blue", "yellow", "cyan"]
 NUMBERED = json.dumps(
     {"info": {"features": {"labels": {"feature": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "_type": "List"}}}}
 )
@@ -34,20 +31,6 @@ NUMBERED = json.dumps(
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSML_CACHE", str(tmp_path / "cache"))
-
-
-def encoded(color: tuple[int, ...], form: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (6, 4), color).save(buffer, form)
-    return buffer.getvalue()
-
-
-def images(*, named: bool = True, form: str = "PNG") -> list[dict[str, Any]]:
-    suffix = form.lower()
-    return [
-        {"bytes": encoded(color, form), "path": f"photos/{name}.{suffix}" if named else None}
-        for name, color in zip(NAMES, COLORS, strict=True)
-    ]
 
 
 def write(path: Path, columns: dict[str, Any], *, metadata: str | None = None) -> Path:
@@ -211,3 +194,11 @@ def test_what_datasets_writes_is_read(tmp_path: Path) -> None:
     assert dataset.classes == ("cat", "dog")
     assert labels(dataset)["made/blue.png"] == [1, 1]
     assert pixels(dataset)["made/blue.png"] == [0, 0, 250]
+
+
+def test_unpacked_images_are_verified_as_others_are(tmp_path: Path) -> None:
+    cells = images()
+    cells[1] |= {"bytes": b"no image"}
+    dataset = read(write(tmp_path / "p.parquet", {"image": cells, "cat": [1, 0, 1, 0, 0]}))
+    unreadable, *_ = look_at_images(dataset, lambda done, total: None).problems
+    assert unreadable == "train image p/green.png cannot be read: not an image of a known format"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 from wsml_study.live.serving import served_studies
 
+PATIENCE_S = 120.0
 RECORDED = Path(__file__).parents[1] / "recorded"
 
 
@@ -58,6 +60,14 @@ class Served:
     def key(self, name: str) -> str:
         """The key of a study."""
         return next(str(study["key"]) for study in self.get("api/studies")["studies"] if study["name"] == name)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until a condition holds, without taking the CPUs from the server."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.served import Served, served
+from tests.live.served import Served, served, wait_until
 from wsml_study.live.commands import CommandRuns
 from wsml_study.record.storage import StudyStorage
 from wsml_study.record.study_folder import locked
@@ -26,9 +26,9 @@ def shown(page: Served, name: str, **order: Any) -> str:
 
 def ended(page: Served, name: str) -> dict[str, Any]:
     """The newest command of a study, once it has ended."""
-    while (run := page.get(f"api/study/{page.key(name)}")["commands"][0])["state"] == "running":
-        pass
-    return dict(run)
+    path = f"api/study/{page.key(name)}"
+    wait_until(lambda: page.get(path)["commands"][0]["state"] != "running")
+    return dict(page.get(path)["commands"][0])
 
 
 def test_a_study_that_has_ended_can_go_on_and_one_at_work_can_be_stopped(page: Served, results: Path) -> None:
@@ -38,8 +38,8 @@ def test_a_study_that_has_ended_can_go_on_and_one_at_work_can_be_stopped(page: S
     assert before["export"]["fields"] == [{"name": "by", "value": "confirmed"}]
     assert offered(page, "interrupted")["run"]["label"] == "Go on"
     with locked(StudyStorage(folder=results / "confirmed", remote=None), print):
-        while {action for action, one in offered(page, "confirmed").items() if one["why_not"]} != {"run", "confirm"}:
-            pass
+        at_work = {"run", "confirm"}
+        wait_until(lambda: {key for key, one in offered(page, "confirmed").items() if one["why_not"]} == at_work)
 
 
 COMMANDS: list[tuple[dict[str, Any], str]] = [
@@ -123,8 +123,7 @@ def test_a_command_that_was_killed_is_called_lost(tmp_path: Path) -> None:
     runs = CommandRuns(tmp_path)
     runs.start("a", "report", ["schema"])
     [folder] = (tmp_path / "a").iterdir()
-    while runs.of_study("a")[0].state == "running":
-        pass
+    wait_until(lambda: runs.of_study("a")[0].state != "running")
     assert runs.of_study("a")[0].output.endswith("}\n")
     (folder / "status").unlink()
     assert runs.of_study("a")[0].state == "lost"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import CONTRAST, Page, opened, press
-from tests.live.served import RECORDED, served
+from tests.live.served import RECORDED, Served, served
 from tests.sample_studies.synthetic import synthetic_events, synthetic_study, write_folder
 from wsml_study.report.html_report import write_report
 
@@ -18,6 +18,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 WIDER_THAN_ITS_WINDOW = "document.documentElement.scrollWidth > window.innerWidth"
 FOLLOWS = "Number(document.documentElement?.dataset.turn) >= 1"
 CURVES = "document.querySelectorAll('#learning_curves .chart.drawn svg.marks path').length"
+WIDTH_OF_CURVES = "document.querySelector('#learning_curves svg.marks').getBoundingClientRect().width"
 FOCUSED = "document.activeElement.dataset.id ?? document.activeElement.id"
 NOTES = "[...document.querySelectorAll('.notes li p:first-child')].map(one => one.textContent)"
 UNNAMED = """[...document.querySelectorAll('button, a, input, textarea, select, progress, [role=img], [role=region]')]
@@ -39,25 +40,38 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
-def test_all_of_a_study_is_there_legibly_without_a_complaint_or_a_foreign_request(
-    results: Path, width: int, dark: bool
-) -> None:
-    with served(results) as it, opened(it.address, width=width, dark=dark) as page:
+def test_all_of_a_study_is_there_legibly_without_a_complaint_or_a_foreign_request(results: Path) -> None:
+    with served(results) as it, opened(it.address, width=1280) as page:
         page.wait_until("document.querySelectorAll('.studies li').length === 2")
         assert page.evaluate("document.querySelectorAll('img').length") == 0
         check(page)
         page.evaluate("[...document.querySelectorAll('.studies a')].find(a => a.text === 'confirmed').click()")
         page.wait_until(f"{FOLLOWS} && document.querySelector('#learning_curves .chart') !== null")
-        page.evaluate("document.querySelector('#learning_curves').scrollIntoView({behavior: 'instant'})")
-        page.wait_until(f"{CURVES} > 0")
+        see(page, "#learning_curves")
         check(page)
-        page.evaluate("document.querySelector('#t-figures').scrollIntoView({behavior: 'instant'})")
+        on_a_phone_at_night(page)
+        page.wait_until(f"{WIDTH_OF_CURVES} < 380")
+        see(page, "#t-figures")
         page.wait_until("document.querySelectorAll('.group figure').length > 5")
-        page.wait_until("document.querySelector('.group .chart.drawn') !== null")
+        see(page, ".group figure:has(.chart)")
+        check(page)
+        page.evaluate("document.querySelector('#home').click()")
+        page.wait_until("document.querySelectorAll('.studies li').length === 2")
         check(page)
         assert page.complaints == []
         assert [url for url in page.requests if not url.startswith((it.address, "data:"))] == []
+
+
+def see(page: Page, place: str) -> None:
+    """Scroll to a place, and wait until a chart there is drawn."""
+    page.evaluate(f"document.querySelector('{place}').scrollIntoView({{behavior: 'instant'}})")
+    if place != "#t-figures":
+        page.wait_until(f"document.querySelector('{place} .chart.drawn svg.marks path') !== null")
+
+
+def on_a_phone_at_night(page: Page) -> None:
+    page.command("Emulation.setDeviceMetricsOverride", width=390, height=900, deviceScaleFactor=1, mobile=False)
+    page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
 
 
 def check(page: Page) -> None:
@@ -136,8 +150,13 @@ def add_note(page: Page, text: str) -> None:
 @pytest.mark.slow
 def test_a_report_is_drawn_apart_from_the_page(results: Path) -> None:
     write_report(results / "confirmed", results / "confirmed" / "report.html", address="results/confirmed")
-    with served(results) as it, opened(f"{it.address}study/{it.key('confirmed')}/report", width=1280) as page:
+    with served(results) as it, opened(report_of(it), width=1280) as page:
         page.wait_until("document.documentElement.dataset.figures === 'drawn'")
         assert page.evaluate("window.origin") == "null"
         assert page.complaints == []
     (results / "confirmed" / "report.html").unlink()
+
+
+def report_of(it: Served) -> str:
+    address = it.get(f"api/study/{it.key('confirmed')}")["report"]
+    return f"http://127.0.0.1:{it.port}{address}"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.live.served import Served, served
+from tests.live.served import Served, served, wait_until
 from tests.sample_studies.synthetic import synthetic_events, synthetic_study, write_folder
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.live.serving import served_studies
@@ -86,30 +86,41 @@ def test_a_study_is_followed_as_its_log_grows(results: Path) -> None:
     log = results / "synthetic" / "events.jsonl"
     write_folder(results / "synthetic", study, events[:81])
     lines = [json.dumps(event) + "\n" for event in events]
-    with served("results") as page, locked(StudyStorage(folder=log.parent, remote=None), print):
+    with served("results") as page:
         key = page.key("synthetic")
-        before = page.get(f"api/study/{key}")
-        assert before["state"] == "running"
-        assert before["left_s"] > 0
-        assert sorted(trial["slot"] for trial in before["running"]) == [1, 2, 3, 4]
-        with log.open("a") as file:
-            file.write("".join(lines[81:100]) + lines[100][:40])  # the driver is writing the last one right now
-        assert (
-            wait(page, key, lambda now: now["ended"] > before["ended"])["lines"][1]
-            == (study_status(str(results), "synthetic").lines()[1])
-        )
-        log.write_text("".join(lines))
-        assert wait(page, key, lambda now: now["ended"] == 12)["counts"]["running"] == 0
-        (log.parent / "trials.parquet").unlink()
-        log.write_text("".join(lines[:1]))  # another study in the same place
-        assert wait(page, key, lambda now: now["ended"] == 0)["best"] is None
+        with locked(StudyStorage(folder=log.parent, remote=None), print):
+            follow_a_driver(page, key, log, lines, results)
+        assert wait(page, key, lambda now: now["state"] == "interrupted")["running"] == []
+        log.write_text("".join(lines))  # by a driver that came and went unseen
+        assert wait(page, key, lambda now: now["state"] == "finished")["ended"] == 12
+        wait_until(lambda: page.get(f"api/study/{key}/results")["ranking"]["total"] == 12 or looked(page, key))
+
+
+def looked(page: Served, key: str) -> bool:
+    """Asks as the page does, which has the ranking made anew; says that it is not there yet."""
+    page.get(f"api/study/{key}")
+    return False
+
+
+def follow_a_driver(page: Served, key: str, log: Path, lines: list[str], results: Path) -> None:
+    before = wait(page, key, lambda now: now["state"] == "running")
+    assert before["left_s"] > 0
+    assert sorted(trial["slot"] for trial in before["running"]) == [1, 2, 3, 4]
+    with log.open("a") as file:
+        file.write("".join(lines[81:100]) + lines[100][:40])  # the driver is writing the last one right now
+    after = wait(page, key, lambda now: now["ended"] > before["ended"])
+    assert after["lines"][1] == study_status(str(results), "synthetic").lines()[1]
+    log.write_text("".join(lines))
+    assert wait(page, key, lambda now: now["ended"] == 12)["counts"]["running"] == 0
+    (log.parent / "trials.parquet").unlink()
+    log.write_text("".join(lines[:1]))  # another study in the same place
+    assert wait(page, key, lambda now: now["ended"] == 0)["best"] is None
 
 
 def wait(page: Served, key: str, condition) -> dict:
     """The state of a study once a condition holds."""
-    while not condition(now := page.get(f"api/study/{key}")):
-        pass
-    return now
+    wait_until(lambda: condition(page.get(f"api/study/{key}")))
+    return dict(page.get(f"api/study/{key}"))
 
 
 def test_a_damaged_study_is_told_and_does_not_hide_the_others(results: Path) -> None:
@@ -176,18 +187,21 @@ def test_a_place_that_is_not_there_is_refused(results: Path) -> None:
 def test_a_study_that_is_moved_away_is_said_to_be_gone(page: Served, results: Path) -> None:
     key = page.key("levels")
     shutil.move(results / "levels", results.parent / "levels")
-    while page.ask("GET", f"{page.path}api/study/{key}")[0].status != 404:
-        pass
+    wait_until(lambda: page.ask("GET", f"{page.path}api/study/{key}")[0].status == 404)
     assert "moved or deleted" in page.ask("GET", f"{page.path}api/study/{key}")[1]
 
 
 def test_a_report_is_shown_without_access_to_the_page(page: Served, results: Path) -> None:
     key = page.key("confirmed")
-    assert page.ask("GET", f"{page.path}study/{key}/report")[0].status == 404
     (results / "confirmed" / "report.html").write_text("<p>no report</p>")
-    assert not page.get(f"api/study/{key}")["report"]
+    assert page.get(f"api/study/{key}")["report"] is None
     (results / "confirmed" / "report.html").write_text('<meta name="generator" content="wsml-study report"><p>it')
-    assert page.get(f"api/study/{key}")["report"]
-    reply, text = page.ask("GET", f"{page.path}study/{key}/report")
+    address = page.get(f"api/study/{key}")["report"]
+    reply, text = page.ask("GET", address)
     assert text.endswith("<p>it")
     assert reply.headers["Content-Security-Policy"].startswith("sandbox allow-scripts allow-downloads; default-src 'no")
+    token = address.split("/")[1]  # which the report's own scripts can read
+    assert token != page.path.strip("/")
+    for path in (f"/{token}/", f"/{token}/api/studies", f"/{token}/study/{key}", f"{page.path}study/{key}/report"):
+        assert page.ask("GET", path)[0].status == 404
+    assert page.ask("POST", f"/{token}/api/study/{key}/notes", {"text": "a"})[0].status == 404

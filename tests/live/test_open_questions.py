@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import opened
-from tests.live.served import served
+from tests.live.served import served, wait_until
 from wsml_study.record.answer_log import AnswerLog
 from wsml_study.record.questions import Question, QuestionSet
 from wsml_study.record.storage import StudyStorage
@@ -72,8 +72,7 @@ def test_the_page_of_a_set_keeps_answers_as_they_are_given(log: AnswerLog, tmp_p
         page.evaluate("document.querySelector('#who button').click()")
         page.wait_until("document.querySelector('#asking:not([hidden])') !== null")
         page.evaluate("document.querySelector('#yes').click()")
-        while not log.read():
-            pass
+        wait_until(lambda: bool(log.read()))
         assert page.complaints == []
         assert all(url.startswith((it.address, "data:")) for url in page.requests)
     assert [(answer.set_number, answer.answer) for answer in log.read()] == [(2, "yes")]

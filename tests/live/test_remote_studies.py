@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.served import Served, served
+from tests.live.served import Served, served, wait_until
 from tests.sample_studies.synthetic import synthetic_events, synthetic_study
 from tests.storage_server import CREDENTIALS, bucket
 from wsml_study.record.event_log import EventLog
@@ -37,8 +37,7 @@ def test_studies_of_a_bucket_are_followed_and_noted_there(tmp_path: Path, monkey
             assert before["place"].startswith("s3://studies/lab/")
             assert page.get(f"api/study/{key}/results")["ranking"]["body"]
             append(log, events[40:])  # the driver's working copy, in the same cache, is left alone
-            while page.get(f"api/study/{key}")["ended"] < 6:
-                pass
+            wait_until(lambda: page.get(f"api/study/{key}")["ended"] == 6)
             assert page.post(f"api/study/{key}/notes", {"text": "good"})[0] == 201
             assert b'"good"' in (place.read("notes.jsonl") or b"")
             command = page.get(f"api/study/{key}/command?action=confirm")["command"]
@@ -64,8 +63,7 @@ def test_a_server_that_was_killed_goes_on_without_loss(results: Path) -> None:
     assert later.address == page.address
     assert page.post(f"api/study/{key}/notes", {"text": "after"})[0] == 201
     assert [note["text"] for note in page.get(f"api/study/{key}")["notes"]] == ["before", "after"]
-    while page.get(f"api/study/{key}")["commands"][0]["state"] == "running":
-        pass
+    wait_until(lambda: page.get(f"api/study/{key}")["commands"][0]["state"] != "running")
     assert page.get(f"api/study/{key}")["commands"][0]["state"] == "done"
     again.terminate()
     assert again.wait() == 0

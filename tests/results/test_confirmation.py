@@ -153,7 +153,9 @@ def test_a_search_that_went_on_and_leads_with_another_config_is_said(told):
 
 def test_one_seed_says_nothing_yet(told):
     told.run(1, 1, 70.0, 68.0)
-    assert told.tell(num_trials=10).lines() == ["Confirmation: 1 of 10 runs ended, too few for statistics."]
+    assert told.tell(num_trials=10).lines() == [
+        "Confirmation: 1 of 10 runs ended, too few for statistics; `wsml-study confirm STUDY` runs the others."
+    ]
     with pytest.raises(ResultsError, match="no config is confirmed yet"):
         confirmed_ranking(told.folder)
 

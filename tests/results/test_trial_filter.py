@@ -10,7 +10,7 @@ import pytest
 from wsml_study.errors import ResultsError
 from wsml_study.record.formats import Format, format_of, rendered, write_new
 from wsml_study.record.tables import TRIALS
-from wsml_study.results.trial_filter import select_trials
+from wsml_study.results.trial_filter import none_meets, select_trials
 
 
 def numbers(folder, **wanted):
@@ -32,6 +32,16 @@ def numbers(folder, **wanted):
 )
 def test_a_condition_chooses_trials_best_first(folder, where, expected):
     assert numbers(folder, where=where) == expected
+
+
+def test_a_condition_that_no_trial_meets_is_told_with_the_values_that_there_are(folder):
+    assert none_meets(folder, "method == 'll-r' and value > 1") == (
+        "None of the 4 trials meets --where \"method == 'll-r' and value > 1\"; `method` is AN, LL-R."
+    )
+    assert none_meets(folder, "host == 'b'") == (
+        "None of the 4 trials meets --where \"host == 'b'\"; `host` is empty in all of them."
+    )
+    assert none_meets(folder, "value > 1000") == "None of the 4 trials meets --where 'value > 1000'."
 
 
 @pytest.mark.parametrize(

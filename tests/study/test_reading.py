@@ -638,6 +638,19 @@ def test_a_folder_is_no_study_file(tmp_path: Path) -> None:
         read_study(tmp_path)
 
 
+def test_a_folder_of_results_names_its_study(tmp_path: Path) -> None:
+    folder = tmp_path / "voc"
+    folder.mkdir()
+    (folder / "study.yaml").write_text(GOOD)
+    (folder / "events.jsonl").touch()
+    with pytest.raises(StudyFileError) as raised:
+        read_study(folder)
+    assert str(raised.value) == (
+        f"{folder}: expected a study file, got a folder of results; "
+        f"its study is `{folder}/study.yaml --storage {tmp_path}`"
+    )
+
+
 def test_a_huge_file_is_no_study_file(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("#" * 2_000_000)
     with pytest.raises(StudyFileError, match="expected a study file of at most 1,000,000 bytes"):

@@ -19,6 +19,7 @@ from wsml_study.study.batching import can_train_together, is_linear_probe, is_st
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.model_section import Model
 from wsml_study.study.training_section import RECIPE_KEYS, Training
+from wsml_study.training.augmentation import Augmentation
 from wsml_study.training.feature_dropout import FeatureDropout
 from wsml_study.training.optimizer_steps import OptimizerSteps
 from wsml_study.training.optimizers import optimizer_of
@@ -35,6 +36,10 @@ EVERYTHING: dict[str, Any] = {
     "accumulate": 3,
     "ema_decay": 0.9,
     "dropout": 0.3,
+    "random_crop": 0.6,
+    "cutout": 0.3,
+    "rand_augment": 2,
+    "rand_augment_magnitude": 5,
 }
 
 
@@ -157,7 +162,7 @@ def test_a_linear_probe_with_a_recipe_learns(tmp_path: Path) -> None:
         update={
             "data": Data(dataset="features", root=str(tmp_path), features=files, observe=Observe()),
             "model": Model(backbone="linear"),
-            "training": Training(learning_rate=0.1, epochs=5, **EVERYTHING),
+            "training": Training(learning_rate=0.1, epochs=5, optimizer="adamw", ema_decay=0.5, dropout=0.2),
         }
     )
     trial = open_trial(config, device=torch.device("cpu"), peers=ALONE, keep_best=False)
@@ -233,3 +238,48 @@ class TestFeatureDropout:
         assert whole is not None
         assert torch.equal(even, whole[::2])  # type: ignore[arg-type]
         assert torch.equal(odd, whole[1::2])  # type: ignore[arg-type]
+
+
+class TestAugmentation:
+    TRAINING = Training(random_crop=0.5, rand_augment=2)
+
+    def images(self, device: str = "cpu") -> torch.Tensor:
+        return torch.randint(0, 256, (6, 3, 24, 24), generator=torch.Generator().manual_seed(0)).byte().to(device)
+
+    def test_an_image_changes_alike_in_whichever_batch_it_is_and_otherwise_in_each_epoch(self) -> None:
+        change, rows = Augmentation(self.TRAINING, 24), torch.tensor([5, 0, 3, 9, 1, 2])
+        whole = change(self.images(), rows, epoch=1)
+        assert torch.equal(change(self.images()[2:4], rows[2:4], epoch=1), whole[2:4])
+        other = change(self.images(), rows, epoch=2)
+        assert not any(torch.equal(one, another) for one, another in zip(whole, other, strict=True))
+        assert (whole.shape, whole.dtype) == ((6, 3, 24, 24), torch.uint8)
+
+    def test_other_draws_do_not_notice_it(self) -> None:
+        torch.manual_seed(3)
+        expected = torch.rand(4)
+        torch.manual_seed(3)
+        Augmentation(self.TRAINING, 24)(self.images(), torch.arange(6), epoch=1)
+        assert torch.equal(torch.rand(4), expected)
+
+    def test_cutout_paints_a_square_of_one_color_cut_off_at_the_edges(self) -> None:
+        black = torch.zeros(200, 3, 20, 20, dtype=torch.uint8)
+        painted = Augmentation(Training(cutout=0.5), 20)(black, torch.arange(200), epoch=1)
+        areas = []
+        for image in painted:
+            touched = image.amax(dim=0) > 0
+            rows, columns = touched.any(dim=1).sum(), touched.any(dim=0).sum()
+            assert touched.sum() == rows * columns
+            assert len(image[:, touched].unique(dim=1).T) == 1
+            areas.append(int(rows * columns))
+        assert max(areas) == 100  # half of each side
+        assert min(areas) >= 25  # the square's center lies within the image
+        assert len(set(areas)) > 10
+
+    def test_a_crop_is_a_part_of_the_image(self) -> None:
+        """Of an image that grows brighter to the right: still so, over a narrower range, never of less than half."""
+        ramp = torch.linspace(0, 255, 32).round().byte().expand(64, 1, 32, 32)
+        cropped = Augmentation(Training(random_crop=0.5), 32)(ramp, torch.arange(64), epoch=1).float()
+        assert (cropped.diff(dim=-1) >= 0).all()
+        shares = (cropped[..., -1] - cropped[..., 0])[:, 0, 0] / 255
+        assert 0.5 < shares.min() < shares.max() <= 1.0
+        assert shares.unique().numel() > 10

@@ -35,6 +35,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate_warmup": 0.5,
         "gradient_clipping": 0.3,
         "dropout": 0.3,
+        "random_crop": 0.6,
+        "rand_augment": 2,
     },
     "SGD at one cycle, two batches a step": {
         "optimizer": "sgd",

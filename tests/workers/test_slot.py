@@ -55,7 +55,7 @@ def run_to_the_end(slot) -> list[StepReport]:
 def saved_after(slot, num_epochs, folder):
     for _ in range(num_epochs):
         slot.step()
-    folder.mkdir()
+    folder.mkdir(parents=True)
     slot.save(folder)
     return str(folder)
 
@@ -131,6 +131,15 @@ def test_a_trial_goes_on_from_its_checkpoint(bench, tmp_path):
     resumed.take(assigned(4, checkpoint=folder))
     for slot in (retried, resumed):
         assert [(report.epoch, report.value, report.notice) for report in run_to_the_end(slot)] == [(3, 43.0, None)]
+
+
+def test_a_trial_of_a_moved_study_goes_on_from_its_checkpoint(bench, tmp_path):
+    slot = bench().slot
+    slot.take(assigned(4))
+    saved_after(slot, 2, tmp_path / "run_0001" / "trial_00004_a" / "checkpoint_000001")
+    moved = bench().slot
+    moved.take(assigned(4, checkpoint="/elsewhere/results/told/ray/run_0001/trial_00004_a/checkpoint_000001"))
+    assert [(report.epoch, report.notice) for report in run_to_the_end(moved)] == [(3, None)]
 
 
 @pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"torn"), lambda file: file.unlink()])

@@ -70,7 +70,7 @@ def results(
     from wsml_study.report.summary import answer, limit_lines, objective_of, trial_columns, trials_table
     from wsml_study.results.class_counts import class_note_of
     from wsml_study.results.level_results import read_levels
-    from wsml_study.results.trial_filter import select_trials
+    from wsml_study.results.trial_filter import none_meets, select_trials
 
     folder = folder_of(study, storage)
     if paper:
@@ -97,6 +97,8 @@ def results(
     lines = [*trials_table(shown, running=running), *classes, "", *groups_of_trials(folder, shown)]
     lines += [*([] if levels is None else [*levels.lines(), ""])]
     lines += limit_lines(folder)
+    if where is not None and shown.empty:
+        lines += [none_meets(folder, where), ""]
     for line in [*lines, *answer(folder, study_argument=argument(study, storage), pairs=all_pairs)]:
         say(line)
 

@@ -10,10 +10,11 @@ from wsml_study.cli.arguments import (
     Address,
     DataRoot,
     Storage,
-    StudyFile,
+    StudyOrFolder,
     argument,
     progress_of,
     read,
+    read_or_recall,
     read_to_run,
     screen,
 )
@@ -109,7 +110,7 @@ def run(
 
 @app.command(rich_help_panel=PANEL)
 def status(
-    study: StudyFile,
+    study: StudyOrFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     storage: Storage = None,
     address: SubmittedTo = None,
@@ -120,14 +121,14 @@ def status(
         return
     from wsml_study.tuning.status import study_status
 
-    description = read(study, storage, None)
+    description = read_or_recall(study, storage, None)
     found = study_status(description.storage, description.name)
     say_findings(found, as_json=as_json)
 
 
 @app.command(rich_help_panel=PANEL)
 def stop(
-    study: StudyFile,
+    study: StudyOrFolder,
     storage: Storage = None,
     address: SubmittedTo = None,
     now: Annotated[
@@ -142,7 +143,7 @@ def stop(
         raise typer.BadParameter("needs --address; Ctrl-C ends a study that runs in a terminal", param_hint="--now")
     from wsml_study.tuning.status import stop_study
 
-    description = read(study, storage, None)
+    description = read_or_recall(study, storage, None)
     stop_study(description.storage, description.name, notify=print)
 
 

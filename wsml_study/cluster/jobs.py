@@ -25,7 +25,7 @@ from typing import Any
 from wsml_study.errors import ResourcesError, StudyFileError
 from wsml_study.record.wording import duration
 from wsml_study.registry import EXPECTED_PLUGINS
-from wsml_study.study.paths import named_files
+from wsml_study.study.paths import is_downloaded, named_files
 from wsml_study.study.spec import Study
 from wsml_study.study.used_plugins import used_plugins
 from wsml_study.study.writing import dump_config
@@ -280,7 +280,7 @@ def _refuse_folders_of_this_machine(study: Study) -> None:
             f"path of a folder that all machines share, or s3://bucket/folder"
         )
     root = study.data.root
-    if root is not None and not Path(root).is_absolute():
+    if root is not None and not Path(root).is_absolute() and not is_downloaded(root):
         raise StudyFileError(
             f"data.root: {root} is relative, and data is not sent with a job; put it on the machines and give "
             f"--data-root its absolute path there"

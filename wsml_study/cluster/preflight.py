@@ -21,7 +21,7 @@ from wsml_study.cluster.ray_internals import is_token_auth_enabled
 from wsml_study.cluster.session import alive_nodes, count_slots, worker_resources
 from wsml_study.errors import ResourcesError
 from wsml_study.record.storage import StudyStorage
-from wsml_study.study.paths import named_files
+from wsml_study.study.paths import is_downloaded, named_files
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.spec import Study
 from wsml_study.study.used_plugins import used_plugins
@@ -111,7 +111,8 @@ def _inspect_all(study: Study, storage: StudyStorage, nodes: list[dict[str, Any]
     """Inspect all machines in parallel: machine -> what was found, None for one that left the cluster meanwhile."""
     filesystem, scratch = storage.scratch()
     marker = uuid.uuid4().hex
-    paths = (*([] if study.data.root is None else [study.data.root]), *named_files(study))
+    root = study.data.root
+    paths = (*([] if root is None or is_downloaded(root) else [root]), *named_files(study))
     filesystem.create_dir(scratch, recursive=True)
     _write(filesystem, f"{scratch}/{marker}", marker)
     inspect = ray.remote(num_cpus=0)(_inspect)

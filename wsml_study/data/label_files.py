@@ -8,11 +8,17 @@ from pydantic import Field, model_validator
 
 from wsml_study.description import Description, PositiveInt, Seed
 
+HUB = "hf://"
+"""Begins addresses of files of the Hugging Face hub, which may stand for paths of data, weights and models."""
+
 
 class LabelFiles(Description):
     """Files with labels of the user's own images."""
 
-    file: str = Field(description="Labels of all images, or of those to train on.")
+    file: str = Field(
+        description="Labels of all images, or of those to train on; here, as for weights and other data, hf://... "
+        "names a file of the Hugging Face hub."
+    )
     test_file: str | None = Field(default=None, description="Labels of the images to test on.")
     classes: str | None = Field(default=None, description="A file with the names of the classes, one a line.")
     image_column: str | None = Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsml_study.data.dataset import Dataset
+from wsml_study.data.hub_files import is_hub_address, local_path
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.reader_record import READERS, Reads
 from wsml_study.options import Value
@@ -45,8 +46,14 @@ def read_dataset(
         raise ValueError(f"{name} needs a root, the folder of its {'files' if features else 'images'}")
     if root is not None and record.reads is Reads.NOTHING:
         raise ValueError(f"{name} is embedded and takes no root, got {str(root)!r}")
-    places = [] if record.reads is Reads.NOTHING else [None if root is None else Path(root)]
-    files = [given for given in (labels, features) if given is not None]
+    places = [] if record.reads is Reads.NOTHING else [None if root is None else local_path(root)]
+    files = [_downloaded(given) for given in (labels, features) if given is not None]
     reader = implementation(record.reader) if isinstance(record.reader, str) else record.reader
     dataset: Dataset = reader(*places, *files, **options)
     return dataset
+
+
+def _downloaded(files: LabelFiles | FeatureFiles) -> LabelFiles | FeatureFiles:
+    """The same with paths of this machine in place of addresses of the hub."""
+    named = {key: value for key, value in files if isinstance(value, str) and is_hub_address(value)}
+    return files.model_copy(update={key: str(local_path(address)) for key, address in named.items()})

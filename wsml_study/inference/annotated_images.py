@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsml_study.data.dataset import Dataset, ImageFiles, ImageSource, Split
+from wsml_study.data.hub_files import local_path
 from wsml_study.data.image_store import Kind
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import Labels, dense_rows
@@ -75,6 +76,7 @@ def annotated_images(
         return _of_dataset(model, model.study.data, split, data_root)
     if source.suffix in STUDIES:
         return _of_dataset(model, read_study(source).data, split, data_root)
+    source = local_path(source)
     if not source.is_file():
         raise DataError(f"{source}: expected a study file, a table or a list of labelled images; there is no such file")
     read = read_table(source, LabelFiles(file=str(source)), model.classes) if source.suffix in TABLES else None

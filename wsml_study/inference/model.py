@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from wsml_study.data.dataset import PixelRange
+from wsml_study.data.hub_files import local_path
 from wsml_study.data.problem_list import data_error
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.inference.decisions import Decider
@@ -168,14 +169,15 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     """Load a model that `wsml-study train` has written.
 
     Args:
-        path: a model's folder, `models/<config>/seed_<n>`.
+        path: a model's folder, `models/<config>/seed_<n>`, or `hf://owner/name`.
         device: `cpu`, `cuda`, or `auto` for a GPU if there is one.
 
     Raises:
         ResultsError: the folder holds no complete model.
+        DataError: the model is on the hub, and cannot be downloaded.
         ResourcesError: there is no such device.
     """
-    folder = Path(path)
+    folder = local_path(path)
     check_model_folder(folder)
     return TrainedModel(folder, device=device_of(device))
 

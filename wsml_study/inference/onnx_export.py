@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from wsml_study.data.hub_files import refuse_hub_address
 from wsml_study.errors import ResourcesError, ResultsError
 from wsml_study.inference.decisions import Decider
 from wsml_study.inference.model import TrainedModel, load_model
@@ -70,6 +71,8 @@ def export_model(folder: Path, output: Path | None, *, overwrite: bool = False) 
         ResourcesError: a package is missing.
         ResultsError: there is no model, the file is of another kind or exists, or as `export_onnx`.
     """
+    if output is None:
+        refuse_hub_address(folder, "model.onnx is")
     path = folder / ONNX_FILE if output is None else output
     if path.suffix != ".onnx":
         raise ResultsError(f"{path}: expected a file that ends in .onnx")

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsml_study.data.hub_files import local_path
 from wsml_study.data.pixels import image_suffixes, irregular
 from wsml_study.data.table import listed_images
 from wsml_study.data.text_lines import numbered_lines
@@ -49,6 +50,7 @@ def list_pictures(source: Path, root: Path | None) -> PictureList:
     Raises:
         DataError: there is nothing there, or no image in it, or it is a device or the like.
     """
+    source = local_path(source)
     if source.is_dir():
         found = _in_folder(source)
     elif not source.exists():

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from wsml_study.data.dataset import ImageFiles
+from wsml_study.data.hub_files import refuse_hub_address
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED
 from wsml_study.data.stored_file import Progress
 from wsml_study.errors import DataError, ResourcesError, ResultsError
@@ -109,6 +110,7 @@ def choose_thresholds(
             f"expected a precision between 0 and 1, or best='f1', got precision={precision}, best={best!r}"
         )
     folder, source = Path(model_folder), None if data is None else Path(data)
+    refuse_hub_address(folder, "thresholds are")
     if has_rules(folder) and not overwrite:
         raise ResultsError(f"{folder / RULES_FILE} exists; replace it with --overwrite")
     if source is None and split == "train":

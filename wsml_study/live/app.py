@@ -22,8 +22,8 @@ from starlette.types import ASGIApp
 from wsml_study.errors import ResultsError, WsmlStudyError
 from wsml_study.live.commands import CommandRuns, Order, command_text, words_of
 from wsml_study.live.followed_study import FollowedStudy, Plain
-from wsml_study.live.found_studies import FoundStudies
-from wsml_study.live.gate import POLICY, Gate
+from wsml_study.live.found_studies import FoundStudies, FoundStudy
+from wsml_study.live.gate import POLICY, Gate, report_token
 from wsml_study.live.open_questions import OpenQuestions
 from wsml_study.live.rendering_thread import Kind, MakePart, RenderingThread
 from wsml_study.record.note_log import Note, add_note, read_notes
@@ -137,7 +137,7 @@ class LivePage:
             "notes": notes,
             "notes_error": complaint,
             "questions": self._questions.sets_of(found),
-            "report": _is_report(found.place.folder / REPORT),
+            "report": self._report_address(found) if _is_report(found.place.folder / REPORT) else None,
             "commands": [run.as_json() for run in self._runs.of_study(found.key)],
             "parts": {kind: self._rendering.want(study, kind) for kind in _shown_parts(request)},
         }
@@ -187,6 +187,9 @@ class LivePage:
             raise HTTPException(400, "expected a note with text and by") from error
         add_note(self._study_of(request).found.place, note)
         return JSONResponse(note.model_dump(), 201)
+
+    def _report_address(self, found: FoundStudy) -> str:
+        return f"/{report_token(self._token)}/study/{found.key}/report"
 
     def _report(self, request: Request) -> Response:
         path = self._study_of(request).found.place.folder / REPORT

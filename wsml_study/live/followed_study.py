@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wsml_study.errors import ResultsError, WsmlStudyError
@@ -16,7 +17,7 @@ from wsml_study.record.config_history import num_ended
 from wsml_study.record.growing_log import GrowingLog
 from wsml_study.record.history import TrialHistory, TrialState
 from wsml_study.record.lease import EXPIRY_S, Driver, read_lease
-from wsml_study.record.storage import ANSWERS, CONFIRMATION, EVENTS, TABLE_FILES
+from wsml_study.record.storage import ANSWERS, CONFIRMATION, EVENTS, LEVELS, TABLE_FILES, StudyStorage
 from wsml_study.record.wording import describe
 from wsml_study.results.slot_times import last_epoch_of
 from wsml_study.results.study_results import StudyRecord, record_of
@@ -35,6 +36,7 @@ PAUSE_FACTOR = 100
 AT_WORK = ("running", "confirming")
 """States in which a driver is at work."""
 
+Files = dict[Path, tuple[int, int] | None]
 Plain = dict[str, Any]
 """Plain data, as JSON has it."""
 
@@ -48,16 +50,13 @@ class Part:
         self._history = log.history
         self._work: WorkLeft | None = None
 
-    def read(self) -> bool:
-        """Read what is new; whether there was anything."""
-        before = len(self.log.events)
+    def read(self) -> None:
+        """Read what is new."""
         new = self.log.read()
-        replaced = self.log.history is not self._history
-        if replaced:
+        if self.log.history is not self._history:
             self.slots, self._work, self._history = SlotsInUse(), None, self.log.history
         for event in new:
             self.slots.apply(event)
-        return bool(new) or replaced or len(self.log.events) != before
 
     def seconds_left(self, study: Study, num_trials: int | None) -> tuple[float | None, float | None]:
         """Seconds of the search that are left, and of the confirmation after it; None where they are not known."""
@@ -75,15 +74,18 @@ class Snapshot:
 
     Attributes:
         version: grows with every change of the study's results.
-        status: as `wsml-study status` has it; None where the study cannot be read.
-        overview: the same as plain data, with what the page shows besides.
+        overview: what `wsml-study status` says, as plain data, with what the page shows besides.
         error: why the study cannot be read; None while it can.
     """
 
     version: int
-    status: Status | None
     overview: Plain
     error: str | None = None
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a driver is at work on the study."""
+        return self.overview["state"] in AT_WORK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +104,19 @@ class Results:
 
 
 class FollowedStudy:
-    """Reads what is new in a study whenever it is asked, but no more often than costs little."""
+    """Reads what is new in a study whenever it is asked, but no more often than costs little.
+
+    What the logs hold stays in memory only while the study is at work.
+    """
 
     def __init__(self, found: FoundStudy) -> None:
         self.found = found
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         self._copy = RemoteCopy(found.place)
         self._study: tuple[Any, Study] | None = None
         self._parts: dict[str, Part] = {}
-        self._files: Any = None
+        self._files: Files | None = None
         self._driver: tuple[Driver | None, float] = (None, 0.0)
-        self._version = 0
         self._due = 0.0
         self._snapshot: Snapshot | None = None
 
@@ -120,19 +124,19 @@ class FollowedStudy:
         """The newest state, at most `INTERVAL_S`, or a hundred times the CPU time that reading it takes, old."""
         if self._snapshot is not None and time.monotonic() < self._due:
             return self._snapshot
-        if not self.lock.acquire(blocking=self._snapshot is None):
+        if not self._lock.acquire(blocking=self._snapshot is None):
             assert self._snapshot is not None
             return self._snapshot  # another thread is at it
         try:
-            started = time.thread_time()
             if self._snapshot is None or time.monotonic() >= self._due:
                 is_first = self._snapshot is None  # it reads the whole log, the next one what was appended
-                self._snapshot = self._read()
+                started = time.thread_time()
+                self._snapshot = self._read(self._snapshot)
                 took = 0.0 if is_first else time.thread_time() - started
                 self._due = time.monotonic() + max(INTERVAL_S, PAUSE_FACTOR * took)
             return self._snapshot
         finally:
-            self.lock.release()
+            self._lock.release()
 
     def look_again(self) -> None:
         """Let the next `snapshot` read, whatever it costs: a command has changed something."""
@@ -142,53 +146,71 @@ class FollowedStudy:
         """All results, as the report reads them.
 
         Raises:
-            ResultsError: the study cannot be read.
+            ResultsError, StudyFileError: the study cannot be read.
         """
-        with self.lock:
+        with self._lock:
             snapshot = self.snapshot()
             if snapshot.error is not None:
                 raise ResultsError(snapshot.error)
-            study, log = self._study_file(), self._parts[""].log
-            record = record_of(self.found.place.folder, study, list(log.events), log.history)
-            at_work = snapshot.overview["state"] in AT_WORK
-            return Results(version=snapshot.version, record=record, at_work=at_work)
+            log = self._read_parts()[""].log
+            record = record_of(self.found.place.folder, self._study_file(), list(log.events), log.history)
+            self._forget_unless(snapshot.at_work)
+            return Results(version=snapshot.version, record=record, at_work=snapshot.at_work)
 
-    def _read(self) -> Snapshot:
+    def _read(self, before: Snapshot | None) -> Snapshot:
+        version = 0 if before is None else before.version
         try:
             self._copy.update()
-            status = self._status()
-        except (WsmlStudyError, OSError) as error:
-            overview = {"state": "unreadable", "error": str(error), "name": self.found.name}
-            return Snapshot(version=self._version, status=None, overview=overview, error=str(error))
-        overview = self._overview(status)
-        if self._snapshot is not None and self._snapshot.overview["state"] != overview["state"]:
-            self._version += 1  # unfinished trials are now running, or interrupted
-        return Snapshot(version=self._version, status=status, overview=overview)
+            files, driver = self._stats(), self._live_driver()
+            has_changed = files != self._files
+            self._files = files
+            if before is not None and not has_changed and driver is None and not before.at_work:
+                return before
+            overview, error = self._overview(self._status(driver)), None
+            has_changed = has_changed or before is None or before.overview["state"] != overview["state"]
+        except (WsmlStudyError, OSError) as found:
+            overview, error = {"state": "unreadable", "error": str(found), "name": self.found.name}, str(found)
+            has_changed = before is None or before.error != error
+            self._files = None  # reads anew next time: a bucket may be reached again
+        snapshot = Snapshot(version=version + has_changed, overview=overview, error=error)
+        self._forget_unless(snapshot.at_work)
+        return snapshot
 
-    def _status(self) -> Status:
-        study, folder = self._study_file(), self.found.place.folder
-        driver = self._live_driver()
-        names = ["", *(f"fidelity/level_{number}" for number in range(1, num_levels(study))), CONFIRMATION]
-        for name in names:
-            part = self._parts.setdefault(name, Part(GrowingLog(folder / name / EVENTS)))
-            self._version += part.read()
-        files = [_stat(folder / name) for name in (ANSWERS, *TABLE_FILES)] if not self._parts[""].log.events else []
-        files += [_stat(folder / ANSWERS), _stat(folder / STUDY_FILE)]
-        if files != self._files:
-            self._files, self._version = files, self._version + 1
-        confirmation = self._parts[CONFIRMATION].log
+    def _forget_unless(self, at_work: bool) -> None:
+        if not at_work:
+            self._parts.clear()
+
+    def _stats(self) -> Files:
+        """Size and time of the last change of every file that what is shown depends on."""
+        folder = self.found.place.folder
+        logs = [folder / name / EVENTS for name in self._names()]
+        documents = [folder / name for name in (STUDY_FILE, ANSWERS, *TABLE_FILES)]
+        return {path: _stat(path) for path in (*logs, *documents)}
+
+    def _names(self) -> list[str]:
+        """Where the logs are, in the study's folder: its own, those of the levels below full size in order, and the
+        confirmation's."""
+        levels = [level.folder.name for level in StudyStorage(folder=self.found.place.folder, remote=None).levels()]
+        return ["", *(f"{LEVELS}/{name}" for name in levels), CONFIRMATION]
+
+    def _read_parts(self) -> dict[str, Part]:
+        for name in self._names():
+            part = self._parts.setdefault(name, Part(GrowingLog(self.found.place.folder / name / EVENTS)))
+            part.read()
+        return self._parts
+
+    def _status(self, driver: Driver | None) -> Status:
+        parts = self._read_parts()
+        levels = [part for name, part in parts.items() if name.startswith(LEVELS)]
+        confirmation = parts[CONFIRMATION].log
         return Status(
-            study=study,
+            study=self._study_file(),
             place=self.found.place.described,
-            folder=folder,
-            history=self._parts[""].log.history,
+            folder=self.found.place.folder,
+            history=parts[""].log.history,
             driver=driver,
             confirmation=confirmation.history if confirmation.path.exists() else None,
-            levels={
-                number: self._parts[name].log.history
-                for number, name in enumerate(names[1:-1], start=1)
-                if self._parts[name].log.path.exists()
-            },
+            levels={number: part.log.history for number, part in enumerate(levels, start=1)},
         )
 
     def _study_file(self) -> Study:
@@ -248,8 +270,8 @@ class FollowedStudy:
         if activity_of(status) == "confirming":
             return CONFIRMATION, self._parts[CONFIRMATION]
         level = status.current[0]
-        name = "" if level == num_levels(status.study) else f"fidelity/level_{level}"
-        return name, self._parts[name]
+        name = "" if level == num_levels(status.study) else f"{LEVELS}/level_{level}"
+        return (name, self._parts[name]) if name in self._parts else ("", self._parts[""])  # it has not begun yet
 
     def _left(self, status: Status) -> tuple[float | None, float | None]:
         name, part = self._part_at_work(status)
@@ -299,7 +321,7 @@ def _last_time(log: GrowingLog) -> float | None:
     return None if not log.events else float(log.events[-1]["time"])
 
 
-def _stat(path: Any) -> tuple[int, int] | None:
+def _stat(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()
     except OSError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -15,6 +17,9 @@ LARGEST_BODY = 2**20
 
 OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
 """Names of this machine for itself, which no page from elsewhere has; a tunnel may give it another port."""
+
+OF_REPORTS = re.compile("/study/[0-9a-f]+/report")
+"""Paths of reports, after the token."""
 
 WRITING = ("POST",)
 READING = ("GET", "HEAD")
@@ -41,12 +46,17 @@ Refusal = tuple[int, str]
 """Status and text."""
 
 
+def report_token(token: str) -> str:
+    """The token in the addresses of reports: their scripts can read it, and it opens nothing else."""
+    return hashlib.blake2b(b"reports", key=token.encode(), digest_size=18).hexdigest()
+
+
 class Gate:
     """Refuses what does not come from the page itself, before any other code sees it."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         """Stand before an app, whose addresses begin after the token."""
-        self._app, self._token = app, token
+        self._app, self._token, self._report_token = app, token, report_token(token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on without the token."""
@@ -63,6 +73,9 @@ class Gate:
         inside = "/" + scope["path"].split("/", 2)[2]
         await self._app({**scope, "path": inside, "raw_path": inside.encode()}, _at_most(receive), replied)
 
+    def _token_of(self, path: str) -> str:
+        return self._report_token if OF_REPORTS.fullmatch(path) else self._token
+
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers, method = Headers(scope=scope), scope["method"]
         host, origin = headers.get("host", ""), headers.get("origin")
@@ -70,7 +83,7 @@ class Gate:
         if name not in OWN_NAMES or (origin is not None and urlsplit(origin).netloc != host):
             return 403, f"open the page at its own address, on {OWN_NAMES[0]}"
         parts = scope["path"].split("/", 2)
-        if len(parts) < 3 or not secrets.compare_digest(parts[1].encode(), self._token.encode()):
+        if len(parts) < 3 or not secrets.compare_digest(parts[1].encode(), self._token_of(f"/{parts[2]}").encode()):
             return 404, "there is nothing at this address; open the one that `wsml-study serve` prints"
         if method in READING:
             return None

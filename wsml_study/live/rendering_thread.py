@@ -56,7 +56,7 @@ class RenderingThread:
         """
         self._make, self._begin = make, begin
         self._changed = threading.Condition()
-        self._first = threading.Lock()
+        self._first: dict[tuple[str, Kind], threading.Lock] = {}
         self._rendered: dict[tuple[str, Kind], Rendered] = {}
         self._wanted: dict[tuple[str, Kind], tuple[float, FollowedStudy]] = {}
         self._rest_until: dict[Kind, float] = {"results": 0.0, "figures": 0.0}
@@ -68,7 +68,7 @@ class RenderingThread:
         """The newest one there is, as JSON."""
         key = (study.found.key, kind)
         if key not in self._rendered:
-            with self._first:  # the others of many that ask at once find it
+            with self._first.setdefault(key, threading.Lock()):  # the others of many that ask at once find it
                 if key not in self._rendered:
                     self._rendered[key] = self._render(study, kind)
         return self._rendered[key].content

@@ -140,7 +140,9 @@ class Confirmation(ShownLines):
     def lines(self) -> list[str]:
         """The table of configs, the answer, and the outcome of each comparison."""
         if not self.configs:
-            return [f"Confirmation: {self.num_ended} of {self.num_trials} runs ended, too few for statistics."]
+            too_few = f"Confirmation: {self.num_ended} of {self.num_trials} runs ended, too few for statistics"
+            others = "; `wsml-study confirm STUDY` runs the others" if self.num_ended < self.num_trials else ""
+            return [f"{too_few}{others}."]
         lines = [
             *self._table(),
             f"means over fresh seeds and draws of the hidden labels; 95 % intervals over {self.resampled}",

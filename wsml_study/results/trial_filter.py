@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,6 +67,25 @@ def select_trials(
     if "front" in chosen:
         selected = selected.append_column(pa.field("front", pa.bool_()), pa.array(chosen["front"], pa.bool_()))
     return selected.add_column(0, pa.field("rank", pa.int32()), pa.array(chosen["rank"], pa.int32()))
+
+
+def none_meets(folder: Path, where: str) -> str:
+    """A sentence that no trial meets a condition, with the values that its text columns have.
+
+    Args:
+        folder: of the study's results.
+        where: the condition, as `select_trials` takes it.
+    """
+    trials = read_table(folder, "trials").to_pandas()
+    words = set(re.findall(r"\w+", where))
+    texts = [name for name in ("method", "state", "host", "origin") if name in words and name in trials]
+    has = [f"`{name}` is {_some(trials[name].dropna().unique())}" for name in texts]
+    return "; ".join([f"None of the {len(trials)} trials meets --where {where!r}", *has]) + "."
+
+
+def _some(values: Iterable[str]) -> str:
+    shown = sorted(values)
+    return ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "") if shown else "empty in all of them"
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:

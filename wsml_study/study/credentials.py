@@ -15,6 +15,7 @@ USER_INFO = re.compile(r"(?<=://)[^/@\s:]*:(?!\d+(?:/|$))[^@\s]+(?=@)")
 QUERY = re.compile(rf"(?<=[?&])({NAME}|sig)=[^&\s'\"]+", re.IGNORECASE)
 OPTION = re.compile(rf"-{{1,2}}{NAME}", re.IGNORECASE)
 ASSIGNED = re.compile(rf"^(-{{0,2}}{NAME}=).*", re.IGNORECASE | re.DOTALL)
+HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
 KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 SECRET_VARIABLE = re.compile(rf"{NAME}|.*_KEY", re.IGNORECASE)
 
@@ -46,6 +47,20 @@ def without_secret(address: str) -> str:
     raise ValueError(f"holds a secret, which would be printed and stored; leave it out of the address and {way_out}")
 
 
+def holds_secret(text: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a text holds a token, a password in an address, or the value of a variable that holds a secret.
+
+    >>> holds_secret("s3://KEY:SECRET@bucket", {}), holds_secret("hf_" + "x" * 34, {}), holds_secret("a token", {})
+    (True, True, False)
+    """
+    patterns = (USER_INFO, QUERY, KEY_ID, HUB_TOKEN)
+    return any(map(text.__contains__, _secrets(environ))) or any(pattern.search(text) for pattern in patterns)
+
+
+def _secrets(environ: Mapping[str, str]) -> list[str]:
+    return [value for name, value in environ.items() if len(value) >= SHORTEST and SECRET_VARIABLE.fullmatch(name)]
+
+
 def masked_command(arguments: Iterable[str], environ: Mapping[str, str] = os.environ) -> str:
     """A command line, quoted as for a shell, with everything that looks like a secret replaced by `***`.
 
@@ -56,7 +71,7 @@ def masked_command(arguments: Iterable[str], environ: Mapping[str, str] = os.env
     >>> masked_command(["run", "--storage", "s3://KEY:SECRET@bucket", "--api-key", "1234", "TOKEN=a b"], {})
     "run --storage 's3://***@bucket' --api-key '***' 'TOKEN=***'"
     """
-    secrets = [value for name, value in environ.items() if len(value) >= SHORTEST and SECRET_VARIABLE.fullmatch(name)]
+    secrets = _secrets(environ)
     shown: list[str] = []
     follows = False  # whether the previous argument names a secret, as `--api-key` does
     for argument in arguments:

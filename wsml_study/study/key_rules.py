@@ -96,6 +96,10 @@ def _mode_rules() -> Iterator[KeyRule]:
         ("linear_learning_rate", ("linear_init",)),
         ("hand_over", ("linear_init",)),
         ("mirror_features", ("linear", "linear_init")),
+        ("random_crop", ("end_to_end", "linear_init")),
+        ("cutout", ("end_to_end", "linear_init")),
+        ("rand_augment", ("end_to_end", "linear_init")),
+        ("rand_augment_magnitude", ("end_to_end", "linear_init")),
     ):
         yield KeyRule(
             key=f"training.{key}",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from wsml_study.data.label_files import HUB
 from wsml_study.study.backbone_library import is_weights_file
 from wsml_study.study.spec import Draft
 
@@ -11,15 +13,27 @@ LABEL_FILES = ("file", "test_file", "classes")
 
 
 def named_files(study: Draft) -> dict[str, str]:
-    """Path -> dotted key, for every file that a trial may read, except those inside `data.root`."""
-    return {path: key for key, path in _named(study)}
+    """Path -> dotted key, for every file that a trial may read, except those inside `data.root` and of the hub."""
+    return {path: key for key, path in _named(study) if not is_downloaded(path)}
+
+
+def is_downloaded(path: str) -> bool:
+    """Whether a path is an address of the hub, which every machine downloads from."""
+    return path.startswith(HUB)
+
+
+def _files_of(path: str) -> list[str]:
+    """The files that a name with `*` stands for; the name itself if it has none, or if there are none."""
+    if is_downloaded(path) or "*" not in Path(path).name:
+        return [path]
+    return sorted(map(str, Path(path).parent.glob(Path(path).name))) or [path]
 
 
 def _named(study: Draft) -> Iterator[tuple[str, str]]:
     for name in LABEL_FILES if study.data.labels is not None else ():
         path = getattr(study.data.labels, name)
         if path is not None:
-            yield f"data.labels.{name}", path
+            yield from ((f"data.labels.{name}", one) for one in _files_of(path))
     if study.data.pseudo_labels is not None:
         yield "data.pseudo_labels", study.data.pseudo_labels
     searched = study.varied.get("model.weights")

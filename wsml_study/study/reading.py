@@ -106,6 +106,8 @@ def _text(path: FilePath) -> str:
 
 
 def _study_files_in(folder: FilePath) -> str:
+    if (folder / "study.yaml").exists() and (folder / "events.jsonl").exists():
+        return f" of results; its study is `{folder / 'study.yaml'} --storage {folder.parent}`"
     names = sorted(file.name for file in folder.glob("*.yaml"))
     return f"; it has {', '.join(names[:5])}" if names else ""
 

@@ -24,6 +24,10 @@ RECIPE_KEYS = (
     "accumulate",
     "ema_decay",
     "dropout",
+    "random_crop",
+    "cutout",
+    "rand_augment",
+    "rand_augment_magnitude",
 )
 """Keys of recipes: all are absent in the published protocol, and off by default."""
 
@@ -119,6 +123,21 @@ class Training(Description):
     dropout: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="Share of the features in front of the head that are dropped in training."
     )
+    random_crop: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="End to end: train on random crops of this share of an image's area or more (sides 3:4 to 4:3), "
+        "resized to the whole.",
+    )
+    cutout: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="End to end: paint a square of a random color over training images; its side as a share of theirs.",
+    )
+    rand_augment: Annotated[int, Field(ge=1, le=10)] | None = Field(
+        default=None, description="End to end: change training images by so many random operations of RandAugment."
+    )
+    rand_augment_magnitude: Annotated[int, Field(ge=0, le=30)] | None = Field(
+        default=None, description="Strength of RandAugment's operations, of 30; 9 by default."
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."
     )
@@ -133,6 +152,11 @@ class Training(Description):
     def schedules_rates(self) -> bool:
         """Whether learning rates change within a phase."""
         return self.learning_rate_schedule not in (None, "constant") or self.learning_rate_warmup is not None
+
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed by more than mirroring."""
+        return any(one is not None for one in (self.random_crop, self.cutout, self.rand_augment))
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from torch import Tensor
 from wsml_study.data.decoded_rows import DecodedRows
 from wsml_study.training.trial_data import LabelledImages, SplitName
 
+Changed = Callable[[Tensor, Tensor], Tensor]
+"""Images (B, c, H, W) and their rows (B,) of the split, on the CPU -> changed images."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -22,12 +25,15 @@ Result = TypeVar("Result")
 class Inputs(Protocol):
     """The inputs of one split."""
 
-    def batches(self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None) -> Iterator[Tensor]:
+    def batches(
+        self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None, changed: Changed | None = None
+    ) -> Iterator[Tensor]:
         """Inputs (B, ...) on the device, batch by batch.
 
         Args:
             positions: rows of the split, int64 (B,) on the CPU, for each batch.
             mirrored_M: which rows are to be mirrored, on the CPU; None for none.
+            changed: augments images, after mirroring; features are not augmented.
         """
 
 
@@ -71,7 +77,9 @@ class ImageInputs:
         # the batch before is trained on.
         self._ahead = device.type == "cuda" or isinstance(split.images_NcHW, DecodedRows)
 
-    def batches(self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None) -> Iterator[Tensor]:
+    def batches(
+        self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None, changed: Changed | None = None
+    ) -> Iterator[Tensor]:
         """As `Inputs` says."""
         fetched = one_ahead(self._fetch, positions) if self._ahead else map(self._fetch, positions)
         for positions_B, images_BcHW in zip(positions, fetched, strict=True):
@@ -79,7 +87,7 @@ class ImageInputs:
             if self._flips and mirrored_M is not None:
                 flip_B = sent(mirrored_M[positions_B], self._device).view(-1, 1, 1, 1)
                 images_BcHW = torch.where(flip_B, images_BcHW.flip(-1), images_BcHW)
-            yield images_BcHW
+            yield images_BcHW if changed is None else changed(images_BcHW, positions_B)
 
     def _fetch(self, positions_B: Tensor) -> Tensor:
         images_NcHW = self._split.images_NcHW
@@ -100,7 +108,9 @@ class FeatureInputs:
         """
         self.features_MD, self.mirrored_features_MD = features_MD, mirrored_features_MD
 
-    def batches(self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None) -> Iterator[Tensor]:
+    def batches(
+        self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None, changed: Changed | None = None
+    ) -> Iterator[Tensor]:
         """As `Inputs` says."""
         for positions_B in positions:
             on_device_B = sent(positions_B, self.features_MD.device)

@@ -21,7 +21,7 @@ from wsml_study.study.backbone_library import HUB_PREFIX, is_weights_file, name_
 from wsml_study.training.features_and_head import FeaturesAndHead
 from wsml_study.training.library_names import misfit, off_grid, tag_of, unknown_model
 from wsml_study.training.pretrained_weights import Pretraining
-from wsml_study.training.weight_files import digest_of_file, hub_file
+from wsml_study.training.weight_files import digest_of_file, hub_file, local_weights
 
 LIBRARY = f"open_clip {open_clip.__version__}"
 FILENAMES = (
@@ -146,7 +146,7 @@ def weights_path(backbone: str, weights: str) -> Path:
 
 def _file_of(backbone: str, weights: str, tag: str | None) -> Path:
     if is_weights_file(weights):
-        return Path(weights)
+        return local_weights(weights)
     if weights.startswith(HUB_PREFIX):
         return hub_file(weights, FILENAMES)
     name, _ = name_and_tag(backbone)

@@ -6,6 +6,7 @@ Shapes: N training images, B images of this rank's share of a batch, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -183,7 +184,8 @@ class Optimization:
         batches = self._split(order_N)
         shares = [self._share(batch) for batch in batches]
         indices = [indices_B for indices_B, _ in shares]
-        inputs = self.inputs.of("train").batches(indices, mirrored_N)
+        changed = None if self._augmentation is None else partial(self._augmentation, epoch=epoch)
+        inputs = self.inputs.of("train").batches(indices, mirrored_N, changed)
         for number, (batch, (indices_B, num_own), inputs_B) in enumerate(zip(batches, shares, inputs, strict=True)):
             if self._dropout is not None:
                 places_B, _ = self._share(torch.arange(len(batch)))
@@ -232,6 +234,11 @@ class Optimization:
         groups = self.phase.parameter_groups() + self.method.parameter_groups(config.training.learning_rate)
         self.optimizer = optimizer_of(config.training, groups)
         decay = config.training.ema_decay
+        self._augmentation = None
+        if name is PhaseName.END_TO_END and config.training.augments:
+            from wsml_study.training.augmentation import Augmentation  # imports torchvision: 1 s
+
+            self._augmentation = Augmentation(config.training, self._data.image_size)
         self.average = None if decay is None else WeightAverage(self.phase.evaluated, decay)
         self.inputs = inputs or TrialInputs(self.phase.inputs)
         # Features are computed here, so that no epoch's seconds include them.

@@ -18,7 +18,7 @@ from wsml_study.study.backbone_library import HUB_PREFIX, is_weights_file, name_
 from wsml_study.training.features_and_head import FeaturesAndHead
 from wsml_study.training.library_names import misfit, off_grid, tag_of, unknown_model
 from wsml_study.training.pretrained_weights import Pretraining
-from wsml_study.training.weight_files import digest_of_file, hub_file
+from wsml_study.training.weight_files import digest_of_file, hub_file, local_weights
 
 LIBRARY = f"timm {timm.__version__}"
 FILENAMES = ("model.safetensors", "pytorch_model.bin")
@@ -122,7 +122,7 @@ def _created(backbone: str, source: timm.models.PretrainedCfg, image_size: int |
 def _with_weights(backbone: str, weights: str, source: timm.models.PretrainedCfg, image_size: int | None) -> Any:
     """The model with its weights, all of which have a place in it, and its own classifier."""
     if is_weights_file(weights):
-        return _with_file(backbone, Path(weights), source, image_size)
+        return _with_file(backbone, local_weights(weights), source, image_size)
     if weights.startswith(HUB_PREFIX):
         return _with_file(backbone, hub_file(weights, FILENAMES), source, image_size)
     if source.hf_hub_id:

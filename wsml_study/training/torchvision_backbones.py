@@ -14,7 +14,7 @@ from torch import nn
 from wsml_study.errors import TrainingError
 from wsml_study.study.backbone_library import LIBRARIES, is_weights_file
 from wsml_study.study.backbone_record import BACKBONES
-from wsml_study.training.weight_files import digest_of_file
+from wsml_study.training.weight_files import digest_of_file, local_weights
 
 AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
 """Second and third classifiers of googlenet and inception_v3, which only their own ImageNet training used."""
@@ -55,7 +55,7 @@ def _network(backbone: str, weights: str | None, *, fetch_weights: bool) -> nn.M
         return _random_network(backbone)
     if is_weights_file(weights):
         network = _random_network(backbone)
-        _load_weights(network, Path(weights), backbone)
+        _load_weights(network, local_weights(weights), backbone)
         return network
     if not fetch_weights:
         return _random_network(backbone, **_settings_of_weights(backbone, weights))

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from wsml_study.errors import TrainingError
+from wsml_study.data.hub_files import local_path, why_unreachable
+from wsml_study.errors import DataError, TrainingError
 from wsml_study.study.backbone_library import HUB_PREFIX
 
-REACH_TIMEOUT_S = 10.0
+
+def local_weights(weights: str) -> Path:
+    """Where a file of weights is: itself, or, of an address `hf://...`, in the cache of the hub.
+
+    Raises:
+        TrainingError: it is not in the cache, and cannot be downloaded.
+    """
+    try:
+        return local_path(weights)
+    except DataError as error:
+        raise TrainingError(f"model.weights: {error}") from error
 
 
 def digest_of_file(weights: str) -> str:
@@ -21,7 +30,7 @@ def digest_of_file(weights: str) -> str:
     Raises:
         TrainingError: there is no such file.
     """
-    path = Path(weights)
+    path = local_weights(weights)
     try:
         status = path.stat()
     except OSError as error:
@@ -40,8 +49,6 @@ def _digest(path: Path, num_bytes: int, changed: int) -> str:
 def hub_file(source: str, filenames: Sequence[str]) -> Path:
     """A file of a repository of the hub, from the cache if it is there, else downloaded into it.
 
-    Without a network huggingface_hub tries for most of a minute; here the hub is asked once, for ten seconds at most.
-
     Args:
         source: `owner/name` or `owner/name@revision`, after `hf-hub:` or without it.
         filenames: what the file may be called, the preferred name first.
@@ -59,7 +66,7 @@ def hub_file(source: str, filenames: Sequence[str]) -> Path:
         return Path(cached)
     where = f"model.weights: {HUB_PREFIX}{source.removeprefix(HUB_PREFIX)}"
     remedy = "fetch the file elsewhere and give its path as model.weights"
-    if (why := _why_unreachable()) is not None:
+    if (why := why_unreachable()) is not None:
         raise TrainingError(f"{where} is not in the cache of this machine, and {why}; {remedy}")
     for name in filenames:
         try:
@@ -70,18 +77,3 @@ def hub_file(source: str, filenames: Sequence[str]) -> Path:
             first_line = str(error).strip().partition("\n")[0]
             raise TrainingError(f"{where} could not be downloaded ({first_line}); {remedy}") from error
     raise TrainingError(f"{where} has none of the files {', '.join(filenames)}; {remedy}")
-
-
-def _why_unreachable() -> str | None:
-    """Why the hub cannot be asked; None if it can."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE forbids to ask the hub"
-    try:
-        urllib.request.urlopen(constants.ENDPOINT, timeout=REACH_TIMEOUT_S).close()
-    except urllib.error.HTTPError:
-        return None  # it answers
-    except OSError as error:
-        return f"the hub {constants.ENDPOINT} cannot be reached ({getattr(error, 'reason', error)})"
-    return None

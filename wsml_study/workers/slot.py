@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
 
 from pyarrow import fs
@@ -136,7 +136,9 @@ class Slot:
         self._scores_of = 0  # the epoch whose scores were kept last
         self._saved_at = time.monotonic()
         if assignment.checkpoint is not None:
-            self._read_state(self._settings.filesystem, assignment.checkpoint)
+            filesystem, here = self._settings.filesystem, self._in_this_study(assignment.checkpoint)
+            is_here = whole_state(filesystem, here) is not None
+            self._read_state(filesystem, here if is_here else assignment.checkpoint)
 
     def step(self) -> StepReport:
         """Run the next epoch, and after the last one the test if the study asks for it.
@@ -205,6 +207,10 @@ class Slot:
         self._state_to_load = whole_state(filesystem, folder)
         if self._state_to_load is None:
             self._notice = f"its checkpoint {folder} is gone or damaged and is dropped; the trial starts anew"
+
+    def _in_this_study(self, folder: str) -> str:
+        """Where a recorded checkpoint, `.../ray/RUN/TRIAL/CHECKPOINT`, is if the study's folder was moved or copied."""
+        return str(PurePosixPath(self._settings.scratch_folder, *PurePosixPath(folder).parts[-3:]))
 
     def _next_result(self) -> dict[str, Any]:
         if not self._results:

@@ -152,7 +152,8 @@ function studyView() {
     lines: part("div", null, writeLines),
   };
   const curves = new Figures(h("div", { class: "curves" }));
-  const more = h("section", { "aria-labelledby": "t-figures" }, h("h2", { id: "t-figures" }, "All figures"), h("p", { class: "quiet" }, "As in the report, of what there is now."));
+  const figuresNote = h("p", { class: "quiet" }, "They are being drawn.");
+  const more = h("section", { "aria-labelledby": "t-figures" }, h("h2", { id: "t-figures" }, "All figures"), figuresNote);
   const notes = h("section", { "aria-labelledby": "t-notes" }, h("h2", { id: "t-notes" }, "Notes"),
     h("p", { class: "quiet" }, "Kept beside the study, in notes.jsonl."), parts.notes.element, noteForm());
   for (const one of [parts.commands, parts.running, parts.answer, parts.ranking]) one.element.hidden = true;
@@ -209,6 +210,7 @@ function studyView() {
 
   async function showFigures() {
     const { sections, error } = await get(`/api/study/${KEY}/figures`);
+    figuresNote.textContent = error ?? "As in the report, of what there is now.";
     for (const section of error ? [] : sections) {
       if (!groups.has(section.name)) {
         const figures = new Figures(h("div", { class: "group" }));
@@ -258,7 +260,7 @@ function writeButtons({ offers, report, questions }) {
   const buttons = offers.map((offer) =>
     h("button", { class: "plain", type: "button", "data-id": offer.action, "aria-disabled": offer.why_not ? "true" : null, title: offer.why_not || null, onclick: () => ask(offer) }, offer.label));
   const links = [
-    report ? h("a", { class: "link", href: `${BASE}/study/${KEY}/report`, target: "_blank", rel: "noopener", "data-id": "report-link" }, "Open report") : null,
+    report ? h("a", { class: "link", href: report, target: "_blank", rel: "noopener", "data-id": "report-link" }, "Open report") : null,
     ...questions.map((one) => h("a", { class: "link", href: `${BASE}/study/${KEY}/questions/${one.number}`, "data-id": `questions-${one.number}` },
       `${one.kind === "audit" ? "Audit" : "Questions"} ${one.number}: ${one.answered} of ${one.total} answered`)),
   ];

@@ -27,7 +27,8 @@ def test_absolute_paths_are_found(text: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["root: photos/2019", "https://a.org/b", "n/a and 3 / 4", "<b>x</b>", "models/x/seed_0"]
+    "text",
+    ["root: photos/2019", "https://a.org/b", "n/a and 3 / 4", "<b>x</b>", "models/x/seed_0", "<!-- /decisions -->"],
 )
 def test_other_texts_are_published(text: str) -> None:
     assert problems_of({"README.md": text.encode()}) == []

@@ -12,8 +12,12 @@ import pyarrow.parquet as pq
 
 from wsml_study.study.credentials import holds_secret
 
-ABSOLUTE = re.compile(r"""(?:(?<=["'`(\[=,])|(?<=\s)|^)(?:~/|/(?!/)|[A-Za-z]:\\)[^\s"'`)\],;]+""", re.MULTILINE)
-"""An absolute path where a text begins with one, or after a blank, a quotation mark or a bracket."""
+ABSOLUTE = re.compile(
+    r"""(?<!<!--\s)(?:(?<=["'`(\[=,])|(?<=\s)|^)(?:~/|/(?!/)|[A-Za-z]:\\)[^\s"'`)\],;]+""", re.MULTILINE
+)
+"""An absolute path where a text begins with one, or after a blank, a quotation mark or a bracket.
+
+`<!-- /decisions -->` in a model card is none."""
 
 TEXTS = (".md", ".yaml", ".json")
 MOST_SHOWN = 60

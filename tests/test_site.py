@@ -109,12 +109,14 @@ def test_a_notebook_becomes_a_page() -> None:
                 {"output_type": "stream", "text": ["said\n"]},
                 {"output_type": "execute_result", "data": {"text/plain": ["2"]}},
                 {"output_type": "execute_result", "data": {"text/html": "<b>\n2</b>", "text/plain": "2"}},
+                {"output_type": "execute_result", "data": {"text/html": "<pre>a\n\nb</pre>", "text/plain": "2"}},
             ],
         },
     ]
     page = notebook_page({"cells": cells})
     assert page.startswith("# Title\n\n```python\n1 + 1\n```\n\n```text\nsaid\n```\n\n```text\n2\n```\n\n<div")
     assert "<b> 2</b>" in page
+    assert "<pre>a&#10;&#10;b</pre>" in page
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ def output(shown: Mapping[str, Any]) -> str:
         return f"```text\n{''.join(shown['text']).rstrip()}\n```"
     data = shown["data"]
     if "text/html" in data:
-        on_one_line = " ".join("".join(data["text/html"]).split("\n"))  # a blank line would end the HTML
+        shown_html = "".join(data["text/html"])
+        # A blank line would end the HTML in Markdown; in preformatted text a line end is kept as an entity.
+        on_one_line = shown_html.replace("\n", "&#10;" if "<pre>" in shown_html else " ")
         return f'<div class="output" style="overflow-x: auto">{on_one_line}</div>'
     return f"```text\n{''.join(data['text/plain'])}\n```"

@@ -37,6 +37,7 @@ EVERYTHING: dict[str, Any] = {
     "ema_decay": 0.9,
     "dropout": 0.3,
     "random_crop": 0.6,
+    "cutout": 0.3,
     "rand_augment": 2,
     "rand_augment_magnitude": 5,
 }
@@ -259,6 +260,20 @@ class TestAugmentation:
         torch.manual_seed(3)
         Augmentation(self.TRAINING, 24)(self.images(), torch.arange(6), epoch=1)
         assert torch.equal(torch.rand(4), expected)
+
+    def test_cutout_paints_a_square_of_one_color_cut_off_at_the_edges(self) -> None:
+        black = torch.zeros(200, 3, 20, 20, dtype=torch.uint8)
+        painted = Augmentation(Training(cutout=0.5), 20)(black, torch.arange(200), epoch=1)
+        areas = []
+        for image in painted:
+            touched = image.amax(dim=0) > 0
+            rows, columns = touched.any(dim=1).sum(), touched.any(dim=0).sum()
+            assert touched.sum() == rows * columns
+            assert len(image[:, touched].unique(dim=1).T) == 1
+            areas.append(int(rows * columns))
+        assert max(areas) == 100  # half of each side
+        assert min(areas) >= 25  # the square's center lies within the image
+        assert len(set(areas)) > 10
 
     def test_a_crop_is_a_part_of_the_image(self) -> None:
         """Of an image that grows brighter to the right: still so, over a narrower range, never of less than half."""

@@ -212,6 +212,7 @@ def _read(year: str, root: Path) -> Dataset:
         image_size=448,
         horizontal_flip=True,
         channels=3,
+        train_boxes=root / "annotations" / f"instances_train{year}.json",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from wsml_study.data.coco import Instances, read_instances
@@ -40,7 +41,8 @@ def read_coco_json(root: Path, files: LabelFiles) -> Dataset:
         read.append(read_instances(Path(files.test_file), remedy=REMEDY))
     placeholders = _placeholders(read)
     first, *others = (_labelled(one, placeholders) for one in read)
-    return own_dataset("coco_json", root, files, first, others[0] if others else None)
+    dataset = own_dataset("coco_json", root, files, first, others[0] if others else None)
+    return replace(dataset, train_boxes=file)
 
 
 def _labelled(read: Instances, placeholders: frozenset[str], prefix: str = "") -> Labelled:

@@ -151,6 +151,7 @@ class Dataset:
         validation_rows: rows of `train` to validate on, where the labels say which; None to draw them.
         groups: which images of `train` belong together, so that no group is split by validation.
         class_groups: the group of each class, from 1, where papers report mAP by groups of classes (OpenImages).
+        train_boxes: where boxes around the objects of `train` are, as `read_boxes` takes it; None without any.
         notices: what the user should know of the data.
     """
 
@@ -164,6 +165,7 @@ class Dataset:
     validation_rows: tuple[int, ...] | None = None
     groups: tuple[str, ...] | None = None
     class_groups: tuple[int, ...] | None = None
+    train_boxes: Path | None = None
     notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ Shapes: N images, C classes.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.label_states import (
@@ -22,7 +23,46 @@ from wsml_study.data.label_states import (
     limit_of,
     split_validation,
 )
+from wsml_study.data.salience import Salient, salience
 from wsml_study.errors import DataError
+
+NEVER = 1e-300
+"""Odds of what has none."""
+
+
+def training_labels(
+    dataset: Dataset,
+    *,
+    positives: Kept,
+    negatives: Kept,
+    bias: float | None,
+    salient: Salient | None,
+    share: float | None,
+    share_per_class: float | None,
+    seed: int,
+) -> AnyLabels:
+    """Observed labels (N, C) of a dataset's training images, as `observed_labels`, or with salient positives.
+
+    Args:
+        dataset: whose training images they are.
+        positives, negatives, bias, share, share_per_class, seed: as of `observed_labels`.
+        salient: what positives are drawn by, see `salience`; None draws without regard to boxes.
+
+    Raises:
+        DataError: labels that are partial already are to be hidden, or the boxes are missing or malformed.
+    """
+    truth_NC = dataset.train.labels_NC
+    if salient is not None and not is_sparse(truth_NC):
+        return hide_salient(truth_NC, salience(dataset, salient), positives=positives, negatives=negatives, seed=seed)
+    return observed_labels(
+        truth_NC,
+        positives=positives,
+        negatives=negatives,
+        bias=bias,
+        share=share,
+        share_per_class=share_per_class,
+        seed=seed,
+    )
 
 
 def observed_labels(
@@ -119,13 +159,40 @@ def hide_with_bias(truth_NC: Labels, *, positives: Kept, negatives: Kept, bias: 
     Raises:
         ValueError: a count is negative or neither a number nor "all".
     """
-    num_positives, num_negatives = limit_of("positives", positives), limit_of("negatives", negatives)
     frequency_C = (truth_NC == POSITIVE).sum(axis=0)
     # Logarithms: a power of a frequency may leave the range of floats.
     log_odds_C = bias * np.log(np.maximum(frequency_C, 1))
+    log_odds_NC = np.broadcast_to(log_odds_C, truth_NC.shape)
+    return _hide_by_odds(truth_NC, log_odds_NC, positives=positives, negatives=negatives, seed=seed)
+
+
+def hide_salient(
+    truth_NC: Labels, weights_NC: npt.NDArray[np.float64], *, positives: Kept, negatives: Kept, seed: int
+) -> Labels:
+    """Observed labels as `hide_labels`, but a positive is drawn in proportion to its weight in its image.
+
+    A positive of weight 0, such as one without a box, is drawn only where all others of its image are.
+
+    Raises:
+        ValueError: a count is negative or neither a number nor "all".
+
+    >>> truth_NC = np.array([[1, 1, -1]], dtype=np.int8)
+    >>> hide_salient(truth_NC, np.array([[0.0, 3.0, 0.0]]), positives=1, negatives=0, seed=1)
+    array([[0, 1, 0]], dtype=int8)
+    """
+    largest_N1 = weights_NC.max(axis=1, keepdims=True, initial=0)
+    shares_NC = weights_NC / np.where(largest_N1 > 0, largest_N1, 1)
+    log_odds_NC = np.log(np.maximum(shares_NC, NEVER))
+    return _hide_by_odds(truth_NC, log_odds_NC, positives=positives, negatives=negatives, seed=seed)
+
+
+def _hide_by_odds(
+    truth_NC: Labels, log_odds_NC: npt.NDArray[np.float64], *, positives: Kept, negatives: Kept, seed: int
+) -> Labels:
+    num_positives, num_negatives = limit_of("positives", positives), limit_of("negatives", negatives)
     random = np.random.RandomState(seed)
     observed_NC = np.full_like(truth_NC, UNOBSERVED)
-    for truth_C, observed_C in zip(truth_NC, observed_NC, strict=True):
+    for truth_C, observed_C, log_odds_C in zip(truth_NC, observed_NC, log_odds_NC, strict=True):
         present, missing = np.flatnonzero(truth_C == POSITIVE), np.flatnonzero(truth_C == NEGATIVE)
         # The largest of log odds plus Gumbel noise is a draw with these odds, and so on without replacement
         # (Gumbel's trick; Vieira, 2014).

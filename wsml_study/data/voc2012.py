@@ -149,6 +149,7 @@ def _read(edition: Edition, root: Path) -> Dataset:
         image_size=448,
         horizontal_flip=True,
         channels=3,
+        train_boxes=folder / "Annotations",
     )
 
 

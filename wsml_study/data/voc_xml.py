@@ -6,6 +6,7 @@ marked difficult is unobserved. `file` names the folder of these files, which ma
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -39,7 +40,8 @@ def read_voc_xml(root: Path, files: LabelFiles) -> Dataset:
         _check_spellings(folders[0], found)
     known = classes or tuple(sorted(found))
     first, *others = (_labelled(folder, images, known, root) for folder, images in zip(folders, objects, strict=True))
-    return own_dataset("voc_xml", root, files, first, others[0] if others else None)
+    read = own_dataset("voc_xml", root, files, first, others[0] if others else None)
+    return replace(read, train_boxes=folders[0])
 
 
 def _check_spellings(folder: Path, found: set[str]) -> None:

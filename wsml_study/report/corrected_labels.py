@@ -16,7 +16,7 @@ from wsml_study.data.dataset import Dataset, ImageFiles, Split
 from wsml_study.data.hub_files import local_path
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, Labels, dense_rows
-from wsml_study.data.observation import observed_labels
+from wsml_study.data.observation import training_labels
 from wsml_study.data.table_file import Row, Table, open_table
 from wsml_study.errors import DataError
 from wsml_study.record.questions import Reply
@@ -78,7 +78,7 @@ def corrected_labels(data: Data, replies: Replies) -> CorrectedLabels:
             f"the labels where they come from"
         )
     places = _places(dataset.train, replies, dataset.classes)
-    observed_NC = observed_labels(dataset.train.labels_NC, **data.observe.model_dump())
+    observed_NC = training_labels(dataset, **data.observe.model_dump())
     states = {pair: int(dense_rows(observed_NC, np.array([row]))[0, c]) for pair, (row, c) in places.items()}
     files = data.labels
     own = None

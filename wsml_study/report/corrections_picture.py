@@ -15,7 +15,7 @@ from PIL import Image
 from wsml_study.data.dataset import Dataset, GivenFeatures
 from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import POSITIVE, dense_rows
-from wsml_study.data.observation import observed_labels
+from wsml_study.data.observation import training_labels
 from wsml_study.data.picture_sheet import FAINT, LINE, MARGIN, TEXT, TILE, TITLE_SIZE, Color, Page, photo_of
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.record.files import write_whole
@@ -112,7 +112,7 @@ def _subjects(frame: pd.DataFrame, dataset: Dataset, data: Data, num_photos: int
     chosen = [int(row) for row in sizes.index[:num_photos]]
     labels_NC = dataset.train.labels_NC
     truth_MC = dense_rows(labels_NC, np.array(chosen))
-    observed_MC = dense_rows(observed_labels(labels_NC, **data.observe.model_dump()), np.array(chosen))
+    observed_MC = dense_rows(training_labels(dataset, **data.observe.model_dump()), np.array(chosen))
 
     def named(chosen_C: np.ndarray) -> tuple[str, ...]:
         return tuple(dataset.classes[column] for column in np.flatnonzero(chosen_C))

@@ -18,7 +18,7 @@ from wsml_study.data.inspection import (
     count_formats,
     look_at_images,
 )
-from wsml_study.data.observation import observed_labels
+from wsml_study.data.observation import training_labels
 from wsml_study.data.reader_record import READERS
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress, default_cache_dir
@@ -51,7 +51,7 @@ def data_info(data: Data, *, picture: Path | None = None) -> list[str]:
     """
     dataset = _read(data)
     train, test = count_classes(dataset.train.labels_NC), count_classes(dataset.test.labels_NC)
-    observed_NC = observed_labels(dataset.train.labels_NC, **data.observe.model_dump())
+    observed_NC = training_labels(dataset, **data.observe.model_dump())
     seen = count_classes(observed_NC)
     num_entries = len(dataset.train) * len(dataset.classes)
     known = int(train.positives_C.sum() + train.negatives_C.sum())

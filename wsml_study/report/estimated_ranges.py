@@ -7,7 +7,7 @@ from pathlib import Path
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.false_negatives import FalseNegatives, ObservedCounts, false_negatives
 from wsml_study.data.label_states import dense_rows
-from wsml_study.data.observation import observed_labels, train_and_validation_rows
+from wsml_study.data.observation import train_and_validation_rows, training_labels
 from wsml_study.data.validation_labels import LabelChoice, validation_labels
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.report.study_dataset import dataset_of
@@ -44,7 +44,7 @@ def with_estimated_ranges(study: Study, dataset: Dataset | None = None) -> Study
 def _estimated(study: Study, key: str, dataset: Dataset) -> Estimated:
     data, auto = study.data, study.search[key].auto
     truth_NC = dataset.train.labels_NC
-    observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
+    observed_NC = training_labels(dataset, **data.observe.model_dump())
     train, validation = train_and_validation_rows(
         dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out, share=data.train_share
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from wsml_study.study.data_section import Data, Observe
 
+BY = {"area": "the area of their boxes", "centre": "how near their boxes are to the centre"}
+
 
 def observation(observe: Observe) -> str:
     """Which training labels are observed, in words."""
@@ -15,6 +17,8 @@ def observation(observe: Observe) -> str:
     if (observe.positives, observe.negatives) == ("all", "all"):
         return "seen of the training labels: all that there are"
     bias = "" if observe.bias is None else f", odds of a class's frequency to the power {observe.bias:g}"
+    if observe.salient is not None:
+        bias = f", positives by {BY[observe.salient]}"
     return (
         f"seen of the training labels: {observe.positives} positive and {observe.negatives} negative per image, "
         f"{drawn}{bias}"

@@ -20,7 +20,7 @@ from wsml_study.data.label_states import (
     judged_classes,
     shown_classes,
 )
-from wsml_study.data.observation import observed_labels, train_and_validation_rows
+from wsml_study.data.observation import train_and_validation_rows, training_labels
 from wsml_study.data.validation_labels import incomplete, validation_labels
 from wsml_study.record.line_width import NARROW, fitted
 from wsml_study.report.distrusted_labels import (
@@ -160,7 +160,7 @@ def _count_splits(dataset: Dataset, data: Data) -> tuple[dict[str, LabelCounts],
     Labels are hidden first and validation images held out then, as in training; test labels are never hidden.
     """
     truth_NC = dataset.train.labels_NC
-    observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
+    observed_NC = training_labels(dataset, **data.observe.model_dump())
     train, validation = train_and_validation_rows(
         dataset,
         data.validation.fraction,
@@ -200,7 +200,7 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     if error is not None and choice == "clean" and study.provenance is None:
         raise error
     if choice != "clean":
-        labels_NC = observed_labels(labels_NC, **data.observe.model_dump())
+        labels_NC = training_labels(dataset, **data.observe.model_dump())
     labels_MC = validation_labels(choice, truth_MC=truth_MC, observed_MC=dense_rows(labels_NC, validation))
     if choice == "observed":
         possible_C = shown_classes(labels_NC, least_positives=least)
@@ -223,7 +223,7 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
 def _positives_likelier(dataset: Dataset, data: Data) -> float | None:
     """Than negatives to be known, of the validation images."""
     truth_NC = dataset.train.labels_NC
-    observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
+    observed_NC = training_labels(dataset, **data.observe.model_dump())
     _, rows = train_and_validation_rows(
         dataset, data.validation.fraction, data.validation.seed, hold_out=data.holds_out, share=data.train_share
     )

@@ -34,6 +34,11 @@ class Observe(Description):
         description="Positives are drawn with weights (class frequency ** bias): above 0 prefers frequent classes, "
         "below 0 rare ones; uniform by default.",
     )
+    salient: Literal["area", "centre"] | None = Field(
+        default=None,
+        description="Positives are drawn by the boxes around their objects: in proportion to their `area`, or the "
+        "likelier the nearer they are to the `centre` of the image. For VOC, COCO, voc_xml and coco_json.",
+    )
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None, description="Instead of counts per image: the fraction of all labels that is kept."
     )
@@ -55,6 +60,10 @@ class Observe(Description):
             raise ValueError("expected `share` or `share_per_class`, got both")
         if shares and (self.positives, self.negatives, self.bias) != (1, 0, None):
             raise ValueError(f"`{shares[0]}` replaces `positives`, `negatives` and `bias`; remove either")
+        if self.salient is not None and (shares or self.bias is not None or self.positives == "all"):
+            raise ValueError(
+                "`salient` says which of the positives are kept, a number of them, and goes without `bias` and shares"
+            )
         return self
 
 

@@ -97,6 +97,7 @@ def _mode_rules() -> Iterator[KeyRule]:
         ("hand_over", ("linear_init",)),
         ("mirror_features", ("linear", "linear_init")),
         ("random_crop", ("end_to_end", "linear_init")),
+        ("cutout", ("end_to_end", "linear_init")),
         ("rand_augment", ("end_to_end", "linear_init")),
         ("rand_augment_magnitude", ("end_to_end", "linear_init")),
     ):

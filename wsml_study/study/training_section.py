@@ -25,6 +25,7 @@ RECIPE_KEYS = (
     "ema_decay",
     "dropout",
     "random_crop",
+    "cutout",
     "rand_augment",
     "rand_augment_magnitude",
 )
@@ -127,6 +128,10 @@ class Training(Description):
         description="End to end: train on random crops of this share of an image's area or more (sides 3:4 to 4:3), "
         "resized to the whole.",
     )
+    cutout: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="End to end: paint a square of a random color over training images; its side as a share of theirs.",
+    )
     rand_augment: Annotated[int, Field(ge=1, le=10)] | None = Field(
         default=None, description="End to end: change training images by so many random operations of RandAugment."
     )
@@ -151,7 +156,7 @@ class Training(Description):
     @property
     def augments(self) -> bool:
         """Whether training images are changed by more than mirroring."""
-        return self.random_crop is not None or self.rand_augment is not None
+        return any(one is not None for one in (self.random_crop, self.cutout, self.rand_augment))
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -16,8 +16,31 @@ AUGMENTATION = 3
 """Part of the seeds of augmentation, which other draws of an epoch do not have."""
 
 
+class Cutout(torch.nn.Module):
+    """Paints a square of one random color over an image, cut off where it leaves it.
+
+    As in the code of Ridnik et al., ICCV 2021 (ASL). Source: DeVries and Taylor, arXiv:1708.04552, who paint gray.
+    """
+
+    def __init__(self, share: float) -> None:
+        """Take the square's side, as a share of the image's."""
+        super().__init__()
+        self.share = share
+
+    def forward(self, image_cHW: Tensor) -> Tensor:
+        """The image (c, H, W) with a square painted over it."""
+        channels, height, width = image_cHW.shape
+        row, column = (int(torch.randint(0, size, ())) for size in (height, width))
+        color_c11 = torch.randint(0, 256, (channels, 1, 1), dtype=torch.uint8)
+        half_h, half_w = round(self.share * height) // 2, round(self.share * width) // 2
+        rows, columns = slice(max(0, row - half_h), row + half_h), slice(max(0, column - half_w), column + half_w)
+        painted_cHW = image_cHW.clone()
+        painted_cHW[:, rows, columns] = color_c11.to(image_cHW.device)
+        return painted_cHW
+
+
 class Augmentation:
-    """Random resized crops and RandAugment, by torchvision's transforms, image by image."""
+    """Random resized crops, cutout and RandAugment, the first and last by torchvision, image by image."""
 
     def __init__(self, training: Training, image_size: int) -> None:
         """Prepare the transforms that the config asks for, for images of so many pixels squared."""
@@ -25,6 +48,8 @@ class Augmentation:
         steps: list[torch.nn.Module] = []
         if training.random_crop is not None:
             steps.append(v2.RandomResizedCrop(image_size, scale=(training.random_crop, 1.0), antialias=True))
+        if training.cutout is not None:
+            steps.append(Cutout(training.cutout))
         if training.rand_augment is not None:
             magnitude = 9 if training.rand_augment_magnitude is None else training.rand_augment_magnitude
             steps.append(v2.RandAugment(num_ops=training.rand_augment, magnitude=magnitude))

@@ -18,7 +18,7 @@ from wsml_study.data.dataset import Dataset, GivenFeatures, PixelRange, Split
 from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.label_states import UNOBSERVED, assume_negative, dense_rows
-from wsml_study.data.observation import observed_labels, train_and_validation_rows
+from wsml_study.data.observation import train_and_validation_rows, training_labels
 from wsml_study.data.pseudo_labels import read_pseudo_scores
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
@@ -167,7 +167,7 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
         _source(data), data.pixel_range, data.image_size, data.store, cache_dir, progress
     )
     truth_NC = dataset.train.labels_NC
-    observed_NC = observed_labels(truth_NC, **data.observe.model_dump())
+    observed_NC = training_labels(dataset, **data.observe.model_dump())
     train_rows, validation_rows = train_and_validation_rows(
         dataset,
         data.validation.fraction,

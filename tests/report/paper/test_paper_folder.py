@@ -158,6 +158,17 @@ def test_the_text_has_every_setting(tmp_path: Path) -> None:
     assert len(cited_in(text)) == 10
 
 
+def test_a_key_that_no_sentence_names_is_listed(tmp_path: Path) -> None:
+    study = small_study()
+    training = study.training.model_copy(update={"ema_decay": 0.99, "gradient_clipping": 1.0, "seed": 7})
+    data = study.data.model_copy(update={"store": "none"})
+    study = study.model_copy(update={"training": training, "data": data})
+    write_folder(tmp_path / "told", study, told_events(study))
+    text = methods_text(read_record(tmp_path / "told"))
+    assert "Further keys: data.store none, training.ema_decay 0.99, training.gradient_clipping 1." in text
+    assert "The seed of training is 7." in text
+
+
 def test_everything_that_can_be_cited_has_an_entry() -> None:
     assert OF_METHOD.keys() == METHODS.keys() - {"full"}
     keys = {*OF_METHOD.values(), *OF_DATASET.values(), *OF_BACKBONE.values(), *OF_SETTING.values()}

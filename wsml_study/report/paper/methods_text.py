@@ -21,7 +21,7 @@ from wsml_study.study.confirm_section import AUTO
 from wsml_study.study.data_section import Data, Observe
 from wsml_study.study.search_section import FloatRange, IntRange, Parameter
 from wsml_study.study.spec import Study, TrialConfig
-from wsml_study.study.training_section import RECIPE_KEYS, Training
+from wsml_study.study.training_section import Training
 from wsml_study.study.writing import flow
 
 MODES = {
@@ -32,6 +32,15 @@ MODES = {
 PRECISION = {"auto": "bfloat16 on GPUs and float32 on CPUs", "fp32": "float32", "bf16": "bfloat16"}
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
+NAMED = {
+    "data": {"dataset", "root", "image_size", "horizontal_flip", "feature_scaling", "observe", "validation"}
+    | {"train_share", "train_on"},
+    "model": {"backbone", "weights", "head"},
+    "training": {"mode", "epochs", "linear_epochs", "linear_learning_rate", "batch_size", "optimizer", "learning_rate"}
+    | {"head_learning_rate_multiplier", "momentum", "weight_decay", "precision", "seed", "stop_below_best"},
+}
+"""Section -> its keys that sentences name; `data.root` is a place and decides nothing. All others follow by name."""
+
 
 def methods_text(record: StudyRecord) -> str:
     """The paragraph of a study."""
@@ -40,6 +49,7 @@ def methods_text(record: StudyRecord) -> str:
         *_data(record),
         *_model(study),
         *_training(study),
+        *_further(study),
         *_methods(record),
         *_search(study),
         *_selection(study),
@@ -132,12 +142,22 @@ def _training(study: Study) -> Iterator[str]:
         f"that for the head), weight decay {_value(study, 'training.weight_decay', training.weight_decay)}, in "
         f"{PRECISION[training.precision]}."
     )
-    if recipe := {key: value for key in RECIPE_KEYS if (value := getattr(training, key)) is not None}:
-        yield f"Further keys of the optimization: {_listed(recipe)}."
     if training.linear_learning_rate is not None:
         yield f"The linear probe has learning rate {_text(training.linear_learning_rate)}."
     if training.stop_below_best is not None:
         yield f"A trial ends once its objective is {training.stop_below_best:g} below its best."
+    yield f"The seed of training is {_value(study, 'training.seed', training.seed)}."
+
+
+def _further(study: Study) -> Iterator[str]:
+    """The keys of data, model and training that no other sentence names, with their values."""
+    content = study.model_dump(mode="json", exclude_none=True, include=set(NAMED))
+    found: dict[str, Any] = {}
+    for section, keys in NAMED.items():
+        for key in content[section].keys() - keys - study.model.options.keys():
+            found[f"{section}.{key}"] = content[section][key]
+    if found:
+        yield f"Further keys: {_listed(dict(sorted(found.items())))}."
 
 
 def _optimizer(study: Study, training: Training) -> str:

@@ -118,8 +118,8 @@ ONLY_IN = {
     "tensorboardX": ("tuning.tracking",),
     "mlflow": ("tuning.tracking",),
     "wandb": ("tuning.tracking",),
-    "starlette": ("live",),
-    "uvicorn": ("live",),
+    "starlette": ("live", "inference.model_service"),
+    "uvicorn": ("live", "inference.model_serving"),
     "pytest": (),
 }
 """A library -> the rooms and modules that may import it."""

@@ -16,7 +16,7 @@ import pytest
 from tests.data.encoded_images import COLORS, NAMES, encoded, images
 from wsml_study.data.dataset import Dataset, ImageFiles
 from wsml_study.data.image_store import open_images
-from wsml_study.data.inspection import count_formats
+from wsml_study.data.inspection import count_formats, look_at_images
 from wsml_study.data.label_files import LabelFiles
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import default_cache_dir
@@ -194,3 +194,11 @@ def test_what_datasets_writes_is_read(tmp_path: Path) -> None:
     assert dataset.classes == ("cat", "dog")
     assert labels(dataset)["made/blue.png"] == [1, 1]
     assert pixels(dataset)["made/blue.png"] == [0, 0, 250]
+
+
+def test_unpacked_images_are_verified_as_others_are(tmp_path: Path) -> None:
+    cells = images()
+    cells[1] |= {"bytes": b"no image"}
+    dataset = read(write(tmp_path / "p.parquet", {"image": cells, "cat": [1, 0, 1, 0, 0]}))
+    unreadable, *_ = look_at_images(dataset, lambda done, total: None).problems
+    assert unreadable == "train image p/green.png cannot be read: not an image of a known format"

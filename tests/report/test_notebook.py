@@ -67,5 +67,10 @@ def test_a_paper_is_written_from_python(hostile: StudyResults, tmp_path: Path) -
     assert (tmp_path / "paper" / "paper.tex").exists()
 
 
+def test_a_report_is_written_from_python(hostile: StudyResults, tmp_path: Path) -> None:
+    assert hostile.write_report().path == hostile.folder / "report.html"
+    assert hostile.write_report(tmp_path / "mine.html").num_figures > 0
+
+
 def test_a_table_escapes_names() -> None:
     assert html_table({HOSTILE: [HOSTILE]}).count("&lt;script&gt;") == 2

@@ -222,6 +222,15 @@ def pointing(
         float,
         typer.Option(min=0, max=1e6, help="Pixels beside a box that still count as a hit, of the annotated image."),
     ] = 15.0,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2048,
+            help="Pixels a side of the images that maps are computed from. Default: as in training.",
+            show_default=False,
+        ),
+    ] = None,
     data_root: DataRoot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     output: Annotated[
@@ -247,6 +256,7 @@ def pointing(
             split=split.value,
             data_root=data_root,
             tolerance=tolerance,
+            resolution=resolution,
             output=output,
             points=points,
             overwrite=overwrite,
@@ -357,6 +367,16 @@ def maps(
         str | None,
         typer.Option(help="Classes to show, separated by commas. Default: the true classes, or the most likely."),
     ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2048,
+            help="Pixels a side of the images that maps are computed from. Default: as in training, or up to 4 times "
+            "that where a map would have fewer than 7 places a side.",
+            show_default=False,
+        ),
+    ] = None,
     data_root: DataRoot = None,
     overwrite: Overwrite = False,
     device: OnDevice = Device.AUTO,
@@ -364,12 +384,14 @@ def maps(
     """Draw class activation maps (CAM): where in an image a model sees a class, a column per model."""
     from wsml_study.inference.maps import draw_maps
 
-    path = draw_maps(
+    drawn = draw_maps(
         models_and_images,
         output,
         classes=None if classes is None else [name.strip() for name in classes.split(",")],
+        resolution=resolution,
         data_root=data_root,
         overwrite=overwrite,
         device=device,
     )
-    say(f"wrote {path}")
+    for line in drawn.lines():
+        say(line)

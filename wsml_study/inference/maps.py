@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from wsml_study.data.dataset import Dataset, PixelRange, Split
-from wsml_study.data.decoded_rows import OpenPicture
+from wsml_study.data.decoded_rows import Images, OpenPicture
 from wsml_study.data.hub_files import is_hub_address
 from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import POSITIVE, dense_rows
@@ -27,6 +27,7 @@ from wsml_study.data.problem_list import data_error
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.datasets import dataset_of, images_of
 from wsml_study.inference.map_picture import overlaid
+from wsml_study.inference.map_resolution import map_resolution, place_text
 from wsml_study.inference.model import TrainedModel, load_model
 from wsml_study.inference.pictures import read_pixels
 from wsml_study.record.files import write_whole
@@ -35,7 +36,10 @@ from wsml_study.training.activation_maps import ActivationMaps
 MOST_CLASSES = 3
 """Classes of an image that are shown unless others are asked for."""
 
-LEGEND = "Each map goes from its own least activation (clear) to its own largest (red): it shows where, not how much."
+LEGEND = (
+    "Each map goes from its own least activation (clear) to its",
+    "own largest (red): it shows where, not how much.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,35 +66,71 @@ class ModelOutput:
     Attributes:
         probabilities_C: of the model's classes.
         maps_Chw: activations.
+        places: what a place of the maps is in the image.
     """
 
     probabilities_C: npt.NDArray[np.float64]
     maps_Chw: npt.NDArray[np.float32]
+    places: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnMaps:
+    """A picture of maps.
+
+    Attributes:
+        path: the file.
+        resolutions: name of each model, pixels of a side that it was trained with, those that its maps were computed
+            at, and what a place of them is in the first image.
+    """
+
+    path: Path
+    resolutions: tuple[tuple[str, int, int, str], ...]
+
+    def lines(self) -> list[str]:
+        """The result as lines of text."""
+        lines = [f"wrote {self.path}"]
+        for name, trained, resolution, places in self.resolutions:
+            trained_at = "" if resolution == trained else f", trained at {trained}"
+            lines.append(f"{name}: {places} of the first image, from images of {resolution} pixels a side{trained_at}")
+        lines.append("Where in a place a class is, a map does not say.")
+        return lines
 
 
 class Viewer:
-    """A model together with its activation maps."""
+    """A model together with its activation maps.
 
-    def __init__(self, model: TrainedModel) -> None:
+    Attributes:
+        resolution: pixels of a side of the images that the maps are computed from. Probabilities are those of the
+            model's own size.
+    """
+
+    def __init__(self, model: TrainedModel, resolution: int | None) -> None:
         """Find the model's feature map.
 
         Raises:
-            TrainingError: its backbone has none.
+            TrainingError: its backbone has none, or does not take images of this resolution.
         """
         self.model = model
         self.activations = ActivationMaps(model.classifier)
+        self.resolution = map_resolution(model, self.activations, resolution)
 
     def output(self, subject: Subject) -> ModelOutput:
         """Probabilities and maps of a picture that can be read."""
-        pixels = read_pixels(
-            subject.open_picture, subject.row, size=self.model.image_size, channels=self.model.channels
-        )
-        assert not isinstance(pixels, str), "unreadable pictures are refused before"
-        image_1cHW = np.stack([pixels])
-        maps_1Chw = self.activations(torch.from_numpy(image_1cHW).to(self.model.device))
+        image_1cHW, enlarged_1cHW = (self._pixels(subject, size) for size in (self.model.image_size, self.resolution))
+        maps_1Chw = self.activations(torch.from_numpy(enlarged_1cHW).to(self.model.device))
+        with subject.open_picture(subject.row) as photo:
+            places = place_text(tuple(maps_1Chw.shape[-2:]), photo.size)
         return ModelOutput(
-            probabilities_C=self.model.probabilities(image_1cHW)[0], maps_Chw=maps_1Chw[0].float().cpu().numpy()
+            probabilities_C=self.model.probabilities(image_1cHW)[0],
+            maps_Chw=maps_1Chw[0].float().cpu().numpy(),
+            places=places,
         )
+
+    def _pixels(self, subject: Subject, size: int) -> Images:
+        pixels = read_pixels(subject.open_picture, subject.row, size=size, channels=self.model.channels)
+        assert not isinstance(pixels, str), "unreadable pictures are refused before"
+        return np.stack([pixels])
 
 
 def draw_maps(
@@ -98,27 +138,26 @@ def draw_maps(
     output: Path,
     *,
     classes: Sequence[str] | None = None,
+    resolution: int | None = None,
     data_root: str | None = None,
     overwrite: bool = False,
     device: str = "auto",
-) -> Path:
+) -> DrawnMaps:
     """Draw class activation maps into a .png file.
 
     Args:
         models_and_images: folders of models, and images: files, or names of images of the first model's own data.
         output: the file.
         classes: shown of every image; by default its true classes, or the most likely ones if these are unknown.
+        resolution: pixels of a side of the images that the maps are computed from; by default as `map_resolution`.
         data_root: folder of the first model's data; None for that of its config.
         overwrite: replace an earlier file.
         device: as `load_model`.
 
-    Returns:
-        The file.
-
     Raises:
         ResultsError: there is no model, or the file is of another kind, exists, or cannot be written.
         DataError: an image is not there or cannot be read, or no model knows a class.
-        TrainingError: a model's backbone pools no feature map.
+        TrainingError: a model's backbone pools no feature map, or does not take images of this resolution.
     """
     if output.suffix != ".png":
         raise ResultsError(f"{output}: expected a file that ends in .png")
@@ -130,16 +169,23 @@ def draw_maps(
         raise DataError(
             f"expected folders of models and then images, got {len(folders)} folders and {len(images)} other names"
         )
-    viewers = [Viewer(load_model(folder, device=device)) for folder in folders]
+    viewers = [Viewer(load_model(folder, device=device), resolution) for folder in folders]
     known = {name for viewer in viewers for name in viewer.model.classes}
     if unknown := [name for name in classes or () if name not in known]:
         raise DataError(f"no model knows the class {', '.join(unknown)}; they know {', '.join(sorted(known)[:30])}")
     subjects = _subjects(images, viewers[0].model, data_root)
-    sheet = _sheet(viewers, subjects, classes)
+    seen = [[viewer.output(subject) for viewer in viewers] for subject in subjects]
+    sheet = _sheet(viewers, subjects, seen, classes)
     content = io.BytesIO()
     sheet.save(content, format="png")
     write_whole(output, content.getvalue())
-    return output
+    return DrawnMaps(
+        path=output,
+        resolutions=tuple(
+            (viewer.model.name, viewer.model.image_size, viewer.resolution, first.places)
+            for viewer, first in zip(viewers, seen[0], strict=True)
+        ),
+    )
 
 
 def _subjects(images: Sequence[str], model: TrainedModel, data_root: str | None) -> list[Subject]:
@@ -206,16 +252,20 @@ class _OwnData:
         )
 
 
-def _sheet(viewers: Sequence[Viewer], subjects: Sequence[Subject], classes: Sequence[str] | None) -> Image.Image:
+def _sheet(
+    viewers: Sequence[Viewer],
+    subjects: Sequence[Subject],
+    outputs: Sequence[Sequence[ModelOutput]],
+    classes: Sequence[str] | None,
+) -> Image.Image:
     rows = [
         (subject, seen, name, number == 0)
-        for subject in subjects
-        for seen in [[viewer.output(subject) for viewer in viewers]]
+        for subject, seen in zip(subjects, outputs, strict=True)
         for number, name in enumerate(classes or _classes_of(subject, viewers[0], seen[0]))
     ]
     head, height = MARGIN + 2 * LINE + MARGIN, TILE + 2 * LINE + MARGIN
     width = MARGIN + (1 + len(viewers)) * (TILE + MARGIN)
-    sheet = Image.new("RGB", (width, head + len(rows) * height + LINE + MARGIN), "white")
+    sheet = Image.new("RGB", (width, head + len(rows) * height + len(LEGEND) * LINE + MARGIN), "white")
     page = Page(sheet)
     for column, viewer in enumerate(viewers, start=1):
         study = viewer.model.study
@@ -230,7 +280,8 @@ def _sheet(viewers: Sequence[Viewer], subjects: Sequence[Subject], classes: Sequ
             page.write(_left(0), top + TILE + 2 + LINE, _truth(subject), color=FAINT)
         for column, (viewer, one) in enumerate(zip(viewers, seen, strict=True), start=1):
             _draw_cell(page, photo, viewer, one, name, _left(column), top)
-    page.write(MARGIN, sheet.height - LINE - MARGIN // 2, LEGEND, color=FAINT, width=width - 2 * MARGIN)
+    for number, line in enumerate(reversed(LEGEND), start=1):
+        page.write(MARGIN, sheet.height - number * LINE - MARGIN // 2, line, color=FAINT, width=width - 2 * MARGIN)
     return sheet
 
 
@@ -243,6 +294,7 @@ def _draw_cell(
     column = viewer.model.classes.index(name)
     page.paste(overlaid(photo, seen.maps_Chw[column]), left, top)
     page.write(left, top + TILE + 2, f"{name}: p {seen.probabilities_C[column]:.3f}")
+    page.write(left, top + TILE + 2 + LINE, seen.places, color=FAINT)
 
 
 def _left(column: int) -> int:

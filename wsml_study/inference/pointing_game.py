@@ -29,6 +29,7 @@ from wsml_study.data.problem_list import Problems
 from wsml_study.data.stored_file import Progress
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.annotated_images import STUDIES, AnnotatedImages, SplitName, annotated_images
+from wsml_study.inference.map_resolution import check_resolution
 from wsml_study.inference.model import TrainedModel, load_model
 from wsml_study.record.files import write_whole
 from wsml_study.record.formats import Format, aligned, format_of, percent, rendered
@@ -93,6 +94,7 @@ class PointingGame:
         classes: hits and misses of each class of the model.
         without_boxes: image and class, shown by the image's label, without a box: they count nowhere.
         num_scaled: images that are stored at another size than annotated.
+        resolution: pixels of a side of the images that the maps were computed from.
     """
 
     model: str
@@ -103,6 +105,7 @@ class PointingGame:
     classes: tuple[ClassHits, ...]
     without_boxes: tuple[tuple[str, str], ...]
     num_scaled: int
+    resolution: int
 
     @property
     def mean_accuracy(self) -> float:
@@ -146,6 +149,7 @@ class PointingGame:
             "data": self.data,
             "boxes": self.boxes,
             "tolerance": self.tolerance,
+            "resolution": self.resolution,
             "mean_accuracy": self.mean_accuracy,
             "overall_accuracy": self.overall_accuracy,
             "classes": self.class_table().to_pylist(),
@@ -171,7 +175,7 @@ class PointingGame:
             "",
             f"mean accuracy {percent(self.mean_accuracy)} % over {len(shown)} classes, "
             f"{percent(self.overall_accuracy)} % of all {len(self.points):,} points; "
-            f"tolerance {self.tolerance:g} pixels of the annotated images",
+            f"tolerance {self.tolerance:g} pixels of the annotated images, maps at {self.resolution} pixels",
             *self._notes(),
         ]
 
@@ -193,6 +197,7 @@ def play_pointing_game(
     split: SplitName = "test",
     data_root: str | Path | None = None,
     tolerance: float = TOLERANCE,
+    resolution: int | None = None,
     output: Path | None = None,
     points: Path | None = None,
     overwrite: bool = False,
@@ -207,6 +212,7 @@ def play_pointing_game(
         boxes: a folder of .xml files as Pascal VOC has them, or a .json file as COCO has it; None for those of the
             dataset: voc2007, voc2012, coco2014, coco2017, voc_xml and coco_json have some.
         tolerance: distance to a box up to which a point is a hit, in pixels of the annotated image.
+        resolution: pixels of a side of the images that the maps are computed from; by default as in training.
         output: a .parquet, .csv or .json file for the classes.
         points: such a file for the single points.
         overwrite: replace earlier files.
@@ -216,7 +222,7 @@ def play_pointing_game(
     Raises:
         ResultsError: there is no model, or a file is of another kind, exists, or cannot be written.
         DataError: labels, images or boxes are missing or malformed, or no image has a box of a class that it shows.
-        TrainingError: the model's backbone pools no feature map.
+        TrainingError: the model's backbone pools no feature map, or does not take images of this resolution.
         ValueError: the tolerance is negative.
     """
     if not 0 <= tolerance < float("inf"):
@@ -226,11 +232,13 @@ def play_pointing_game(
             _check_output(path, overwrite=overwrite)
     model = load_model(model_folder, device=device)
     activations = ActivationMaps(model.classifier)
+    if resolution is not None:
+        check_resolution(model, activations, resolution)
     given = None if source is None else Path(source)
     images = annotated_images(model, given, split=split, data_root=None if data_root is None else Path(data_root))
     place = _place_of_boxes(model, given, images, split) if boxes is None else Path(boxes)
     targets = _targets(model, images, place)
-    game = _play(model, activations, images, targets, tolerance, progress)
+    game = _play(model, activations, images, targets, tolerance, resolution or model.image_size, progress)
     for path, table in ((output, game.class_table), (points, game.point_table)):
         if path is not None:
             write_whole(path, rendered(table(), format_of(path)))
@@ -318,13 +326,14 @@ def _play(
     images: AnnotatedImages,
     targets: _Targets,
     tolerance: float,
+    resolution: int,
     progress: Progress | None,
 ) -> PointingGame:
     rows = sorted(targets.by_row)
     assert isinstance(images.source, ImageFiles)
     images_NcHW = open_images(
         with_pixel_range(images.source, model.pixel_range),
-        size=model.image_size,
+        size=resolution,
         channels=model.channels,
         kind=images.store,
         progress=progress,
@@ -360,6 +369,7 @@ def _play(
         classes=tuple(_hits_of(name, points) for name in model.classes),
         without_boxes=targets.without_boxes,
         num_scaled=targets.num_scaled,
+        resolution=resolution,
     )
 
 

@@ -15,6 +15,7 @@ from wsml_study.record.storage import open_results
 from wsml_study.record.tables import SCHEMAS, read_table, searched_keys
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.figure import Figure
+from wsml_study.report.html_report import Report, write_report
 from wsml_study.report.notebook import StudyFigure, StudyFigures
 from wsml_study.report.paper.paper_folder import Paper, write_paper
 from wsml_study.report.paper.result_table import ResultTable
@@ -99,6 +100,18 @@ class StudyResults:
     def levels(self) -> Levels | None:
         """The levels of a multi-fidelity study and how well neighbouring levels agree; None without levels."""
         return read_levels(self.folder)
+
+    def write_report(self, output: str | Path | None = None) -> Report:
+        """Write the report, one HTML file that needs nothing else; as `wsml-study report`.
+
+        Args:
+            output: the file; by default report.html in the folder of the results.
+
+        Raises:
+            ResultsError: the file exists and is no report, or cannot be written.
+        """
+        path = self.folder / "report.html" if output is None else Path(output)
+        return write_report(self.folder, path, address=str(self.folder))
 
     def paper_table(self, *others: StudyResults) -> ResultTable:
         """The table of a paper: the methods of this study and of others, a column each, as `wsml-study paper` has it.

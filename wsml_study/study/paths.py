@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from wsml_study.data.label_files import HUB
 from wsml_study.study.backbone_library import is_weights_file
@@ -21,11 +22,18 @@ def is_downloaded(path: str) -> bool:
     return path.startswith(HUB)
 
 
+def _files_of(path: str) -> list[str]:
+    """The files that a name with `*` stands for; the name itself if it has none, or if there are none."""
+    if is_downloaded(path) or "*" not in Path(path).name:
+        return [path]
+    return sorted(map(str, Path(path).parent.glob(Path(path).name))) or [path]
+
+
 def _named(study: Draft) -> Iterator[tuple[str, str]]:
     for name in LABEL_FILES if study.data.labels is not None else ():
         path = getattr(study.data.labels, name)
         if path is not None:
-            yield f"data.labels.{name}", path
+            yield from ((f"data.labels.{name}", one) for one in _files_of(path))
     if study.data.pseudo_labels is not None:
         yield "data.pseudo_labels", study.data.pseudo_labels
     searched = study.varied.get("model.weights")

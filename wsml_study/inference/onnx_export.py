@@ -104,7 +104,7 @@ def export_onnx(model: TrainedModel, output: Path | None = None) -> str:
     decided = "" if decider is None else ", with thresholds and calibration"
     return (
         f"{path}: as predict on {difference.num_pictures} pictures of {difference.num_sizes} sizes, up to "
-        f"{difference.probability:.1g} of a probability{decided}"
+        f"{difference.probability:.1g} of a probability at its own size and {difference.resized:.1g} at others{decided}"
     )
 
 

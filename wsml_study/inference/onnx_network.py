@@ -55,8 +55,8 @@ class PillowResize(nn.Module):
     """Pictures, uint8 (B, c, H, W), to float32 (B, c, S, S), whole numbers, as Pillow's BILINEAR filter resizes them.
 
     Two matrix products, which every runtime has, where the antialiasing of ONNX's own `Resize` is missing from many and
-    differs from Pillow at the border in ONNX Runtime. Values are at most 1 beside Pillow's, which counts in fixed
-    point and takes the columns of some pictures first.
+    differs from Pillow at the border in ONNX Runtime. Values are at most 1, seldom 2, beside Pillow's, which counts
+    in fixed point and takes the columns of some pictures first.
     """
 
     def __init__(self, size: int) -> None:

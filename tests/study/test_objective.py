@@ -43,7 +43,7 @@ def test_the_positives_that_a_class_needs_to_count(make_study, said, least) -> N
             {"classes": "most"},
             "objective.classes: expected one of `present`, `all` or a mapping with the key min_positives",
         ),
-        ({"classes": {"min": 3}}, "objective.classes.min: unknown key; known keys are min_positives"),
+        ({"classes": {"min": 3}}, "objective.classes.min: unknown key; did you mean `min_positives`?"),
         (
             {"classes": {"min_positives": 0}},
             "objective.classes.min_positives: expected a whole number of at least 1, got 0",

@@ -110,6 +110,7 @@ ONE_PROBLEM = {
         "training: {optimiser: adam}\n",
         "4:12  training.optimiser: unknown key; did you mean `optimizer`?",
     ),
+    "a part of a key's name": ("training: {ema: 0.9}\n", "4:12  training.ema: unknown key; did you mean `ema_decay`?"),
     "a key in the wrong section": ("epochs: 3\n", "4:1  epochs: unknown key; did you mean `training.epochs`?"),
     "a key like no other": (
         "model: {colour: red}\n",

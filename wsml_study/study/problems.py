@@ -94,9 +94,12 @@ def listed(names: Iterable[str]) -> str:
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a misspelt one most likely stands for, or None."""
+    """The known word that a misspelt one, or a part of its name such as `ema`, most likely stands for, or None."""
     by_lower_case = {name.lower(): name for name in known}
     matches = difflib.get_close_matches(word.lower(), by_lower_case, n=1)
+    if not matches:
+        of_part = [name for name in by_lower_case if word.lower() in name.split("_")]
+        matches = of_part if len(of_part) == 1 else []
     return by_lower_case[matches[0]] if matches else None
 
 

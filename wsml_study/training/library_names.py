@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Sequence
 
 from wsml_study.errors import TrainingError
@@ -74,7 +75,7 @@ def off_grid(backbone: str, image_size: int, patch: int) -> TrainingError:
 
 def misfit(backbone: str, weights: str, error: Exception, *, hint: str = "") -> TrainingError:
     """The error of a file that does not hold the weights of a backbone."""
-    reason = " ".join(str(error).split())[:MOST_REASON] or type(error).__name__
+    reason = textwrap.shorten(str(error), MOST_REASON, placeholder=" ...") or type(error).__name__
     return TrainingError(f"model.weights: {weights} does not hold the weights of {backbone}: {reason}{hint}")
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from wsml_study.errors import TrainingError
 from wsml_study.study.backbone_library import LIBRARIES, is_weights_file
 from wsml_study.study.backbone_record import BACKBONES
+from wsml_study.training.library_names import misfit
 from wsml_study.training.weight_files import digest_of_file, local_weights
 
 AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
@@ -157,5 +158,4 @@ def _load_weights(network: nn.Module, path: Path, backbone: str) -> None:
     except FileNotFoundError as error:
         raise TrainingError(f"model.weights: no file {path}") from error
     except Exception as error:  # unpickling a wrong file can raise errors of any kind
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(f"model.weights: {path} does not hold the weights of {backbone}: {first_line}") from error
+        raise misfit(backbone, str(path), error) from error

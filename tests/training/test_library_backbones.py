@@ -69,9 +69,8 @@ def classifier_of(backbone: str, weights: Path | str | None, size: int, **option
 
 
 @pytest.mark.parametrize("promise", BACKBONE_CONTRACT, ids=promise_in_words)
-@pytest.mark.parametrize(("name", "size"), [(VIT, 32), ("timm/resnet10t", 64)])
-def test_models_of_timm_keep(name: str, size: int, promise: Callable[[BackboneCase], None]) -> None:
-    promise(BackboneCase(name=name, image_size=size))
+def test_a_transformer_of_timm_keeps(promise: Callable[[BackboneCase], None]) -> None:
+    promise(BackboneCase(name=VIT, image_size=32))
 
 
 @pytest.mark.parametrize("promise", BACKBONE_CONTRACT, ids=promise_in_words)
@@ -84,6 +83,7 @@ def test_a_transformer_of_open_clip_keeps(tiny_clip: str, promise: Callable[[Bac
 @pytest.mark.parametrize(
     ("name", "size"),
     [
+        ("timm/resnet10t", 64),
         ("timm/convnext_atto", 64),
         ("timm/vit_small_patch14_reg4_dinov2", 56),
         ("timm/vit_small_patch16_dinov3", 64),
@@ -299,7 +299,7 @@ class TestActivationMaps:
             ActivationMaps(classifier_of("timm/convnext_atto", None, 64))
 
 
-@pytest.mark.parametrize("mode", ["end_to_end", "linear", "linear_init"])
+@pytest.mark.parametrize("mode", [pytest.param("end_to_end", marks=pytest.mark.slow), "linear", "linear_init"])
 def test_a_trial_is_resumed_to_the_last_bit(
     mode: str, vit_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ def serve(
     results: Annotated[
         str,
         typer.Argument(
-            metavar="[RESULTS]",
+            metavar="RESULTS",
             help="A folder of results, or that of one study, or a URI such as s3://bucket/results.",
         ),
     ] = "results",

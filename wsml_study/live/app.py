@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
@@ -44,6 +45,8 @@ OF_QUESTIONS = "frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
 FOREVER = "private, max-age=31536000, immutable"
 KINDS = {".css": "text/css", ".js": "text/javascript", ".json": "application/json"}
 UNCHANGED = 304
+DRAWING = threading.Lock()
+"""Held while the script that draws is put together."""
 
 
 class LivePage:
@@ -276,11 +279,12 @@ def _drawing(folder: Path) -> str:
     from importlib.metadata import version
 
     path = folder / f"vega-{version('vl-convert-python')}.js"
-    if not path.exists():
-        from wsml_study.record.files import write_whole
-        from wsml_study.report.figures.drawing import javascript
+    with DRAWING:
+        if not path.exists():
+            from wsml_study.record.files import write_whole
+            from wsml_study.report.figures.drawing import javascript
 
-        write_whole(path, javascript().encode())
+            write_whole(path, javascript().encode())
     return path.read_text()
 
 

@@ -30,8 +30,8 @@ from wsml_study.study.spec import Study
 from wsml_study.tuning.status import Status
 
 INTERVAL_S = 1.0
-PAUSE_FACTOR = 100
-"""Pause between two looks at a study, as a multiple of the CPU time of the last: at most one hundredth of a core."""
+PAUSE_FACTOR = 150
+"""Pause between two looks at a study, as a multiple of the CPU time of the last: at most 0.7 % of a core."""
 
 AT_WORK = ("running", "confirming")
 """States in which a driver is at work."""
@@ -121,7 +121,7 @@ class FollowedStudy:
         self._snapshot: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:
-        """The newest state, at most `INTERVAL_S`, or a hundred times the CPU time that reading it takes, old."""
+        """The newest state, at most `INTERVAL_S`, or 150 times the CPU time that reading it takes, old."""
         if self._snapshot is not None and time.monotonic() < self._due:
             return self._snapshot
         if not self._lock.acquire(blocking=self._snapshot is None):

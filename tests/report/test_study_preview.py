@@ -9,6 +9,7 @@ import pytest
 from tests.data import trees
 from wsml_study.data.voc2012 import CLASSES
 from wsml_study.errors import DataError
+from wsml_study.record.line_width import NARROW, fitted
 from wsml_study.report.study_preview import Preview, preview
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.spec import Study
@@ -65,12 +66,13 @@ def test_a_whole_preview(preview_of: Callable[..., Preview], photos: Path) -> No
         resources={"workers_per_trial": 2, "gpus_per_worker": 0},
         storage="out/",
     )
+    data = "\n".join(fitted(f"data: voc2007 in {photos}, 20 classes", NARROW))  # the folder may be a long path
     assert (
         "\n".join(shown.lines())
         == f"""\
 study photos
 
-data: voc2007 in {photos}, 20 classes
+{data}
               images  positives per image  observed positives  observed negatives
   train            8                 3.00                   8                   0
   validation       2                 3.00                   2                   0

@@ -16,7 +16,7 @@ RECORDED = Path(__file__).parents[1] / "recorded"
 
 @pytest.fixture
 def storage(tmp_path: Path) -> str:
-    for name in ("finished", "interrupted"):
+    for name in ("finished", "interrupted", "confirmed"):
         shutil.copytree(RECORDED / name / "results" / name, tmp_path / name)
     return str(tmp_path)
 
@@ -39,3 +39,14 @@ def test_unfinished_trials_of_a_study_that_does_not_run_are_called_interrupted(s
 def test_stop_says_what_became_of_a_study_that_does_not_run(name: str, expected: str, storage: str) -> None:
     with pytest.raises(ResultsError, match=expected):
         stop_study(storage, name, notify=print)
+
+
+def test_a_confirmation_that_was_cut_short_is_named(storage: str) -> None:
+    assert study_status(storage, "confirmed").lines()[0].endswith(": finished")
+    log = Path(storage) / "confirmed" / "confirm" / "events.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    first_end = next(number for number, line in enumerate(lines) if '"ended"' in line)
+    log.write_text("".join(lines[: first_end + 1]))
+    told = study_status(storage, "confirmed").lines()
+    assert told[0].endswith(": search finished, confirmation interrupted")
+    assert told[-1] == "Nothing is lost; `wsml-study confirm` resumes it."

@@ -122,9 +122,8 @@ class Status:
         counts = self.as_json()["trials"].items()
         by_state = ", ".join(f"{number} {words.get(state, state)}" for state, number in counts if number)
         of_all = "" if self.num_trials >= UNBOUNDED_TRIALS else f" of {self.num_trials}"
-        who = f" by {self.driver.described}" if self.state == "running" and self.driver is not None else ""
         lines = [
-            f"{self.study.name} in {self.place}: {self.state}{who}",
+            f"{self.study.name} in {self.place}: {self._activity}",
             *self._level_lines(),
             f"trials: {num_ended(self.history)}{of_all} ended ({by_state or 'none begun'})",
             *self.history.limit_lines(),
@@ -149,7 +148,26 @@ class Status:
             lines.append(f"confirmation: {confirmed['ended']} of {confirmed['num_trials']} runs ended")
         if self.state == "interrupted":
             lines.append("Nothing is lost; `wsml-study run` resumes it.")
+        elif self._confirmation_is_open and not self._has_driver:
+            lines.append("Nothing is lost; `wsml-study confirm` resumes it.")
         return lines
+
+    @property
+    def _has_driver(self) -> bool:
+        return self.driver is not None and not self.driver.is_gone
+
+    @property
+    def _confirmation_is_open(self) -> bool:
+        confirmed = self._confirmed()
+        return confirmed is not None and confirmed["ended"] < confirmed["num_trials"]
+
+    @property
+    def _activity(self) -> str:
+        """The state of the search, and of its confirmation while that has not ended; and who is at work."""
+        who = f" by {self.driver.described}" if self._has_driver and self.driver is not None else ""
+        if self.state == "finished" and self._confirmation_is_open:
+            return f"search finished, confirmation {'running' if who else 'interrupted'}{who}"
+        return f"{self.state}{who if self.state == 'running' else ''}"
 
     def _level_lines(self) -> list[str]:
         last = num_levels(self.study)

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.methods.cases import scores_of
+from wsml_study.methods.catalogue import METHODS
 from wsml_study.methods.contract import Batch, Method, Outcome
 from wsml_study.methods.creation import METHOD_NAMES, WITH_SCHEDULE, create_method
 from wsml_study.methods.large_loss_entry import VARIANTS
@@ -54,11 +56,16 @@ def assert_same(one: Method, other: Method, *, factor: float = 1.0, tolerance: f
 def test_only_some_methods_have_the_idea_of_distrust() -> None:
     course = schedule("linear", warmup_epochs=1, rate_per_epoch=0.1)
     methods = {
-        name: create(name, dataset="voc2012", schedule=course if name in WITH_SCHEDULE else None)
+        name: create(
+            name,
+            dataset="voc2012",
+            schedule=course if name in WITH_SCHEDULE else None,
+            scores_NC=scores_of(LABELS) if METHODS[name].takes_scores else None,
+        )
         for name in METHOD_NAMES
     }
     distrusting = {name for name, method in methods.items() if run(method)[0].distrusted_BC is not None}
-    assert distrusting == {*WITH_SCHEDULE, "SPLC", "CSL"}
+    assert distrusting == {*WITH_SCHEDULE, "SPLC", "CSL", "VLPL", "GPR"}
 
 
 FOCUS_FREE = {"gamma_positive": 0.0, "gamma_negative": 0.0, "probability_margin": 0.0}

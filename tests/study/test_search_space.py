@@ -364,7 +364,8 @@ FULL_SEARCH: dict[str, Any] = {
 
 
 def test_every_trial_of_a_search_over_everything_is_a_valid_config() -> None:
-    content = {"name": "s", "data": {"dataset": "digit_scenes"}, "method": {"name": "full"}, "search": FULL_SEARCH}
+    data = {"dataset": "digit_scenes", "pseudo_labels": "scores.csv"}
+    content = {"name": "s", "data": data, "method": {"name": "full"}, "search": FULL_SEARCH}
     study = parse_study(content, "test")
     space = SearchSpace.from_study(study)
     names = set()

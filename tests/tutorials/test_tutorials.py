@@ -73,12 +73,12 @@ class Tutorial:
         return done.stdout
 
     def said_of(self, edit: Callable[[str], str], study: str) -> str:
-        """What `check` would say of a study file after a change."""
+        """What `check` would say of a study file after a change, as one line."""
         (self.folder / "changed.yaml").write_text(edit((self.folder / study).read_text()))
         try:
-            return "\n".join(preview(read_study(self.folder / "changed.yaml")).lines())
+            return " ".join(" ".join(preview(read_study(self.folder / "changed.yaml")).lines()).split())
         except WsmlStudyError as error:
-            return str(error)
+            return " ".join(str(error).split())
 
 
 def assert_shown(block: str, printed: str) -> None:

@@ -82,6 +82,10 @@ LOOKS = {
     "Hill": Look(color=OCHRE, shape="diamond", dash=TINY),
     "SPLC": Look(color=PURPLE, shape="triangle-down", dash=DASH_DOT),
     "CSL": Look(color=TEAL, shape="diamond", dash=DASH_DOT),
+    "CRISP": Look(color=PURPLE, shape="diamond", dash=TINY),
+    "PU-MLC": Look(color=TEAL, shape="triangle-up", dash=TINY),
+    "VLPL": Look(color=SKY, shape="diamond", dash=TINY),
+    "GPR": Look(color=SKY, shape="triangle-up", dash=DOTTED),
 }
 """Large-loss methods have solid lines, baselines dashed ones, later losses dashes and dots."""
 

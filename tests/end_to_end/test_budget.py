@@ -24,6 +24,7 @@ resources: {{gpus_per_worker: 0}}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_larger_budget_goes_on_with_the_trials_that_the_first_one_paused(cli):
     cli.write("study.yaml", STUDY.format(epochs=4, budget="epochs: 6"))

@@ -21,6 +21,7 @@ trials: 6
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_worse_go_on_from_the_better_with_other_values(cli):
     cli.write("study.yaml", STUDY)

@@ -64,7 +64,10 @@ class Folder:
 
     def filled_in(self, command: str) -> str:
         """A command with its placeholders replaced."""
-        configs, models = (sorted(self.path.glob(pattern)) for pattern in ("configs/*.yaml", "models/*/seed_0"))
+        configs, models = (
+            [path.relative_to(self.path) for path in sorted(self.path.glob(pattern))]
+            for pattern in ("configs/*.yaml", "models/*/seed_0")
+        )
         words = {
             "SELECT ...": "SELECT trial, value FROM trials",
             "[NAME]": "LL-R",

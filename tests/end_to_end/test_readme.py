@@ -20,6 +20,7 @@ ELSEWHERE = {
     "wsml-study ask my_study.yaml --answers 100": "tests/cli/test_answers.py; this study has clean validation labels",
     "wsml-study answers my_study.yaml FILE": "tests/cli/test_answers.py",
     "wsml-study audit my_study.yaml": "tests/end_to_end/test_audit.py",
+    "wsml-study pseudo-labels my_study.yaml -o scores.parquet": "tests/inference/test_zero_shot.py, with a tiny model",
     "wsml-study mcp": "tests/mcp_server/test_server.py, with a client",
 }
 """What other tests run."""
@@ -85,8 +86,8 @@ def run_as_it_stands(folder: Folder, command: str) -> None:
         beside_a_run(folder, command, "of 400 trials ended")
     elif command.startswith("wsml-study stop"):
         beside_a_run(folder, command, "stopped")
-    elif command == "wsml-study serve":
-        serving = folder.start(command)
+    elif command.startswith("wsml-study serve"):  # `serve` and `serve-model` go on until they are interrupted
+        serving = folder.start(folder.filled_in(command))
         wait_for_line(serving, "http://127.0.0.1:")
         serving.send_signal(signal.SIGINT)
         assert "Traceback" not in serving.communicate(timeout=60)[0]

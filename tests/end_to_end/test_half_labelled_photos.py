@@ -124,4 +124,4 @@ def test_from_a_table_of_blanks_to_decisions_about_new_photos(cli, shared_data):
     cli("predict", model, "new.txt", "--root", root / "JPEGImages", "--decide", "-o", "decided.csv")
     decided = pd.read_csv(cli.folder / "decided.csv")
     assert decided["image"].tolist() == photos
-    assert {"yes", "no", "no threshold"} >= set(decided["person decided"])
+    assert {"yes", "no", "no threshold"} >= set(decided["person decision"])

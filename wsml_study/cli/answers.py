@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsml_study.cli.arguments import DataRoot, Storage, StudyOrFolder, argument, read, read_or_recall
+from wsml_study.cli.arguments import DataRoot, Storage, StudyOrFolder, argument, place_of, read_or_recall
 from wsml_study.cli.output import FormatOption, OutputFile, deliver, say
 
 if TYPE_CHECKING:
@@ -198,15 +198,10 @@ def _storage_of(study: Path, storage: str | None) -> StudyStorage:
         ResultsError: it has none.
     """
     from wsml_study.errors import ResultsError
-    from wsml_study.record.storage import StudyStorage, open_results
 
-    if study.is_dir():
-        place = StudyStorage(folder=study.absolute(), remote=None)
-        if not (study / "study.yaml").exists():
-            raise ResultsError(f"{study}: no results of a study; `wsml-study run` writes them")
-        return place
-    description = read(study, storage, None)
-    return open_results(description.storage, description.name)
+    if study.is_dir() and not (study / "study.yaml").exists():
+        raise ResultsError(f"{study}: no results of a study; `wsml-study run` writes them")
+    return place_of(study, storage)
 
 
 def _data_of(folder: Path, data_root: str | None) -> Data:

@@ -80,13 +80,13 @@ def results(
         deliver_rendered((table if where is None else table.where(where)).rendered, form, output)
         return
     trials = select_trials(folder, where=where, per=per, top=top, sort=sort, descending=descending)
-    shown, running = trials.to_pandas(), is_running(place_of(study, storage))
+    shown = trials.to_pandas()
     if output is not None or form not in (None, Format.TABLE):
         deliver_rendered(
             lambda chosen: (
                 rendered(trials, chosen)
                 if chosen in FOR_PROGRAMS
-                else written(trial_columns(shown, running=running), chosen)
+                else written(trial_columns(shown, running=is_running(place_of(study, storage))), chosen)
             ),
             form,
             output,
@@ -94,6 +94,7 @@ def results(
         return
     levels = read_levels(folder)
     classes = class_note_of(folder, objective_of(shown), shown["trial"].tolist())
+    running = is_running(place_of(study, storage))
     lines = [*trials_table(shown, running=running), *classes, "", *groups_of_trials(folder, shown)]
     lines += [*([] if levels is None else [*levels.lines(), ""])]
     lines += limit_lines(folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import RayError
 from ray.util import list_named_actors
 
 from wsml_study.tuning.ledger import Listener
@@ -53,7 +53,7 @@ class Preparation(tune.Callback):  # type: ignore[misc]
             names = sorted(name for name in list_named_actors() if name.startswith(NAMED))[:MOST_ASKED]
             self._mailboxes = {name: self._mailboxes.get(name) or ray.get_actor(name) for name in names}
             said = ray.get([mailbox.preparation.remote() for mailbox in self._mailboxes.values()], timeout=ANSWER_S)
-        except (RayError, GetTimeoutError, ValueError):  # one has just ended, or its machine does not answer
+        except (RayError, ValueError):  # one has just ended, or its machine does not answer
             return self._told
         # Workers whose features another one computes wait in silence; those that start say least.
         return max((message for message in said if message), key=len, default="")

@@ -78,7 +78,7 @@ class Status:
         is_over = self.history.search_ended is not None or num_ended(self.history) >= self.num_trials
         if at_full_size and is_over:
             return "finished"
-        return "interrupted" if self.driver is None or self.driver.is_gone else "running"
+        return "running" if self.has_driver else "interrupted"
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -148,12 +148,13 @@ class Status:
             lines.append(f"confirmation: {confirmed['ended']} of {confirmed['num_trials']} runs ended")
         if self.state == "interrupted":
             lines.append("Nothing is lost; `wsml-study run` resumes it.")
-        elif self._confirmation_is_open and not self._has_driver:
+        elif self._confirmation_is_open and not self.has_driver:
             lines.append("Nothing is lost; `wsml-study confirm` resumes it.")
         return lines
 
     @property
-    def _has_driver(self) -> bool:
+    def has_driver(self) -> bool:
+        """Whether a process is at work on the study, as far as can be told from here."""
         return self.driver is not None and not self.driver.is_gone
 
     @property
@@ -164,7 +165,7 @@ class Status:
     @property
     def _activity(self) -> str:
         """The state of the search, and of its confirmation while that has not ended; and who is at work."""
-        who = f" by {self.driver.described}" if self._has_driver and self.driver is not None else ""
+        who = f" by {self.driver.described}" if self.has_driver and self.driver is not None else ""
         if self.state == "finished" and self._confirmation_is_open:
             return f"search finished, confirmation {'running' if who else 'interrupted'}{who}"
         return f"{self.state}{who if self.state == 'running' else ''}"
@@ -215,7 +216,7 @@ def stop_study(storage: str, name: str, *, notify: Callable[[str], None]) -> Non
         ResultsError: no process runs the study, or it does not stop in time.
     """
     status = study_status(storage, name)
-    if status.driver is None or status.driver.is_gone:
+    if not status.has_driver:
         ended = f"{num_ended(status.history)} trials have ended"
         why = (
             f"this study has finished ({ended}), so there is nothing to stop"

@@ -110,6 +110,7 @@ def choose_thresholds(
             f"expected a precision between 0 and 1, or best='f1', got precision={precision}, best={best!r}"
         )
     folder, source = Path(model_folder), None if data is None else Path(data)
+    study = None if answers is None else Path(answers)
     refuse_hub_address(folder, "thresholds are")
     if has_rules(folder) and not overwrite:
         raise ResultsError(f"{folder / RULES_FILE} exists; replace it with --overwrite")
@@ -118,20 +119,20 @@ def choose_thresholds(
             f"{folder}: it was trained on these images, whose scores say nothing of other images; take --split "
             f"validation or test, or other labelled images with --data"
         )
-    if answers is not None and (source is not None or split != "validation"):
+    if study is not None and (source is not None or split != "validation"):
         raise ValueError("answers are about the validation images of a study; leave out data and split")
     model = load_model(folder, device=device)
     images = annotated_images(model, source, split=split, data_root=None if data_root is None else Path(data_root))
     target = Target(precision=precision, best=best)
-    labels = None if answers is None else _in_order_of(completed_labels(Path(answers)), images, model.classes)
+    labels = None if study is None else _in_order_of(completed_labels(study), images, model.classes)
     if labels is None:
         _check_labels(images)
     logits_MC = logits_of_images(model, images, progress=progress).double().cpu().numpy()
     origin = _origin(folder, images, target, source, split)
-    if labels is None:
+    if labels is None or study is None:
         rules = make_rules(logits_MC, images, target, classes=model.classes, origin=origin)
     else:
-        rules = rules_by_answers(logits_MC, labels, target, origin=_with_answers(origin, labels, Path(str(answers))))
+        rules = rules_by_answers(logits_MC, labels, target, origin=_with_answers(origin, labels, study))
     path = write_rules(folder, rules)
     return ChosenThresholds(rules=rules, path=path, written=tuple(_written(folder, rules)))
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from wsml_study.errors import ResultsError
 from wsml_study.live.found_studies import STUDY_FILE, FoundStudy
+from wsml_study.record.file_end import end_of
 from wsml_study.record.files import write_whole
 from wsml_study.record.wording import short_path
 from wsml_study.study.budget_section import budget_of
@@ -233,13 +234,7 @@ def _is_locked(path: Path) -> bool:
 
 def _text(path: Path) -> str:
     """The end of a file, without what erases and moves on a terminal."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - SHOWN_BYTES))
-            content = file.read()
-    except OSError:
-        return ""
-    if size > SHOWN_BYTES:
+    content, is_cut = end_of(path, SHOWN_BYTES)
+    if is_cut:
         content = content.partition(b"\n")[2]
     return content.decode("utf-8", errors="replace")

@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.file_end import end_of
 
 MOST_PRINTED = 2_000_000
 """Bytes; a command that prints more is ended: nobody could read it."""
@@ -142,12 +143,6 @@ def start(root: Path, words: Sequence[str], log: Path) -> BackgroundRun:
 
 def last_lines(log: Path) -> list[str]:
     """The end of what a command has printed; empty if it never ran."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - LOG_BYTES))
-            content = file.read()
-    except OSError:
-        return []
+    content, is_cut = end_of(log, LOG_BYTES)
     lines = content.decode(errors="replace").splitlines()
-    return lines if size <= LOG_BYTES else lines[1:]
+    return lines[1:] if is_cut else lines

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from answers import DRAWS, EPOCHS, SETS, configs_of
+from answers import DRAWS, SETS, configs_of, scores_of, trained
 from scipy.special import logit
 
 from wsml_study.data.label_files import FeatureFiles
@@ -32,8 +32,6 @@ from wsml_study.record.decision_rules import Origin, Target
 from wsml_study.results.answered_scores import answered_figures, drawn_labels, pairs_to_ask
 from wsml_study.results.completed_labels import NUM_DRAWS, CompletedLabels
 from wsml_study.study.spec import TrialConfig
-from wsml_study.training.stacked_heads import FusedTraining, LinearProbeTraining
-from wsml_study.training.trial_data import TrialData, open_trial_data
 
 Array = npt.NDArray[np.float64]
 States = npt.NDArray[np.int8]
@@ -54,21 +52,6 @@ class Decided(NamedTuple):
     high: float
 
 
-def trained(configs: list[TrialConfig]) -> tuple[Array, Array, TrialData]:
-    """Logits (K, M, C) of the validation and of the test images after the last epoch."""
-    data = open_trial_data(configs[0].data)
-    first = LinearProbeTraining(configs[0], data)
-    trials = [first, *(LinearProbeTraining(one, data, shares_features_with=first) for one in configs[1:])]
-    fused = FusedTraining(trials)
-    for _ in range(EPOCHS):
-        fused.run_epoch()
-    validation_KMC, test_KMC = (
-        np.stack([trial.evaluation.scores(split).double().numpy() for trial in trials])
-        for split in ("validation", "test")
-    )
-    return validation_KMC, test_KMC, data
-
-
 def decided(logits_M: Array, truth_M: States, threshold: float, stated: Chosen | tuple[float, float, float]) -> Decided:
     """Decisions of a class by a threshold on the logits."""
     yes_M = logits_M >= threshold
@@ -81,7 +64,8 @@ def decided(logits_M: Array, truth_M: States, threshold: float, stated: Chosen |
 
 def of_draw(configs: list[TrialConfig], target: Target, draw: int) -> dict[tuple[str, int], list[Decided | None]]:
     """Decisions of each class by each way to choose and number of answers; None for a class without a threshold."""
-    scores_KMC, test_KMC, data = trained(configs)
+    trials, data = trained(configs)
+    scores_KMC, test_KMC = scores_of(trials, "validation"), scores_of(trials, "test")
     truth_MC, observed_MC = data.validation.truth_MC, data.validation.observed_MC
     counted_C = ((truth_MC == 1).sum(0) >= LEAST_POSITIVES) & ((observed_MC == 1).sum(0) > 0)
     truth_MC, states_MC = truth_MC[:, counted_C], observed_MC[:, counted_C].copy()

@@ -41,7 +41,7 @@ from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.stacked_heads import FusedTraining, LinearProbeTraining
-from wsml_study.training.trial_data import TrialData, open_trial_data
+from wsml_study.training.trial_data import SplitName, TrialData, open_trial_data
 
 Array = npt.NDArray[np.float64]
 
@@ -137,15 +137,26 @@ def configs_of(folder: Path, fraction: float, observe: dict[str, Any], draw: int
     ]
 
 
-def trained_scores(configs: list[TrialConfig]) -> tuple[Array, TrialData]:
-    """Logits (K, M, C) of the validation images after the last epoch."""
+def trained(configs: list[TrialConfig]) -> tuple[list[LinearProbeTraining], TrialData]:
+    """Heads after their last epoch, trained together."""
     data = open_trial_data(configs[0].data)
     first = LinearProbeTraining(configs[0], data)
     trials = [first, *(LinearProbeTraining(one, data, shares_features_with=first) for one in configs[1:])]
     fused = FusedTraining(trials)
     for _ in range(EPOCHS):
         fused.run_epoch()
-    return np.stack([trial.evaluation.scores("validation").double().numpy() for trial in trials]), data
+    return trials, data
+
+
+def scores_of(trials: list[LinearProbeTraining], split: SplitName) -> Array:
+    """Logits (K, M, C) of a split's images."""
+    return np.stack([trial.evaluation.scores(split).double().numpy() for trial in trials])
+
+
+def trained_scores(configs: list[TrialConfig]) -> tuple[Array, TrialData]:
+    """Logits (K, M, C) of the validation images after the last epoch."""
+    trials, data = trained(configs)
+    return scores_of(trials, "validation"), data
 
 
 def soft_ap(scores_MC: Array, positive_MC: Array, known_MC: Array | None = None) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ def read_log(path: Path) -> tuple[list[dict[str, Any]], StudyHistory]:
     return events, history
 
 
+def replayed(path: Path) -> tuple[int, StudyHistory]:
+    """The number of events in a log, and the history after them; as `read_log`, without keeping the events."""
+    num_events, history = 0, StudyHistory()
+    for number, event in _located(path):
+        add_event(path, number, event, history)
+        num_events = number
+    return num_events, history
+
+
 def add_event(path: Path, number: int, event: dict[str, Any], history: StudyHistory) -> None:
     """Apply the event in a line of a log to the history of those before it.
 
@@ -65,7 +75,7 @@ def read_history(folder: Path) -> StudyHistory:
     path = folder / EVENTS
     if not path.exists():
         return StudyHistory()
-    history = read_log(path)[1]
+    history = replayed(path)[1]
     refuse_lost_events(folder, history)
     return history
 
@@ -91,10 +101,12 @@ def _told(error: Exception) -> str:
 
 def _located(path: Path) -> Iterator[Located]:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            # Line by line: the whole text of a large study's log would take as much memory as what is kept of it.
+            complete = itertools.takewhile(lambda line: line.endswith(b"\n"), file)
+            yield from _events_in(path, (line[:-1] for line in complete))
     except OSError as error:
         raise ResultsError(f"{path}: expected the event log, a file: {error.strerror}") from error
-    yield from located_events(path, content)
 
 
 def located_events(path: Path, content: bytes, *, lines: int = 0, before: int | None = None) -> Iterator[Located]:
@@ -109,7 +121,15 @@ def located_events(path: Path, content: bytes, *, lines: int = 0, before: int | 
     Raises:
         ResultsError: a line is not an event, or a line is missing.
     """
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=lines + 1):
+    whole = content[: content.rfind(b"\n") + 1]
+    yield from _events_in(path, whole.splitlines(), lines=lines, before=before)
+
+
+def _events_in(
+    path: Path, complete: Iterable[bytes], *, lines: int = 0, before: int | None = None
+) -> Iterator[Located]:
+    """As `located_events`, of complete lines."""
+    for number, line in enumerate(complete, start=lines + 1):
         event = _event(path, number, line)
         # Logs of earlier versions do not number their events.
         if before is not None and event.get("number", before + 1) != before + 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -253,6 +254,8 @@ class StudyHistory:
     search_ended: SearchEnded | None = None
     limits: dict[str, Any] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
+    _closed: Counter[TrialState] = field(default_factory=Counter, repr=False, compare=False)
+    _open: dict[int, TrialHistory] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -325,8 +328,12 @@ class StudyHistory:
             )
             self.proposed.pop(trial.of_config, None)
             self.runs_of_config.setdefault(trial.of_config, []).append(number)
+            self._open[number] = trial
             return
         trial = self.trials[event["trial"]]
+        if trial.closed and trial.number not in self._open:  # logs of earlier versions may go on with it
+            self._closed[trial.state] -= 1
+            self._open[trial.number] = trial
         match event["event"]:
             case "attempt":
                 trial.attempt = event["attempt"]
@@ -354,6 +361,8 @@ class StudyHistory:
                 trial.sampler_state = dict(event["sampler_state"])
                 trial.ended = event["time"]
                 trial.closed = True
+                if self._open.pop(trial.number, None) is not None:
+                    self._closed[trial.state] += 1
 
     @property
     def budget(self) -> Budget | None:
@@ -378,7 +387,21 @@ class StudyHistory:
 
     def with_state(self, *states: TrialState) -> list[TrialHistory]:
         """Trials in any of these states, by number."""
-        return [trial for _, trial in sorted(self.trials.items()) if trial.state in states]
+        among = self.trials if set(states) & set(ENDED) else self._unclosed
+        return [trial for _, trial in sorted(among.items()) if trial.state in states]
+
+    def num_with_state(self, *states: TrialState) -> int:
+        """How many trials are in any of these states."""
+        if self._unclosed is self.trials:
+            return sum(trial.state in states for trial in self.trials.values())
+        unclosed = sum(trial.state in states for trial in self._open.values())
+        return unclosed + sum(self._closed[state] for state in set(states))
+
+    @property
+    def _unclosed(self) -> dict[int, TrialHistory]:
+        """The trials that may still change; all trials where some came here in another way than by events."""
+        known = len(self._open) + self._closed.total() == len(self.trials)
+        return self._open if known else self.trials
 
 
 def _put_epoch(trial: TrialHistory, event: Event) -> None:

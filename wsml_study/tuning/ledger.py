@@ -1,7 +1,8 @@
 """Tune's reports, written to the event log.
 
-Tune runs callbacks before the scheduler's decision takes effect, so an event is on disk before anything acts on it,
-and a restart that replays the log sees every decision that was made.
+Tune runs callbacks before the scheduler's decision takes effect, and the slots receive it once the event is on disk
+(`cluster/event_groups.py`). What is done here because of an event waits for that too, so a restart that replays the log
+sees every decision that was made.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -123,7 +125,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self._append("saved", number, epoch=history.last_epoch, checkpoint=checkpoint.path)
         if self._population is not None and before is not None and not self._population.compares_after(before[0]):
             # Tune keeps all checkpoints of a population; other trials only use those of epochs with a comparison.
-            _delete(trial, before[1])
+            self._delete(trial, before[1])
         if self._population is None and before is not None:
             self._delete_elsewhere(trial, before[1])
 
@@ -147,7 +149,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         checkpoint = self._log.history.trials[number].checkpoint
         self._append("ended", number, state=state, error=error, sampler_state=self._source.sampler_state(number))
         if self._population is None:
-            _delete(trial, trial.storage.trial_fs_path)
+            self._delete(trial, trial.storage.trial_fs_path)
             if checkpoint is not None:
                 self._delete_elsewhere(trial, checkpoint[1])
         if time.monotonic() > self._tables_due:
@@ -169,10 +171,14 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         folder = PurePosixPath(checkpoint).parent
         inside = PurePosixPath(self._storage.scratch()[1]) in folder.parents
         if inside and str(folder) != trial.storage.trial_fs_path:
-            _delete(trial, str(folder))
+            self._delete(trial, str(folder))
+
+    def _delete(self, trial: Any, folder: str) -> None:
+        self._log.once_durable(partial(_delete, trial, folder))
 
     def _write_tables(self) -> None:
         """Write the tables, and schedule the next writing."""
+        self._log.commit()
         started = time.monotonic()
         try:
             self._tables.write(self._log.history)
@@ -188,7 +194,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
     def _append(self, event: str, number: int, **details: Any) -> None:
         self._lease.check()
         self._log.append(event, trial=number, **details)
-        self._listener.on_event(self._log.history, event, number)
+        self._log.once_durable(partial(self._listener.on_event, self._log.history, event, number))
 
 
 class StopOnRequest(tune.Stopper):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from ray.tune import TuneError
 from ray.tune.schedulers import TrialScheduler
 
 from wsml_study.cluster.autoscaling import CapacityRequest, wait_for_capacity
+from wsml_study.cluster.event_groups import events_in_groups, starting_at_a_time
 from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
@@ -102,7 +103,7 @@ class Outcome:
     def all_failed(self) -> bool:
         """Whether there are trials, and every one of them has failed."""
         trials = self.history.trials
-        return bool(trials) and len(self.history.with_state(TrialState.FAILED)) == len(trials)
+        return bool(trials) and self.history.num_with_state(TrialState.FAILED) == len(trials)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -466,7 +467,7 @@ class _Run:
 
     def _only_paused_are_left(self) -> bool:
         """Whether every trial that did not run out of memory has ended or is paused."""
-        return self._num_left(out_of_memory=False) == len(self.log.history.with_state(TrialState.PAUSED))
+        return self._num_left(out_of_memory=False) == self.log.history.num_with_state(TrialState.PAUSED)
 
     def _end_paused(self) -> None:
         """End the trials that no later trial has let go on; their checkpoints go with the scratch folder."""
@@ -557,7 +558,9 @@ class _Run:
             ),
         )
         try:
-            tuner.fit()
+            starting = starting_at_a_time(slots(), on_cluster=self.capacity is not None)
+            with log.grouped(self.lease.check), events_in_groups(log.commit, starting=starting):
+                tuner.fit()
         except TuneError:
             if log.failure is not None:  # the original error, which Tune reports only as text
                 raise log.failure from None

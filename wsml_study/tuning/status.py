@@ -95,7 +95,7 @@ class Status:
                 "epochs": self.history.spending.epochs,
                 "gpu_hours": self.history.spending.of("gpu_hours"),
             },
-            "trials": {state.value: len(self.history.with_state(state)) for state in TrialState},
+            "trials": {state.value: self.history.num_with_state(state) for state in TrialState},
             "best": None if best is None else {"trial": best[1], "value": best[0]},
             "level": self.current[0],
             "levels": [

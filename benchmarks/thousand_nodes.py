@@ -114,9 +114,9 @@ class Node:
 class Measured:
     """What slots saw."""
 
-    idle_s: float = 0.0
     busy_s: float = 0.0
-    latencies: list[float] = field(default_factory=list)
+    reported_at: array[float] = field(default_factory=lambda: array("d"))
+    waited_s: array[float] = field(default_factory=lambda: array("d"))
     epochs: int = 0
     first_command_s: float | None = None
     writes: int = 0
@@ -299,8 +299,8 @@ class Slot:
         if measured.first_command_s is None:
             measured.first_command_s = now
         if self._reported_at is not None:
-            measured.latencies.append(now - self._reported_at)
-            measured.idle_s += now - self._reported_at
+            measured.reported_at.append(self._reported_at)
+            measured.waited_s.append(now - self._reported_at)
             self._reported_at = None
 
     def _answer(self, seconds: float, answer: Any) -> Future:
@@ -478,6 +478,7 @@ def study_of(arguments: argparse.Namespace) -> Any:
             "trials": arguments.trials,
             "retries": 5,
             "resources": {"gpus_per_worker": 0},
+            "tracking": {"tensorboard": arguments.trackers, "optuna_journal": arguments.trackers},
             "storage": str(arguments.folder),
         },
         source="thousand nodes",
@@ -549,6 +550,7 @@ def simulate(arguments: argparse.Namespace) -> None:
     CLUSTER.scratch = storage.scratch()[1]
     CLUSTER.far = fs.PyFileSystem(fs.FSSpecHandler(Checkpoints(auto_mkdir=True)))
     StudyStorage.scratch = lambda self: (CLUSTER.far, CLUSTER.scratch)
+    CLUSTER.cpu_before = REAL_CPU()
     CLUSTER.began, CLUSTER.arguments, CLUSTER.storage = CLOCK.now(), arguments, storage
     time.time = time.monotonic = CLOCK.now
     time.sleep = CLOCK.skip
@@ -590,10 +592,19 @@ def last_time(folder: Path) -> float:
 def finish(cluster: Cluster, *, killed: bool) -> None:
     """Print what was measured, and end the process at once if its driver is killed."""
     measured = cluster.measured
-    latencies = sorted(measured.latencies) or [0.0]
     took = CLOCK.now() - cluster.began
     log = cluster.storage.folder / "events.jsonl"
-    events = sum(1 for _ in log.open("rb"))
+    events, last_created, outcome = 0, 0.0, Counter()
+    for line in log.open("rb"):
+        events += 1
+        kind = line[11:20]
+        if kind.startswith((b"created", b"resumed")):
+            last_created = float(line.partition(b'"time": ')[2].partition(b",")[0])
+        if kind.startswith((b"attempt", b"ended")):
+            outcome[kind.rstrip(b'", ').decode()] += 1
+    # Once the last trial has begun, slots have nothing to do.
+    waits = [waited for at, waited in zip(measured.reported_at, measured.waited_s, strict=True) if at < last_created]
+    latencies = sorted(waits) or [0.0]
     report = {
         "trials": cluster.arguments.trials,
         "slots": cluster.arguments.nodes * SLOTS_OF_NODE,
@@ -601,7 +612,10 @@ def finish(cluster: Cluster, *, killed: bool) -> None:
         "driver_cpu_s": round(REAL_CPU() - CLOCK.not_counted, 1),
         "events": events,
         "epochs": measured.epochs,
-        "idle": round(measured.idle_s / max(1e-9, measured.idle_s + measured.busy_s), 5),
+        "ended": outcome["ended"],
+        "attempts": outcome["attempt"],
+        "idle": round(sum(waits) / max(1e-9, sum(waits) + measured.busy_s), 5),
+        "events_per_cpu_s": round(events / max(1e-9, REAL_CPU() - CLOCK.not_counted - cluster.cpu_before), 1),
         "latency_p50_s": round(latencies[len(latencies) // 2], 4),
         "latency_p99_s": round(latencies[int(len(latencies) * 0.99)], 4),
         "latency_max_s": round(latencies[-1], 2),
@@ -680,6 +694,7 @@ def main() -> None:
     one.add_argument("--rule", default="asha")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--far", action="store_true")
+    one.add_argument("--trackers", action="store_true")
     one.add_argument("--until", type=float)
     one.add_argument("--kill-at", type=float, nargs="*", default=[])
     one.add_argument("--stall-at", type=float, nargs="*", default=[])

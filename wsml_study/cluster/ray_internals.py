@@ -29,6 +29,9 @@ MODULES = {
     # Tune's actors, by which it speaks to its slots.
     "RayActorManager": "ray.air.execution._internal.actor_manager",
     "tune_controller": "ray.tune.execution",
+    # What Tune records of trials.
+    "_ExperimentCheckpointManager": "ray.tune.execution.experiment_state",
+    "tune": "ray.tune",
     # What the autoscaler is starting.
     "get_cluster_status": "ray.autoscaler.v2.sdk",
     "_internal_kv_get": "ray.experimental.internal_kv",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import takewhile
 from typing import Any
 
+from wsml_study.record.kept_result import KeptResult
 from wsml_study.record.spending import Spending, spent_of
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.objective_section import Objective
@@ -103,7 +104,7 @@ class TrialHistory:
         state: running until the trial has ended.
         closed: the event of its end has been read, so the trial changes no more.
         attempt: number of starts; 0 before the first.
-        epochs: epoch -> fields of its `EpochResult`, as plain data; in ascending order.
+        epochs: epoch -> fields of its `EpochResult`, as plain data; in ascending order. All but the newest are packed.
         checkpoint: (epoch, folder) of the checkpoint to resume from, or None; another trial's after an exploit.
         saved: epoch -> folder of its own checkpoints that still exist; in ascending order.
         exploits: in population based training, oldest first.
@@ -132,7 +133,7 @@ class TrialHistory:
     state: TrialState = TrialState.RUNNING
     closed: bool = False
     attempt: int = 0
-    epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    epochs: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     checkpoint: tuple[int, str] | None = None
     saved: dict[int, str] = field(default_factory=dict)
     exploits: list[Exploit] = field(default_factory=list)
@@ -361,6 +362,7 @@ class StudyHistory:
                 trial.sampler_state = dict(event["sampler_state"])
                 trial.ended = event["time"]
                 trial.closed = True
+                _pack_newest(trial)
                 if self._open.pop(trial.number, None) is not None:
                     self._closed[trial.state] += 1
 
@@ -414,6 +416,7 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     if trial.checkpoint is not None and trial.checkpoint[0] >= result["epoch"]:
         trial.checkpoint = None
     trial.host = event.get("host", trial.host)
+    _pack_newest(trial)
     trial.epochs[result["epoch"]] = result | {
         "time": event["time"],
         "attempt": event["attempt"],
@@ -425,6 +428,14 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     trial.ended = event["time"] if trial.state in ENDED else None
     if trial.state is TrialState.PAUSED:
         trial.paused_after = result["epoch"]
+        _pack_newest(trial)
+
+
+def _pack_newest(trial: TrialHistory) -> None:
+    """Pack the newest epoch, which is the only one that is not."""
+    newest = trial.epochs.get(trial.last_epoch)
+    if newest is not None and not isinstance(newest, KeptResult):
+        trial.epochs[trial.last_epoch] = KeptResult(newest)
 
 
 def _drop_from(by_epoch: dict[int, Any], epoch: int) -> None:

@@ -18,6 +18,7 @@ from wsml_study.cluster.event_groups import events_in_groups, starting_at_a_time
 from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
+from wsml_study.cluster.tune_records import no_records_of_tune
 from wsml_study.data.judged_classes import unjudged
 from wsml_study.data.label_states import NEGATIVE
 from wsml_study.data.validation_labels import incomplete
@@ -559,7 +560,11 @@ class _Run:
         )
         try:
             starting = starting_at_a_time(slots(), on_cluster=self.capacity is not None)
-            with log.grouped(self.lease.check), events_in_groups(log.commit, starting=starting):
+            with (
+                log.grouped(self.lease.check),
+                events_in_groups(log.commit, starting=starting),
+                no_records_of_tune(),
+            ):
                 tuner.fit()
         except TuneError:
             if log.failure is not None:  # the original error, which Tune reports only as text

@@ -28,45 +28,42 @@ PROMOTE = Option(
 )
 
 
-class Rung:
-    """The trials that have reached a rung, in an order that is kept as they come: a study may have 100,000.
+class Rung(dict[int, float]):
+    """Trial -> value of those that have reached a rung, with an order that is kept: a study may have 100,000 trials.
 
     Attributes:
         newest: (-value, trial) of those that have reported no later epoch: the best first.
     """
 
     def __init__(self) -> None:
-        self._value_of: dict[int, float] = {}
+        super().__init__()
         self._values: list[float] = []  # ascending
         self.newest: list[tuple[float, int]] = []
-
-    def __len__(self) -> int:
-        return len(self._value_of)
 
     def put(self, trial: int, value: float) -> None:
         """A trial's newest epoch is this one, with this value."""
         self.drop(trial)
-        self._value_of[trial] = value
+        self[trial] = value
         insort(self._values, value)
         insort(self.newest, (-value, trial))
 
     def pass_by(self, trial: int) -> None:
         """A trial has reported a later epoch; no-op if it has not been here."""
-        if trial in self._value_of:
-            at = bisect_left(self.newest, (-self._value_of[trial], trial))
+        if trial in self:
+            at = bisect_left(self.newest, (-self[trial], trial))
             if at < len(self.newest) and self.newest[at][1] == trial:
                 del self.newest[at]
 
     def drop(self, trial: int) -> None:
         """A trial has not been here after all, since it repeats an earlier epoch."""
         self.pass_by(trial)
-        value = self._value_of.pop(trial, None)
+        value = self.pop(trial, None)
         if value is not None:
             del self._values[bisect_left(self._values, value)]
 
     def num_better(self, trial: int) -> int:
         """How many have a larger value than a trial that has been here."""
-        return len(self._values) - bisect_right(self._values, self._value_of[trial])
+        return len(self._values) - bisect_right(self._values, self[trial])
 
     def above(self, num_trials: int) -> Iterator[int]:
         """Those of `newest` that fewer than so many trials are better than, the best first."""

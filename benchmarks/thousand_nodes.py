@@ -29,6 +29,8 @@ import resource
 import statistics
 import threading
 import time
+from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path

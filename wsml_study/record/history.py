@@ -236,6 +236,7 @@ class StudyHistory:
         search_ended: why `budget` or `stop_when` ended the search; None while neither has, and once it goes on.
         limits: `budget` and `stop_when` of the newest run, as plain data.
         spending: hours, epochs and GPU hours of all runs.
+        num_left_out: how many trials that have ended are counted and not in `trials` (`log_snapshot.py`).
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
@@ -255,6 +256,7 @@ class StudyHistory:
     search_ended: SearchEnded | None = None
     limits: dict[str, Any] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
+    num_left_out: int = 0
     _closed: Counter[TrialState] = field(default_factory=Counter, repr=False, compare=False)
     _open: dict[int, TrialHistory] = field(default_factory=dict, repr=False, compare=False)
 
@@ -266,6 +268,27 @@ class StudyHistory:
             history.apply(event)
         return history
 
+    @classmethod
+    def of_open_trials(
+        cls, trials: Iterable[TrialHistory], closed: Mapping[TrialState, int], **fields: Any
+    ) -> StudyHistory:
+        """A history that holds these trials and only counts those that have ended before; other fields as its own."""
+        history = cls(trials={trial.number: trial for trial in trials}, num_left_out=sum(closed.values()), **fields)
+        history._open, history._closed = dict(history.trials), Counter(closed)
+        for number, trial in history.trials.items():
+            history.runs_of_config[trial.of_config] = [number]
+        return history
+
+    @property
+    def unclosed(self) -> list[TrialHistory]:
+        """Trials that may still change, by number."""
+        return [trial for _, trial in sorted(self._unclosed.items()) if not trial.closed]
+
+    @property
+    def num_closed(self) -> dict[TrialState, int]:
+        """How many trials have ended for good, by their state."""
+        return dict(self._closed)
+
     @property
     def counts_configs(self) -> bool:
         """Whether `trials` counts configs, which race over their runs, and not trials."""
@@ -274,7 +297,7 @@ class StudyHistory:
     @property
     def num_begun(self) -> int:
         """How many trials there are, or configs where these are counted."""
-        return len(self.runs_of_config if self.counts_configs else self.trials)
+        return len(self.runs_of_config if self.counts_configs else self.trials) + self.num_left_out
 
     def apply(self, event: Event) -> None:
         """Add one event."""
@@ -283,7 +306,7 @@ class StudyHistory:
             self.search_ended = None
         if event["event"] == "search_ended":
             self.search_ended = SearchEnded(by=event["by"], limit=event["limit"], message=event["message"])
-            self.num_trials = len(self.trials)
+            self.num_trials = len(self.trials) + self.num_left_out
             return
         if event["event"] == "run":
             self.limits = dict(event.get("limits", {}))
@@ -402,7 +425,7 @@ class StudyHistory:
     @property
     def _unclosed(self) -> dict[int, TrialHistory]:
         """The trials that may still change; all trials where some came here in another way than by events."""
-        known = len(self._open) + self._closed.total() == len(self.trials)
+        known = len(self._open) + self._closed.total() == len(self.trials) + self.num_left_out
         return self._open if known else self.trials
 
 

@@ -1,8 +1,8 @@
-"""The result of an epoch in a tenth of the memory of a dictionary: a large study's history holds a million of them."""
+"""The result of an epoch in a fraction of the memory of a dictionary: a large study's history holds a million of them."""
 
 from __future__ import annotations
 
-import marshal
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,9 +11,9 @@ _KEYS: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 class KeptResult(Mapping[str, Any]):
-    """A mapping from names to plain data (numbers, text, None, lists and dictionaries of these) that cannot be changed.
+    """A mapping from names to data that JSON can hold, which cannot be changed.
 
-    Its values are packed, and unpacked whenever one is asked for.
+    Its values are kept as text, and read whenever one is asked for: as they would be from the log.
 
     >>> KeptResult({"epoch": 3, "val_map": 50.0})["val_map"]
     50.0
@@ -24,14 +24,14 @@ class KeptResult(Mapping[str, Any]):
     def __init__(self, result: Mapping[str, Any]) -> None:
         keys = tuple(result)
         self._keys = _KEYS.setdefault(keys, keys)
-        self._packed = marshal.dumps(tuple(result.values()))
+        self._packed = json.dumps(list(result.values()))
 
     def __getitem__(self, key: str) -> Any:
         try:
             position = self._keys.index(key)
         except ValueError:
             raise KeyError(key) from None
-        return marshal.loads(self._packed)[position]
+        return json.loads(self._packed)[position]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
@@ -44,4 +44,4 @@ class KeptResult(Mapping[str, Any]):
 
     def unpacked(self) -> dict[str, Any]:
         """The same as a dictionary."""
-        return dict(zip(self._keys, marshal.loads(self._packed), strict=True))
+        return dict(zip(self._keys, json.loads(self._packed), strict=True))

@@ -21,6 +21,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Lease
+from wsml_study.record.log_snapshot import write_snapshot
 from wsml_study.record.storage import TABLE_FILES, StudyStorage
 from wsml_study.record.tables import TableWriter
 from wsml_study.study.spec import Study
@@ -33,6 +34,7 @@ from wsml_study.workers.protocol import Assignment, StepReport
 TABLES_INTERVAL_S = 2.0
 TABLES_PAUSE_FACTOR = 20
 """Pause between two writings of the tables, as a multiple of the time that the last writing took."""
+LONG_WRITING_S, LONG_WRITING_PAUSE_FACTOR = 0.25, 200
 
 LONGEST_ERROR = 500
 
@@ -183,13 +185,17 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         try:
             self._tables.write(self._log.history)
             self._storage.upload(*TABLE_FILES)
+            write_snapshot(self._storage, self._log.history)
         except ResultsError as error:
             # Tune takes an error at the end of a trial for the trial's own and runs it again. The log refuses that.
             self._log.failure = error
             raise
         ended = time.monotonic()
-        # Tables of large studies take long to write: the pause bounds their share of the driver's time at 1 in 21.
-        self._tables_due = ended + max(TABLES_INTERVAL_S, TABLES_PAUSE_FACTOR * (ended - started))
+        # Tables of large studies take long to write, and no slot is answered meanwhile: the pause bounds their share of
+        # the driver's time at 1 in 21, and at 1 in 201 where that is long for a slot to wait.
+        took = ended - started
+        factor = TABLES_PAUSE_FACTOR if took < LONG_WRITING_S else LONG_WRITING_PAUSE_FACTOR
+        self._tables_due = ended + max(TABLES_INTERVAL_S, factor * took)
 
     def _append(self, event: str, number: int, **details: Any) -> None:
         self._lease.check()

@@ -28,6 +28,7 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Lease
+from wsml_study.record.log_snapshot import write_snapshot
 from wsml_study.record.score_files import write_partial_labels
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
@@ -263,6 +264,7 @@ def run_leased(
             total = _total(study, task, num_trials or study.trials, log.history)
         write_tables(storage.folder, study, log.history)
         storage.upload(*TABLE_FILES)
+        write_snapshot(storage, log.history)
         outcome = Outcome(
             folder=storage.folder,
             place=storage.described,

@@ -153,6 +153,9 @@ class EventLog:
         except ResultsError as error:
             self.failure = error
             raise
+        except BaseException:  # a signal, for example: how much of it was written is unknown
+            self.failure = ResultsError(f"{self.path}: interrupted while events were written; run again")
+            raise
 
     def _check_place(self) -> None:
         """Check that the open file is still the one at the path: writing to a deleted file raises no error."""

@@ -1,10 +1,10 @@
-"""The result of an epoch in a fraction of the memory of a dictionary: a large study's history holds a million of them."""
+"""The result of an epoch in a fraction of the memory of a dictionary: a history may hold a million of them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 _KEYS: dict[tuple[str, ...], tuple[str, ...]] = {}
 """The keys of results, each sequence of them once: nearly all results of a study have the same."""
@@ -21,6 +21,9 @@ class KeptResult(Mapping[str, Any]):
 
     __slots__ = ("_keys", "_packed")
 
+    # What was read last, and of which result: several values of one are asked for in a row.
+    _read: ClassVar[tuple[KeptResult | None, list[Any]]] = (None, [])
+
     def __init__(self, result: Mapping[str, Any]) -> None:
         keys = tuple(result)
         self._keys = _KEYS.setdefault(keys, keys)
@@ -31,7 +34,7 @@ class KeptResult(Mapping[str, Any]):
             position = self._keys.index(key)
         except ValueError:
             raise KeyError(key) from None
-        return json.loads(self._packed)[position]
+        return self._values()[position]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
@@ -40,8 +43,11 @@ class KeptResult(Mapping[str, Any]):
         return len(self._keys)
 
     def __repr__(self) -> str:
-        return repr(self.unpacked())
+        return repr(dict(self))
 
-    def unpacked(self) -> dict[str, Any]:
-        """The same as a dictionary."""
-        return dict(zip(self._keys, json.loads(self._packed), strict=True))
+    def _values(self) -> list[Any]:
+        of, values = KeptResult._read
+        if of is not self:
+            values = json.loads(self._packed)
+            KeptResult._read = (self, values)
+        return values

@@ -1,7 +1,7 @@
 """A study on a thousand machines in virtual time: the driver is the real one, the slots are simulated.
 
     python benchmarks/thousand_nodes.py run --trials 1000 --nodes 10 --folder FOLDER
-    python benchmarks/thousand_nodes.py table --trials 1000 10000
+    python benchmarks/thousand_nodes.py reading --trials 30000 --folder FOLDER
     python benchmarks/thousand_nodes.py constants --slots 8
 
 Real are `run_study` with all that it does in the driver (Ray Tune's controller, searcher, ledger, early stopping, event
@@ -198,12 +198,14 @@ class Cluster:
                 if slot.pending is not None and not slot.pending.is_done:
                     slot.pending.ready_at += 300.0
 
-    def _happen(self) -> None:
-        now = CLOCK.now()
+    def _happen(self) -> bool:
+        """Let happen what is due; returns whether it was more than answers."""
+        now, other = CLOCK.now(), False
         while self._events and self._events[0][0] <= now:
             _, _, what = heapq.heappop(self._events)
             if not isinstance(what, Future):
                 what()
+                other = True
             elif what.ready_at > now:  # stalled
                 self._at(what.ready_at, what)
             elif not what.is_done:
@@ -211,6 +213,7 @@ class Cluster:
                 self._ready[what] = None
         if now >= self._until:
             finish(self, killed=True)
+        return other
 
     # What is used of Ray.
 
@@ -218,15 +221,17 @@ class Cluster:
     def wait(self, futures: list[Future], num_returns: int = 1, timeout: float | None = None, **_: Any):
         CLOCK.skip(WAIT_S + WAIT_PER_FUTURE_S * len(futures))
         wanted = set(futures)
-        ends_at = float("inf") if timeout is None else CLOCK.now() + timeout
         while True:
-            self._happen()
+            other = self._happen()
             found = [future for future in self._ready if future in wanted][:num_returns]
-            if found or CLOCK.now() >= ends_at:
+            if found or other or timeout == 0:
                 break
-            following = min(ends_at, self._events[0][0] if self._events else ends_at)
-            assert following < float("inf"), "nothing will ever happen"
-            CLOCK.skip(following - CLOCK.now() + 1e-6)
+            # Tune waits a tenth of a second at a time; where nothing happens, one wait is as good as many.
+            if not self._events:
+                assert timeout is not None, "nothing will ever happen"
+                CLOCK.skip(timeout)
+                break
+            CLOCK.skip(self._events[0][0] - CLOCK.now() + 1e-6)
         for future in found:
             del self._ready[future]
         taken = set(found)
@@ -677,6 +682,74 @@ def constants(arguments: argparse.Namespace) -> None:
     ray.shutdown()
 
 
+def reading(arguments: argparse.Namespace) -> None:
+    """What it takes to read a long log: written here, `arguments.trials` of which nine in ten have ended."""
+    from wsml_study.record.events import replayed
+    from wsml_study.record.log_snapshot import write_snapshot
+    from wsml_study.record.storage import StudyStorage
+    from wsml_study.record.tables import write_tables
+    from wsml_study.study.writing import dump_config
+    from wsml_study.tuning.status import study_status
+
+    study = study_of(arguments)
+    storage = StudyStorage(folder=arguments.folder / "thousand", remote=None)
+    storage.folder.mkdir(parents=True, exist_ok=True)
+    (storage.folder / "study.yaml").write_text(dump_config(study))
+    log = storage.folder / "events.jsonl"
+    with log.open("w") as file:
+        for number, event in enumerate(made_events(study, arguments.trials, arguments.epochs), start=1):
+            file.write(
+                json.dumps({"event": event.pop("event"), "number": number, "time": 1.8e9 + number, **event}) + "\n"
+            )
+    print(f"{number:,} events, {log.stat().st_size / 2**20:.0f} MiB")
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, REAL_CPU()
+    history = replayed(log)[1]
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    print(f"replayed in {REAL_CPU() - began:.1f} s of CPU time, {grown:.2f} GiB")
+    for what, act in (
+        ("tables written", lambda: write_tables(storage.folder, study, history)),
+        ("snapshot written", lambda: write_snapshot(storage, history)),
+        ("status from it", lambda: study_status(str(arguments.folder), "thousand").lines()),
+    ):
+        began = REAL_CPU()
+        act()
+        print(f"{what} in {REAL_CPU() - began:.2f} s of CPU time")
+    (storage.folder / "snapshot.json").unlink(missing_ok=True)
+    began = REAL_CPU()
+    study_status(str(arguments.folder), "thousand").lines()
+    print(f"status without it in {REAL_CPU() - began:.1f} s of CPU time")
+
+
+def made_events(study: Any, num_trials: int, num_epochs: int) -> Any:
+    """Events of trials one after the other."""
+    from wsml_study.study.search_space import SearchSpace
+
+    space, classes = SearchSpace.from_study(study), [f"class {number}" for number in range(20)]
+    yield {"event": "run", "classes": classes, "num_trials": num_trials, "environment": {}, "data_fingerprint": "x"}
+    draws = random.Random(0)
+    fixed = {"method.name": "LL-R", "method.schedule.rate_per_epoch": 0.002, "training.weight_decay": 1e-4}
+    for trial in range(num_trials):
+        values = fixed | {"training.learning_rate": draws.uniform(1e-4, 1e-2)}
+        config = space.resolve(study, values).model_dump(mode="json")
+        yield {"event": "created", "trial": trial, "values": values, "config": config, "sampler_state": {}}
+        yield {"event": "attempt", "trial": trial, "attempt": 1, "gpus": 0.0}
+        goes_on = trial >= 0.9 * num_trials
+        for epoch in range(1, num_epochs + (not goes_on)):
+            result = {name: draws.uniform(0, 100) for name in NUMBERS} | {"epoch": epoch, "best_epoch": epoch}
+            result |= {"num_distrusted": 7, "phase": "end_to_end", "val_ap_C": [draws.uniform(0, 100) for _ in classes]}
+            state = "complete" if epoch == num_epochs else "running"
+            yield {"event": "epoch", "trial": trial, "attempt": 1, "result": result, "state": state}
+        if not goes_on:
+            yield {"event": "ended", "trial": trial, "state": "complete", "error": None, "sampler_state": {}}
+
+
+NUMBERS = (
+    *("train_loss", "val_map", "val_map_true", "val_map_observed", "best_val_map", "objective", "best_objective"),
+    *("rejection_rate", "distrust_precision", "distrust_recall", "loss_true_positive", "loss_true_negative"),
+    *("loss_false_negative", "train_seconds", "validation_seconds"),
+)
+
+
 def timed(act: Any) -> float:
     """Seconds that it takes."""
     began = time.perf_counter()
@@ -702,11 +775,18 @@ def main() -> None:
     one.add_argument("--stall-at", type=float, nargs="*", default=[])
     one.add_argument("--profile", type=Path)
     one.add_argument("--folder", type=Path, required=True)
+    three = commands.add_parser("reading")
+    three.add_argument("--trials", type=int, default=30_000)
+    three.add_argument("--epochs", type=int, default=10)
+    three.add_argument("--folder", type=Path, required=True)
+    three.set_defaults(sampler="tpe", seed=0, rule="asha", trackers=False)
     two = commands.add_parser("constants")
     two.add_argument("--slots", type=int, default=8)
     arguments = parser.parse_args()
     if arguments.command == "constants":
         constants(arguments)
+    elif arguments.command == "reading":
+        reading(arguments)
     elif arguments.profile:
         import cProfile
 

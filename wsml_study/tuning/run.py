@@ -18,7 +18,7 @@ from wsml_study.cluster.event_groups import events_in_groups, starting_at_a_time
 from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
-from wsml_study.cluster.tune_records import no_records_of_tune
+from wsml_study.cluster.tune_records import EndedTrialsEmptied, no_records_of_tune
 from wsml_study.data.judged_classes import unjudged
 from wsml_study.data.label_states import NEGATIVE
 from wsml_study.data.validation_labels import incomplete
@@ -555,6 +555,7 @@ class _Run:
                     LeakedPlacementGroups(),
                     Preparation(self.listener),
                     *([] if limits is None else [PausedAreSaved(limits)]),
+                    EndedTrialsEmptied(),
                 ],
                 stop=StopOnRequest(self.lease) if limits is None else StopAtLimits(limits, self.lease),
                 verbose=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -45,9 +46,16 @@ def read_log(path: Path) -> tuple[list[dict[str, Any]], StudyHistory]:
 def replayed(path: Path) -> tuple[int, StudyHistory]:
     """The number of events in a log, and the history after them; as `read_log`, without keeping the events."""
     num_events, history = 0, StudyHistory()
-    for number, event in _located(path):
-        add_event(path, number, event, history)
-        num_events = number
+    # Nothing here is garbage; looking for it again and again takes a fourth of the time.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for number, event in _located(path):
+            add_event(path, number, event, history)
+            num_events = number
+    finally:
+        if was_enabled:
+            gc.enable()
     return num_events, history
 
 
@@ -140,8 +148,11 @@ def _events_in(
 
 def _event(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        event = json.loads(line.decode("utf-8"), parse_constant=_no_number)
-        return dict(event) | {"event": event["event"]}
+        event = DECODER.decode(line.decode("utf-8"))
+        if not isinstance(event, dict):
+            raise TypeError(event)
+        _ = event["event"]
+        return event
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         shown = line[:60].decode("utf-8", errors="backslashreplace")
         raise _damaged(path, number, f"an event as one JSON object, got {shown!r}") from error
@@ -149,6 +160,10 @@ def _event(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 def _no_number(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")
+
+
+DECODER = json.JSONDecoder(parse_constant=_no_number)
+"""`json.loads` would make one for every line."""
 
 
 def _damaged(path: Path, number: int, expected: str) -> ResultsError:

@@ -42,6 +42,7 @@ NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
     "CRISP": ({"warmup_epochs": 1}, {"warmup_epochs": 2, "prior_tolerance": 0.2}),
     "PU-MLC": ({"pu_rebalance": 0.5}, {"pu_temperature": 0.4}),
     "VLPL": ({"score_threshold": 0.6}, {"score_threshold": 0.7, "given_positive_weight": 0.4}),
+    "MIME": ({"positive_threshold": 0.5, "warmup_epochs": 1}, {"positive_threshold": 0.6, "warmup_epochs": 2}),
     "GPR": ({"expected_positives": 1.5}, {"expected_positives": 1.5, "penalty_weight": 0.1, "given_softness": 0.8}),
 }
 """Two settings of each method that has numbers; of other methods only rates and seeds differ."""

@@ -132,7 +132,10 @@ def test_methods_that_cannot_be_stacked_learn_beside_the_others(given: Data, mon
     assert_equal_curves(one_by_one(configs), together(opened(configs)))
 
 
-@pytest.mark.parametrize("labels", [("observed",) * 3, ("known",) * 3, ("clean", "known", "observed")])
+@pytest.mark.parametrize(
+    "labels",
+    [("observed",) * 3, ("known",) * 3, ("estimated", "observed", "estimated"), ("clean", "known", "observed")],
+)
 def test_other_hidden_labels_are_each_trials_own(given: Data, labels: tuple[str, ...]) -> None:
     observe = Observe(positives=1, negatives=2)
     draws = [given.model_copy(update={"observe": observe.model_copy(update={"seed": seed})}) for seed in (1, 2, 2)]

@@ -12,6 +12,7 @@ what is not mentioned as negative. Shapes: N images, C observations.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,9 @@ COMPETITION = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural
 VIEW = "Frontal/Lateral"
 PATH = re.compile(r"(?:^|/)((?:train|valid|test)/(patient\d+)/[^/]+/[^/]+)$")
 STATES = {"unobserved": UNOBSERVED, "positive": POSITIVE, "negative": NEGATIVE}
+STATED = {"1.0": POSITIVE, "1": POSITIVE, "0.0": NEGATIVE, "0": NEGATIVE}
+UNCERTAIN = ("-1.0", "-1")
+"""How cells are written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,24 +75,21 @@ class Policy:
     uncertain: str
     not_mentioned: str
 
-    def labels(self, row: CsvRow, cells: dict[str, str], problems: Problems) -> dict[str, int]:
-        """The state of each observation of an image."""
-        healthy = self.not_mentioned == "negative_if_no_finding" and cells[NO_FINDING] in ("1", "1.0")
-        return {name: self._state(row, name, cell, problems, healthy=healthy) for name, cell in cells.items()}
-
-    def _state(self, row: CsvRow, name: str, cell: str, problems: Problems, *, healthy: bool) -> int:
-        match cell:
-            case "1.0" | "1":
-                return POSITIVE
-            case "0.0" | "0":
-                return NEGATIVE
-            case "-1.0" | "-1":
-                return STATES[self.uncertain]
-            case "":
-                absent = self.not_mentioned == "negative" or (healthy and name != SUPPORT_DEVICES)
-                return NEGATIVE if absent else UNOBSERVED
-        problems.add("labels", f"{row.where}: {name}: expected 1, 0, -1 or nothing, got {shown(cell)}")
-        return UNOBSERVED
+    def labels(self, row: CsvRow, cells: Sequence[str], problems: Problems) -> list[int]:
+        """The state of each of the 14 observations of an image."""
+        states = {**STATED, **dict.fromkeys(UNCERTAIN, STATES[self.uncertain])}
+        states[""] = NEGATIVE if self.not_mentioned == "negative" else UNOBSERVED
+        try:
+            labels = [states[cell] for cell in cells]
+        except KeyError:
+            for name, cell in zip(OBSERVATIONS, cells, strict=True):
+                if cell not in states:
+                    problems.add("labels", f"{row.where}: {name}: expected 1, 0, -1 or nothing, got {shown(cell)}")
+            return [UNOBSERVED] * len(cells)
+        if self.not_mentioned == "negative_if_no_finding" and labels[0] == POSITIVE:
+            blank = [not cell and name != SUPPORT_DEVICES for name, cell in zip(OBSERVATIONS, cells, strict=True)]
+            labels = [NEGATIVE if absent else label for absent, label in zip(blank, labels, strict=True)]
+        return labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,8 @@ def read_chexpert(
 def _read_table(file: Path, policy: Policy, classes: tuple[str, ...], *, only_frontal: bool) -> _Table:
     rows, problems = read_columns(file, ("Path", VIEW, *OBSERVATIONS), remedy=REMEDY)
     places: dict[str, str] = {}
-    patients, labels, cells_of_classes = list[str](), list[list[int]](), list[tuple[str, ...]]()
+    patients, labels, num_uncertain, num_blank = list[str](), list[list[int]](), 0, 0
+    columns = [OBSERVATIONS.index(name) for name in classes]
     for row in rows:
         path, view, *cells = row.cells
         named = PATH.search(path)
@@ -170,21 +172,24 @@ def _read_table(file: Path, policy: Policy, classes: tuple[str, ...], *, only_fr
         elif named[1] in places:
             problems.add("paths", f"{row.where}: {named[1]} is listed twice: here and in {places[named[1]]}")
         elif not only_frontal or view == "Frontal":
-            by_name = dict(zip(OBSERVATIONS, cells, strict=True))
-            states = policy.labels(row, by_name, problems)
+            states = policy.labels(row, cells, problems)
             places[named[1]] = row.where
             patients.append(named[2])
-            labels.append([states[name] for name in classes])
-            cells_of_classes.append(tuple(by_name[name] for name in classes))
+            labels.append([states[column] for column in columns])
+            chosen = [cells[column] for column in columns]
+            num_uncertain += sum(map(chosen.count, UNCERTAIN))
+            num_blank += chosen.count("")
     if problems:
         raise problems.error(file, remedy=REMEDY)
+    if not places:
+        raise DataError(f"{file}: no image from the front or the back; say `views: all` under data")
     return _Table(
         names=tuple(places),
-        labels_NC=np.array(labels, dtype=np.int8).reshape(len(labels), len(classes)),
+        labels_NC=np.array(labels, dtype=np.int8),
         patients=tuple(patients),
         places=tuple(places.values()),
-        num_uncertain=sum(cell in ("-1", "-1.0") for cells in cells_of_classes for cell in cells),
-        num_blank=sum(not cell for cells in cells_of_classes for cell in cells),
+        num_uncertain=num_uncertain,
+        num_blank=num_blank,
     )
 
 

@@ -79,6 +79,7 @@ MAY_KNOW = {
         "study.model_section",
         "study.objective_section",
         "study.training_section",
+        "study.viewed_images",
     ),
     "record": (*GROUND, "study"),
     "cluster": (*GROUND, "study", "record"),

@@ -250,6 +250,45 @@ def test_mime_over_ten_epochs() -> None:
         assert found == pytest.approx(cut, abs=3e-4)
 
 
+def viewed_step(method: Method, rows: Tensor, epoch: int) -> list[float]:
+    """Loss of a batch, and projections of its gradients in the logits of both views."""
+    logits_BC, strong_BC = (
+        logits_of(epoch)[rows].requires_grad_(),
+        (0.7 * logits_of(epoch)[rows] + 0.3).requires_grad_(),
+    )
+    batch = Batch(
+        logits_BC=logits_BC,
+        labels_BC=one_positive()[rows],
+        indices_B=rows,
+        epoch=epoch,
+        epochs=NUM_EPOCHS,
+        num_images=len(rows),
+        views={"strong": strong_BC, "masked": 0.4 * logits_BC.detach() - 0.5},
+    )
+    loss = method(batch).loss
+    loss.backward()
+    return [loss.item(), *(float((one.grad * direction(len(rows))).sum()) for one in (logits_BC, strong_BC))]
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.9])
+def test_plc(threshold: float) -> None:
+    method = create_method("PLC", labels_NC=one_positive(), consistency_threshold=threshold)
+    assert viewed_step(method, torch.arange(BATCH_SIZE), 1) == equal(PUBLISHED["plc"][f"threshold {threshold}"])
+
+
+def test_ignore_over_six_epochs() -> None:
+    method = create_method("IGNORE", labels_NC=one_positive(), gap_momentum=0.9).double()
+    for epoch, published in enumerate(PUBLISHED["ignore"]["eps 0"], start=1):
+        steps = [viewed_step(method, rows, epoch) for rows in batches(epoch)]
+        found = [
+            *(sum(column) for column in zip(*steps, strict=True)),
+            method.gap_1.item(),
+            method.logit_C.sum().item(),
+        ]
+        assert found == equal(published)
+        assert found == pytest.approx(PUBLISHED["ignore"]["eps 1e-5"][epoch - 1], abs=2e-3)
+
+
 def test_hill() -> None:
     assert first_batch("Hill", one_positive()) == equal(tuple(PUBLISHED["mlml"]["Hill"]))
 

@@ -9,6 +9,7 @@ from wsml_study.report.distrusted_labels import extreme_values
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.study.viewed_images import why_no_views
 
 
 def failing_methods(study: Study, *, num_negatives: int, mirrors: bool) -> tuple[str, ...]:
@@ -33,6 +34,8 @@ def _reasons(study: Study, *, num_negatives: int, mirrors: bool) -> Iterator[str
             yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
         if describe(name).needs_observed_negatives and num_negatives == 0 and not labels_vary:
             yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
+        if describe(name).takes_views and (reason := why_no_views(config)) is not None:
+            yield f"{name} {reason}"
         remedy = _why_not_mirrored(config, mirrors=mirrors)
         if config.method.given_options.get("pseudo_label_mirroring") and remedy is not None:
             yield f"{name} with pseudo_label_mirroring needs mirrored training images, and there are none; {remedy}"

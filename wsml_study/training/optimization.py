@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from wsml_study.methods.contract import PADDING, Batch, Method, Peers
 from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
 from wsml_study.study.spec import TrialConfig
+from wsml_study.study.viewed_images import why_no_views
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.feature_dropout import FeatureDropout
-from wsml_study.training.inputs import TrialInputs, sent
+from wsml_study.training.inputs import Changed, TrialInputs, sent
 from wsml_study.training.memorization import Memorization, MemorizationMeter
 from wsml_study.training.model_check import trains_on_one_image
 from wsml_study.training.optimizer_steps import OptimizerSteps, shares_of
@@ -31,6 +32,9 @@ from wsml_study.training.randomness import mirrored_in_prediction, order_of_epoc
 from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial_data import TrialData
 from wsml_study.training.weight_average import WeightAverage
+
+if TYPE_CHECKING:
+    from wsml_study.training.views import Views
 
 
 class Optimization:
@@ -131,6 +135,9 @@ class Optimization:
             inputs, indices_B, labels_BC, truth_BC, num_images_of_batch = batch
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
                 logits_BC = self.phase.forward(inputs)
+                views: dict[str, Tensor] = {}
+                if self._views is not None:
+                    logits_BC, views = self._views.of(logits_BC, inputs, labels_BC)
             outcome = self.method(
                 Batch(
                     logits_BC=logits_BC,
@@ -140,6 +147,7 @@ class Optimization:
                     epochs=num_epochs,
                     num_images=num_images_of_batch,
                     peers=self._peers,
+                    views=views,
                 )
             )
             (outcome.loss if part.share == 1 else outcome.loss * part.share).backward()
@@ -184,11 +192,14 @@ class Optimization:
         batches = self._split(order_N)
         shares = [self._share(batch) for batch in batches]
         indices = [indices_B for indices_B, _ in shares]
-        changed = None if self._augmentation is None else partial(self._augmentation, epoch=epoch)
+        changed: Changed | None = None if self._augmentation is None else partial(self._augmentation, epoch=epoch)
+        if self._views is not None and changed is not None:
+            changed = self._views.doubled(changed)
         inputs = self.inputs.of("train").batches(indices, mirrored_N, changed)
         for number, (batch, (indices_B, num_own), inputs_B) in enumerate(zip(batches, shares, inputs, strict=True)):
             if self._dropout is not None:
                 places_B, _ = self._share(torch.arange(len(batch)))
+                places_B = places_B if self._views is None else places_B.repeat(2)
                 self._dropout.draw(places_B, len(batch), epoch=epoch, batch=number, device=self._device)
             indices_B = sent(indices_B, self._device)
             labels_BC, truth_BC = self.labels_NC[indices_B], self.truth_NC[indices_B]
@@ -239,11 +250,24 @@ class Optimization:
             from wsml_study.training.augmentation import Augmentation  # imports torchvision: 1 s
 
             self._augmentation = Augmentation(config.training, self._data.image_size)
+        self._views = self._views_of_phase()
         self.average = None if decay is None else WeightAverage(self.phase.evaluated, decay)
         self.inputs = inputs or TrialInputs(self.phase.inputs)
         # Features are computed here, so that no epoch's seconds include them.
         self.inputs.of("train")
         self.inputs.of("validation")
+
+    def _views_of_phase(self) -> Views | None:
+        """What gives the method further views of the images; None if it takes none."""
+        method = self._config.method
+        if not (names := method.record.takes_views):
+            return None
+        if self._augmentation is None:
+            raise TrainingError(f"method {method.name.value}: {why_no_views(self._config)}")
+        from wsml_study.training.views import Views  # imports torchvision
+
+        assert isinstance(self.classifier, Classifier)
+        return Views(names, self.classifier)
 
     def _split(self, order_N: Tensor) -> list[Tensor]:
         """The global batches of an epoch; the last one is joined to the one before if its images cannot be trained on.

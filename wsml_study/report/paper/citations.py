@@ -25,6 +25,8 @@ OF_METHOD = {
     "VLPL": "xing2024vision",
     "GPR": "tran2025more",
     "MIME": "liu2023revisiting",
+    "PLC": "xie2022label",
+    "IGNORE": "song2024ignore",
 }
 OF_DATASET = {
     **dict.fromkeys(("voc2012", "voc2007"), "everingham2010pascal"),

@@ -17,8 +17,8 @@ study: $(CORE)
 
 # Tests that start Ray run alone, one after another; all others in two processes, as many as the smallest machine has cores.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/end_to_end
-	$(BIN)/python -m pytest tests/end_to_end
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 12 --ignore tests/end_to_end
+	$(BIN)/python -m pytest --durations 20 tests/end_to_end
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

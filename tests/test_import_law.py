@@ -42,12 +42,14 @@ ROOMS = (
 
 MAY_KNOW = {
     "__init__": (
+        "openmp",
         "report",
         "inference",
         "python_api",
     ),  # what `import wsml_study` offers, each imported when it is first used
     "__main__": ("cli",),
     "python_api": ("study", "record", "report", "tuning", "training"),
+    "openmp": (),
     "errors": (),
     "options": ("errors",),
     "registry": ("errors",),

@@ -538,7 +538,7 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
     keys = (
         "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, pixel_range, observe "
-        "and 6 more"
+        "and 16 more"
     )
     assert_complains(
         tmp_path,

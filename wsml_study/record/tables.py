@@ -198,7 +198,7 @@ CLASSES = _schema(
         _maybe(
             "class_group",
             pa.int32(),
-            "OpenImages: which fifth of the classes it is in, from 1, that with the fewest training labels",
+            "OpenImages: its fifth of the classes, from 1, by training labels; LVIS: 1 rare, 2 common, 3 frequent",
         ),
         _maybe("num_positives", pa.int64(), "images of the split that are labelled with the class", unit="labels"),
         _maybe("num_negatives", pa.int64(), "images that are labelled as without it", unit="labels"),

@@ -33,7 +33,13 @@ OF_DATASET = {
     "coco2014": "lin2014microsoft",
     "nuswide": "chua2009nus",
     "cub": "wah2011caltech",
+    "visual_genome": "krishna2017visual",
     "openimages_v3": "kuznetsova2020open",
+    "lvis": "gupta2019lvis",
+    "chexpert": "irvin2019chexpert",
+    "nih_chestxray14": "wang2017chestx",
+    "l48": "sun2025merlin",
+    "imagenet_multilabel": "russakovsky2015imagenet",
     "digit_scenes": "pedregosa2011scikit",
 }
 OF_BACKBONE = {"resnet": "he2016deep", "mobilenet_v2": "sandler2018mobilenetv2"}

@@ -112,6 +112,7 @@ ONLY_IN = {
     "torchvision": ("data", "training"),
     "timm": ("training",),
     "open_clip": ("training",),
+    "peft": ("training",),
     "altair": ("report.figures",),
     "vl_convert": ("report.figures",),
     "jinja2": ("report.page", "report.model_card"),

@@ -114,11 +114,11 @@ ONE_PROBLEM = {
     "a key in the wrong section": ("epochs: 3\n", "4:1  epochs: unknown key; did you mean `training.epochs`?"),
     "a key like no other": (
         "model: {colour: red}\n",
-        "4:9  model.colour: unknown key; known keys are backbone, weights, head",
+        "4:9  model.colour: unknown key; known keys are backbone, weights, head, freeze, lora",
     ),
     "a key that YAML 1.1 would merge": (
         "model: {<<: red}\n",
-        "4:9  model.<<: unknown key; known keys are backbone, weights, head",
+        "4:9  model.<<: unknown key; known keys are backbone, weights, head, freeze, lora",
     ),
     "a key twice": ("trials: 1\ntrials: 2\n", "5:1  trials: written twice, first at 4:1"),
     "a key that is a list": ("? [a, b]\n: 1\n", "4:3  expected a word as a key, got a list, a mapping or an alias"),
@@ -159,7 +159,7 @@ ONE_PROBLEM = {
     ),
     "a value for a section": (
         "model: resnet50\n",
-        "4:8  model: expected a mapping with the keys backbone, weights, head, got `resnet50`",
+        "4:8  model: expected a mapping with the keys backbone, weights, head, freeze, lora, got `resnet50`",
     ),
     "a section left empty": ("search:\n", "4:1  search: expected a mapping, got nothing"),
     "a name that is no folder": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -36,6 +36,9 @@ def clashes_of(content: Mapping[str, Any]) -> list[Clash]:
         weights=value_at(content, "model.weights"),
         head=value_at(content, "model.head"),
         mode=value_at(content, "training.mode"),
+        method=value_at(content, "method.name"),
+        mixup=value_at(content, "training.mixup"),
+        has_lora=value_at(content, "model.lora") is not None,
     )
 
 
@@ -66,6 +69,12 @@ class Draft(Description):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
         description="Names the study's folder: letters, digits, `.`, `_` and `-`."
+    )
+    recipe: Literal["kim2022", "asl2021", "splc2022", "gr2024"] | None = Field(
+        default=None,
+        exclude=True,
+        description="The optimization of published code, for keys of `training` that the file leaves out; `wsml-study "
+        "check` shows its values. The study's folder records these, and no recipe.",
     )
     data: Data = Field(description="Images, labels, and which labels are hidden from the method.")
     model: Model = Field(default=Model(), description="The classifier: a backbone and one linear head.")

@@ -36,7 +36,12 @@ def initial_classifier(
     torch.manual_seed(config.training.seed)
     if num_features is not None:
         return LinearClassifier(num_features, len(data.classes), scaling=data.scaling).to(device)
-    return _whole_classifier(config, data).to(device)
+    classifier = _whole_classifier(config, data)
+    if config.model.freeze is not None or config.model.lora is not None:
+        from wsml_study.training.trained_parts import train_parts
+
+        train_parts(classifier, config.model)
+    return classifier.to(device)
 
 
 def weights_with_backbone(config: TrialConfig, data: TrialData, head: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -44,6 +49,14 @@ def weights_with_backbone(config: TrialConfig, data: TrialData, head: dict[str, 
     classifier = _whole_classifier(config, data)
     classifier.head.load_state_dict({name: head[f"head.{name}"] for name in ("weight", "bias")})
     return {name: tensor.detach().clone() for name, tensor in classifier.state_dict().items()}
+
+
+def at_temperature(classifier: Classifier | LinearClassifier, weights: dict[str, Tensor], temperature: float) -> None:
+    """Divide the head among the weights of a classifier, so that its logits are those at the temperature."""
+    head = {id(parameter) for parameter in classifier.head.parameters()}
+    for name, parameter in classifier.named_parameters(remove_duplicate=False):
+        if id(parameter) in head:
+            weights[name] = weights[name] / temperature
 
 
 def preprocessing_of(config: TrialConfig, data: TrialData, classifier: Classifier | LinearClassifier) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _dataset_rules() -> Iterator[KeyRule]:
         ("labels.encoding", ("table", "list"), False),
         ("features", readers_of(Reads.FEATURE_FILES), True),
         ("feature_scaling", readers_of(Reads.FEATURE_FILES), False),
-        *((name, images, False) for name in ("image_size", "horizontal_flip", "store", "pixel_range")),
+        *((name, images, False) for name in ("image_size", "horizontal_flip", "store", "pixel_range", "interpolation")),
     ):
         yield KeyRule(
             key=f"data.{key}",

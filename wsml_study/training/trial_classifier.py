@@ -64,7 +64,13 @@ def preprocessing_of(config: TrialConfig, data: TrialData, classifier: Classifie
     if data.features_are_given:
         return {"features": classifier.head.in_features}
     mean, std = normalization_of(config.model.backbone, config.model.weights)
-    return {"image_size": data.image_size, "channels": data.num_channels, "mean": list(mean), "std": list(std)}
+    resized = {} if config.data.interpolation is None else {"interpolation": config.data.interpolation}
+    return {
+        "image_size": data.image_size,
+        "channels": data.num_channels,
+        "mean": list(mean),
+        "std": list(std),
+    } | resized
 
 
 def _num_features(config: TrialConfig, data: TrialData, device: torch.device) -> int:

@@ -76,12 +76,16 @@ def model_lines(study: Study, *, image_size: int | None) -> list[str]:
         here = " and ".join(f"{size} x {size}" for size in sizes)
         lines += textwrap.wrap(
             f"model {backbone}, weights {weights}: trained on images of {known.image_size} x {known.image_size} pixels "
-            f"({known.interpolation}), here {here} (bilinear); pixels less {mean}, divided by {std}",
+            f"({known.interpolation}), here {here} ({_interpolation(study)}); pixels less {mean}, divided by {std}",
             WIDEST,
             subsequent_indent="    ",
         )
     parts = part_lines(study, image_size=image_size)
     return [*lines, *(part for line in parts for part in textwrap.wrap(line, WIDEST, subsequent_indent="    "))]
+
+
+def _interpolation(study: Study) -> str:
+    return "as searched" if "data.interpolation" in study.varied else study.data.interpolation or "bilinear"
 
 
 def joined_batches(study: Study, *, num_images: int, image_size: int | None, num_channels: int | None) -> str | None:

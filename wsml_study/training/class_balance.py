@@ -25,7 +25,7 @@ def class_balanced_weights(labels_NC: Tensor) -> Tensor:
         labels_NC: the states that the method is shown.
 
     >>> class_balanced_weights(torch.tensor([[1, 0], [1, 0], [1, 1], [0, 0]])).tolist()
-    [0.1111..., 0.1111..., 0.4444..., 0.3333...]
+    [0.1111111111111111, 0.1111111111111111, 0.4444444444444444, 0.3333333333333333]
     """
     is_positive_NC = labels_NC == POSITIVE
     is_member_NC = torch.cat([is_positive_NC, ~is_positive_NC.any(1, keepdim=True)], dim=1).double()

@@ -153,6 +153,7 @@ def test_a_method_that_looks_up_labels_by_image_says_so(name: str) -> None:
         epoch=1,
         epochs=2,
         num_images=2,
+        views={view: torch.zeros(2, 3) for view in record.takes_views},
     )
     if record.by_image:
         with pytest.raises((AttributeError, TypeError)):
@@ -166,5 +167,5 @@ def test_mixtures_are_refused_for_such_methods(tmp_path: Path) -> None:
         tmp_path,
         "name: s\ndata: {dataset: digit_scenes}\nmethod: {name: ROLE}\ntraining: {mixup: logicmix}\n",
         "4:19  training.mixup: method ROLE looks up labels by training image, and a mixture is none of them; it goes "
-        "with " + ", ".join(name for name, record in METHODS.items() if not record.by_image),
+        "with " + ", ".join(name for name, one in METHODS.items() if not one.by_image and not one.takes_views),
     )

@@ -152,6 +152,9 @@ def test_linear_probes_with_a_recipe_are_trained_one_by_one(key: str) -> None:
         "mixup_images": 2,
         "sampling": "class_balanced",
         "temperature": 2.0,
+        "class_wise_epochs": 2,
+        "class_wise_learning_rate": 0.1,
+        "class_wise_unobserved": "negative",
     }
     training = Training.model_construct(**{"mode": "linear", key: given[key]} | needed.get(key, {}))
     plain = config_of("AN").model_copy(update={"training": Training(mode="linear")})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wsml_study.methods.catalogue import METHODS
+from wsml_study.methods.method_record import MethodRecord
 
 PROBE_MODES = ("linear", "linear_init")
 """Values of `training.mode` that begin with a linear probe on features of a frozen backbone."""
@@ -83,13 +84,19 @@ def _of_images(*, backbone: str, weights: str | None, head: str | None, mode: st
 
 
 def _of_mixtures(*, method: str, mixup: str | None) -> Iterator[Clash]:
-    record = METHODS.get(method)
-    if mixup is not None and record is not None and record.by_image:
-        fitting = ", ".join(name for name, one in METHODS.items() if not one.by_image)
-        message = (
-            f"method {method} looks up labels by training image, and a mixture is none of them; it goes with {fitting}"
-        )
+    reasons = {name: why for name, record in METHODS.items() if (why := _why_no_mixtures(record)) is not None}
+    if mixup is not None and method in reasons:
+        fitting = ", ".join(name for name in METHODS if name not in reasons)
+        message = f"method {method} {reasons[method]}; it goes with {fitting}"
         yield Clash(key="training.mixup", others=("method.name",), message=message)
+
+
+def _why_no_mixtures(record: MethodRecord) -> str | None:
+    if record.by_image:
+        return "looks up labels by training image, and a mixture is none of them"
+    if record.takes_views:
+        return "compares views of an image, and a mixture has none"
+    return None
 
 
 def _of_lora(head: str | None) -> Iterator[Clash]:

@@ -80,6 +80,7 @@ MAY_KNOW = {
         "study.metric_record",
         "study.model_section",
         "study.objective_section",
+        "study.partial_training",
         "study.training_section",
         "study.viewed_images",
     ),

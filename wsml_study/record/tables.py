@@ -147,7 +147,11 @@ EPOCHS = _schema(
         _column("train_seconds", pa.float64(), "time of training", unit=SECONDS),
         _column("validation_seconds", pa.float64(), "time of validation", unit=SECONDS),
         _column("time", pa.float64(), "end of the epoch", unit=SINCE_1970),
-        _maybe("phase", pa.string(), "what was trained: linear (a linear probe) or end_to_end"),
+        _maybe(
+            "phase",
+            pa.string(),
+            "what was trained: linear (a linear probe), end_to_end or class_wise (rows of the head)",
+        ),
         _maybe(
             "exploited_trial",
             pa.int32(),

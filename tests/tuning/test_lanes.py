@@ -36,6 +36,7 @@ class Slots:
 
     def __init__(self, folder: Path, count: int, together: int) -> None:
         self.log = EventLog(folder / "events.jsonl")
+        self.log.append("run", classes=["a"], environment={}, runs_per_config=NUM_RUNS, every_run=True)
         self.searcher = OptunaSearcher(STUDY, self.log, num_trials=NUM_RUNS, slots=lambda: count, max_together=together)
         self.free = list(range(count))
         self.at_work: dict[int, tuple[str, Assignment]] = {}

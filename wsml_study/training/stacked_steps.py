@@ -2,7 +2,7 @@
 
 The steps of Adam and SGD are those of `torch.optim` with `fused=True`, on the optimizers' own state, so that an
 optimizer's `state_dict()` is the one it would have after as many steps of its own. A fused kernel updates each element
-independently, so that parameters of several trials get the same numbers as one tensor as they get on their own.
+independently, so that parameters of several trials get the same numbers in one call as in calls of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+IN_A_REGISTER = 16
+"""Entries, float32, of a processor's largest registers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +37,8 @@ class Stacked:
 class FusedSteps:
     """Steps of several optimizers that have made equally many steps.
 
-    Neighbours in a stack with equal rates count as one tensor, whose step is one call of a kernel: a call for each
-    trial's own small tensors would cost more than the arithmetic.
+    Neighbours in a stack with equal rates share a call of a kernel, and count as one tensor in it where that changes no
+    number: a call for each trial's own small tensors would cost as much as the arithmetic.
     """
 
     def __init__(self, optimizers: Sequence[torch.optim.Optimizer], stacks: Sequence[Stacked]) -> None:
@@ -110,6 +113,15 @@ def _stacked_state(states: Sequence[dict[str, Any]], name: str, values_K: Tensor
     return stacked_K
 
 
+def _pieces(values_K: Tensor) -> list[Tensor]:
+    """The tensors of a kernel call: one of all trials, or one for each of them.
+
+    Kernels round the last entries of a tensor, those that fill no register, in another way than those before: one
+    tensor of all trials gives a trial the numbers that it has on its own only if no trial has such entries.
+    """
+    return [values_K] if values_K[0].numel() % IN_A_REGISTER == 0 else list(values_K.unbind())
+
+
 class _Adam:
     """Parameters with one set of Adam's rates."""
 
@@ -128,11 +140,12 @@ class _Adam:
 
     def add(self, values_K: Tensor, gradient_K: Tensor, states: Sequence[dict[str, Any]]) -> None:
         """Add parameters of several trials, with their optimizers' states, which have their step counter already."""
-        self._steps.append(states[0]["step"])
-        self._parameters.append(values_K)
-        self._gradients.append(gradient_K)
-        self._means.append(_stacked_state(states, "exp_avg", values_K))
-        self._squares.append(_stacked_state(states, "exp_avg_sq", values_K))
+        parameters = _pieces(values_K)
+        self._steps += [states[0]["step"]] * len(parameters)
+        self._parameters += parameters
+        self._gradients += _pieces(gradient_K)
+        self._means += _pieces(_stacked_state(states, "exp_avg", values_K))
+        self._squares += _pieces(_stacked_state(states, "exp_avg_sq", values_K))
 
     def step(self) -> None:
         """One step of all of them."""
@@ -170,11 +183,11 @@ class _Sgd:
 
     def add(self, values_K: Tensor, gradient_K: Tensor, states: Sequence[dict[str, Any]]) -> None:
         """Add parameters of several trials, with their optimizers' states."""
-        self._parameters.append(values_K)
-        self._gradients.append(gradient_K)
+        self._parameters += _pieces(values_K)
+        self._gradients += _pieces(gradient_K)
         if self._rates[1] > 0:
             # A buffer of zeros instead of torch's `is_first_step`: momentum * 0 + gradient is the gradient, exactly.
-            self._momentum.append(_stacked_state(states, "momentum_buffer", values_K))
+            self._momentum += _pieces(_stacked_state(states, "momentum_buffer", values_K))
 
     def step(self) -> None:
         """One step of all of them."""

@@ -16,7 +16,7 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "wsml_study"
 
-GROUND = ("errors", "options", "registry", "description")
+GROUND = ("errors", "options", "registry", "description", "http_server")
 """Modules beneath all rooms."""
 
 ROOMS = (
@@ -52,6 +52,7 @@ MAY_KNOW = {
     "options": ("errors",),
     "registry": ("errors",),
     "description": (),
+    "http_server": ("errors",),
     "methods": GROUND,
     "losses": ("methods",),  # for training loops that use nothing else of ours
     "data": GROUND,
@@ -119,7 +120,7 @@ ONLY_IN = {
     "mlflow": ("tuning.tracking",),
     "wandb": ("tuning.tracking",),
     "starlette": ("live", "inference.model_service"),
-    "uvicorn": ("live", "inference.model_serving"),
+    "uvicorn": ("http_server",),
     "pytest": (),
 }
 """A library -> the rooms and modules that may import it."""

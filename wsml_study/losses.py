@@ -29,6 +29,7 @@ from wsml_study.methods.entropy_maximization import AsymmetricPseudoLabels, Entr
 from wsml_study.methods.expected_positives import ExpectedPositives
 from wsml_study.methods.generalized_robust import GeneralizedRobust
 from wsml_study.methods.given_labels import GeneralizedPseudoLabels, VisionLanguagePseudoLabels
+from wsml_study.methods.label_enhancement import LabelEnhancement
 from wsml_study.methods.large_loss import PermanentCorrection, Scheme, Variant, large_loss
 from wsml_study.methods.missing_labels import Hill, SelfPacedCorrection
 from wsml_study.methods.role import OnlineLabelEstimation
@@ -40,6 +41,7 @@ __all__ = [
     "ClassAwareSelectiveLoss",
     "ClassPriorLoss",
     "GeneralizedPseudoLabelLoss",
+    "LabelEnhancementLoss",
     "OnlineLabelEstimationLoss",
     "PermanentCorrectionLoss",
     "PseudoLabelLoss",
@@ -349,6 +351,33 @@ class PseudoLabelLoss(nn.Module):
             epochs: length of the training.
             predict: gives the logits (N, C) of all training images in evaluation mode; only called when needed.
         """
+        self.method.finish_epoch(epoch, epochs, predict)
+
+
+class LabelEnhancementLoss(nn.Module):
+    """MIME without its network: AN, in which unobserved labels of large p become positives after each epoch; mean.
+
+    Attributes:
+        method: holds the labels that have become positives as `enhanced_NC`.
+    """
+
+    def __init__(self, labels_NC: Tensor, *, positive_threshold: float = 0.95, warmup_epochs: int = 2) -> None:
+        """Start with the observed labels alone.
+
+        Args:
+            labels_NC: states of all training images.
+            positive_threshold: unobserved labels with a larger p become positives.
+            warmup_epochs: the first epoch after which they do.
+        """
+        super().__init__()
+        self.method = LabelEnhancement(labels_NC, positive_threshold=positive_threshold, warmup_epochs=warmup_epochs)
+
+    def forward(self, logits_BC: Tensor, labels_BC: Tensor, indices_B: Tensor) -> Tensor:
+        """The loss of a batch, whose images are these rows of the training images."""
+        return _of(self.method, logits_BC, labels_BC, indices_B)
+
+    def finish_epoch(self, epoch: int, epochs: int, predict: Callable[[], Tensor]) -> None:
+        """Make likely labels positives; call it after each epoch. Arguments as those of `PseudoLabelLoss`."""
         self.method.finish_epoch(epoch, epochs, predict)
 
 

@@ -12,7 +12,7 @@ REFUSED = {
     "meka_count_in_filtered_relation": r"Weka's filters.*give `num_labels`.*`classes`",
     "names_that_differ_in_form": r"(?s)5 problems.*NFC.*\\ between folders.*upper and lower case.*suffix",
     "no_label_at_all": r"no label is annotated",
-    "positives_only_map_100": r"(?s)AP would be 100.*validation: \{labels: observed\}",
+    "positives_only_map_100": r"(?s)AP would be 100.*validation: \{labels: estimated\}",
     "separator_left_at_default": r"no cell holds ';', 4 of 10 hold '\|': `separator: \"\|\"`",
 }
 CLASSES = {

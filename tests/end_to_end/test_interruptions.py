@@ -137,7 +137,10 @@ def test_a_study_is_seen_followed_and_stopped_from_elsewhere(cli):
     followed, _ = follower.communicate(timeout=60)
     assert follower.returncode == 0, followed
     assert "interrupted: interrupted" in followed
-    assert cli("status", "study.yaml").splitlines()[-1] == "Nothing is lost; `wsml-study run` resumes it."
+    assert (
+        cli("status", "study.yaml").splitlines()[-1]
+        == "What has ended is kept, and the last checkpoint of interrupted trials; `wsml-study run` goes on with it."
+    )
     assert "this study is not running" in cli("stop", "study.yaml", status=1)
 
 

@@ -198,6 +198,13 @@ def pseudo_labels(z: Array, stopped: Array, example: Example) -> float:
     return mean(losses)
 
 
+def label_enhancement(z: Array, stopped: Array, example: Example) -> float:
+    enhanced, losses = example.state["enhanced_NC"], np.zeros(example.shape)
+    for b, c, y in example.entries():
+        losses[b, c] = nl(z[b, c]) if y == 1 or (y == 0 and enhanced[b, c]) else nl(-z[b, c])
+    return mean(losses)
+
+
 def generalized_robust(z: Array, stopped: Array, example: Example) -> float:
     v, passed, passing = example.values, (example.epoch - 1) / example.epochs, example.epoch / example.epochs
 
@@ -313,4 +320,5 @@ ORACLES: dict[str, Callable[[Array, Array, Example], float]] = {
     "PU-MLC": positive_unlabelled,
     "VLPL": vlpl,
     "GPR": gpr,
+    "MIME": label_enhancement,
 }

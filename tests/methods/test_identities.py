@@ -65,7 +65,7 @@ def test_only_some_methods_have_the_idea_of_distrust() -> None:
         for name in METHOD_NAMES
     }
     distrusting = {name for name, method in methods.items() if run(method)[0].distrusted_BC is not None}
-    assert distrusting == {*WITH_SCHEDULE, "SPLC", "CSL", "VLPL", "GPR"}
+    assert distrusting == {*WITH_SCHEDULE, "SPLC", "CSL", "VLPL", "GPR", "MIME"}
 
 
 FOCUS_FREE = {"gamma_positive": 0.0, "gamma_negative": 0.0, "probability_margin": 0.0}

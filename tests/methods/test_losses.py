@@ -44,6 +44,7 @@ MODULES: dict[str, type[nn.Module]] = {
     "CRISP": losses.ClassPriorLoss,
     "VLPL": losses.VisionLanguageLoss,
     "GPR": losses.GeneralizedPseudoLabelLoss,
+    "MIME": losses.LabelEnhancementLoss,
 }
 OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "WAN": {"negative_weight": 0.3},
@@ -89,6 +90,7 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "VLPL": {"entropy_weight": 0.5, "given_positive_weight": 0.3, "score_threshold": 0.6},
     "GPR": {option.key: 0.5 * float(option.default or 1) for option in METHODS["GPR"].options}
     | {"given_per_image": 2, "given_least_weight": 0.2},
+    "MIME": {"positive_threshold": 0.7, "warmup_epochs": 4},
     "PU-MLC": {"pu_rebalance": 1.0, "pu_temperature": 0.5, "reduction": "mean"},
 }
 """Options other than the defaults, all of each method's."""

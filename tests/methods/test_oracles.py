@@ -123,6 +123,8 @@ def remembering(method: Method) -> Method:
                 value.copy_(torch.where(random < 0.5, random, -1))
             case "prior_C":
                 value.copy_(random)
+            case "enhanced_NC":
+                value.copy_(random < 0.5)
     return method
 
 

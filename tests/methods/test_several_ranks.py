@@ -54,7 +54,9 @@ def test_the_state_is_the_same_on_every_rank(results: dict[tuple[int, int], Any]
         torch.testing.assert_close(first[name], value, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize(("case", "name"), [("LL-Cp", "corrected_NC"), ("EM+APL", "soft_NC"), ("ROLE", "theta_NC")])
+@pytest.mark.parametrize(
+    ("case", "name"), [("LL-Cp", "corrected_NC"), ("EM+APL", "soft_NC"), ("ROLE", "theta_NC"), ("MIME", "enhanced_NC")]
+)
 def test_what_is_remembered_of_each_image_has_changed(
     results: dict[tuple[int, int], Any], case: str, name: str
 ) -> None:

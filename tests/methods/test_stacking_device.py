@@ -24,6 +24,7 @@ DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "CRISP": ({"prior_tolerance": 0.1}, {"warmup_epochs": 2}),
     "VLPL": ({"entropy_weight": 0.1}, {"given_positive_weight": 0.3, "score_threshold": 0.5}),
     "GPR": ({"penalty_weight": 0.1}, {"given_softness": 0.8}),
+    "MIME": ({"positive_threshold": 0.8}, {"warmup_epochs": 3}),
     "PU-MLC": ({"pu_rebalance": 0.1}, {"pu_temperature": 0.5}),
     "ROLE": ({"estimate_learning_rate_multiplier": 5.0}, {"estimate_learning_rate_multiplier": 20.0}),
 }

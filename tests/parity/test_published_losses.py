@@ -238,6 +238,18 @@ def test_gpr(negative_share: float, epoch: int) -> None:
     assert found == pytest.approx(tuple(published["eps 1e-7"]), abs=1e-6)
 
 
+def test_mime_over_ten_epochs() -> None:
+    method, curve = create_method("MIME", labels_NC=one_positive()), []
+    for epoch in range(1, NUM_EPOCHS + 1):
+        stored = method.enhanced_NC.flatten().nonzero()
+        curve.append([*epoch_of(method, epoch), len(stored), int(stored.sum())])
+        method.finish_epoch(epoch, NUM_EPOCHS, lambda epoch=epoch: logits_of(epoch))
+    assert curve[-1][2] > 100
+    for found, published, cut in zip(curve, PUBLISHED["mime"]["eps 0"], PUBLISHED["mime"]["eps 1e-5"], strict=True):
+        assert found == equal(published)
+        assert found == pytest.approx(cut, abs=3e-4)
+
+
 def test_hill() -> None:
     assert first_batch("Hill", one_positive()) == equal(tuple(PUBLISHED["mlml"]["Hill"]))
 

@@ -343,7 +343,7 @@ POSITIVES_ONLY = rows(lambda number: ("cat", "dog", "cat;dog")[number % 3], "ima
 def test_a_study_whose_objective_could_only_be_100_is_refused_with_the_way_out(tmp_path: Path) -> None:
     listed = "positives_column: tags, unlisted: unobserved"
     with pytest.raises(
-        DataError, match=r"(?s)none of 2 classes can be evaluated.*AP would be 100.*labels: observed"
+        DataError, match=r"(?s)none of 2 classes can be evaluated.*AP would be 100.*labels: estimated"
     ) as error:
         preview(own_study(tmp_path, POSITIVES_ONLY, listed))
     assert "`unlisted: negative` under data.labels" in str(error.value)
@@ -351,6 +351,11 @@ def test_a_study_whose_objective_could_only_be_100_is_refused_with_the_way_out(t
         lines = "\n".join(preview(own_study(tmp_path, POSITIVES_ONLY, labels, validation)).lines())
         assert "2 of 2 in validation" in lines.replace("\n     ", "")
         assert ("test mAP will be empty" in lines) == ("unobserved" in labels)
+    lines = "\n".join(preview(own_study(tmp_path, POSITIVES_ONLY, listed, "{labels: estimated}")).lines())
+    assert "on estimated labels" in lines
+    assert "ranked by mAP over what unobserved labels probably are; epochs by `observed` labels" in " ".join(
+        lines.split()
+    )
 
 
 def test_clean_labels_have_to_be_complete(tmp_path: Path) -> None:

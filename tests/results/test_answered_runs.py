@@ -43,6 +43,32 @@ def test_without_answers_nothing_changes(storage):
     assert answered_lines(storage.folder, study_argument="told.yaml") == []
 
 
+def test_estimated_labels_rank_trials_without_answers_and_say_so(tmp_path):
+    folder = half_labelled_study(tmp_path / "told", labels="estimated").folder
+    trials = ranked_trials(folder)
+    assert trials["answered_map"].isna().tolist() == [False, False, True, True]
+    assert trials["trial"].tolist()[2:] == [3, 2], "3 has a value but no scores, 2 failed"
+    assert trials["answered_map"].iloc[0] >= trials["answered_map"].iloc[1]
+    assert (trials["answered_high"] - trials["answered_low"])[:2].min() > 5, "nobody has told anything yet"
+    found = read_answered(folder)
+    assert (found.num_answers, found.left_out) == (0, (3,))
+    assert hidden_lines(folder) == []
+    lines = answered_lines(folder, study_argument="told.yaml")
+    assert lines[0].startswith("Ranked by the mAP estimated from the labels given and all trials' scores, with 90 % ")
+    assert "often not which trial is best" in lines[1]
+    (path,) = export_configs(folder, output=tmp_path / "configs")
+    assert "# Ranked by an estimate: " in path.read_text()
+    assert ranked_trials(half_labelled_study(tmp_path / "known", labels="known").folder)["trial"].tolist()[0] == 1
+
+
+def test_answers_change_the_ranking_by_an_estimate(tmp_path):
+    storage = half_labelled_study(tmp_path / "told", labels="estimated")
+    before = ranked_trials(storage.folder)["answered_map"].iloc[0]
+    answer_all(storage)
+    assert ranked_trials(storage.folder)["answered_map"].iloc[0] == pytest.approx(100)
+    assert before < 99
+
+
 def test_with_answers_trials_rank_by_the_estimate_and_keep_their_values(storage):
     answer_all(storage)
     trials = ranked_trials(storage.folder)

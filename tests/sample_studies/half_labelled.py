@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.sample_studies.stories import small_study, told_history
+from wsml_study.data.validation_labels import LabelChoice
 from wsml_study.record.answer_log import AnswerLog
 from wsml_study.record.questions import Answer, Question, QuestionSet
 from wsml_study.record.score_files import PartialLabels, write_partial_labels, write_scores
@@ -21,18 +22,20 @@ KNOWN = 3
 """Of the 12 images with a cat, those that are labelled so; the labels of the others are unknown."""
 
 
-def half_labelled_study(folder: Path) -> StudyStorage:
+def half_labelled_study(folder: Path, *, labels: LabelChoice = "clean") -> StudyStorage:
     """A study in a new folder. Trial 1 leads by value; trial 0 finds all cats, trial 1 only those that are labelled."""
     folder.mkdir()
     study = small_study()
+    validation = study.data.validation.model_copy(update={"labels": labels})
+    study = study.model_copy(update={"data": study.data.model_copy(update={"validation": validation})})
     (folder / "study.yaml").write_text(dump_config(study))
     write_tables(folder, study, told_history(study))
     place = StudyStorage(folder=folder, remote=None)
     states_MC = np.zeros((40, 2), np.int8)
     states_MC[:KNOWN, 0] = 1
     states_MC[30:, 0], states_MC[:, 1] = -1, -1
-    labels = PartialLabels(names=NAMES, classes=(CAT, DOG), states_MC=states_MC, images="ab")
-    write_partial_labels(place, labels)
+    partial = PartialLabels(names=NAMES, classes=(CAT, DOG), states_MC=states_MC, images="ab")
+    write_partial_labels(place, partial)
     noise_M = np.linspace(0, 0.5, 40)
     finds_all_M = np.where(SHOWS_CAT, 3.0, -3.0) - noise_M
     finds_known_M = np.where(np.arange(40) < KNOWN, 3.0, np.where(SHOWS_CAT, -3.5, -1.0)) - noise_M

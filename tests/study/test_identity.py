@@ -30,7 +30,7 @@ def test_spelling_out_a_default_changes_nothing(make_study: MakeStudy) -> None:
 def test_another_share_of_the_training_images_is_another_study(make_study: MakeStudy) -> None:
     whole, half = (make_study(data={"dataset": "digit_scenes", "train_share": share}) for share in (1, 0.5))
     assert fingerprint(whole) == fingerprint(make_study())
-    assert differences(whole, half) == ["data.train_share: absent -> 0.5"]
+    assert differences(whole, half) == ["data.train_share: (not set) -> 0.5"]
 
 
 def test_the_order_of_keys_changes_nothing(make_study: MakeStudy) -> None:
@@ -69,7 +69,7 @@ def test_where_the_data_lies_is_not_part_of_the_identity() -> None:
         ({"training": {"epochs": 20}}, "training.epochs: 10 -> 20"),
         ({"training": {"learning_rate": 1e-4}}, "training.learning_rate: 1e-5 -> 0.0001"),
         ({"sampler": {"seed": 1}}, "sampler.seed: 0 -> 1"),
-        ({"model": {"backbone": "small_cnn", "weights": "w.pth"}}, "model.weights: absent -> w.pth"),
+        ({"model": {"backbone": "small_cnn", "weights": "w.pth"}}, "model.weights: (not set) -> w.pth"),
         ({"objective": {"metric": "last_val_map"}}, "objective.metric: best_val_map -> last_val_map"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -83,7 +83,7 @@ def test_an_entry_of_the_search_is_told_as_a_whole(make_study: MakeStudy) -> Non
     new = {"method.name": {"choice": ["AN", "LL-R", "LL-Ct"]}}
     assert differences(make_study(SEARCH), make_study(new)) == [
         "search.method.name: {choice: [AN, LL-R]} -> {choice: [AN, LL-R, LL-Ct]}",
-        "search.training.seed: {choice: [1, 2], when: {method.name: [LL-R], training.optimizer: [adam]}} -> absent",
+        "search.training.seed: {choice: [1, 2], when: {method.name: [LL-R], training.optimizer: [adam]}} -> (not set)",
     ]
 
 

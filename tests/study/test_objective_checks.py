@@ -27,6 +27,13 @@ CONTENT = {
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        (
+            {
+                "data": {"dataset": "digit_scenes", "validation": {"labels": "estimated"}},
+                "objective": {"metric": "best_val_of1"},
+            },
+            "`estimated` ranks trials by mAP, and the objective is best_val_of1",
+        ),
         ({"objective": {"beside": "map"}}, "is the metric of the objective already"),
         ({"objective": {"beside": "speed"}}, "objective.beside"),
         ({"objective": {"constraints": {}}}, "expected at least one measure"),

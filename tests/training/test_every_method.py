@@ -22,7 +22,10 @@ from wsml_study.training.trial_data import TrialData, open_trial_data
 
 NUM_TRAIN, NUM_VALIDATION = 90, 60
 
-EARLY: dict[str, dict[str, Any]] = {"EM+APL": {"warmup_epochs": 2}}
+EARLY: dict[str, dict[str, Any]] = {
+    "EM+APL": {"warmup_epochs": 2},
+    "MIME": {"warmup_epochs": 1, "positive_threshold": 0.3},
+}
 """So that the method has something to remember when the trial is saved, after two of four epochs."""
 
 SETTINGS = [

@@ -42,6 +42,7 @@ NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
     "CRISP": ({"warmup_epochs": 1}, {"warmup_epochs": 2, "prior_tolerance": 0.2}),
     "PU-MLC": ({"pu_rebalance": 0.5}, {"pu_temperature": 0.4}),
     "VLPL": ({"score_threshold": 0.6}, {"score_threshold": 0.7, "given_positive_weight": 0.4}),
+    "MIME": ({"positive_threshold": 0.5, "warmup_epochs": 1}, {"positive_threshold": 0.6, "warmup_epochs": 2}),
     "GPR": ({"expected_positives": 1.5}, {"expected_positives": 1.5, "penalty_weight": 0.1, "given_softness": 0.8}),
 }
 """Two settings of each method that has numbers; of other methods only rates and seeds differ."""
@@ -131,7 +132,10 @@ def test_methods_that_cannot_be_stacked_learn_beside_the_others(given: Data, mon
     assert_equal_curves(one_by_one(configs), together(opened(configs)))
 
 
-@pytest.mark.parametrize("labels", [("observed",) * 3, ("known",) * 3, ("clean", "known", "observed")])
+@pytest.mark.parametrize(
+    "labels",
+    [("observed",) * 3, ("known",) * 3, ("estimated", "observed", "estimated"), ("clean", "known", "observed")],
+)
 def test_other_hidden_labels_are_each_trials_own(given: Data, labels: tuple[str, ...]) -> None:
     observe = Observe(positives=1, negatives=2)
     draws = [given.model_copy(update={"observe": observe.model_copy(update={"seed": seed})}) for seed in (1, 2, 2)]

@@ -49,4 +49,6 @@ def test_a_confirmation_that_was_cut_short_is_named(storage: str) -> None:
     log.write_text("".join(lines[: first_end + 1]))
     told = study_status(storage, "confirmed").lines()
     assert told[0].endswith(": search finished, confirmation interrupted")
-    assert told[-1] == "Nothing is lost; `wsml-study confirm` resumes it."
+    kept, remedy = told[-1].split("; ")
+    assert kept == "What has ended is kept, and the last checkpoint of interrupted trials"
+    assert remedy == "`wsml-study confirm` goes on with it."

@@ -91,7 +91,7 @@ def query(
 def corrections(
     study: StudyOrFolder,
     trial: Annotated[
-        int | None, typer.Option(min=0, help="Number of the trial. Default: the best trial of LL-Cp.")
+        int | None, typer.Option(min=0, help="Number of the trial. Default: the best trial of LL-Cp or MIME.")
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Also draw photos with their corrected labels into this .png file.")
@@ -105,7 +105,7 @@ def corrections(
     storage: Storage = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Show the labels that a trial of LL-Cp corrected for good, and how many rightly, by epoch and class.
+    """Show the labels that a trial of LL-Cp or MIME corrected for good, and how many rightly, by epoch and class.
 
     -o writes a row per label: image, class, epoch, right.
     """

@@ -19,6 +19,13 @@ def paper(
         list[Path], typer.Argument(metavar="STUDY...", help="Study files, or folders of results.", show_default=False)
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.", show_default=False)],
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="Only rows of the table of results that meet this condition, such as \"method != 'LL-Cp'\"; what is "
+            "left out is said below the table."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier paper in it.")] = False,
     storage: Storage = None,
 ) -> None:
@@ -29,7 +36,7 @@ def paper(
     """
     from wsml_study.report.paper.paper_folder import write_paper
 
-    written = write_paper([folder_of(study, storage) for study in studies], output, overwrite=overwrite)
+    written = write_paper([folder_of(study, storage) for study in studies], output, where=where, overwrite=overwrite)
     for note in written.notes:
         say(f"{note}.")
     say("")

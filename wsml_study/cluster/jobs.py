@@ -217,7 +217,7 @@ class JobServer:
             ) from error
         except (OSError, RuntimeError, ClientError, RequestException) as error:
             raise ResourcesError(
-                f"{self.address}: {error}; is the cluster up, and its dashboard reachable from here "
+                f"{self.address}: {str(error).rstrip('.')}; is the cluster up, and its dashboard reachable from here "
                 f"(`ray dashboard cluster.yaml` makes a tunnel)?"
             ) from error
 

@@ -21,6 +21,15 @@ from wsml_study.errors import DataError
 
 MOST_NAMES = 8
 
+ESTIMATED = (
+    "say `validation: {labels: estimated}` under data: within a trial, unobserved validation labels count as negative, "
+    "and trials are ranked by what these labels probably are, or by people's answers once there are some: `wsml-study "
+    "ask STUDY --answers 100` after the run"
+)
+OBSERVED = (
+    "say `validation: {labels: observed}` under data, which takes unobserved labels as negative in validation only"
+)
+
 
 def _too_few(classes: Sequence[str], labels_MC: AnyLabels, least_positives: int) -> DataError:
     """The error if every class has fewer positives than `objective.classes` asks for."""
@@ -82,9 +91,8 @@ def unjudged(
     lines += [f"read so: {notice}" for notice in notices]
     if only_positives and partial:
         lines.append(
-            "say `validation: {labels: observed}` under data, which takes unobserved labels as negative in validation "
-            "only, and rank trials by answers after the run: `wsml-study ask STUDY --answers 100`;\nor, where what is "
-            "not listed is known to be absent, `unlisted: negative` under data.labels"
+            f"{ESTIMATED if metric == 'map' else OBSERVED};\nor, where what is not listed is known to be absent, "
+            f"`unlisted: negative` under data.labels"
         )
     else:
         lines.append("annotate images of both kinds, or hold out others: `fraction` and `seed` under data.validation")

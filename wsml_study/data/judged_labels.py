@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, Labels
-from wsml_study.data.validation_labels import LabelChoice
+from wsml_study.data.validation_labels import EpochChoice
 
 LEAST_LABELS = 10
 """Positives and negatives that a ratio takes at least, on both sides."""
@@ -35,7 +35,7 @@ class JudgedLabels:
     left_out_C: tuple[int, ...]
 
     @classmethod
-    def count(cls, labels_MC: Labels, *, choice: LabelChoice = "known") -> JudgedLabels:
+    def count(cls, labels_MC: Labels, *, choice: EpochChoice = "known") -> JudgedLabels:
         """Count labels.
 
         Args:

@@ -13,12 +13,30 @@ from wsml_study.data.label_states import UNOBSERVED, AnyLabels, Labels, assume_n
 from wsml_study.data.reader_record import ReaderRecord
 from wsml_study.errors import DataError
 
-LabelChoice = Literal["clean", "known", "observed"]
+EpochChoice = Literal["clean", "known", "observed"]
+"""What the epochs of a trial are judged by."""
+
+LabelChoice = Literal["clean", "known", "observed", "estimated"]
 """As `data.validation.labels` has it."""
 
 
-def validation_labels(choice: LabelChoice, *, truth_MC: Labels, observed_MC: Labels) -> Labels:
-    """int8 (M, C) states that trials are evaluated on; entries of 0 are left out.
+def epoch_choice(choice: LabelChoice, *, num_positives: int, num_negatives: int) -> EpochChoice:
+    """What the epochs of a trial are judged by; `estimated` says how trials that have scores are ranked.
+
+    Args:
+        choice: of the study.
+        num_positives, num_negatives: labels of the validation images that are known to be such.
+
+    >>> epoch_choice("estimated", num_positives=100, num_negatives=3)
+    'observed'
+    """
+    if choice != "estimated":
+        return choice
+    return "known" if num_negatives >= max(1, num_positives) else "observed"
+
+
+def validation_labels(choice: EpochChoice, *, truth_MC: Labels, observed_MC: Labels) -> Labels:
+    """int8 (M, C) states that epochs are evaluated on; entries of 0 are left out.
 
     Args:
         choice: `clean`: the true labels; `known`: those that are observed; `observed`: these, everything unobserved

@@ -57,7 +57,7 @@ def offers(found: FoundStudy, status: Status, *, state: str, has_value: bool) ->
         Offer(
             action="stop",
             label="Stop",
-            says="Ends the run after the current epochs. Nothing is lost; it can go on later.",
+            says="Ends the run after the current epochs. What they learned is kept; it can go on later.",
             why_not="" if at_work else "The study is not running.",
         ),
         Offer(

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-import uvicorn
-
-from wsml_study.errors import ResourcesError
-from wsml_study.live.access import HOST, Access, access_to
+from wsml_study.http_server import listening, running_server
+from wsml_study.live.access import HOST, access_to
 from wsml_study.live.app import LivePage
 from wsml_study.live.commands import CommandRuns
 from wsml_study.live.found_studies import FoundStudies
 
 MOST_CONNECTIONS = 500
-LARGEST_HEAD = 16 * 1024
-START_S = 30.0
 
 
 @contextmanager
@@ -37,67 +29,15 @@ def served_studies(place: str, *, port: int | None = None) -> Iterator[tuple[str
         ResultsError: there is no such place.
         ResourcesError: the place is served already, or the port cannot be used.
     """
-    with access_to(place) as access, _listening(access, port) as listener:
+    with access_to(place) as access, listening(HOST, *((access.port, 0) if port is None else (port,))) as listener:
         access = access.keep(listener.getsockname()[1])
         studies = FoundStudies(place, access.folder / "copies")
         runs = CommandRuns(access.folder / "commands")
         page = LivePage(studies, runs, token=access.token, script_cache=access.folder.parent)
-        server = _server(page)
-        thread = threading.Thread(target=server.run, args=([listener],), name="live page", daemon=True)
-        thread.start()
         try:
-            _wait_for(server, thread)
-            yield access.address, studies
+            with running_server(
+                page.app(), listener, name="live page", most_connections=MOST_CONNECTIONS, ending_s=1, lifespan=False
+            ):
+                yield access.address, studies
         finally:
-            server.should_exit = True
             page.close()
-            thread.join()
-
-
-def _server(page: LivePage) -> uvicorn.Server:
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # an address in a log would give the token away
-    return uvicorn.Server(
-        uvicorn.Config(
-            page.app(),
-            lifespan="off",
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
-            h11_max_incomplete_event_size=LARGEST_HEAD,
-            timeout_graceful_shutdown=1,
-        )
-    )
-
-
-@contextmanager
-def _listening(access: Access, port: int | None) -> Iterator[socket.socket]:
-    """A socket that listens on a port: the given one, or that of the last time if it is free, or any."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    with listener:
-        if port is None:
-            with suppress(OSError):
-                listener.bind((HOST, access.port))
-            if listener.getsockname()[1] == 0:
-                listener.bind((HOST, 0))
-        else:
-            try:
-                listener.bind((HOST, port))
-            except OSError as error:
-                raise ResourcesError(
-                    f"port {port} of {HOST} cannot be used: {error.strerror or error}; name another with --port"
-                ) from error
-        yield listener
-
-
-def _wait_for(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + START_S
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise ResourcesError("the server does not start")
-        time.sleep(0.01)

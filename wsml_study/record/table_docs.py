@@ -51,10 +51,10 @@ NOTES = {
     "trials": "One row per trial. A nullable column per searched key follows, named by its dotted path.",
     "epochs": "One row per epoch of each trial, without gaps or repeats.",
     "classes": "One row per class of each trial, at its best epoch.",
-    "corrections": "A file per trial of LL-Cp that ran through all its epochs, `corrections/trial_00007.parquet`: "
-    "one row per unobserved label that is a positive for good, by epoch. `wsml-study corrections STUDY` shows and "
-    "exports them, `wsml_study.load(...).corrections()` gives them in Python, and queries have the view `corrections` "
-    "of all trials.",
+    "corrections": "A file per trial of LL-Cp or MIME that ran through all its epochs, "
+    "`corrections/trial_00007.parquet`: one row per unobserved label that is a positive for good, by epoch. "
+    "`wsml-study corrections STUDY` shows and exports them, `wsml_study.load(...).corrections()` gives them in "
+    "Python, and queries have the view `corrections` of all trials.",
 }
 
 

@@ -14,6 +14,10 @@ from wsml_study.record.wording import describe
 from wsml_study.results.answered_runs import MOST_TRIALS, AnsweredRuns, read_answered, read_hidden_positives
 
 MOST_NAMED = 3
+WITHOUT_ANSWERS = (
+    "Nobody has answered a question yet: such an estimate tells the level of mAP better than the recorded value, and "
+    "often not which trial is best."
+)
 SAID: Mapping[str, str] = {"yes": "yes", "no": "no", "unsure": "cannot say"}
 
 
@@ -68,14 +72,16 @@ def _named(pairs: Sequence[Pair]) -> str:
 
 
 def answered_lines(folder: Path, *, study_argument: str) -> list[str]:
-    """By what trials are ranked where people have answered, and whether more answers are needed; else nothing."""
+    """By what trials are ranked where it is an estimate, and whether more answers are needed; else nothing."""
     found = read_answered(folder)
     if found is None:
         return []
-    counts = reply_counts(list(found.agreed.replies.values()))
+    replies = list(found.agreed.replies.values())
+    source = f"{reply_counts(replies)} and the labels given" if replies else "the labels given and all trials' scores"
     lines = [
-        f"Ranked by the mAP estimated from {counts} and the labels given, with 90 % intervals; the recorded value is "
-        f"that on the labels given alone."
+        f"Ranked by the mAP estimated from {source}, with 90 % intervals; the recorded value is that on the labels "
+        f"given alone.",
+        *([] if replies else [WITHOUT_ANSWERS]),
     ]
     if found.num_unknown:
         lines.append(f"{found.num_unknown:,} of them are about images or classes that the study no longer has.")
@@ -91,7 +97,7 @@ def answered_lines(folder: Path, *, study_argument: str) -> list[str]:
 def hidden_lines(folder: Path) -> list[str]:
     """How many of the unobserved labels are positive, by the answers; nothing where people have not answered."""
     runs = read_answered(folder)
-    if runs is None or not runs.num_open:
+    if runs is None or not runs.num_answers or not runs.num_open:
         return []
     found, _ = read_hidden_positives(folder)
     interval = f"95 % interval {100 * found.low:.1f} to {100 * found.high:.1f}"

@@ -8,7 +8,7 @@ from wsml_study.data.dataset import Dataset
 from wsml_study.data.false_negatives import FalseNegatives, ObservedCounts, false_negatives
 from wsml_study.data.label_states import dense_rows
 from wsml_study.data.observation import train_and_validation_rows, training_labels
-from wsml_study.data.validation_labels import LabelChoice, validation_labels
+from wsml_study.data.validation_labels import EpochChoice, validation_labels
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.report.study_dataset import dataset_of
 from wsml_study.results.answered_runs import read_hidden_positives
@@ -53,7 +53,7 @@ def _estimated(study: Study, key: str, dataset: Dataset) -> Estimated:
         if isinstance(auto, str):
             return _by_answers(Path(auto), observed)
         # `observed` takes the unobserved for negative, which tells nothing of them.
-        choice: LabelChoice = "clean" if data.validation.labels == "clean" else "known"
+        choice: EpochChoice = "clean" if data.validation.labels == "clean" else "known"
         validation_MC = validation_labels(
             choice, truth_MC=dense_rows(truth_NC, validation), observed_MC=dense_rows(observed_NC, validation)
         )

@@ -149,7 +149,8 @@ def _provenance(provenance: Provenance, objective: Objective) -> str:
 def _answered(provenance: Provenance) -> str:
     if provenance.answered_map is None:
         return ""
-    return f", {provenance.answered_map:.2f} % mAP as estimated with {provenance.answers or 0:,} answers of people"
+    answers = f"{provenance.answers:,} answers of people" if provenance.answers else "the scores of all its trials"
+    return f", {provenance.answered_map:.2f} % mAP as estimated with {answers}"
 
 
 def _metric_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

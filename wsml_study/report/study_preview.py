@@ -14,6 +14,8 @@ from wsml_study.data.inspection import unreadable_formats
 from wsml_study.data.judged_classes import some_names, unjudged
 from wsml_study.data.judged_labels import positives_likelier
 from wsml_study.data.label_states import (
+    NEGATIVE,
+    POSITIVE,
     LabelCounts,
     count_labels,
     dense_rows,
@@ -21,7 +23,7 @@ from wsml_study.data.label_states import (
     shown_classes,
 )
 from wsml_study.data.observation import train_and_validation_rows, training_labels
-from wsml_study.data.validation_labels import incomplete, validation_labels
+from wsml_study.data.validation_labels import EpochChoice, epoch_choice, incomplete, validation_labels
 from wsml_study.record.line_width import NARROW, fitted
 from wsml_study.report.distrusted_labels import (
     BATCH_SIZE,
@@ -195,13 +197,19 @@ def _judged(dataset: Dataset, study: Study) -> dict[str, tuple[bool, ...]]:
     )
     if not len(validation):
         return judged
-    labels_NC, choice = dataset.train.labels_NC, data.validation.labels
+    labels_NC, by_truth = dataset.train.labels_NC, data.validation.by_truth
     error = incomplete(data.record, truth_MC := dense_rows(labels_NC, validation))
-    if error is not None and choice == "clean" and study.provenance is None:
+    if error is not None and by_truth and study.provenance is None:
         raise error
-    if choice != "clean":
+    if not by_truth:
         labels_NC = training_labels(dataset, **data.observe.model_dump())
-    labels_MC = validation_labels(choice, truth_MC=truth_MC, observed_MC=dense_rows(labels_NC, validation))
+    observed_MC = dense_rows(labels_NC, validation)
+    choice = epoch_choice(
+        data.validation.labels,
+        num_positives=int((observed_MC == POSITIVE).sum()),
+        num_negatives=int((observed_MC == NEGATIVE).sum()),
+    )
+    labels_MC = validation_labels(choice, truth_MC=truth_MC, observed_MC=observed_MC)
     if choice == "observed":
         possible_C = shown_classes(labels_NC, least_positives=least)
     else:
@@ -285,7 +293,7 @@ def _class_lines(shown: Preview) -> list[str]:
 
 def _partial_label_lines(shown: Preview) -> list[str]:
     """On how many labels figures will be judged, where these are partial, and the likely error of that."""
-    choice, texts = shown.study.data.validation.labels, []
+    choice, texts = _epoch_choice(shown), []
     for split, counts in shown.splits.items():
         if split == "train" or not counts.num_images:
             continue
@@ -301,12 +309,26 @@ def _partial_label_lines(shown: Preview) -> list[str]:
         lines.append("  a model that finds an unlabelled positive in validation counts as wrong: mAP is stated too low")
     if choice == "known" and partial:
         lines.append(f"  {likelier_text(shown.positives_likelier) or _if_by_chance(validation)}")
+    if shown.study.data.validation.by_estimate:
+        lines.append(
+            f"  trials are ranked by mAP over what unobserved labels probably are; epochs by `{choice}` labels"
+        )
     if choice != "clean" and partial and shown.study.objective.record.name == "map":
         lines.append(
             "  after the run, `wsml-study ask STUDY --answers 100` asks about the labels that decide most, and trials "
             "are ranked by the answers"
         )
     return lines
+
+
+def _epoch_choice(shown: Preview) -> EpochChoice:
+    """What the epochs of trials will be judged by."""
+    known = shown.splits["validation"]
+    return epoch_choice(
+        shown.study.data.validation.labels,
+        num_positives=known.observed_positives,
+        num_negatives=known.observed_negatives,
+    )
 
 
 def _if_by_chance(validation: LabelCounts) -> str:

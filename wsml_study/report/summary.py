@@ -70,7 +70,7 @@ def trial_columns(trials: pd.DataFrame, *, running: bool = True) -> dict[str, li
         objective.short_label: trials["value"].map(
             lambda value: "-" if pd.isna(value) else f"{value:{objective.number_format}}"
         ),
-        **({"answered mAP": list(trials.apply(estimate_text, axis=1))} if MAP in trials else {}),
+        **({"estimated mAP": list(trials.apply(estimate_text, axis=1))} if MAP in trials else {}),
         **_measure_columns(trials, objective),
         **({"seeds": trials["runs"].astype(str)} if "runs" in trials else {}),
         **({"test mAP": trials["test_map"].map(percent)} if trials["test_map"].notna().any() else {}),

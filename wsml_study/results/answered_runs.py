@@ -1,4 +1,4 @@
-"""Estimates of the trials' mAP that take answers in: from kept scores, given labels and the log of answers.
+"""Estimates of the trials' mAP: from kept scores, given labels and the log of answers.
 
 Shapes: K trials, M validation images, C classes.
 """
@@ -41,7 +41,7 @@ MAP, LOW, HIGH = "answered_map", "answered_low", "answered_high"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AnsweredRuns:
-    """Trials by the labels and answers so far.
+    """Trials by the labels and answers so far; without an answer, by what all trials' scores say of unobserved labels.
 
     Attributes:
         figures: of the trials, in their order.
@@ -124,7 +124,9 @@ def _index(names: tuple[str, ...]) -> dict[str, int]:
 
 
 def read_answered(folder: Path) -> AnsweredRuns | None:
-    """The estimates of a study; None without answers, without scores, and where trials are not ranked by mAP.
+    """The estimates of a study; None without scores, and where trials are not ranked by mAP.
+
+    None without answers too, unless `data.validation.labels` is `estimated`.
 
     Args:
         folder: of the study's results.
@@ -132,18 +134,26 @@ def read_answered(folder: Path) -> AnsweredRuns | None:
     Raises:
         ResultsError: a file of answers or scores is damaged.
     """
-    if not (folder / ANSWERS).exists() or not (folder / SCORES_FOLDER).exists():
+    study_file = folder / "study.yaml"
+    if not (folder / SCORES_FOLDER).exists():
+        return None
+    if not (folder / ANSWERS).exists() and not _by_estimate(study_file, study_file.stat().st_mtime_ns):
         return None
     files = [folder / ANSWERS, folder / "trials.parquet", *sorted((folder / SCORES_FOLDER).glob("*.npz"))]
     # One command ranks several times, and an estimate may take seconds.
     return _answered(folder, tuple((path, path.stat().st_mtime_ns) for path in files if path.exists()))
 
 
+@lru_cache(maxsize=8)
+def _by_estimate(study_file: Path, _changed_ns: int) -> bool:
+    return read_study(study_file).data.validation.by_estimate
+
+
 @lru_cache(maxsize=2)
 def _answered(folder: Path, _files: tuple[tuple[Path, int], ...]) -> AnsweredRuns | None:
     answers = agreed(_of_validation(log_of(folder)))
     study = read_study(folder / "study.yaml")
-    if not answers.replies or study.objective.record.name != "map":
+    if not (answers.replies or study.data.validation.by_estimate) or study.objective.record.name != "map":
         return None
     known = read_known(folder, study)
     if known is None:

@@ -29,7 +29,7 @@ class ComparedStudy:
         study: the study file in its folder.
         fingerprints: distinct data fingerprints of its runs; empty for logs of version 0.1.
         best: method -> value and number of the best trial of the search.
-        by_answers: whether the values are estimates that take people's answers in.
+        by_estimate: whether the values are estimates, with people's answers or by the trials' scores alone.
         confirmation: its confirmation; None without one.
         class_notes: over how many classes its mAP is a mean, where these are not all, and on how many labels.
         over_some_classes: whether its mAP is not the mean over all classes, or some of them have no positive.
@@ -39,7 +39,7 @@ class ComparedStudy:
     study: Study
     fingerprints: tuple[str, ...]
     best: dict[str, tuple[float, int]]
-    by_answers: bool
+    by_estimate: bool
     confirmation: Confirmation | None
     class_notes: tuple[str, ...]
     over_some_classes: bool
@@ -62,7 +62,7 @@ class Comparison:
             *self._table(),
             "search: best validation mAP (trial), which is optimistic; confirmed: mean test mAP",
             *(f"{one.name}: {note}" for one in self.studies for note in one.class_notes),
-            *(f"{one.name}: mAP is estimated with people's answers" for one in self.studies if one.by_answers),
+            *(f"{one.name}: mAP is estimated over unobserved labels" for one in self.studies if one.by_estimate),
             "",
         ]
         first, *others = self.studies
@@ -104,8 +104,8 @@ def compare_studies(folders: Sequence[Path]) -> Comparison:
 
 def _compared(name: str, folder: Path) -> ComparedStudy:
     best = best_per_method(ranked_trials(folder))
-    by_answers = MAP in best
-    values = best[MAP].fillna(best["value"]) if by_answers else best["value"]
+    by_estimate = MAP in best
+    values = best[MAP].fillna(best["value"]) if by_estimate else best["value"]
     history = read_log(folder / EVENTS)[1]
     study = read_study(folder / "study.yaml")
     confirmation = read_confirmation(folder)
@@ -120,7 +120,7 @@ def _compared(name: str, folder: Path) -> ComparedStudy:
             method: (float(value), int(trial))
             for method, value, trial in zip(best["method"], values, best["trial"], strict=True)
         },
-        by_answers=by_answers,
+        by_estimate=by_estimate,
         confirmation=confirmation,
         class_notes=tuple(notes),
         over_some_classes=any(AVERAGED in note or AT_ZERO in note for note in notes),
@@ -155,11 +155,11 @@ def _obstacles(first: ComparedStudy, other: ComparedStudy) -> Iterator[str]:
         yield "the validation split differs"
     elif not one.data.validation.by_truth and one.data.observe != another.data.observe:
         yield f"both validate on {one.data.validation.labels} labels, and these differ"
-    if first.by_answers != other.by_answers:
-        with_answers, without = (first, other) if first.by_answers else (other, first)
+    if first.by_estimate != other.by_estimate:
+        estimated, other_one = (first, other) if first.by_estimate else (other, first)
         yield (
-            f"people's answers judge the trials of {with_answers.name} alone; "
-            f"`wsml-study answers {without.name} --from {with_answers.name}` takes them over"
+            f"the trials of {estimated.name} alone are ranked by an estimate over unobserved labels; "
+            f"`wsml-study answers {other_one.name} --from {estimated.name}` takes people's answers over"
         )
     for study in (first, other):
         if len(study.fingerprints) > 1:

@@ -100,9 +100,9 @@ def _why_none(kept: list[int], trial: int | None) -> str:
         return f"no corrections of trial {trial} are kept, only those of {', '.join(map(str, kept[:20]))}"
     which = "no trial's corrections are kept" if trial is None else f"no corrections of trial {trial} are kept"
     return (
-        f"{which}; trials of methods that correct labels for good (LL-Cp) keep them once they have run through all "
-        "their epochs; for a trial of an earlier version run `wsml-study reproduce STUDY TRIAL`, and look into "
-        "reproduced/trial_N of this folder"
+        f"{which}; trials of methods that correct labels for good (LL-Cp, MIME) keep them once they have run "
+        "through all their epochs; for a trial of an earlier version run `wsml-study reproduce STUDY TRIAL`, and look "
+        "into reproduced/trial_N of this folder"
     )
 
 

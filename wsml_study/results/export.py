@@ -90,7 +90,7 @@ def _given(ranked: pd.DataFrame, trial: int, folder: Path) -> pd.DataFrame:
 
 
 def _answered(folder: Path, row: pd.Series) -> AnsweredRuns | None:
-    """The estimates that have ranked a trial; None if people's answers have not."""
+    """The estimates that have ranked a trial; None if it was ranked by its value."""
     return read_answered(folder) if MAP in row and pd.notna(row[MAP]) else None
 
 
@@ -102,7 +102,7 @@ def _export(study_folder: Path, study: Study, row: pd.Series, output: Path) -> P
         trial=int(row["trial"]),
         value=float(row["value"]),
         answered_map=None if answered is None else float(row[MAP]),
-        answers=None if answered is None else answered.num_answers,
+        answers=None if answered is None else answered.num_answers or None,
         best_epoch=int(row["best_epoch"]),
         fingerprint=fingerprint(study),
     )
@@ -111,7 +111,8 @@ def _export(study_folder: Path, study: Study, row: pd.Series, output: Path) -> P
     exported = Study.of_trial(config, name=name, provenance=provenance, resources=study.resources)
     path = output / f"{exported.name}.yaml"
     objective = study.objective
-    ranked_by = "" if answered is None else f"# Ranked by {answered.num_answers:,} answers: {estimate_text(row)} mAP.\n"
+    by = "" if answered is None else f"{answered.num_answers:,} answers" if answered.num_answers else "an estimate"
+    ranked_by = f"# Ranked by {by}: {estimate_text(row)} mAP.\n" if by else ""
     text = (
         f"# Trial {row['trial']} of study {study.name}: {objective.text(row['value'])} {objective.metric} "
         f"in the search{_over_runs(row)}.\n{ranked_by}"

@@ -459,10 +459,10 @@ def _seeds(draft: Draft) -> Iterator[Problem]:
     for key in {key for run in runs_of(draft) for key in run} & draft.search.keys():
         message = "cannot be searched with `seeds`, which gives each run of a config its own"
         yield _entry_problem(key, message, at_key=True)
-    if draft.seeds.draws and draft.data.validation.labels == "observed":
+    if draft.seeds.draws and draft.data.validation.labels in ("observed", "estimated"):
         message = (
-            "expected false while data.validation.labels is `observed`: each draw would change the labels that trials "
-            "are evaluated on"
+            f"expected false while data.validation.labels is `{draft.data.validation.labels}`: each draw would change "
+            "the labels that trials are evaluated on"
         )
         yield Problem(label="seeds.draws", message=message, path=("seeds", "draws"))
 

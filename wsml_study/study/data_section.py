@@ -78,17 +78,25 @@ class Validation(Description):
         default=0.2, description="Fraction of the training images that is held out."
     )
     seed: Seed = Field(default=1200, description="Seed of the split.")
-    labels: Literal["clean", "known", "observed"] = Field(
+    labels: Literal["clean", "known", "observed", "estimated"] = Field(
         default="clean",
         description="`clean`: evaluate on the true labels, which have to be complete; `known`: on the observed ones, "
-        "leaving out what is unobserved; `observed`: on the observed ones, unobserved as negative. By default `known` "
-        "for your own datasets and openimages_v3, unless `observe` hides labels of them, and `clean` otherwise.",
+        "leaving out what is unobserved; `observed`: on the observed ones, unobserved as negative; `estimated`: rank "
+        "trials by mAP over what unobserved labels probably are, by the scores of all trials, and judge the epochs of "
+        "a trial as `known` where known negatives are at least as many as positives, else as `observed`. By default "
+        "`known` for your own datasets and openimages_v3, unless `observe` hides labels of them, and `clean` "
+        "otherwise.",
     )
 
     @property
     def by_truth(self) -> bool:
         """Whether trials are evaluated on the true labels, which do not depend on what `observe` hides."""
         return self.labels == "clean"
+
+    @property
+    def by_estimate(self) -> bool:
+        """Whether trials are ranked by an estimate also where nobody has answered a question."""
+        return self.labels == "estimated"
 
 
 @with_options(READERS)

@@ -69,4 +69,4 @@ def _leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def _shown(leaves: Mapping[str, Any], key: str) -> str:
-    return flow(leaves[key]) if key in leaves else "absent"
+    return flow(leaves[key]) if key in leaves else "(not set)"

@@ -15,6 +15,9 @@ BESIDE, CONSTRAINTS = "beside", "constraints"
 def check_objective(draft: Draft) -> Iterator[Problem]:
     """All problems of the second objective and of the constraints."""
     objective = draft.objective
+    if draft.data.validation.by_estimate and objective.record.name != "map":
+        ranks = f"`estimated` ranks trials by mAP, and the objective is {objective.metric}; use `observed` or `known`"
+        yield Problem(label="data.validation.labels", message=ranks, path=("data", "validation", "labels"))
     if objective.beside is not None and (message := _not_beside(draft)) is not None:
         yield _problem(BESIDE, message)
     if objective.bounds and (message := _not_constrained(draft)) is not None:

@@ -394,7 +394,8 @@ class _Stack:
         ]
         held_out = [trial.data.validation for trial in self._trials]
         by_observed = self._map_and_ap(ranked, scores_KMC, [images.assumed_MC for images in held_out])
-        choices = [trial.config.data.validation.labels for trial in self._trials]
+        labels = [trial.config.data.validation.labels for trial in self._trials]
+        choices = [images.epoch_choice(choice) for images, choice in zip(held_out, labels, strict=True)]
         by_kind = {"clean": by_truth, "observed": by_observed}
         if "known" in choices:
             by_kind["known"] = self._map_and_ap(ranked, scores_KMC, [images.observed_MC for images in held_out])
@@ -406,7 +407,7 @@ class _Stack:
                 chosen=chosen[k],
                 objective=objective_value(trial.config, trial.data.validation, scores_KMC[k], chosen[k][0]),
                 measures=measures_of(trial.config, trial.data.validation, scores_KMC[k], chosen[k][0]),
-                scores_MC=scores_KMC[k] if trial.data.validation.is_partial(choices[k]) else None,
+                scores_MC=scores_KMC[k] if trial.data.validation.is_partial(labels[k]) else None,
             )
             if finite[k]
             else None

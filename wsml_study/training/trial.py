@@ -252,7 +252,7 @@ class TrialTraining:
     def _partial_labels(self) -> dict[str, Any]:
         """`num_labels` and `positives_likelier` of a test result."""
         validation, test = self.data.validation, self.data.test
-        choice = self.config.data.validation.labels
+        choice = validation.epoch_choice(self.config.data.validation.labels)
         known_MC = validation.truth_MC if choice == "clean" else validation.observed_MC
         judged = {"validation": known_MC, "test": test.truth_MC}
         counts = {split: JudgedLabels.count(labels_MC) for split, labels_MC in judged.items()}

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from wsml_study.data.dataset import Dataset, GivenFeatures, PixelRange, Split
 from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
-from wsml_study.data.label_states import UNOBSERVED, assume_negative, dense_rows
+from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, assume_negative, dense_rows
 from wsml_study.data.observation import train_and_validation_rows, training_labels
 from wsml_study.data.pseudo_labels import read_pseudo_scores
 from wsml_study.data.readers import read_dataset
 from wsml_study.data.stored_file import Progress
-from wsml_study.data.validation_labels import LabelChoice, validation_labels
+from wsml_study.data.validation_labels import EpochChoice, LabelChoice, epoch_choice, validation_labels
 from wsml_study.options import Value
 from wsml_study.study.data_section import Data
 
@@ -73,9 +73,19 @@ class LabelledImages:
     def _has_unobserved(self) -> bool:
         return bool((self.observed_MC == UNOBSERVED).any())
 
+    def epoch_choice(self, labels: LabelChoice) -> EpochChoice:
+        """What epochs are judged by, as `data.validation.labels` says."""
+        num_positives, num_negatives = self._num_known
+        return epoch_choice(labels, num_positives=num_positives, num_negatives=num_negatives)
+
+    @cached_property
+    def _num_known(self) -> tuple[int, int]:
+        """Labels that are observed as positive, and as negative."""
+        return int((self.observed_MC == POSITIVE).sum()), int((self.observed_MC == NEGATIVE).sum())
+
     def judged_by(self, labels: LabelChoice) -> Labels:
-        """int8 (M, C) states that trials are evaluated on, as `data.validation.labels` says; 0 is left out."""
-        return validation_labels(labels, truth_MC=self.truth_MC, observed_MC=self.observed_MC)
+        """int8 (M, C) states that epochs are evaluated on, as `data.validation.labels` says; 0 is left out."""
+        return validation_labels(self.epoch_choice(labels), truth_MC=self.truth_MC, observed_MC=self.observed_MC)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,7 +79,7 @@ class Evaluation:
         least = self._config.objective.least_positives
         by_truth = map_and_ap(scores_MC, validation.truth_MC, least_positives=least)
         by_observed = map_and_ap(scores_MC, validation.assumed_MC, least_positives=least)
-        match self._config.data.validation.labels:
+        match validation.epoch_choice(self._config.data.validation.labels):
             case "clean":
                 chosen = by_truth
             case "observed":

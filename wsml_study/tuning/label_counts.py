@@ -34,12 +34,12 @@ def judged_labels(study: Study, data: TrialData, plan: Sequence[PlannedTrial] = 
     counts = {"test": JudgedLabels.count(test.truth_MC)}
     for choice in choices:
         labels_MC = validation.truth_MC if choice == "clean" else validation.observed_MC
-        counts[str(choice)] = JudgedLabels.count(labels_MC, choice="observed" if choice == "observed" else "known")
+        counts[str(choice)] = JudgedLabels.count(labels_MC, choice=validation.epoch_choice(choice))
     found: dict[str, Any] = {
         name: {column: list(getattr(one, attribute)) for column, attribute in COLUMNS.items()}
         for name, one in counts.items()
     }
-    if tuple(choices) == ("known",):
+    if [validation.epoch_choice(choice) for choice in choices] == ["known"]:
         ratio = positives_likelier(validation.observed_MC, [validation.truth_MC, test.truth_MC])
         found["positives_likelier"] = ratio
     return found

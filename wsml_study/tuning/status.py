@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wsml_study.tuning.ledger import Listener
 
 POLL_INTERVAL_S = 2.0
+KEPT = "What has ended is kept, and the last checkpoint of interrupted trials"
 DRIVER_GONE_S = 15.0
 """A follower gives up when the lease has not been renewed for this long."""
 
@@ -147,9 +148,9 @@ class Status:
         if (confirmed := self._confirmed()) is not None:
             lines.append(f"confirmation: {confirmed['ended']} of {confirmed['num_trials']} runs ended")
         if self.state == "interrupted":
-            lines.append("Nothing is lost; `wsml-study run` resumes it.")
+            lines.append(f"{KEPT}; `wsml-study run` goes on with it.")
         elif self._confirmation_is_open and not self.has_driver:
-            lines.append("Nothing is lost; `wsml-study confirm` resumes it.")
+            lines.append(f"{KEPT}; `wsml-study confirm` goes on with it.")
         return lines
 
     @property

@@ -174,3 +174,25 @@ def test_everything_that_can_be_cited_has_an_entry() -> None:
     keys = {*OF_METHOD.values(), *OF_DATASET.values(), *OF_BACKBONE.values(), *OF_SETTING.values()}
     assert bibliography(sorted(keys)).count("\n@") + 1 == len(keys)
     assert OF_DATASET.keys() <= READERS.keys()
+
+
+def test_methods_that_are_left_out_are_named_and_tests_stay_those_of_all(tmp_path: Path) -> None:
+    write_paper([CONFIRMED], tmp_path / "paper", where="method != 'AN'")
+    text = (tmp_path / "paper" / "paper.md").read_text()
+    assert "| LL-Ct | **86.65** (86.58, 86.72) |" in text
+    assert "| AN |" not in text
+    assert "left out here: AN; tests and their corrections are those of all methods" in text
+
+
+def test_nothing_is_marked_where_the_best_method_is_left_out(tmp_path: Path) -> None:
+    write_paper([CONFIRMED], tmp_path / "paper", where="method == 'AN'")
+    text = (tmp_path / "paper" / "tables" / "results.md").read_text()
+    assert "| AN | 83.34 (80.90, 85.78) |" in text
+    assert "the best mean is among what is left out" in (tmp_path / "paper" / "paper.md").read_text()
+
+
+@pytest.mark.parametrize(("where", "said"), [("method == 'ROLE'", "no row"), ("methd == 'AN'", "dataset, setting")])
+def test_a_condition_that_nothing_meets_is_refused(where: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=said):
+        write_paper([CONFIRMED], tmp_path / "paper", where=where)
+    assert not (tmp_path / "paper").exists()

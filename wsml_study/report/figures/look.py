@@ -86,6 +86,7 @@ LOOKS = {
     "PU-MLC": Look(color=TEAL, shape="triangle-up", dash=TINY),
     "VLPL": Look(color=SKY, shape="diamond", dash=TINY),
     "GPR": Look(color=SKY, shape="triangle-up", dash=DOTTED),
+    "MIME": Look(color=OCHRE, shape="triangle-down", dash=DOTTED),
 }
 """Large-loss methods have solid lines, baselines dashed ones, later losses dashes and dots."""
 

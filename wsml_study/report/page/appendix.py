@@ -38,7 +38,7 @@ def trials_section(record: StudyRecord) -> PageSection:
         objective.axis: shown["value"].map(
             lambda value: NONE if pd.isna(value) else f"{value:{objective.number_format}}"
         ),
-        **({"mAP from answers (%)": list(shown.apply(estimate_text, axis=1))} if MAP in shown else {}),
+        **({"estimated mAP (%)": list(shown.apply(estimate_text, axis=1))} if MAP in shown else {}),
         "best epoch": shown["best_epoch"].map(_shown),
         "epochs": shown["last_epoch"].map(str),
         **({"from": shown["origin"].fillna("sampler")} if record.trials["origin"].notna().any() else {}),

@@ -24,6 +24,7 @@ OF_METHOD = {
     "PU-MLC": "yuan2024positive",
     "VLPL": "xing2024vision",
     "GPR": "tran2025more",
+    "MIME": "liu2023revisiting",
 }
 OF_DATASET = {
     **dict.fromkeys(("voc2012", "voc2007"), "everingham2010pascal"),

@@ -93,7 +93,7 @@ def dataset_files(records: Sequence[StudyRecord], columns: Sequence[Column], *, 
         ResultsError: a table of a study cannot be read.
     """
     tables = {
-        "results": pa.Table.from_pylist([*_results(columns)], schema=RESULTS),
+        "results": pa.Table.from_pylist([*result_rows(columns)], schema=RESULTS),
         "runs": pa.Table.from_pylist([*_runs(columns)], schema=RUNS),
         "differences": pa.Table.from_pylist([*_differences(columns)], schema=DIFFERENCES),
         **{name: _together(list(_parts(records, name))) for name in SCHEMAS},
@@ -108,7 +108,8 @@ def _which(column: Column, method: str, trial: int) -> dict[str, Any]:
     return about | {"method": method, "trial": trial}
 
 
-def _results(columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
+def result_rows(columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
+    """Rows of the table `results`, in the order of the columns and their cells."""
     for column in columns:
         for method, cell in column.cells.items():
             yield _which(column, method, cell.trial) | _result(column, cell)

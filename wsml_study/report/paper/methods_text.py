@@ -72,7 +72,12 @@ def _data(record: StudyRecord) -> Iterator[str]:
     if data.train_share is not None:
         yield f"Training uses {100 * data.train_share:.4g} % of the images that are not held out."
     if data.holds_out:
-        labels = {"clean": "their true labels", "known": "their known labels", "observed": "their observed labels"}
+        labels = {
+            "clean": "their true labels",
+            "known": "their known labels",
+            "observed": "their observed labels",
+            "estimated": "estimates of their unobserved labels by all trials",
+        }
         yield (
             f"{100 * data.validation.fraction:.4g} % of the training images (seed {data.validation.seed}) are held out "
             f"for validation, on {labels[data.validation.labels]}."

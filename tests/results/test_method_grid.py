@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tests.results.test_factor_means import record_of
+from tests.results.study_records import record_of
 from wsml_study.report.figures.figure import Figure
 from wsml_study.report.figures.method_heat import method_heat
 from wsml_study.results.method_grid import grid_lines, method_grid

@@ -42,12 +42,14 @@ ROOMS = (
 
 MAY_KNOW = {
     "__init__": (
+        "openmp",
         "report",
         "inference",
         "python_api",
     ),  # what `import wsml_study` offers, each imported when it is first used
     "__main__": ("cli",),
     "python_api": ("study", "record", "report", "tuning", "training"),
+    "openmp": (),
     "errors": (),
     "options": ("errors",),
     "registry": ("errors",),
@@ -79,6 +81,7 @@ MAY_KNOW = {
         "study.model_section",
         "study.objective_section",
         "study.training_section",
+        "study.viewed_images",
     ),
     "record": (*GROUND, "study"),
     "cluster": (*GROUND, "study", "record"),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.study.complaints import assert_complains, complaint
 from wsml_study.errors import StudyFileError
-from wsml_study.study.data_section import DatasetName
-from wsml_study.study.method_section import MethodName
+from wsml_study.study.data_section import Data, DatasetName
+from wsml_study.study.method_section import Method, MethodName
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.spec import Study
 
@@ -538,7 +538,7 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
     keys = (
         "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, pixel_range, observe "
-        "and 6 more"
+        f"and {len(Data.model_fields) - 10} more"
     )
     assert_complains(
         tmp_path,
@@ -546,7 +546,7 @@ def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
         f"2:1  data: missing; expected a mapping with the keys {keys}",
         "2:1  method: missing; expected a mapping with the keys name, schedule, negative_weight, smoothing, "
         "expected_positives, estimate_learning_rate_multiplier, variant, gamma_positive, gamma_negative, "
-        "probability_margin and 36 more",
+        f"probability_margin and {len(Method.model_fields) - 10} more",
         "2:1  name: missing; expected a text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
     )
 

@@ -142,6 +142,9 @@ def test_linear_probes_with_a_recipe_are_trained_one_by_one(key: str) -> None:
         "one_cycle_peak": 0.2,
         "epochs_per_decay": 2,
         "decay_factor": 0.5,
+        "class_wise_epochs": 2,
+        "class_wise_learning_rate": 0.1,
+        "class_wise_unobserved": "negative",
     }
     training = Training.model_construct(**{"mode": "linear", key: given[key]} | needed.get(key, {}))
     plain = config_of("AN").model_copy(update={"training": Training(mode="linear")})

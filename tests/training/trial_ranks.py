@@ -26,6 +26,8 @@ CASES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "EM+APL, mirrored": ("EM+APL", {"warmup_epochs": 1, "pseudo_label_mirroring": True}, None),
     "CSL": ("CSL", {"prior_threshold": 0.2, "likely_per_image": 1}, None),
     "LL-Cp kept by the boosted head": ("LL-Cp", {}, "boostlu"),
+    "PLC": ("PLC", {}, None),
+    "IGNORE": ("IGNORE", {"warmup_epochs": 1}, None),
 }
 RECIPES: dict[str, dict[str, Any]] = {
     "AdamW at a cosine, clipped": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from wsml_study.report.expected_power import expected_power
+from wsml_study.report.model_preview import model_line
 from wsml_study.report.search_preview import trials_text
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.early_stopping_section import EarlyStopping
@@ -29,6 +30,7 @@ def run_lines(study: Study) -> list[str]:
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         *_pausing_lines(study),
         _objective(study),
+        model_line(study),
         f"each trial: {_length(study)}, {_workers(study.resources)}",
         *_recipe_lines(study),
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",

@@ -34,6 +34,12 @@ def _named(study: Draft) -> Iterator[tuple[str, str]]:
         path = getattr(study.data.labels, name)
         if path is not None:
             yield from ((f"data.labels.{name}", one) for one in _files_of(path))
+    for name in ("class_list", "test_list"):
+        path = getattr(study.data, name)
+        if path is not None:
+            yield f"data.{name}", path
+    if study.data.observe.semantic is not None:
+        yield "data.observe.semantic", study.data.observe.semantic
     if study.data.pseudo_labels is not None:
         yield "data.pseudo_labels", study.data.pseudo_labels
     searched = study.varied.get("model.weights")

@@ -28,6 +28,9 @@ RECIPE_KEYS = (
     "cutout",
     "rand_augment",
     "rand_augment_magnitude",
+    "class_wise_epochs",
+    "class_wise_learning_rate",
+    "class_wise_unobserved",
 )
 """Keys of recipes: all are absent in the published protocol, and off by default."""
 
@@ -138,6 +141,20 @@ class Training(Description):
     rand_augment_magnitude: Annotated[int, Field(ge=0, le=30)] | None = Field(
         default=None, description="Strength of RandAugment's operations, of 30; 9 by default."
     )
+    class_wise_epochs: PositiveInt | None = Field(
+        default=None,
+        description="Category-wise fine-tuning: so many epochs at the end, each one step for all images at once, in "
+        "which each class's row of the head is fitted to the labels of its class alone, on features of the network at "
+        "its best epoch; of each class the row of best validation AP is kept.",
+    )
+    class_wise_learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="class_wise_epochs: learning rate of Adam; 1e-4 by default, as published."
+    )
+    class_wise_unobserved: Literal["left_out", "negative"] | None = Field(
+        default=None,
+        description="class_wise_epochs: unobserved labels are `left_out` (default, as published), which needs observed "
+        "negatives, or taken as `negative`.",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."
     )
@@ -175,22 +192,34 @@ class Training(Description):
 
     @property
     def total_epochs(self) -> int:
-        """All epochs of the trial, those of the linear probe in `linear_init` included.
+        """All epochs of the trial: those of the linear probe in `linear_init` and class-wise ones included.
 
         >>> Training(mode="linear_init", epochs=10).total_epochs
         35
         """
-        return self.num_linear_epochs + self.epochs
+        return self.num_linear_epochs + self.epochs + (self.class_wise_epochs or 0)
 
     @property
     def last_epoch(self) -> int:
         """The number of a trial's last epoch."""
         return min(self.total_epochs, self.stop_after_epoch or self.total_epochs)
 
+    def is_class_wise(self, epoch: int) -> bool:
+        """Whether an epoch is one of category-wise fine-tuning."""
+        return epoch > self.num_linear_epochs + self.epochs
+
+    def epochs_of_phase(self, epoch: int) -> int:
+        """How many epochs the phase of an epoch has."""
+        if self.is_class_wise(epoch):
+            return self.class_wise_epochs or 0
+        return self.num_linear_epochs if epoch <= self.num_linear_epochs else self.epochs
+
     def epoch_of_phase(self, epoch: int) -> int:
-        """The number of an epoch within its phase, as methods count: each phase of linear_init begins at 1.
+        """The number of an epoch within its phase, as methods count: each phase begins at 1.
 
         >>> [Training(mode="linear_init", linear_epochs=2).epoch_of_phase(epoch) for epoch in (1, 2, 3, 4)]
         [1, 2, 1, 2]
         """
+        if self.is_class_wise(epoch):
+            return epoch - self.num_linear_epochs - self.epochs
         return epoch if epoch <= self.num_linear_epochs else epoch - self.num_linear_epochs

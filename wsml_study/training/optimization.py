@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,18 +19,24 @@ from wsml_study.methods.contract import PADDING, Batch, Method, Peers
 from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
 from wsml_study.study.spec import TrialConfig
+from wsml_study.study.training_section import Training
+from wsml_study.study.viewed_images import why_no_views
+from wsml_study.training.class_wise import BestRows, KnownLabels
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.feature_dropout import FeatureDropout
-from wsml_study.training.inputs import TrialInputs, sent
+from wsml_study.training.inputs import Changed, TrialInputs, sent
 from wsml_study.training.memorization import Memorization, MemorizationMeter
 from wsml_study.training.model_check import trains_on_one_image
 from wsml_study.training.optimizer_steps import OptimizerSteps, shares_of
 from wsml_study.training.optimizers import optimizer_of
-from wsml_study.training.phases import EndToEnd, LinearProbe, Phase, PhaseName
+from wsml_study.training.phases import ClassWise, EndToEnd, LinearProbe, Phase, PhaseName
 from wsml_study.training.randomness import mirrored_in_prediction, order_of_epoch, seed_of, seed_torch
 from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial_data import TrialData
 from wsml_study.training.weight_average import WeightAverage
+
+if TYPE_CHECKING:
+    from wsml_study.training.views import Views
 
 
 class Optimization:
@@ -43,6 +49,7 @@ class Optimization:
         method: treats the labels; of the phase.
         optimizer: of the classifier and the method; of the phase.
         average: of the weights that learn, of the phase; None unless the config asks for it.
+        rows: the best rows of the head so far, in category-wise fine-tuning; None in other phases.
         labels_NC: int8 states that the method is shown, on the device.
         truth_NC: int8 true states, on the device.
     """
@@ -52,6 +59,7 @@ class Optimization:
     method: Method
     optimizer: torch.optim.Optimizer
     average: WeightAverage | None
+    rows: BestRows | None
 
     def __init__(
         self,
@@ -110,16 +118,16 @@ class Optimization:
             TrainingError: the loss is not finite.
         """
         training = self._config.training
-        num_epochs = training.num_linear_epochs if epoch <= training.num_linear_epochs else training.epochs
+        num_epochs = training.epochs_of_phase(epoch)
         epoch_of_phase = training.epoch_of_phase(epoch)
         self.phase.forward.train()
         self.method.start_epoch(epoch_of_phase, num_epochs)
         meter = MemorizationMeter(self._device, self._peers)
         loss_sum = torch.zeros((), device=self._device)
         num_images = 0
-        shares = shares_of(self._batch_sizes(), training.accumulate or 1)
+        shares = shares_of(self._batch_sizes(), self._recipe.accumulate or 1)
         steps = OptimizerSteps(
-            training,
+            self._recipe,
             self.optimizer,
             self.phase.forward,
             epoch=epoch_of_phase,
@@ -131,6 +139,9 @@ class Optimization:
             inputs, indices_B, labels_BC, truth_BC, num_images_of_batch = batch
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
                 logits_BC = self.phase.forward(inputs)
+                views: dict[str, Tensor] = {}
+                if self._views is not None:
+                    logits_BC, views = self._views.of(logits_BC, inputs, labels_BC)
             outcome = self.method(
                 Batch(
                     logits_BC=logits_BC,
@@ -140,6 +151,7 @@ class Optimization:
                     epochs=num_epochs,
                     num_images=num_images_of_batch,
                     peers=self._peers,
+                    views=views,
                 )
             )
             (outcome.loss if part.share == 1 else outcome.loss * part.share).backward()
@@ -184,11 +196,14 @@ class Optimization:
         batches = self._split(order_N)
         shares = [self._share(batch) for batch in batches]
         indices = [indices_B for indices_B, _ in shares]
-        changed = None if self._augmentation is None else partial(self._augmentation, epoch=epoch)
+        changed: Changed | None = None if self._augmentation is None else partial(self._augmentation, epoch=epoch)
+        if self._views is not None and changed is not None:
+            changed = self._views.doubled(changed)
         inputs = self.inputs.of("train").batches(indices, mirrored_N, changed)
         for number, (batch, (indices_B, num_own), inputs_B) in enumerate(zip(batches, shares, inputs, strict=True)):
-            if self._dropout is not None:
+            if self._dropout is not None and self.rows is None:
                 places_B, _ = self._share(torch.arange(len(batch)))
+                places_B = places_B if self._views is None else places_B.repeat(2)
                 self._dropout.draw(places_B, len(batch), epoch=epoch, batch=number, device=self._device)
             indices_B = sent(indices_B, self._device)
             labels_BC, truth_BC = self.labels_NC[indices_B], self.truth_NC[indices_B]
@@ -204,6 +219,8 @@ class Optimization:
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+        if self.rows is not None:
+            state["rows"] = self.rows.state_dict()
         return state if self.average is None else state | {"average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -211,17 +228,27 @@ class Optimization:
         self.classifier.load_state_dict(state["classifier"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.rows is not None:
+            self.rows.load_state_dict(state["rows"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
 
     def _phase_name(self, epoch: int) -> PhaseName:
         training = self._config.training
+        if training.is_class_wise(epoch):
+            return PhaseName.CLASS_WISE
         linear = training.mode == "linear" or self._data.features_are_given or epoch <= training.num_linear_epochs
         return PhaseName.LINEAR if linear else PhaseName.END_TO_END
 
     def _begin(self, name: PhaseName, inputs: TrialInputs | None) -> None:
         """Begin a phase: with a method that has learnt nothing yet and a fresh optimizer."""
         config = self._config
+        # Category-wise fine-tuning has its own optimization, without the recipe of the phases before.
+        self._recipe = Training() if name is PhaseName.CLASS_WISE else config.training
+        self.rows = None
+        if name is PhaseName.CLASS_WISE:
+            self._begin_class_wise()
+            return
         if name is PhaseName.LINEAR:
             self.phase = LinearProbe(config, self.classifier, self._data, self._device, self._peers)
         else:
@@ -239,17 +266,44 @@ class Optimization:
             from wsml_study.training.augmentation import Augmentation  # imports torchvision: 1 s
 
             self._augmentation = Augmentation(config.training, self._data.image_size)
+        self._views = self._views_of_phase()
         self.average = None if decay is None else WeightAverage(self.phase.evaluated, decay)
         self.inputs = inputs or TrialInputs(self.phase.inputs)
         # Features are computed here, so that no epoch's seconds include them.
         self.inputs.of("train")
         self.inputs.of("validation")
 
+    def _views_of_phase(self) -> Views | None:
+        """What gives the method further views of the images; None if it takes none."""
+        method = self._config.method
+        if not (names := method.record.takes_views):
+            return None
+        if self._augmentation is None:
+            raise TrainingError(f"method {method.name.value}: {why_no_views(self._config)}")
+        from wsml_study.training.views import Views  # imports torchvision
+
+        assert isinstance(self.classifier, Classifier)
+        return Views(names, self.classifier)
+
+    def _begin_class_wise(self) -> None:
+        """Begin category-wise fine-tuning. Features are computed when asked for: a checkpoint's weights come first."""
+        config = self._config
+        self.phase = ClassWise(config, self.classifier, self._data, self._device, self._peers)
+        negative = config.training.class_wise_unobserved == "negative"
+        labels_NC = torch.from_numpy(self._data.train.observed_MC)
+        self.method = KnownLabels(labels_NC, unobserved_are_negative=negative).to(self._device)
+        self.optimizer = optimizer_of(self._recipe, self.phase.parameter_groups())
+        self._augmentation = self._views = self.average = None
+        self.rows = BestRows(self.classifier.head)
+        self.inputs = TrialInputs(self.phase.inputs)
+
     def _split(self, order_N: Tensor) -> list[Tensor]:
         """The global batches of an epoch; the last one is joined to the one before if its images cannot be trained on.
 
         These are as many as there are ranks, or fewer, so that each rank sees one.
         """
+        if isinstance(self.phase, ClassWise):
+            return [order_N]
         batches = list(torch.split(order_N, self._config.training.batch_size))
         if len(batches) > 1 and len(batches[-1]) <= self._peers.size and not self._trains_on_one_image:
             batches[-2:] = [torch.cat(batches[-2:])]

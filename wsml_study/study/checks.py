@@ -331,6 +331,19 @@ def _clashing_values(draft: Draft) -> Iterator[Problem]:
             yield Problem(label=clash.key, message=message, path=path, at_key=bool(searched), about=about)
 
 
+def _weights_of_backbones(draft: Draft) -> Iterator[Problem]:
+    """Weights that are listed for a backbone which no trial has."""
+    varied = draft.varied.get("model.backbone")
+    at_levels = [level.set["model.backbone"] for level in draft.fidelity or () if "model.backbone" in level.set]
+    here = (draft.model.backbone,) if varied is None else varied.choice or ()
+    backbones = [str(one) for one in (*here, *at_levels)]
+    for backbone in draft.weights_of or {}:
+        if backbone not in backbones:
+            message = f"no trial has this backbone; the study's: {listed(backbones)}"
+            about = ("weights_of", "model.backbone")
+            yield Problem(label=backbone, message=message, path=("weights_of", backbone), at_key=True, about=about)
+
+
 def _sampler(draft: Draft) -> Iterator[Problem]:
     """Samplers that do not support the search."""
     continuous = [key.path for key in SearchSpace.from_study(draft).keys if key.num_values is None]
@@ -541,6 +554,7 @@ def _path(key: str) -> Path:
 CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _base_config,
     _searched_keys,
+    _weights_of_backbones,
     auto_problems,
     _searched_values,
     _conditions,

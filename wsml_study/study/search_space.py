@@ -341,6 +341,8 @@ def trial_content(study: Draft, values: Values) -> dict[str, Any]:
     content = study.model_dump(mode="json", include=set(TrialConfig.model_fields), exclude_none=True)
     for path, value in values.items():
         put(content, path, value)
+    if "model.weights" not in values:
+        study.set_weights(content)
     for rule in KEY_RULES:
         decision = _or_default(value_at(content, rule.controlling_key), rule)
         if rule.controlling_key in study.varied and decision not in rule.allowed_values:

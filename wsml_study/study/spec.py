@@ -88,6 +88,12 @@ class Draft(Description):
         min_length=1,
         description="Dotted key of the base config -> its levels: every config of the search runs at each combination.",
     )
+    weights_of: dict[str, str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Backbone -> its pretrained weights, for a study of several backbones; of a backbone that is not "
+        "listed, those of `model.weights`.",
+    )
     start_from: tuple[Annotated[str | dict[str, Scalar], Field(union_mode="left_to_right")], ...] | None = Field(
         default=None,
         min_length=1,
@@ -170,6 +176,12 @@ class Draft(Description):
         """The number of trials at full size."""
         return self.trials if self.fidelity is None else self.fidelity[-1].survivors
 
+    def set_weights(self, content: dict[str, Any]) -> None:
+        """Give the model of a plain config the weights that the study lists for its backbone, if it lists any."""
+        weights = (self.weights_of or {}).get(value_at(content, "model.backbone"))
+        if weights is not None:
+            content["model"]["weights"] = weights
+
     def broken_rules(self) -> list[BrokenRule]:
         """Key rules that the base config breaks regardless of the search."""
         return [broken for broken in broken_rules(self.model_dump(mode="json")) if not self._left_open(broken)]
@@ -187,7 +199,9 @@ class Study(Draft):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        clashing = [clash for clash in clashes_of(self.model_dump(mode="json")) if not clash.about & self.varied.keys()]
+        content = self.model_dump(mode="json")
+        self.set_weights(content)
+        clashing = [clash for clash in clashes_of(content) if not clash.about & self.varied.keys()]
         _refuse(self.broken_rules(), clashing)
         return self
 

@@ -33,7 +33,7 @@ from wsml_study.training.model_check import trains_on_one_image
 from wsml_study.training.optimizer_steps import OptimizerSteps, shares_of
 from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.phases import ClassWise, EndToEnd, LinearProbe, Phase, PhaseName
-from wsml_study.training.randomness import mirrored_in_prediction, order_of_epoch, seed_of
+from wsml_study.training.randomness import mirrored_in_prediction, order_of_epoch, seed_of, seed_torch
 from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial_data import TrialData
 from wsml_study.training.weight_average import WeightAverage
@@ -133,7 +133,7 @@ class Optimization:
         if self.phase.name is not name:
             # Method and optimizer start anew between two epochs. A seed of its own makes that independent of whether
             # the epochs before were trained in this process or loaded from a checkpoint.
-            torch.manual_seed(seed_of(self._config.training.seed, 0, 1))
+            seed_torch(seed_of(self._config.training.seed, 0, 1))
             self._begin(name, None)
 
     def train_epoch(self, epoch: int, training_scores: Callable[[Tensor | None], Tensor]) -> tuple[float, Memorization]:
@@ -230,7 +230,7 @@ class Optimization:
         training = self._config.training
         order_N, mirrored_N = self._order(epoch)
         # For dropout, which differs between ranks.
-        torch.manual_seed(seed_of(training.seed, epoch, 1 + self._peers.rank))
+        seed_torch(seed_of(training.seed, epoch, 1 + self._peers.rank))
         batches = self._split(order_N)
         shares = [self._share(batch) for batch in batches]
         mixtures = self._mixtures([indices_B for indices_B, _ in shares], epoch)

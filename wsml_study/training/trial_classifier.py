@@ -11,6 +11,7 @@ from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.pretrained_weights import normalization_of
+from wsml_study.training.randomness import seed_torch
 from wsml_study.training.trial_data import TrialData
 
 
@@ -33,7 +34,7 @@ def initial_classifier(
         num_features = _num_features(config, data, device)
     # Seeded after the features exist: building the backbone that computes them, or finding them cached, must not
     # change the initial weights of the head.
-    torch.manual_seed(config.training.seed)
+    seed_torch(config.training.seed)
     if num_features is not None:
         return LinearClassifier(num_features, len(data.classes), scaling=data.scaling).to(device)
     classifier = _whole_classifier(config, data)

@@ -2,6 +2,7 @@
 
     python benchmarks/thousand_nodes.py run --trials 1000 --nodes 10 --folder FOLDER
     python benchmarks/thousand_nodes.py reading --trials 30000 --folder FOLDER
+    python benchmarks/thousand_nodes.py proposals
     python benchmarks/thousand_nodes.py constants --slots 8
 
 Real are `run_study` with all that it does in the driver (Ray Tune's controller, searcher, ledger, early stopping, event
@@ -682,6 +683,34 @@ def constants(arguments: argparse.Namespace) -> None:
     ray.shutdown()
 
 
+def proposals(arguments: argparse.Namespace) -> None:
+    """CPU time of a proposal of TPE with 8 keys, with and without its window."""
+    import optuna
+
+    from wsml_study.tuning.proposal_window import WindowedStorage
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    draws = random.Random(0)
+    keys = {f"key{number}": optuna.distributions.FloatDistribution(0, 1) for number in range(8)}
+    for num_trials in arguments.trials:
+        storage = WindowedStorage(1)
+        study = optuna.create_study(storage=storage, direction="maximize")
+        for _ in range(num_trials):
+            values = {key: draws.random() for key in keys}
+            value = -sum((one - 0.3) ** 2 for one in values.values())
+            study.add_trial(optuna.trial.create_trial(params=values, distributions=keys, value=value))
+        taken = {}
+        for what, window in (("1,000", storage.window), ("all", contextlib.nullcontext)):
+            for _ in range(3):
+                study.sampler = optuna.samplers.TPESampler(seed=1, constant_liar=True)
+                began = REAL_CPU()
+                with window():
+                    study.ask(keys)
+                taken.setdefault(what, []).append(REAL_CPU() - began)
+        medians = ", ".join(f"{statistics.median(times) * 1e3:.0f} ms seeing {what}" for what, times in taken.items())
+        print(f"{num_trials:,} trials: {medians}")
+
+
 def reading(arguments: argparse.Namespace) -> None:
     """What it takes to read a long log: written here, `arguments.trials` of which nine in ten have ended."""
     from wsml_study.record.events import replayed
@@ -780,11 +809,15 @@ def main() -> None:
     three.add_argument("--epochs", type=int, default=10)
     three.add_argument("--folder", type=Path, required=True)
     three.set_defaults(sampler="tpe", seed=0, rule="asha", trackers=False)
+    four = commands.add_parser("proposals")
+    four.add_argument("--trials", type=int, nargs="+", default=[1000, 2000, 10_000])
     two = commands.add_parser("constants")
     two.add_argument("--slots", type=int, default=8)
     arguments = parser.parse_args()
     if arguments.command == "constants":
         constants(arguments)
+    elif arguments.command == "proposals":
+        proposals(arguments)
     elif arguments.command == "reading":
         reading(arguments)
     elif arguments.profile:

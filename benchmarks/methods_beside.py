@@ -18,6 +18,7 @@ import numpy as np
 from scipy.stats import t
 
 from wsml_study.study.factors import combinations, proposed_space
+from wsml_study.study.new_defaults import with_new_defaults
 from wsml_study.study.reading import read_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--data-root", required=True)
     parser.add_argument("--beside", default="LL-R", help="the baseline")
     arguments = parser.parse_args()
-    study = read_study(arguments.study)
+    study = with_new_defaults(read_study(arguments.study))
     study = study.model_copy(update={"data": study.data.model_copy(update={"root": arguments.data_root})})
     space, started = SearchSpace.from_study(study), time.perf_counter()
     proposed = list(proposed_space(study).grid())

@@ -53,13 +53,15 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(call install,.[dev])
 
-# uv where it is present; pip also knows registries that only its own configuration names. Modules are compiled when they
-# are first imported: most of what torch and Ray bring never is.
+# uv where it is present; pip also knows registries that only its own configuration names. A module is compiled when it is
+# first imported, and most of what torch and Ray bring never is; unless Python is told to keep nothing that it compiles.
+UV_COMPILES := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+PIP_COMPILES := $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
 define install
 	$(PYTHON) -c 'import sys; v = sys.version_info; assert v >= (3, 11), f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12"'
 	$(PYTHON) -m venv $(VENV)
-	$(if $(UV),$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)' ||) \
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '$(1)'
+	$(if $(UV),$(UV) pip install --quiet $(UV_COMPILES) --python $(BIN)/python --constraint constraints.txt --editable '$(1)' ||) \
+	$(BIN)/pip install --quiet $(PIP_COMPILES) --disable-pip-version-check --constraint constraints.txt --editable '$(1)'
 	touch $@
 endef
 

@@ -79,7 +79,7 @@ def test_nih_findings_are_split_at_bars_and_lists_decide(tmp_path: Path) -> None
         "patients: 2 in train_val_list.txt, 1 in test_list.txt, none in both; validation images are drawn by whole "
         "patients",
         "1 of 4 images of train_val_list.txt are not there and are left out",
-        "1 images of Data_Entry_2017.csv are in neither list and are left out",
+        "1 of 7 images of Data_Entry_2017.csv are in neither list and are left out",
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from wsml_study.data.class_weights import read_class_weights
 from wsml_study.data.dataset import Dataset, ImageFiles, Split
 from wsml_study.data.observation import training_labels
 from wsml_study.errors import DataError
+from wsml_study.report.observation_text import observation
+from wsml_study.study.data_section import Observe
 
 CLASSES = ("cat", "dog", "cow")
 KEYS = {"positives": 1, "negatives": 1, "bias": None, "salient": None, "share": None, "share_per_class": None}
@@ -38,6 +42,19 @@ def test_positives_are_drawn_in_proportion_to_the_weights_of_their_classes(tmp_p
 def test_other_columns_and_the_order_of_rows_do_not_matter(tmp_path: Path) -> None:
     file = weights_in(tmp_path, "weight,clicks,class\n2,9,dog\n0,8,cow\n1,7,cat\n")
     assert read_class_weights(file, CLASSES).tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [{"bias": 1.0}, {"salient": "area"}, {"positives": "all"}, {"share": 0.5}],
+    ids=lambda keys: next(iter(keys)),
+)
+def test_weights_go_without_other_ways_to_draw(others: dict[str, Any]) -> None:
+    assert observation(Observe(semantic="w.csv")).endswith("positives by the weights of their classes in w.csv")
+    with pytest.raises(
+        ValidationError, match="says which of the positives are kept, a number of them, and goes without"
+    ):
+        Observe(semantic="w.csv", **others)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,14 @@ RECIPES: dict[str, dict[str, Any]] = {
         "class_wise_learning_rate": 0.02,
         "class_wise_unobserved": "negative",
     },
+    "LogicMix of balanced draws, warm": {
+        "mixup": "logicmix",
+        "sampling": "class_balanced",
+        "temperature": 2.0,
+        "cutout": 0.3,
+        "layer_decay": 0.7,
+    },
+    "mixup": {"mixup": "mixup", "mixup_alpha": 1.0},
 }
 """Of assume-negative."""
 NUM_EPOCHS, NUM_IMAGES = 3, 75  # batches of 32, 32 and 11: the last one is uneven for two ranks

@@ -80,7 +80,11 @@ def read_nih_chestxray14(root: Path, unlisted: str = "negative") -> Dataset:
         for name, split in zip(LISTS.values(), (train, test), strict=True)
     }
     number = len(entries) - sum(map(len, listed.values()))
-    unused = f"{number:,} images of {table.name} are in neither list and are left out" if number else None
+    unused = (
+        f"{number:,} of {len(entries):,} images of {table.name} are in neither list and are left out"
+        if number
+        else None
+    )
     return Dataset(
         name="nih_chestxray14",
         classes=CLASSES,

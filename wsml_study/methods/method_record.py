@@ -41,6 +41,7 @@ class MethodRecord:
         takes_scores: it is created with `scores_NC` as well, in [0, 1], of which a study has `data.pseudo_labels`.
         takes_views: further views of each image whose logits its batches have: `strong`, or that and `masked`.
         corrects_for_good: its `corrected_labels` are kept for each trial.
+        by_image: it looks up something by training image (`Batch.indices_B`), so that no image may be a mixture.
         published_map: mAP in percent by dataset, end to end and with LinearInit.
         published_source: where these are from.
         published_groups: mAP in percent of OpenImages V3's groups of classes G1 to G5, trained end to end.
@@ -63,6 +64,7 @@ class MethodRecord:
     takes_scores: bool = False
     takes_views: tuple[str, ...] = ()
     corrects_for_good: bool = False
+    by_image: bool = False
     published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     published_source: str = KIM
     published_groups: tuple[float, ...] = ()

@@ -144,6 +144,11 @@ class Data(Description):
         description="Images of more than 8 bits: scale the `full` range of their type to 0..255 (default), or only the "
         "range of values in each image (`used`), as floating point images always are.",
     )
+    interpolation: Literal["bilinear", "bicubic"] | None = Field(
+        default=None,
+        description="By which images are resized, with antialiasing; `bilinear` by default. `wsml-study check` says "
+        "which one the weights of a backbone of timm or open_clip were trained with.",
+    )
     observe: Observe = Field(
         default=Observe(),
         description="Which true labels the method gets to see. By default all labels of your own datasets and of "

@@ -47,3 +47,6 @@ def _named(study: Draft) -> Iterator[tuple[str, str]]:
     for weights in (study.model.weights, *at_levels, *(searched.choice or () if searched is not None else ())):
         if isinstance(weights, str) and is_weights_file(weights):
             yield "model.weights", weights
+    for backbone, weights in (study.weights_of or {}).items():
+        if is_weights_file(weights):
+            yield f"weights_of.{backbone}", weights

@@ -21,6 +21,7 @@ RECIPE_KEYS = (
     "epochs_per_decay",
     "decay_factor",
     "gradient_clipping",
+    "layer_decay",
     "accumulate",
     "ema_decay",
     "dropout",
@@ -28,6 +29,12 @@ RECIPE_KEYS = (
     "cutout",
     "rand_augment",
     "rand_augment_magnitude",
+    "mixup",
+    "mixup_alpha",
+    "mixup_share",
+    "mixup_images",
+    "sampling",
+    "temperature",
     "class_wise_epochs",
     "class_wise_learning_rate",
     "class_wise_unobserved",
@@ -113,6 +120,11 @@ class Training(Description):
     gradient_clipping: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="The gradient of the network is scaled to this length where it is longer."
     )
+    layer_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="End to end: each stage of the backbone learns at this share of the rate of the stage behind it, "
+        "the last at this share of `learning_rate`.",
+    )
     accumulate: PositiveInt | None = Field(
         default=None,
         description="Batches per optimizer step, whose gradients are averaged; the method sees each batch on its own. "
@@ -140,6 +152,28 @@ class Training(Description):
     )
     rand_augment_magnitude: Annotated[int, Field(ge=0, le=30)] | None = Field(
         default=None, description="Strength of RandAugment's operations, of 30; 9 by default."
+    )
+    mixup: Literal["mixup", "logicmix"] | None = Field(
+        default=None,
+        description="End to end: train on mixtures of images. `mixup` blends two, with a loss for the labels of each; "
+        "`logicmix` averages several, whose label is positive if one is, negative if all are, else unobserved.",
+    )
+    mixup_alpha: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="mixup: shares of a batch are drawn from Beta(alpha, alpha); 0.2 by default."
+    )
+    mixup_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="logicmix: share of the images that are mixed with others; 0.5 by default."
+    )
+    mixup_images: Annotated[int, Field(ge=2, le=8)] | None = Field(
+        default=None, description="logicmix: from two up to so many images are mixed; 3 by default."
+    )
+    sampling: Literal["class_balanced"] | None = Field(
+        default=None,
+        description="`class_balanced`: an epoch draws as many images as there are, with replacement, each class as "
+        "often by its observed positives. By default each image once.",
+    )
+    temperature: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Logits are divided by this, in training and after it; 1 by default."
     )
     class_wise_epochs: PositiveInt | None = Field(
         default=None,

@@ -11,7 +11,6 @@ Shapes: N images, C classes, K of them at once, P positive images of a class. T 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -27,9 +26,6 @@ Entry = TypeVar("Entry", bound=np.generic)
 
 _ENTRIES_AT_ONCE = 2**22
 """Images times classes ranked together, at least one class: bounds memory, some 10 bytes each on a CPU, 60 on a GPU."""
-
-_WORTH_THREADS = 2**21
-"""Images times classes from which two threads are faster than one (measured); with fewer, handing over costs more."""
 
 _ROWS_AT_ONCE = 256
 """Images whose scores are transposed together: few enough to stay in the CPU's cache."""
@@ -59,16 +55,10 @@ def average_precision_C(scores_NC: Tensor, labels_NC: Tensor) -> Tensor:  # noqa
     # A NaN makes the sum NaN, and the sum takes a tenth of the time of the search for one.
     if not scores_NC.sum().isfinite() and scores_NC.isnan().any():
         raise ValueError("expected scores that can be ranked, got NaN")
-    num_images, num_classes = scores_NC.shape
-    on_cpu = scores_NC.device.type == "cpu"
-    num_threads = torch.get_num_threads() if on_cpu and scores_NC.numel() >= _WORTH_THREADS else 1
-    num_at_once = min(_ENTRIES_AT_ONCE // max(1, num_images), num_classes) // num_threads
-    some_classes = [torch.split(entries_NC, max(1, num_at_once), 1) for entries_NC in (scores_NC.detach(), labels_NC)]
-    if num_threads == 1:
-        return torch.cat([*map(_by_counting if on_cpu else _by_order, *some_classes)])
-    # Threads, not processes: NumPy releases the interpreter lock while it sorts.
-    with ThreadPoolExecutor(num_threads, thread_name_prefix="rank") as threads:
-        return torch.cat([*threads.map(_by_counting, *some_classes)])
+    num_images = len(scores_NC)
+    num_at_once = max(1, _ENTRIES_AT_ONCE // max(1, num_images))
+    some_classes = [torch.split(entries_NC, num_at_once, 1) for entries_NC in (scores_NC.detach(), labels_NC)]
+    return torch.cat([*map(_by_counting if scores_NC.device.type == "cpu" else _by_order, *some_classes)])
 
 
 def mean_average_precision(ap_C: Tensor) -> float:

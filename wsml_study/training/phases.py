@@ -85,7 +85,9 @@ class EndToEnd:
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Backbone and head, each at its rate."""
         training = self._training
-        return self._classifier.parameter_groups(training.learning_rate, training.head_learning_rate_multiplier)
+        return self._classifier.parameter_groups(
+            training.learning_rate, training.head_learning_rate_multiplier, training.layer_decay
+        )
 
     def average_gradients(self) -> None:
         """No-op: DistributedDataParallel averages them during the backward pass."""

@@ -30,7 +30,12 @@ from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.resampled_precision import num_resamples, resampled_precision
 from wsml_study.training.scoring import map_and_ap
 from wsml_study.training.trial_checkpoint import BestHead, Checkpoint, Progress
-from wsml_study.training.trial_classifier import initial_classifier, preprocessing_of, weights_with_backbone
+from wsml_study.training.trial_classifier import (
+    at_temperature,
+    initial_classifier,
+    preprocessing_of,
+    weights_with_backbone,
+)
 from wsml_study.training.trial_data import SPLITS, TrialData
 from wsml_study.training.trial_evaluation import Evaluation, ValidationScores
 from wsml_study.training.trial_results import BestScores, EpochResult, TestResult
@@ -309,9 +314,16 @@ class TrialTraining:
         """
         if self.progress.best_weights is None:
             raise TrainingError(NO_BEST_WEIGHTS)
-        weights = self.progress.best_weights
+        weights = dict(self.progress.best_weights)
+        if (temperature := self.config.training.temperature) is not None:
+            at_temperature(self.classifier, weights, temperature)
         if self.config.training.mode == "linear":
             weights = weights_with_backbone(self.config, self.data, weights)
+        elif self.config.model.lora is not None:
+            from wsml_study.training.trained_parts import merged_weights  # imports peft
+
+            assert isinstance(self.classifier, Classifier)
+            weights = merged_weights(self.classifier, weights)
         content: bytes = safetensors.torch.save({name: t.contiguous() for name, t in weights.items()})
         return content
 

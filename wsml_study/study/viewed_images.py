@@ -13,8 +13,6 @@ def why_no_views(config: TrialConfig) -> str | None:
     """Why a method that compares views of images cannot do so in a trial, with the remedy; None if it can."""
     if is_linear_probe(config) or config.training.mode in PROBE_MODES:
         return "compares views of an image, and a linear probe has features of one only; set training.mode: end_to_end"
-    if config.training.mixup is not None:
-        return "compares views of an image, and training.mixup trains on mixtures of images; remove the key"
     if not config.training.augments:
         return f"compares an image with a strongly changed view of it; say how it is changed with {CHANGES}"
     return None

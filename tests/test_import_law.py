@@ -42,12 +42,14 @@ ROOMS = (
 
 MAY_KNOW = {
     "__init__": (
+        "openmp",
         "report",
         "inference",
         "python_api",
     ),  # what `import wsml_study` offers, each imported when it is first used
     "__main__": ("cli",),
     "python_api": ("study", "record", "report", "tuning", "training"),
+    "openmp": (),
     "errors": (),
     "options": ("errors",),
     "registry": ("errors",),
@@ -78,7 +80,9 @@ MAY_KNOW = {
         "study.metric_record",
         "study.model_section",
         "study.objective_section",
+        "study.partial_training",
         "study.training_section",
+        "study.viewed_images",
     ),
     "record": (*GROUND, "study"),
     "cluster": (*GROUND, "study", "record"),
@@ -113,6 +117,7 @@ ONLY_IN = {
     "torchvision": ("data", "training"),
     "timm": ("training",),
     "open_clip": ("training",),
+    "peft": ("training",),
     "altair": ("report.figures",),
     "vl_convert": ("report.figures",),
     "jinja2": ("report.page", "report.model_card"),

@@ -50,7 +50,7 @@ def with_plugin(tmp_path: Path):
 NAMES = "from wsml_study.methods.catalogue import METHODS; print(*list(METHODS)[-2:], METHODS.distribution('Quiet'))"
 
 
-@pytest.mark.parametrize(("entry_point", "names"), [("quiet:ONE", "MIME Quiet"), ("quiet:TWO", "Quiet Quieter")])
+@pytest.mark.parametrize(("entry_point", "names"), [("quiet:ONE", "IGNORE Quiet"), ("quiet:TWO", "Quiet Quieter")])
 def test_records_of_a_plugin_come_after_ours_and_know_their_distribution(with_plugin, entry_point, names) -> None:
     assert with_plugin(entry_point, NAMES) == f"{names} quiet 1.2\n"
 

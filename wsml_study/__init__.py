@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+from wsml_study.openmp import limit_spinning
 
 if TYPE_CHECKING:
     from wsml_study.inference.model import load_model
@@ -23,6 +26,8 @@ _ON_DEMAND = {
     "run": "wsml_study.python_api",
 }
 """What Python programs use -> the module that has it, imported when it is first used: torch and pandas take seconds."""
+
+limit_spinning(os.environ)  # before anything here loads torch
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,8 @@ numeric dtype; logits are scores before the sigmoid; losses are (), computed in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -29,18 +30,22 @@ from wsml_study.methods.entropy_maximization import AsymmetricPseudoLabels, Entr
 from wsml_study.methods.expected_positives import ExpectedPositives
 from wsml_study.methods.generalized_robust import GeneralizedRobust
 from wsml_study.methods.given_labels import GeneralizedPseudoLabels, VisionLanguagePseudoLabels
+from wsml_study.methods.information_gap import InformationGap
 from wsml_study.methods.label_enhancement import LabelEnhancement
 from wsml_study.methods.large_loss import PermanentCorrection, Scheme, Variant, large_loss
+from wsml_study.methods.method_record import MASKED, STRONG
 from wsml_study.methods.missing_labels import Hill, SelfPacedCorrection
 from wsml_study.methods.role import OnlineLabelEstimation
 from wsml_study.methods.schedules import Schedule, schedule
 from wsml_study.methods.selective import ClassAwareSelective
 from wsml_study.methods.variational import PositiveUnlabelled
+from wsml_study.methods.view_consistency import ViewConsistency
 
 __all__ = [
     "ClassAwareSelectiveLoss",
     "ClassPriorLoss",
     "GeneralizedPseudoLabelLoss",
+    "InformationGapLoss",
     "LabelEnhancementLoss",
     "OnlineLabelEstimationLoss",
     "PermanentCorrectionLoss",
@@ -59,6 +64,7 @@ __all__ = [
     "positive_unlabelled",
     "schedule",
     "self_paced_correction",
+    "view_consistency",
     "weak_assume_negative",
 ]
 
@@ -114,6 +120,29 @@ def large_loss_temporary_correction(
     Arguments as those of `large_loss_rejection`.
     """
     return _large_loss(logits_BC, labels_BC, Scheme.TEMPORARY_CORRECTION, rate, variant)
+
+
+def view_consistency(
+    logits_BC: Tensor,
+    labels_BC: Tensor,
+    strong_logits_BC: Tensor,
+    *,
+    consistency_weight: float = 1.0,
+    consistency_threshold: float = 0.6,
+) -> Tensor:
+    """PLC, the first stage of LAGC: AN, plus the cross-entropy of a strong view against what is sure; means.
+
+    Args:
+        logits_BC: scores before the sigmoid.
+        labels_BC: label states.
+        strong_logits_BC: of the images changed strongly.
+        consistency_weight: lambda, at least 0.
+        consistency_threshold: theta, in [0.5, 1].
+    """
+    method = ViewConsistency(
+        labels_BC, consistency_weight=consistency_weight, consistency_threshold=consistency_threshold
+    )
+    return _of(method, logits_BC, labels_BC, views={STRONG: strong_logits_BC})
 
 
 def asymmetric(
@@ -352,6 +381,62 @@ class PseudoLabelLoss(nn.Module):
             predict: gives the logits (N, C) of all training images in evaluation mode; only called when needed.
         """
         self.method.finish_epoch(epoch, epochs, predict)
+
+
+class InformationGapLoss(nn.Module):
+    """IGNORE: AN of a strong view, without the labels that the observed object does not explain; sum of three means.
+
+    Attributes:
+        method: holds the running means `gap_1` and `logit_C`.
+    """
+
+    def __init__(
+        self,
+        labels_NC: Tensor,
+        *,
+        warmup_epochs: int = 3,
+        gap_momentum: float = 0.999,
+        positive_weight: float = 0.5,
+        consistency_weight: float = 0.5,
+    ) -> None:
+        """Start with running means of 0.
+
+        Args:
+            labels_NC: states of all training images.
+            warmup_epochs: epochs at the start that reject nothing.
+            gap_momentum: share of the running means that a batch leaves as it is.
+            positive_weight: of the term of observed positives.
+            consistency_weight: of the squared difference of the logits of both views.
+        """
+        super().__init__()
+        self.method = InformationGap(
+            labels_NC,
+            warmup_epochs=warmup_epochs,
+            gap_momentum=gap_momentum,
+            positive_weight=positive_weight,
+            consistency_weight=consistency_weight,
+        )
+
+    def forward(
+        self,
+        logits_BC: Tensor,
+        labels_BC: Tensor,
+        strong_logits_BC: Tensor,
+        masked_logits_BC: Tensor,
+        *,
+        epoch: int,
+    ) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            logits_BC: scores before the sigmoid.
+            labels_BC: label states.
+            strong_logits_BC: of the images changed strongly.
+            masked_logits_BC: of the images in which only the observed positive's place is shown; no gradient flows.
+            epoch: from 1.
+        """
+        views = {STRONG: strong_logits_BC, MASKED: masked_logits_BC}
+        return _of(self.method, logits_BC, labels_BC, epoch=epoch, views=views)
 
 
 class LabelEnhancementLoss(nn.Module):
@@ -602,8 +687,12 @@ def _of(
     *,
     epoch: int = 1,
     epochs: int = 1,
+    views: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    loss: Tensor = method(_batch(logits_BC, labels_BC, indices_B, epoch=epoch, epochs=epochs)).loss
+    batch = _batch(logits_BC, labels_BC, indices_B, epoch=epoch, epochs=epochs)
+    if any(view_BC.shape != logits_BC.shape for view_BC in (views or {}).values()):
+        raise ValueError(f"expected logits of every view in the shape {tuple(logits_BC.shape)}")
+    loss: Tensor = method(batch if views is None else replace(batch, views=views)).loss
     return loss
 
 

@@ -20,11 +20,17 @@ from wsml_study.data.digit_scenes import (
 )
 from wsml_study.data.label_states import count_labels, hide_labels
 from wsml_study.data.readers import read_dataset
+from wsml_study.errors import DataError
 
 SCENES = draw_scenes(1_500, seed=1)
 FIRST_LABELS = [[2, 3], [1, 2, 6, 8], [6, 7], [9]]
 LAYOUTS_SHA = {"train": "1d06ecb4b02a059d", "test": "dbdff73de64031e0"}
 PIXELS_SHA = "b31c325f1c13d292"
+
+
+def test_a_folder_of_data_is_refused() -> None:
+    with pytest.raises(DataError, match=r"digit_scenes is embedded .* no --data-root, got 'photos'"):
+        read_dataset("digit_scenes", root="photos")
 
 
 def test_sizes_are_what_the_description_says() -> None:

@@ -15,8 +15,15 @@ from PIL import Image
 
 from wsml_study.data import image_store
 from wsml_study.data.dataset import ImageFiles, RenderedImages
-from wsml_study.data.decoded_rows import decode_into
-from wsml_study.data.image_store import ImageRows, Kind, estimated_bytes, identity_of, open_images
+from wsml_study.data.decoded_rows import decode_into, resized_to
+from wsml_study.data.image_store import (
+    ImageRows,
+    Kind,
+    estimated_bytes,
+    identity_of,
+    open_images,
+    picture_opener,
+)
 from wsml_study.data.stored_file import default_cache_dir
 from wsml_study.errors import DataError
 
@@ -472,3 +479,19 @@ def test_real_photos(shared_data: Path, store: Path) -> None:
     images = open_images(ImageFiles(folder=folder, names=names), size=64, channels=3, cache_dir=store)
     assert images.shape == (100, 3, 64, 64)
     assert 90 < images.mean() < 140
+
+
+@pytest.mark.parametrize("kind", ["raw", "none"])
+def test_bicubic_pixels_are_pillow_s_and_kept_apart(folder: Path, tmp_path: Path, kind: Kind) -> None:
+    plain = ImageFiles(folder=folder, names=NAMES[:3])
+    cubic = ImageFiles(folder=folder, names=NAMES[:3], interpolation="bicubic")
+    opened = [open_images(one, size=24, channels=3, kind=kind, cache_dir=tmp_path / "store") for one in (plain, cubic)]
+    assert identity_of(opened[0]) != identity_of(opened[1])
+    opener = resized_to(24, picture_opener(plain), "bicubic")
+    for row, image_cHW in enumerate(opened[1][np.arange(3)]):
+        with Image.open(folder / NAMES[row]) as picture:
+            expected = np.asarray(picture.convert("RGB").resize((24, 24), Image.Resampling.BICUBIC))
+        assert np.array_equal(image_cHW.transpose(1, 2, 0), expected)
+        received = np.empty((3, 24, 24), dtype=np.uint8)
+        assert decode_into(received, opener, row) is None
+        assert np.array_equal(received, image_cHW)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data import trees
+from tests.data import release_trees, trees
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.reader_record import READERS, Reads, readers_of
 from wsml_study.data.readers import read_dataset
@@ -36,6 +36,12 @@ PLACES: dict[str, Callable[[Path, Callable[..., Path]], Place]] = {
     "nuswide": lambda folder, make_voc: (trees.nuswide(folder / "nuswide"), None),
     "cub": lambda folder, make_voc: (trees.cub(folder / "cub"), None),
     "openimages_v3": lambda folder, make_voc: (trees.openimages(folder / "openimages"), None),
+    "visual_genome": lambda folder, make_voc: (release_trees.visual_genome(folder / "vg"), None),
+    "lvis": lambda folder, make_voc: (release_trees.lvis(folder / "lvis"), None),
+    "chexpert": lambda folder, make_voc: (release_trees.chexpert(folder / "chexpert"), None),
+    "nih_chestxray14": lambda folder, make_voc: (release_trees.nih(folder / "nih"), None),
+    "l48": lambda folder, make_voc: (release_trees.l48(folder / "l48"), None),
+    "imagenet_multilabel": lambda folder, make_voc: (release_trees.imagenet(folder / "imagenet"), None),
     "table": lambda folder, make_voc: trees.table(folder / "photos"),
     "list": lambda folder, make_voc: trees.lists(folder / "photos"),
     "voc_xml": lambda folder, make_voc: trees.voc_xml(folder / "photos"),

@@ -13,7 +13,7 @@ from wsml_study.data.observation import hide_salient, training_labels
 from wsml_study.data.salience import LEAST_DISTANCE, salience
 from wsml_study.errors import DataError
 
-COUNTS = {"positives": 1, "negatives": 0, "bias": None, "share": None, "share_per_class": None}
+COUNTS = {"positives": 1, "negatives": 0, "bias": None, "share": None, "share_per_class": None, "semantic": None}
 BOXES = [(1, "cat", [0, 0, 20, 20]), (1, "dog", [40, 30, 20, 20]), (1, "dog", [0, 0, 10, 10]), (2, "cat", [0, 0, 1, 1])]
 """Image, class, and left, top, width, height; images are 100 x 80."""
 

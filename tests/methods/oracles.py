@@ -27,6 +27,7 @@ class Example:
     epoch: int
     epochs: int
     state: dict[str, Array] = field(default_factory=dict)
+    views: dict[str, Array] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -272,6 +273,34 @@ def selective(z: Array, stopped: Array, example: Example) -> float:
     return reduced(losses, example)
 
 
+def view_consistency(z: Array, stopped: Array, example: Example) -> float:
+    v, strong, terms = example.values, example.views["strong"], []
+    for b, c, y in example.entries():
+        p = p_of(stopped[b, c])
+        if y == 1 or (y == 0 and p >= v["consistency_threshold"]):
+            terms.append(nl(strong[b, c]))
+        elif y == -1 or p < 1 - v["consistency_threshold"]:
+            terms.append(nl(-strong[b, c]))
+    consistency = sum(terms) / len(terms) if terms else 0
+    return assume_negative(z, stopped, example) + v["consistency_weight"] * consistency
+
+
+def information_gap(z: Array, stopped: Array, example: Example) -> float:
+    v, strong, masked = example.values, example.views["strong"], example.views["masked"]
+    m, positives = v["gap_momentum"], [(b, c) for b, c, y in example.entries() if y == 1]
+    gap, level = float(example.state["gap_1"][0]), m * example.state["logit_C"] + (1 - m) * stopped.mean(axis=0)
+    if positives:
+        gap = m * gap + (1 - m) * sum(abs(stopped[e] - masked[e]) for e in positives) / len(positives)
+    kept = []
+    for b, c, y in example.entries():
+        far = abs(stopped[b, c] - masked[b, c]) > gap and stopped[b, c] > level[c]
+        if y != 0 or example.epoch <= v["warmup_epochs"] or not far:
+            kept.append(nl(strong[b, c]) if y == 1 else nl(-strong[b, c]))
+    of_positives = sum(nl(z[e]) for e in positives) / max(1, len(positives))
+    apart = mean((strong - z) ** 2)
+    return sum(kept) / max(1, len(kept)) + v["positive_weight"] * of_positives + v["consistency_weight"] * apart
+
+
 def crisp(z: Array, stopped: Array, example: Example) -> float:
     priors, rarity = example.state["prior_C"], example.state["images_per_positive_C"]
     num_images, num_classes = example.shape
@@ -321,4 +350,6 @@ ORACLES: dict[str, Callable[[Array, Array, Example], float]] = {
     "VLPL": vlpl,
     "GPR": gpr,
     "MIME": label_enhancement,
+    "PLC": view_consistency,
+    "IGNORE": information_gap,
 }

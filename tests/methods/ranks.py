@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from tests.methods.cases import CASES, create
 from wsml_study.methods.contract import PADDING, Batch, Method, Peers
+from wsml_study.testing.method_contract import views_of
 from wsml_study.training.memorization import MemorizationMeter
 
 NUM_IMAGES, NUM_CLASSES, NUM_EPOCHS, BATCH_SIZE = 75, 7, 4, 32  # the last batch has 11 images: uneven for two ranks
@@ -55,7 +56,7 @@ def tables_of(epoch: int) -> Tables:
 
 def train(case: str, peers: Peers) -> dict[str, Any]:
     labels_NC = tables_of(1).labels_NC
-    early = {"warmup_epochs": 2} if case == "EM+APL" else {}  # labels after the second of four epochs
+    early = {"warmup_epochs": 2} if case in ("EM+APL", "IGNORE") else {}  # remembers in the second of four epochs
     method = create(case, labels_NC, rate_per_epoch=0.02, **early)
     groups = method.parameter_groups(learning_rate=1.0)
     optimizer = torch.optim.SGD(groups) if groups else None
@@ -92,6 +93,7 @@ def step(
             epochs=NUM_EPOCHS,
             num_images=len(rows),
             peers=peers,
+            views=views_of(logits_BC),
         )
     )
     outcome.loss.backward()

@@ -27,7 +27,22 @@ LABELS = torch.tensor([[1, 0], [0, 1], [0, 0]], dtype=torch.int8)
 def test_names_are_those_of_the_papers() -> None:
     baselines = ("AN", "full", "WAN", "LSAN", "IU", "EPR", "ROLE")
     large_loss = ("LL-R", "LL-Ct", "LL-Cp")
-    later = ("ASL", "Hill", "SPLC", "EM", "EM+APL", "GR", "CSL", "CRISP", "PU-MLC", "VLPL", "GPR", "MIME")
+    later = (
+        "ASL",
+        "Hill",
+        "SPLC",
+        "EM",
+        "EM+APL",
+        "GR",
+        "CSL",
+        "CRISP",
+        "PU-MLC",
+        "VLPL",
+        "GPR",
+        "MIME",
+        "PLC",
+        "IGNORE",
+    )
     assert [*METHOD_NAMES] == [*baselines, *large_loss, *later]
     assert [*WITH_SCHEDULE] == [*large_loss]
 
@@ -75,7 +90,7 @@ def test_zero_is_a_value_and_none_is_not() -> None:
 @pytest.mark.parametrize(
     ("name", "course", "values", "message"),
     [
-        ("LL-X", None, {}, "expected a method among AN, full, .*, MIME, got 'LL-X'"),
+        ("LL-X", None, {}, "expected a method among AN, full, .*, IGNORE, got 'LL-X'"),
         ("LL-R", None, {}, "LL-R needs a schedule"),
         ("AN", LINEAR, {}, "AN takes no schedule"),
         ("full", None, {"variant": "code"}, "full takes no options; got variant"),

@@ -14,6 +14,7 @@ from wsml_study.methods.contract import Batch, Method, Outcome
 from wsml_study.methods.creation import METHOD_NAMES, WITH_SCHEDULE, create_method
 from wsml_study.methods.large_loss_entry import VARIANTS
 from wsml_study.methods.schedules import schedule
+from wsml_study.testing.method_contract import views_of
 
 NUM_IMAGES, NUM_CLASSES = 9, 6
 
@@ -41,6 +42,7 @@ def run(method: Method, *, epoch: int = 4) -> tuple[Outcome, Tensor]:
         epoch=epoch,
         epochs=10,
         num_images=NUM_IMAGES,
+        views=views_of(LOGITS),
     )
     outcome = method(batch)
     return outcome, torch.autograd.grad(outcome.loss, batch.logits_BC)[0]
@@ -65,7 +67,7 @@ def test_only_some_methods_have_the_idea_of_distrust() -> None:
         for name in METHOD_NAMES
     }
     distrusting = {name for name, method in methods.items() if run(method)[0].distrusted_BC is not None}
-    assert distrusting == {*WITH_SCHEDULE, "SPLC", "CSL", "VLPL", "GPR", "MIME"}
+    assert distrusting == {*WITH_SCHEDULE, "SPLC", "CSL", "VLPL", "GPR", "MIME", "PLC", "IGNORE"}
 
 
 FOCUS_FREE = {"gamma_positive": 0.0, "gamma_negative": 0.0, "probability_margin": 0.0}
@@ -79,6 +81,10 @@ UNWEIGHTED = {"gr_sigma_first": 1e9, "gr_sigma_last": 1e9}
 def test_large_loss_at_rate_zero_is_an(name: str, variant: str) -> None:
     nothing = schedule("constant", warmup_epochs=0, final_rate=0.0)
     assert_same(create(name, schedule=nothing, variant=variant), create("AN"))
+
+
+def test_plc_without_its_term_is_an() -> None:
+    assert_same(create("PLC", consistency_weight=0.0), create("AN"))
 
 
 def test_wan_at_weight_one_is_an() -> None:

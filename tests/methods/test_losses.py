@@ -16,6 +16,7 @@ from wsml_study.methods.catalogue import METHODS, resolved_options
 from wsml_study.methods.contract import Batch, Method
 from wsml_study.methods.creation import create_method
 from wsml_study.methods.large_loss_entry import VARIANTS
+from wsml_study.testing.method_contract import views_of
 
 NUM_IMAGES, NUM_CLASSES, NUM_EPOCHS = 24, 6, 8
 SCHEDULE = losses.schedule("linear", rate_per_epoch=0.03)
@@ -35,6 +36,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "EM": losses.entropy_maximization,
     "GR": losses.generalized_robust,
     "PU-MLC": losses.positive_unlabelled,
+    "PLC": losses.view_consistency,
 }
 MODULES: dict[str, type[nn.Module]] = {
     "LL-Cp": losses.PermanentCorrectionLoss,
@@ -45,6 +47,7 @@ MODULES: dict[str, type[nn.Module]] = {
     "VLPL": losses.VisionLanguageLoss,
     "GPR": losses.GeneralizedPseudoLabelLoss,
     "MIME": losses.LabelEnhancementLoss,
+    "IGNORE": losses.InformationGapLoss,
 }
 OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "WAN": {"negative_weight": 0.3},
@@ -91,6 +94,8 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "GPR": {option.key: 0.5 * float(option.default or 1) for option in METHODS["GPR"].options}
     | {"given_per_image": 2, "given_least_weight": 0.2},
     "MIME": {"positive_threshold": 0.7, "warmup_epochs": 4},
+    "PLC": {"consistency_weight": 0.5, "consistency_threshold": 0.8},
+    "IGNORE": {"warmup_epochs": 1, "gap_momentum": 0.9, "positive_weight": 0.2, "consistency_weight": 0.1},
     "PU-MLC": {"pu_rebalance": 1.0, "pu_temperature": 0.5, "reduction": "mean"},
 }
 """Options other than the defaults, all of each method's."""
@@ -144,7 +149,8 @@ def loss_of(name: str, options: dict[str, Any]) -> Callable[..., Tensor]:
 def when(name: str, epoch: int, rows: Tensor) -> dict[str, Any]:
     """What a loss is told beside logits, labels and options."""
     entry = FUNCTIONS.get(name) or MODULES[name].forward
-    known = {"epoch": epoch, "epochs": NUM_EPOCHS, "rate": SCHEDULE(epoch), "indices_B": rows}
+    views = {f"{view}_logits_BC": logits for view, logits in views_of(logits_of(epoch)[rows]).items()}
+    known = {"epoch": epoch, "epochs": NUM_EPOCHS, "rate": SCHEDULE(epoch), "indices_B": rows, **views}
     return {key: value for key, value in known.items() if key in inspect.signature(entry).parameters}
 
 
@@ -169,6 +175,7 @@ def test_value_gradient_and_state_are_those_of_the_method(name: str, options: di
                 epoch=epoch,
                 epochs=NUM_EPOCHS,
                 num_images=len(rows),
+                views=views_of(logits_of(epoch)[rows]),
             )
             expected = method(batch).loss
             found = loss(other, LABELS[rows].float(), **when(name, epoch, rows))

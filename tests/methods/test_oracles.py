@@ -13,9 +13,11 @@ from tests.methods.cases import CASES, create
 from tests.methods.oracles import ORACLES, Array, Example, distrusted, nl, p_of, penalty
 from wsml_study.methods.catalogue import METHODS, resolved_options
 from wsml_study.methods.contract import Batch, Method
+from wsml_study.testing.method_contract import views_of
 
 NUM_IMAGES, NUM_CLASSES = 6, 7
 STEP = 1e-5
+WITH_VIEWS = [record for record in METHODS.values() if record.takes_views]
 
 OTHER_VALUES: dict[str, list[dict[str, Any]]] = {
     "WAN": [{"negative_weight": 0.3}],
@@ -42,6 +44,11 @@ OTHER_VALUES: dict[str, list[dict[str, Any]]] = {
     "GPR": [
         {"given_negative_share": 0.4, "penalty_weight": 0.5, "given_softness": 0.7, "gr_q3": 1.5},
         {"given_per_image": 1, "given_least_weight": 0.1, "given_most_weight": 0.9, "gr_sigma_last": 0.2},
+    ],
+    "PLC": [{"consistency_threshold": 0.5}, {"consistency_threshold": 0.9, "consistency_weight": 0.3}],
+    "IGNORE": [
+        {"warmup_epochs": 0},
+        {"warmup_epochs": 1, "gap_momentum": 0.5, "positive_weight": 0.2, "consistency_weight": 1.5},
     ],
     "PU-MLC": [
         {"pu_rebalance": 0.0, "pu_temperature": 0.3},
@@ -88,6 +95,7 @@ class Trial:
             epoch=epoch,
             epochs=10,
             num_images=NUM_IMAGES,
+            views={name: one.requires_grad_() for name, one in views_of(logits_BC.to(dtype)).items()},
         )
         if METHODS[self.name].option("expected_positives"):
             values = {"expected_positives": 1.5} | values
@@ -100,6 +108,7 @@ class Trial:
             values={key: value for key, value in known.items() if value is not None} | extra,
             epoch=epoch,
             epochs=10,
+            views={name: one.detach().double().numpy() for name, one in self.batch.views.items()},
             state={key: self._of_batch(value) for key, value in self.method.named_buffers()}
             | {key: self._of_batch(value.detach()) for key, value in self.method.named_parameters()},
         )
@@ -125,6 +134,8 @@ def remembering(method: Method) -> Method:
                 value.copy_(random)
             case "enhanced_NC":
                 value.copy_(random < 0.5)
+            case "gap_1" | "logit_C":
+                value.copy_(random - 0.5 * (key == "logit_C"))
     return method
 
 
@@ -154,6 +165,23 @@ def finite_differences(trial: Trial, z: Array) -> Array:
         behind[entry] -= STEP
         gradient[entry] = (trial.oracle(ahead, z) - trial.oracle(behind, z)) / (2 * STEP)
     return gradient
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize(("case", "values"), [one for one in SETTINGS if METHODS.get(one[0]) in WITH_VIEWS])
+def test_the_gradient_in_the_strong_view_is_that_of_the_formula(case: str, values: dict[str, Any], kind: str) -> None:
+    trial = Trial(case, values, kind, torch.float32)
+    (gradient_BC,) = torch.autograd.grad(trial.method(trial.batch).loss, trial.batch.views["strong"])
+    z, strong = trial.batch.logits_BC.detach().double().numpy(), trial.example.views["strong"]
+    expected = np.zeros_like(strong)
+    for entry in np.ndindex(strong.shape):
+        values_of = []
+        for step in (STEP, -STEP):
+            strong[entry] += step
+            values_of.append(trial.oracle(z, z))
+            strong[entry] -= step
+        expected[entry] = (values_of[0] - values_of[1]) / (2 * STEP)
+    np.testing.assert_allclose(gradient_BC.numpy(), expected, rtol=1e-4, atol=1e-4 / z.size)
 
 
 @pytest.mark.parametrize("kind", INPUTS)

@@ -31,10 +31,13 @@ from wsml_study.methods.contract import Batch, Method
 from wsml_study.methods.creation import create_method
 from wsml_study.methods.large_loss import Scheme, Variant, large_loss
 from wsml_study.methods.schedules import schedule
+from wsml_study.training.average_precision import average_precision_C
 from wsml_study.training.boostlu import boosted
+from wsml_study.training.class_wise import BestRows, KnownLabels
 
 PUBLISHED: dict[str, Any] = json.loads((Path(__file__).parent / "published_figures.json").read_text())
 TOLERANCE = 1e-7
+NUM_FEATURES = 12
 
 
 def step(method: Method, labels_NC: Tensor, rows: Tensor, epoch: int) -> tuple[float, float]:
@@ -248,6 +251,86 @@ def test_mime_over_ten_epochs() -> None:
     for found, published, cut in zip(curve, PUBLISHED["mime"]["eps 0"], PUBLISHED["mime"]["eps 1e-5"], strict=True):
         assert found == equal(published)
         assert found == pytest.approx(cut, abs=3e-4)
+
+
+def viewed_step(method: Method, rows: Tensor, epoch: int) -> list[float]:
+    """Loss of a batch, and projections of its gradients in the logits of both views."""
+    logits_BC, strong_BC = (
+        logits_of(epoch)[rows].requires_grad_(),
+        (0.7 * logits_of(epoch)[rows] + 0.3).requires_grad_(),
+    )
+    batch = Batch(
+        logits_BC=logits_BC,
+        labels_BC=one_positive()[rows],
+        indices_B=rows,
+        epoch=epoch,
+        epochs=NUM_EPOCHS,
+        num_images=len(rows),
+        views={"strong": strong_BC, "masked": 0.4 * logits_BC.detach() - 0.5},
+    )
+    loss = method(batch).loss
+    loss.backward()
+    return [loss.item(), *(float((one.grad * direction(len(rows))).sum()) for one in (logits_BC, strong_BC))]
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.9])
+def test_plc(threshold: float) -> None:
+    method = create_method("PLC", labels_NC=one_positive(), consistency_threshold=threshold)
+    assert viewed_step(method, torch.arange(BATCH_SIZE), 1) == equal(PUBLISHED["plc"][f"threshold {threshold}"])
+
+
+def test_ignore_over_six_epochs() -> None:
+    method = create_method("IGNORE", labels_NC=one_positive(), gap_momentum=0.9).double()
+    for epoch, published in enumerate(PUBLISHED["ignore"]["eps 0"], start=1):
+        steps = [viewed_step(method, rows, epoch) for rows in batches(epoch)]
+        found = [
+            *(sum(column) for column in zip(*steps, strict=True)),
+            method.gap_1.item(),
+            method.logit_C.sum().item(),
+        ]
+        assert found == equal(published)
+        assert found == pytest.approx(PUBLISHED["ignore"]["eps 1e-5"][epoch - 1], abs=2e-3)
+
+
+def test_category_wise_fine_tuning_over_forty_epochs() -> None:
+    """All rows at once, as the code fits one after the other; a class without a better row keeps its own."""
+    head = torch.nn.Linear(NUM_FEATURES, NUM_CLASSES, dtype=torch.float64)
+    weight_CD = 0.5 * wave(NUM_CLASSES, NUM_FEATURES, 0.4).float().double()
+    with torch.no_grad():
+        head.weight.copy_(weight_CD)
+        head.bias.copy_(0.1 * wave(1, NUM_CLASSES, 0.9)[0].float())
+    features_ND, validation_MD = (wave(rows, NUM_FEATURES, at).float().double() for rows, at in ((40, 0.2), (30, 0.7)))
+    truth_MC = torch.where(wave(30, NUM_CLASSES, 0.33) > 0.3, 1, -1).to(torch.int8)
+    method, rows = KnownLabels(with_negatives(), unobserved_are_negative=False), BestRows(head)
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.01)
+
+    def judge() -> list[float]:
+        ap_C: list[float] = average_precision_C(head(validation_MD).detach(), truth_MC).tolist()
+        rows.keep(ap_C)
+        return ap_C
+
+    judge()
+    for epoch in range(1, 41):
+        optimizer.zero_grad()
+        batch = Batch(
+            logits_BC=head(features_ND),
+            labels_BC=with_negatives(),
+            indices_B=torch.arange(NUM_IMAGES),
+            epoch=epoch,
+            epochs=40,
+            num_images=NUM_IMAGES,
+        )
+        method(batch).loss.backward()
+        optimizer.step()
+        judge()
+    with rows.in_place():
+        found = {
+            "moved": int((head.weight != weight_CD).any(1).sum()),
+            "projected weight": float((head.weight * wave(NUM_CLASSES, NUM_FEATURES, 0.5)).sum()),
+            "bias sum": float(head.bias.sum()),
+            "sum of AP": sum(judge()),
+        }
+    assert found == equal(PUBLISHED["cft"])
 
 
 def test_hill() -> None:

@@ -154,7 +154,7 @@ def test_groups_of_openimages_stand_beside_the_published_ones(tmp_path: Path) ->
     assert lines[-1] == "optimizer, learning rate and rejection rates on OpenImages are not published, nor compared"
     assert printed("results", folder).splitlines()[37:40] == [
         "mAP by groups of classes on the test images, best trials; published figures are of the test images",
-        "G1 is the fifth of the classes with the fewest training labels, G5 that with the most",
+        "G1 are the classes with the fewest training labels, the last group those with the most",
         "method  trial  G1     G1 published  G2     G2 published  G3     G3 published  G4     G4 published  G5     "
         "G5 published",
     ]

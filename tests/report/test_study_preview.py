@@ -51,6 +51,26 @@ def text_of(preview: Preview) -> str:
     return " ".join(" ".join(preview.lines()).split())
 
 
+@pytest.mark.parametrize(
+    ("model", "search", "expected"),
+    [
+        ({}, {}, "model: small_cnn, images of 64 x 64 pixels"),
+        (
+            {"backbone": "resnet50"},
+            {},
+            "model: resnet50, random weights (`model.weights` names pretrained ones), images of",
+        ),
+        ({"backbone": "resnet50", "weights": "IMAGENET1K_V1"}, {}, "model: resnet50, weights IMAGENET1K_V1, images of"),
+        ({}, {"model.backbone": {"choice": ["small_cnn", "resnet50"]}}, "model: backbone as searched, images of"),
+    ],
+)
+def test_the_network_is_named_and_that_its_weights_are_random(
+    preview_of: Callable[..., Preview], photos: Path, model: dict[str, str], search: dict[str, Any], expected: str
+) -> None:
+    data = {"dataset": "voc2007", "root": str(photos), "image_size": 64}
+    assert expected in text_of(preview_of(search, model=model, data=data))
+
+
 def test_a_whole_preview(preview_of: Callable[..., Preview], photos: Path) -> None:
     shown = preview_of(
         {
@@ -117,6 +137,7 @@ a trial that ends there is paused, and goes on once it is among the best there;
     while it can, its checkpoint is kept (weights, with Adam three times as
     much; none of a linear probe)
 objective: best_val_map (max), on clean labels
+model: small_cnn
 each trial: 10 epochs, 2 workers of 1 CPU and 0 GPUs
 a trial that fails is retried 2 times
 results: out/photos"""

@@ -3,11 +3,10 @@
 import pandas as pd
 import pytest
 
-from wsml_study.record.history import StudyHistory
+from tests.results.study_records import record_of
 from wsml_study.report.figures.factor_curves import factor_curves
 from wsml_study.report.figures.figure import Figure, LeftOut
 from wsml_study.results.factor_means import level_means
-from wsml_study.results.study_results import StudyRecord
 from wsml_study.testing.sampler_contract import study_with
 
 SHARES, SEEDS = [0.1, 0.5], [1, 2, 3]
@@ -39,21 +38,6 @@ def trials(best_of: dict[str, int]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def record_of(table: pd.DataFrame, study=STUDY) -> StudyRecord:
-    nothing = pd.DataFrame()
-    return StudyRecord(
-        folder=None,
-        study=study,
-        events=[],
-        history=StudyHistory(),
-        trials=table,
-        epochs=nothing,
-        classes=nothing,
-        confirmation=None,
-        levels=None,
-    )
-
-
 def test_each_method_has_its_best_config_and_means_over_the_draws():
     means = level_means(STUDY, trials({"AN": 0, "LL-R": 1}))
     assert {(one.method, one.config) for one in means} == {("AN", 0), ("LL-R", 1)}
@@ -72,7 +56,7 @@ def test_a_config_that_did_not_complete_at_every_level_is_not_the_best():
 
 
 def test_the_curves_have_a_point_per_method_and_level():
-    figure = factor_curves(record_of(trials({"AN": 0, "LL-R": 1})))
+    figure = factor_curves(record_of(trials({"AN": 0, "LL-R": 1}), STUDY))
     assert isinstance(figure, Figure)
     (panel,) = figure.panels
     drawn = {(row["method"], row["level"]) for rows in panel.chart.to_dict()["datasets"].values() for row in rows}
@@ -83,5 +67,5 @@ def test_the_curves_have_a_point_per_method_and_level():
 
 def test_one_level_makes_no_curve_and_a_study_without_numeric_factors_none():
     table = trials({"AN": 0, "LL-R": 1})
-    assert isinstance(factor_curves(record_of(table[table["data.observe.share"] == 0.1])), LeftOut)
+    assert isinstance(factor_curves(record_of(table[table["data.observe.share"] == 0.1], STUDY)), LeftOut)
     assert factor_curves(record_of(table, study_with("random", factors={"training.seed": [1, 2]}))) is None

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.study.complaints import assert_complains, complaint
 from wsml_study.errors import StudyFileError
-from wsml_study.study.data_section import DatasetName
-from wsml_study.study.method_section import MethodName
+from wsml_study.study.data_section import Data, DatasetName
+from wsml_study.study.method_section import Method, MethodName
 from wsml_study.study.reading import parse_study, read_study
 from wsml_study.study.spec import Study
 
@@ -113,12 +113,12 @@ ONE_PROBLEM = {
     "a part of a key's name": ("training: {ema: 0.9}\n", "4:12  training.ema: unknown key; did you mean `ema_decay`?"),
     "a key in the wrong section": ("epochs: 3\n", "4:1  epochs: unknown key; did you mean `training.epochs`?"),
     "a key like no other": (
-        "model: {colour: red}\n",
-        "4:9  model.colour: unknown key; known keys are backbone, weights, head",
+        "model: {surface: red}\n",
+        "4:9  model.surface: unknown key; known keys are backbone, weights, head, freeze, lora",
     ),
     "a key that YAML 1.1 would merge": (
         "model: {<<: red}\n",
-        "4:9  model.<<: unknown key; known keys are backbone, weights, head",
+        "4:9  model.<<: unknown key; known keys are backbone, weights, head, freeze, lora",
     ),
     "a key twice": ("trials: 1\ntrials: 2\n", "5:1  trials: written twice, first at 4:1"),
     "a key that is a list": ("? [a, b]\n: 1\n", "4:3  expected a word as a key, got a list, a mapping or an alias"),
@@ -159,7 +159,7 @@ ONE_PROBLEM = {
     ),
     "a value for a section": (
         "model: resnet50\n",
-        "4:8  model: expected a mapping with the keys backbone, weights, head, got `resnet50`",
+        "4:8  model: expected a mapping with the keys backbone, weights, head, freeze, lora, got `resnet50`",
     ),
     "a section left empty": ("search:\n", "4:1  search: expected a mapping, got nothing"),
     "a name that is no folder": (
@@ -266,7 +266,8 @@ SEARCH_PROBLEMS = {
     ),
     "a section": (
         "  model: {choice: [small_cnn]}\n",
-        "5:3  model: a section, not a single value; keys to search: model.backbone, model.weights, model.head",
+        "5:3  model: a section, not a single value; keys to search: model.backbone, model.weights, model.head, "
+        "model.freeze.stages, model.freeze.all_but, model.lora.rank, model.lora.alpha, model.lora.targets",
     ),
     "the validation images": (
         "  data.validation.seed: {choice: [1, 2]}\n",
@@ -390,7 +391,8 @@ CONDITION_PROBLEMS = {
     "a section": (
         "{model: [x]}",
         "6:26  training.seed: when model: a section, not a single value; keys for conditions: "
-        "model.backbone, model.weights, model.head",
+        "model.backbone, model.weights, model.head, model.freeze.stages, model.freeze.all_but, model.lora.rank, "
+        "model.lora.alpha, model.lora.targets",
     ),
     "the key itself": (
         "{training.seed: [1]}",
@@ -537,8 +539,8 @@ def test_missing_keys_point_at_their_section(tmp_path: Path) -> None:
 
 def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
     keys = (
-        "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, pixel_range, observe "
-        "and 6 more"
+        "dataset, root, labels, features, feature_scaling, image_size, horizontal_flip, store, pixel_range, "
+        f"interpolation and {len(Data.model_fields) - 10} more"
     )
     assert_complains(
         tmp_path,
@@ -546,7 +548,7 @@ def test_missing_sections_point_at_the_file(tmp_path: Path) -> None:
         f"2:1  data: missing; expected a mapping with the keys {keys}",
         "2:1  method: missing; expected a mapping with the keys name, schedule, negative_weight, smoothing, "
         "expected_positives, estimate_learning_rate_multiplier, variant, gamma_positive, gamma_negative, "
-        "probability_margin and 36 more",
+        f"probability_margin and {len(Method.model_fields) - 10} more",
         "2:1  name: missing; expected a text that matches ^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
     )
 

@@ -20,5 +20,10 @@ def config_of(name: str, values: dict[str, Any] | None = None, head: str | None 
         method=Method(
             name=MethodName(name), schedule=Schedule(rate_per_epoch=0.05) if takes_schedule else None, **(values or {})
         ),
-        training=Training(**({"epochs": 4, "batch_size": 32, "learning_rate": 1e-3} | training)),
+        training=Training(**({"epochs": 4, "batch_size": 32, "learning_rate": 1e-3} | strong_view(name) | training)),
     )
+
+
+def strong_view(name: str) -> dict[str, Any]:
+    """How images are changed, for a method that compares them with such a view."""
+    return {"cutout": 0.3} if METHODS[name].takes_views else {}

@@ -141,20 +141,3 @@ def test_scores_that_cannot_be_ranked_are_refused() -> None:
 def test_shapes_that_differ_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"one shape \(N, C\), got \(2, 3\) and"):
         average_precision_C(torch.zeros(2, 3), torch.zeros(shape))
-
-
-@pytest.mark.parametrize("num_classes", [1, 2, 700])
-def test_several_threads_rank_as_one_does(num_classes) -> None:
-    generator = torch.Generator().manual_seed(5)
-    shape = (2 * average_precision._WORTH_THREADS // num_classes, num_classes)
-    scores_NC = torch.randn(shape, generator=generator)
-    labels_NC = torch.randint(-1, 2, shape, generator=generator, dtype=torch.int8)
-    threads = torch.get_num_threads()
-    try:
-        found = []
-        for num_threads in (1, 3):
-            torch.set_num_threads(num_threads)
-            found.append(average_precision_C(scores_NC, labels_NC))
-    finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(*found)

@@ -25,6 +25,7 @@ NUM_TRAIN, NUM_VALIDATION = 90, 60
 EARLY: dict[str, dict[str, Any]] = {
     "EM+APL": {"warmup_epochs": 2},
     "MIME": {"warmup_epochs": 1, "positive_threshold": 0.3},
+    "IGNORE": {"warmup_epochs": 1},
 }
 """So that the method has something to remember when the trial is saved, after two of four epochs."""
 

@@ -134,6 +134,9 @@ def test_linear_probes_with_a_recipe_are_trained_one_by_one(key: str) -> None:
     needed = {
         "epochs_per_decay": {"learning_rate_schedule": "step"},
         "decay_factor": {"learning_rate_schedule": "step"},
+        "mixup_alpha": {"mixup": "mixup"},
+        "mixup_share": {"mixup": "logicmix"},
+        "mixup_images": {"mixup": "logicmix"},
     }
     given = EVERYTHING | {
         "weight_decay_on": "weights",
@@ -142,6 +145,16 @@ def test_linear_probes_with_a_recipe_are_trained_one_by_one(key: str) -> None:
         "one_cycle_peak": 0.2,
         "epochs_per_decay": 2,
         "decay_factor": 0.5,
+        "layer_decay": 0.8,
+        "mixup": "logicmix",
+        "mixup_alpha": 0.4,
+        "mixup_share": 0.7,
+        "mixup_images": 2,
+        "sampling": "class_balanced",
+        "temperature": 2.0,
+        "class_wise_epochs": 2,
+        "class_wise_learning_rate": 0.1,
+        "class_wise_unobserved": "negative",
     }
     training = Training.model_construct(**{"mode": "linear", key: given[key]} | needed.get(key, {}))
     plain = config_of("AN").model_copy(update={"training": Training(mode="linear")})

@@ -24,7 +24,11 @@ from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import open_trial_data
 from wsml_study.training.trial_results import EpochResult
 
-CASES = [*METHODS, *(f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS if variant != "code")]
+OF_IMAGES = [name for name, record in METHODS.items() if record.takes_views]
+CASES = [
+    *(name for name in METHODS if name not in OF_IMAGES),
+    *(f"{name} {variant}" for name in WITH_SCHEDULE for variant in VARIANTS if variant != "code"),
+]
 NUMBERS: dict[str, tuple[dict[str, Any], ...]] = {
     "WAN": ({"negative_weight": 0.3}, {"negative_weight": 0.7}),
     "LSAN": ({"smoothing": 0.05}, {"smoothing": 0.2}),

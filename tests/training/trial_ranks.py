@@ -26,6 +26,8 @@ CASES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "EM+APL, mirrored": ("EM+APL", {"warmup_epochs": 1, "pseudo_label_mirroring": True}, None),
     "CSL": ("CSL", {"prior_threshold": 0.2, "likely_per_image": 1}, None),
     "LL-Cp kept by the boosted head": ("LL-Cp", {}, "boostlu"),
+    "PLC": ("PLC", {}, None),
+    "IGNORE": ("IGNORE", {"warmup_epochs": 1}, None),
 }
 RECIPES: dict[str, dict[str, Any]] = {
     "AdamW at a cosine, clipped": {
@@ -45,6 +47,14 @@ RECIPES: dict[str, dict[str, Any]] = {
         "accumulate": 2,
         "ema_decay": 0.8,
     },
+    "LogicMix of balanced draws, warm": {
+        "mixup": "logicmix",
+        "sampling": "class_balanced",
+        "temperature": 2.0,
+        "cutout": 0.3,
+        "layer_decay": 0.7,
+    },
+    "mixup": {"mixup": "mixup", "mixup_alpha": 1.0},
 }
 """Of assume-negative."""
 NUM_EPOCHS, NUM_IMAGES = 3, 75  # batches of 32, 32 and 11: the last one is uneven for two ranks

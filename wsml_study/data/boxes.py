@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-from wsml_study.data.coco import file_name_of
+from wsml_study.data.coco import file_name_of, without_outline
 from wsml_study.data.problem_list import Problems
 from wsml_study.errors import DataError
 
@@ -181,7 +181,7 @@ def _box(left: float, top: float, right: float, bottom: float) -> Box:
 def _read_coco(file: Path) -> dict[str, AnnotatedBoxes]:
     """By the file names of the images."""
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes(), object_hook=without_outline)
         categories = {one["id"]: str(one["name"]).strip() for one in content["categories"]}
         boxes: dict[Any, dict[str, list[Box]]] = defaultdict(lambda: defaultdict(list))
         for one in content["annotations"]:

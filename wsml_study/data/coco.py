@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -60,6 +60,7 @@ class Instances:
         present: (image, category) of which there is an object.
         missing: (image, category) that were verified as absent, as in LVIS; None if every image was
             searched for every category.
+        not_exhaustive: (image, category) of which there may be more objects than are annotated, as in LVIS.
     """
 
     file: Path
@@ -68,6 +69,7 @@ class Instances:
     placeholders: frozenset[Id]
     present: frozenset[tuple[Id, Id]]
     missing: frozenset[tuple[Id, Id]] | None
+    not_exhaustive: frozenset[tuple[Id, Id]] = frozenset()
 
     def labels(self, images: Sequence[Id], categories: Sequence[Id]) -> Labels:
         """Labels (N, C) int8 of some images and categories."""
@@ -82,13 +84,14 @@ class Instances:
         return labels_NC
 
 
-def read_instances(file: Path, *, remedy: str) -> Instances:
+def read_instances(file: Path, *, remedy: str, name_of: Callable[[dict[str, Any]], str] | None = None) -> Instances:
     """Read a file of annotated objects.
 
     Args:
         file: JSON with `images` (id, file_name), `categories` (id, name) and `annotations` (image_id, category_id);
-            images may list `neg_category_ids`, as in LVIS.
+            images may list `neg_category_ids` and `not_exhaustive_category_ids`, as in LVIS.
         remedy: where the file comes from, for errors.
+        name_of: the file name of an entry of `images`; None for `file_name_of`.
 
     Raises:
         DataError: the file is missing or malformed, an id or name is there twice, or an annotation is of an unknown
@@ -99,16 +102,18 @@ def read_instances(file: Path, *, remedy: str) -> Instances:
         written = file.read_bytes()
         if (other := kind_of(written)) is not None:
             raise ValueError(other)
-        content = json.loads(written)
+        # Without their outlines, which take most of the memory, as soon as each object is parsed.
+        content = json.loads(written, object_hook=without_outline)
         if not isinstance(content, dict):
             raise ValueError("a list" if isinstance(content, list) else "another value")
-        images = [(image["id"], file_name_of(image)) for image in content["images"]]
+        images = [(image["id"], (name_of or file_name_of)(image)) for image in content["images"]]
         categories = [(category["id"], _category_name(category)) for category in content["categories"]]
         above = {str(category.get("supercategory")) for category in content["categories"]}
         present = frozenset((one["image_id"], one["category_id"]) for one in content["annotations"])
         federated = any("neg_category_ids" in image for image in content["images"])
-        missing = frozenset(
-            (image["id"], category) for image in content["images"] for category in image.get("neg_category_ids") or ()
+        missing, not_exhaustive = (
+            frozenset((image["id"], category) for image in content["images"] for category in image.get(key) or ())
+            for key in ("neg_category_ids", "not_exhaustive_category_ids")
         )
         known_images, known_categories = dict(images), dict(categories)
     except OSError as error:
@@ -121,7 +126,7 @@ def read_instances(file: Path, *, remedy: str) -> Instances:
     problems = Problems()
     _check_ids("image", images, problems)
     _check_ids("category", categories, problems)
-    named = present | missing
+    named = present | missing | not_exhaustive
     _check_known("image", {image for image, _ in named}, known_images, problems)
     _check_known("category", {category for _, category in named}, known_categories, problems)
     for image, category in sorted(present & missing, key=str):
@@ -136,6 +141,7 @@ def read_instances(file: Path, *, remedy: str) -> Instances:
         placeholders=frozenset(one for one, name in categories if one not in used and name in above),
         present=present,
         missing=missing if federated else None,
+        not_exhaustive=not_exhaustive,
     )
 
 
@@ -144,6 +150,12 @@ def file_name_of(image: dict[str, Any]) -> str:
     if "file_name" not in image and "coco_url" in image:
         return "/".join(str(image["coco_url"]).split("/")[-2:])
     return str(image["file_name"])
+
+
+def without_outline(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of a COCO file without the outline of its object, which nothing here needs."""
+    entry.pop("segmentation", None)
+    return entry
 
 
 def _category_name(category: dict[str, Any]) -> str:

@@ -19,6 +19,9 @@ from wsml_study.data.problem_list import data_error
 PixelRange = Literal["full", "used"]
 """What becomes black and white where a picture has more than 8 bits: the ends of its type, or its own extremes."""
 
+Interpolation = Literal["bilinear", "bicubic"]
+"""How pictures are resized, with antialiasing in either case."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFiles:
@@ -28,6 +31,7 @@ class ImageFiles:
         folder: what the names are relative to.
         names: a file for each row, in the folder or below it.
         pixel_range: how pixels of more than 8 bits are scaled, see `pixels.decoded`.
+        interpolation: by which pictures are resized.
 
     Raises:
         DataError: a name leads out of the folder.
@@ -36,6 +40,7 @@ class ImageFiles:
     folder: Path
     names: tuple[str, ...]
     pixel_range: PixelRange = "full"
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         outside = [name for name in self.names if name.startswith("/") or (".." in name and ".." in name.split("/"))]
@@ -56,11 +61,13 @@ class RenderedImages:
         identity: stands for everything that decides the pixels; change it whenever they change.
         count: N.
         render: gives uint8 (N, channels, H, W); a function of a module or a partial of one, so that it survives pickle.
+        interpolation: by which they are resized.
     """
 
     identity: str
     count: int
     render: Callable[[], npt.NDArray[np.uint8]]
+    interpolation: Interpolation = "bilinear"
 
     def __len__(self) -> int:
         return self.count
@@ -69,9 +76,18 @@ class RenderedImages:
 ImageSource = ImageFiles | RenderedImages
 
 
-def with_pixel_range(source: ImageSource, pixel_range: PixelRange | None) -> ImageSource:
-    """The same images with pixels of more than 8 bits scaled in another way; None for the default, the full range."""
-    return replace(source, pixel_range=pixel_range or "full") if isinstance(source, ImageFiles) else source
+def decoded_as(
+    source: ImageSource, pixel_range: PixelRange | None, interpolation: Interpolation | None = None
+) -> ImageSource:
+    """The same images with pixels of more than 8 bits scaled in another way, or resized in another way.
+
+    Args:
+        source: of the images.
+        pixel_range: None for the default, the full range; images that are computed have 8 bits.
+        interpolation: None for the default, bilinear.
+    """
+    resized = replace(source, interpolation=interpolation or "bilinear")
+    return replace(resized, pixel_range=pixel_range or "full") if isinstance(resized, ImageFiles) else resized
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -175,12 +191,12 @@ class Dataset:
         if widths != {len(self.classes)}:
             raise ValueError(f"expected a label column for each of {len(self.classes)} classes, got {sorted(widths)}")
 
-    def decoded_with(self, pixel_range: PixelRange | None) -> Dataset:
-        """The same dataset, its image files decoded as `with_pixel_range` says."""
+    def decoded_with(self, pixel_range: PixelRange | None, interpolation: Interpolation | None = None) -> Dataset:
+        """The same dataset, its images decoded as `decoded_as` says."""
 
         def rescaled(split: Split) -> Split:
             if isinstance(split.images, GivenFeatures):
                 return split
-            return replace(split, images=with_pixel_range(split.images, pixel_range))
+            return replace(split, images=decoded_as(split.images, pixel_range, interpolation))
 
         return replace(self, train=rescaled(self.train), test=rescaled(self.test))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from wsml_study.data.dataset import Interpolation
 from wsml_study.errors import DataError
 
 MODES = {1: "L", 3: "RGB"}
@@ -85,6 +86,24 @@ def decode_into(image_cHW: Images, open_picture: OpenPicture, row: int) -> str |
         return reason_of(error)
     image_cHW[:] = np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
     return None
+
+
+def resized_to(size: int, open_picture: OpenPicture, interpolation: Interpolation) -> OpenPicture:
+    """What opens pictures at a size already, unless they are resized bilinearly, as `decode_into` does it.
+
+    Args:
+        size: pixels of a side.
+        open_picture: opens pictures of any size.
+        interpolation: by which they are resized; always with antialiasing.
+    """
+    if interpolation == "bilinear":
+        return open_picture
+
+    def opened(row: int) -> Image.Image:
+        with open_picture(row) as picture:
+            return picture.resize((size, size), Image.Resampling.BICUBIC)
+
+    return opened
 
 
 def reason_of(error: Exception) -> str:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from wsml_study.data.dataset import ImageFiles, ImageSource, RenderedImages
-from wsml_study.data.decoded_rows import MODES, DecodedRows, Images, OpenPicture, decode_into
+from wsml_study.data.decoded_rows import MODES, DecodedRows, Images, OpenPicture, decode_into, resized_to
 from wsml_study.data.pixels import irregular, open_decoded
 from wsml_study.data.problem_list import data_error
 from wsml_study.data.stored_file import (
@@ -81,10 +81,10 @@ def open_images(
 ) -> ImageRows:
     """Images (N, channels, size, size) uint8, read-only; decoded now if never before.
 
-    Each image is decoded as `pixels.decoded` says, converted to gray or RGB and resized to a square without keeping its
-    aspect, bilinearly with antialiasing. Several processes may ask for the same images at once: one does the work, the
-    others wait for it; if it is killed, the next one continues. A store that other users can write is compared with
-    some of the images before it is used.
+    Each image is decoded as `pixels.decoded` says, converted to gray or RGB and resized to a square without keeping
+    its aspect, as the source's `interpolation` says, with antialiasing. Several processes may ask for the same
+    images at once: one does the work, the others wait for it; if it is killed, the next one continues. A store that
+    other users can write is compared with some of the images before it is used.
 
     Args:
         source: where the images come from.
@@ -114,7 +114,7 @@ def open_images(
             return _open_jpegs(source, folder / _file_name(source, shape, "jpeg"), shape, progress)
     # The pixels are those of the raw store.
     return DecodedRows(
-        picture_opener(source),
+        _opener(source, shape),
         shape,
         identity=_file_name(source, shape, "raw"),
         name_of=partial(_name_of, source),
@@ -153,7 +153,7 @@ def estimated_bytes(source: ImageSource, *, size: int, channels: int, kind: Kind
     if (kind or kind_of_store(shape)) == "raw":
         return _num_raw_bytes(shape)
     rows = np.unique(np.linspace(0, len(source) - 1, min(SAMPLED_IMAGES, len(source))).astype(int))
-    encode = partial(_encode, open_picture=picture_opener(source), shape=shape)
+    encode = partial(_encode, open_picture=_opener(source, shape), shape=shape)
     sampled = [encode(range(row, row + 1)) for row in map(int, rows)]
     if unreadable := [failure for _, _, failures in sampled for failure in failures]:
         _raise_unreadable(source, unreadable)
@@ -166,6 +166,11 @@ def identity_of(images: ImageRows) -> str | None:
     if isinstance(images, DecodedRows):
         return images.identity
     return None if not isinstance(images, np.memmap) or images.filename is None else Path(images.filename).name
+
+
+def _opener(source: ImageSource, shape: tuple[int, ...]) -> OpenPicture:
+    """As `picture_opener`; pictures that are not resized bilinearly have the size of the shape already."""
+    return resized_to(shape[-1], picture_opener(source), source.interpolation)
 
 
 def picture_opener(source: ImageSource) -> OpenPicture:
@@ -193,6 +198,8 @@ def _file_name(source: ImageSource, shape: tuple[int, ...], kind: str) -> str:
 
 def _identity(source: ImageSource) -> Iterator[str]:
     """Everything that decides the pixels; of a file, its size and time of change stand for its content."""
+    if source.interpolation != "bilinear":
+        yield source.interpolation
     if isinstance(source, RenderedImages):
         yield f"rendered {source.identity}"
         return
@@ -272,7 +279,7 @@ def _check_against_source(images: ImageRows, source: ImageSource, stored: Path, 
     if reason is None:
         return
     rows = np.random.default_rng().permutation(len(source))[:SAMPLED_IMAGES]
-    open_picture = picture_opener(source)
+    open_picture = _opener(source, images.shape)
     image_cHW = np.empty(images.shape[1:], dtype=np.uint8)
     for row, kept_cHW in zip(rows, images[rows], strict=True):
         failure = decode_into(image_cHW, open_picture, int(row))
@@ -285,7 +292,7 @@ def _check_against_source(images: ImageRows, source: ImageSource, stored: Path, 
 
 def _fill(source: ImageSource, images_NcHW: Images, blocks: list[range]) -> Iterator[range]:
     """Decode blocks of rows into the array, in threads: Pillow lets go of the interpreter while it decodes."""
-    open_picture = picture_opener(source)
+    open_picture = _opener(source, images_NcHW.shape)
     unreadable: Failures = []
 
     def fill(block: range) -> tuple[range, Failures]:
@@ -356,7 +363,7 @@ def _append_jpegs(
     """Encode what is not in the file yet, and say where all of it is."""
     blocks = blocks_of(shape[0], ROWS_PER_BLOCK)
     done = {note["block"] for note in unfinished.notes}
-    encode = partial(_encode, open_picture=picture_opener(source), shape=shape)
+    encode = partial(_encode, open_picture=_opener(source, shape), shape=shape)
     num_done = sum(len(blocks[number]) for number in done)
     end = max((note["start"] + sum(note["lengths"]) for note in unfinished.notes), default=0)
     unreadable: Failures = []

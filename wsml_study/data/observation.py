@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from wsml_study.data.class_weights import read_class_weights
 from wsml_study.data.dataset import Dataset
 from wsml_study.data.label_states import (
     NEGATIVE,
@@ -37,23 +38,29 @@ def training_labels(
     negatives: Kept,
     bias: float | None,
     salient: Salient | None,
+    semantic: str | None,
     share: float | None,
     share_per_class: float | None,
     seed: int,
 ) -> AnyLabels:
-    """Observed labels (N, C) of a dataset's training images, as `observed_labels`, or with salient positives.
+    """Observed labels (N, C) of a dataset's training images, as `observed_labels`, or drawn by boxes or weights.
 
     Args:
         dataset: whose training images they are.
         positives, negatives, bias, share, share_per_class, seed: as of `observed_labels`.
         salient: what positives are drawn by, see `salience`; None draws without regard to boxes.
+        semantic: a file of weights of classes, see `read_class_weights`; None draws without regard to them.
 
     Raises:
-        DataError: labels that are partial already are to be hidden, or the boxes are missing or malformed.
+        DataError: labels that are partial already are to be hidden, or boxes or weights are missing or malformed.
     """
     truth_NC = dataset.train.labels_NC
     if salient is not None and not is_sparse(truth_NC):
         return hide_salient(truth_NC, salience(dataset, salient), positives=positives, negatives=negatives, seed=seed)
+    if semantic is not None and not is_sparse(truth_NC):
+        weights_C = read_class_weights(semantic, dataset.classes)
+        weights_NC = np.broadcast_to(weights_C, truth_NC.shape)
+        return hide_salient(truth_NC, weights_NC, positives=positives, negatives=negatives, seed=seed)
     return observed_labels(
         truth_NC,
         positives=positives,

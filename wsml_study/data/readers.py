@@ -8,6 +8,7 @@ from wsml_study.data.dataset import Dataset
 from wsml_study.data.hub_files import is_hub_address, local_path
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.reader_record import READERS, Reads
+from wsml_study.errors import DataError
 from wsml_study.options import Value
 from wsml_study.registry import implementation
 
@@ -32,7 +33,7 @@ def read_dataset(
 
     Raises:
         ValueError: the name is unknown, or a root, labels or features are missing or not wanted.
-        DataError: a file is missing or malformed.
+        DataError: a file is missing or malformed, or a root is given for an embedded dataset.
         PluginError: the function of a plug-in's reader cannot be imported.
     """
     if name not in READERS:
@@ -45,7 +46,7 @@ def read_dataset(
     if root is None and record.reads is not Reads.NOTHING and not record.holds_images:
         raise ValueError(f"{name} needs a root, the folder of its {'files' if features else 'images'}")
     if root is not None and record.reads is Reads.NOTHING:
-        raise ValueError(f"{name} is embedded and takes no root, got {str(root)!r}")
+        raise DataError(f"{name} is embedded and has no folder of data: expected no --data-root, got {str(root)!r}")
     places = [] if record.reads is Reads.NOTHING else [None if root is None else local_path(root)]
     files = [_downloaded(given) for given in (labels, features) if given is not None]
     reader = implementation(record.reader) if isinstance(record.reader, str) else record.reader

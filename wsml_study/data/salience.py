@@ -39,7 +39,7 @@ def salience(dataset: Dataset, kind: Salient) -> npt.NDArray[np.float64]:
     if dataset.train_boxes is None:
         raise DataError(
             f"data.observe.salient: {dataset.name} has no boxes around objects; voc2007, voc2012, coco2014, coco2017, "
-            "voc_xml and coco_json have"
+            "lvis (v1), voc_xml and coco_json have"
         )
     return _weights(dataset.train_boxes, dataset.train.names, dataset.classes, kind)
 

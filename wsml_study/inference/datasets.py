@@ -25,7 +25,7 @@ def dataset_of(data: Data, root: str | Path | None) -> Dataset:
     dataset = read_dataset(
         data.dataset, root=root or data.root, labels=data.labels, features=None, **data.reader_options
     )
-    return dataset.decoded_with(data.pixel_range)
+    return dataset.decoded_with(data.pixel_range, data.interpolation)
 
 
 def images_of(split: Split) -> ImageSource:

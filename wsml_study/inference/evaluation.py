@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from wsml_study.data.dataset import with_pixel_range
+from wsml_study.data.dataset import decoded_as
 from wsml_study.data.image_store import open_images
 from wsml_study.data.label_states import NEGATIVE, POSITIVE
 from wsml_study.data.stored_file import Progress
@@ -204,7 +204,7 @@ def logits_of_images(model: TrainedModel, images: AnnotatedImages, *, progress: 
     Raises:
         DataError: images are missing or unreadable.
     """
-    source = with_pixel_range(images.source, model.pixel_range)
+    source = decoded_as(images.source, model.pixel_range, model.interpolation)
     images_NcHW = open_images(
         source, size=model.image_size, channels=model.channels, kind=images.store, progress=progress
     )

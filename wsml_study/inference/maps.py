@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from wsml_study.data.dataset import Dataset, PixelRange, Split
-from wsml_study.data.decoded_rows import Images, OpenPicture
+from wsml_study.data.decoded_rows import Images, OpenPicture, resized_to
 from wsml_study.data.hub_files import is_hub_address
 from wsml_study.data.image_store import picture_opener
 from wsml_study.data.label_states import POSITIVE, dense_rows
@@ -128,7 +128,8 @@ class Viewer:
         )
 
     def _pixels(self, subject: Subject, size: int) -> Images:
-        pixels = read_pixels(subject.open_picture, subject.row, size=size, channels=self.model.channels)
+        opened = resized_to(size, subject.open_picture, self.model.interpolation)
+        pixels = read_pixels(opened, subject.row, size=size, channels=self.model.channels)
         assert not isinstance(pixels, str), "unreadable pictures are refused before"
         return np.stack([pixels])
 

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from wsml_study.data.dataset import PixelRange
+from wsml_study.data.dataset import Interpolation, PixelRange
+from wsml_study.data.decoded_rows import resized_to
 from wsml_study.data.hub_files import local_path
 from wsml_study.data.problem_list import data_error
 from wsml_study.errors import ResourcesError, ResultsError
@@ -93,6 +94,11 @@ class TrainedModel:
         return self.study.data.pixel_range or "full"
 
     @property
+    def interpolation(self) -> Interpolation:
+        """By which images are resized: as in training."""
+        return self.study.data.interpolation or "bilinear"
+
+    @property
     def batch_size(self) -> int:
         """Images per batch, as in the test after training, so that results are reproduced exactly."""
         return max(SMALLEST_BATCH, self.study.training.batch_size)
@@ -135,7 +141,7 @@ class TrainedModel:
             if isinstance(image, np.ndarray):
                 check_pixels(image)
         batches = read_batches(
-            lambda row: open_any(images[row], self.pixel_range),
+            resized_to(self.image_size, lambda row: open_any(images[row], self.pixel_range), self.interpolation),
             len(images),
             size=self.image_size,
             channels=self.channels,

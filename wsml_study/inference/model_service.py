@@ -97,6 +97,7 @@ class ModelService:
             channels=self._model.channels,
             pixel_range=self._model.pixel_range,
             most_pixels=self._limits.num_pixels,
+            interpolation=self._model.interpolation,
         )
         count = max(2, os.cpu_count() or 1)
         with (

@@ -31,7 +31,7 @@ from wsml_study.training.pretrained_weights import normalization_of
 ONNX_FILE = "model.onnx"
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 PREPROCESSING = (
-    "in the graph: bilinear resizing with antialiasing, as Pillow's, without keeping the proportions; normalization. "
+    "in the graph: {} resizing with antialiasing, as Pillow's, without keeping the proportions; normalization. "
     "Before it: decode, turn upright as EXIF data say, put transparent parts on white, convert to the channels"
 )
 INPUT = "uint8 (batch, channels, height, width), values 0 to 255, any height and width"
@@ -94,7 +94,7 @@ def export_onnx(model: TrainedModel, output: Path | None = None) -> str:
         ResultsError: the network cannot be exported, computes something else, or the file cannot be written.
     """
     decider = model.decider() if has_rules(model.folder) else None
-    network = OnnxNetwork(model.classifier, model.image_size, decider).eval()
+    network = OnnxNetwork(model.classifier, model.image_size, decider, model.interpolation).eval()
     content = _exported(network, model, decider)
     difference = compare(content, model, decider)
     path = output or model.folder / ONNX_FILE
@@ -146,8 +146,9 @@ def _metadata(model: TrainedModel, decider: Decider | None) -> dict[str, str]:
     mean, std = normalization_of(model.study.model.backbone, model.study.model.weights)
     preprocessing = {
         "input": INPUT,
-        "done": PREPROCESSING,
+        "done": PREPROCESSING.format(model.interpolation),
         "image_size": model.image_size,
+        "interpolation": model.interpolation,
         "channels": model.channels,
         "mean": mean,
         "std": std,

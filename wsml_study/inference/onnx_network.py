@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wsml_study.data.dataset import Interpolation
 from wsml_study.inference.calibration import logits_of_probabilities
 from wsml_study.inference.decisions import NO, UNDECIDED, YES, Decider
 from wsml_study.record.decision_rules import Curve
@@ -31,16 +32,19 @@ class OnnxNetwork(nn.Module):
         output_names: of what `forward` returns.
     """
 
-    def __init__(self, classifier: nn.Module, image_size: int, decider: Decider | None) -> None:
+    def __init__(
+        self, classifier: nn.Module, image_size: int, decider: Decider | None, interpolation: Interpolation = "bilinear"
+    ) -> None:
         """Put resizing in front of a classifier, and decisions behind it.
 
         Args:
             classifier: images as stored, uint8 (B, c, S, S), to logits.
             image_size: S.
             decider: None for a model without thresholds.
+            interpolation: by which pictures are resized.
         """
         super().__init__()
-        self.resize, self.classifier = PillowResize(image_size), classifier
+        self.resize, self.classifier = PillowResize(image_size, interpolation), classifier
         self.decisions = None if decider is None else _Decisions(decider)
         self.output_names = [PROBABILITIES] if decider is None else [PROBABILITIES, CALIBRATED, DECISIONS]
 
@@ -52,17 +56,17 @@ class OnnxNetwork(nn.Module):
 
 
 class PillowResize(nn.Module):
-    """Pictures, uint8 (B, c, H, W), to float32 (B, c, S, S), whole numbers, as Pillow's BILINEAR filter resizes them.
+    """Pictures, uint8 (B, c, H, W), to float32 (B, c, S, S), whole numbers, as by Pillow's BILINEAR or BICUBIC.
 
     Two matrix products, which every runtime has, where the antialiasing of ONNX's own `Resize` is missing from many and
     differs from Pillow at the border in ONNX Runtime. Values are at most 1, seldom 2, beside Pillow's, which counts
     in fixed point and takes the columns of some pictures first.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, interpolation: Interpolation = "bilinear") -> None:
         """Resize to `size` pixels a side."""
         super().__init__()
-        self.size = size
+        self.size, self.interpolation = size, interpolation
 
     def forward(self, images_BcHW: Tensor) -> Tensor:
         """Resize."""
@@ -71,13 +75,13 @@ class PillowResize(nn.Module):
         return _rounded(self._weights(height) @ narrow_BcHS)
 
     def _weights(self, length: int) -> Tensor:
-        """Shares (S, length) of a row's pixels in each pixel of the resized row: triangles of at least a pixel."""
+        """Shares (S, length) of a row's pixels in each pixel of the resized row: filters of at least a pixel."""
         scale = torch.scalar_tensor(length, dtype=torch.float32) / self.size
         centers_S = (torch.arange(self.size, dtype=torch.float32) + 0.5) * scale
         places_L = torch.arange(length, dtype=torch.float32) + 0.5
         distances_SL = (places_L[None] - centers_S[:, None]).abs() / scale.clamp(min=1.0)
-        triangles_SL = (1 - distances_SL).clamp(min=0.0)
-        return triangles_SL / triangles_SL.sum(dim=1, keepdim=True)
+        filters_SL = (1 - distances_SL).clamp(min=0.0) if self.interpolation == "bilinear" else _cubic(distances_SL)
+        return filters_SL / filters_SL.sum(dim=1, keepdim=True)
 
 
 class _Decisions(nn.Module):
@@ -150,6 +154,13 @@ class CalibrationLayer(nn.Module):
         return torch.where(self.isotonic_C, isotonic_BC, sigmoid_BC)
 
 
+def _cubic(distances: Tensor) -> Tensor:
+    """Keys' cubic filter with a = -0.5, as Pillow's."""
+    near = (1.5 * distances - 2.5) * distances * distances + 1
+    far = ((-0.5 * distances + 2.5) * distances - 4) * distances + 2
+    return torch.where(distances < 1, near, torch.where(distances < 2, far, torch.zeros_like(far)))
+
+
 def _rounded(values: Tensor) -> Tensor:
-    """To whole numbers, halves up, as Pillow does after each direction."""
-    return (values + 0.5).floor()
+    """To whole numbers of a pixel, halves up, as Pillow does after each direction; bicubic filters leave its range."""
+    return (values + 0.5).floor().clamp(0.0, 255.0)

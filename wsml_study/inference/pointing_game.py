@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from wsml_study.data.boxes import AnnotatedBoxes, distance_to_box, on_upright_image, read_boxes
-from wsml_study.data.dataset import ImageFiles, with_pixel_range
+from wsml_study.data.dataset import ImageFiles, decoded_as
 from wsml_study.data.hub_files import local_path
 from wsml_study.data.image_store import open_images
 from wsml_study.data.label_states import POSITIVE
@@ -332,7 +332,7 @@ def _play(
     rows = sorted(targets.by_row)
     assert isinstance(images.source, ImageFiles)
     images_NcHW = open_images(
-        with_pixel_range(images.source, model.pixel_range),
+        decoded_as(images.source, model.pixel_range, model.interpolation),
         size=resolution,
         channels=model.channels,
         kind=images.store,

@@ -23,6 +23,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from wsml_study.data.dataset import ImageFiles
+from wsml_study.data.decoded_rows import resized_to
 from wsml_study.data.image_store import picture_opener
 from wsml_study.data.stored_file import Progress
 from wsml_study.errors import DataError, ResultsError
@@ -135,7 +136,7 @@ def predict_images(
     decider = model.decider() if decide or sheet is not None else None
     source = ImageFiles(folder=pictures.root, names=pictures.names, pixel_range=model.pixel_range)
     batches = read_batches(
-        picture_opener(source),
+        resized_to(model.image_size, picture_opener(source), model.interpolation),
         len(pictures.names),
         size=model.image_size,
         channels=model.channels,

@@ -12,8 +12,8 @@ from http import HTTPStatus
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from wsml_study.data.dataset import PixelRange
-from wsml_study.data.decoded_rows import Images, decode_into, reason_of
+from wsml_study.data.dataset import Interpolation, PixelRange
+from wsml_study.data.decoded_rows import Images, decode_into, reason_of, resized_to
 from wsml_study.data.pixels import decoded, image_suffixes
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -45,12 +45,14 @@ class PictureFormat:
         channels: 1 or 3.
         pixel_range: of pictures of more than 8 bits, as in training.
         most_pixels: width times height of the largest picture that is decoded.
+        interpolation: by which pictures are resized, as in training.
     """
 
     size: int
     channels: int
     pixel_range: PixelRange
     most_pixels: int
+    interpolation: Interpolation = "bilinear"
 
 
 def read_received(content: bytes, taken: PictureFormat) -> Images:
@@ -77,7 +79,8 @@ def read_received(content: bytes, taken: PictureFormat) -> Images:
                 f"{picture.width:,} x {picture.height:,} pixels are more than {taken.most_pixels:,}; send it smaller",
             )
         pixels_cSS = np.empty((taken.channels, taken.size, taken.size), dtype=np.uint8)
-        reason = decode_into(pixels_cSS, lambda _: decoded(picture, taken.pixel_range), 0)
+        opened = resized_to(taken.size, lambda _: decoded(picture, taken.pixel_range), taken.interpolation)
+        reason = decode_into(pixels_cSS, opened, 0)
     if reason is not None:
         raise _damaged(reason)
     return pixels_cSS

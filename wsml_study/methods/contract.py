@@ -6,8 +6,8 @@ another trial, where methods are stacked (`stacking.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -80,6 +80,8 @@ class Batch:
         epochs: how many epochs the phase is meant to run; those of the trial, where it has only one phase.
         num_images: images of the global batch, padding excluded.
         peers: the ranks that share the global batch. All have the same B.
+        views: logits (B, C) of further views of the same images, by the names that the method's record takes: `strong`,
+            of images changed more strongly, carrying gradients; `masked`, of what shows the observed positives alone.
     """
 
     logits_BC: Tensor
@@ -89,6 +91,7 @@ class Batch:
     epochs: int
     num_images: int
     peers: Peers = ALONE
+    views: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def num_entries(self) -> int:

@@ -47,6 +47,7 @@ RECORDS = (
         reduction="mean",
         source=ZHOU,
         factory="wsml_study.methods.entropy_maximization:AsymmetricPseudoLabels",
+        by_image=True,
         options=(
             ENTROPY_WEIGHT,
             Option(

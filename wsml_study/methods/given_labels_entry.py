@@ -49,6 +49,7 @@ RECORDS = (
         "workshop LIMIT (arXiv 2310.15985); mvrl/VLPL",
         factory="wsml_study.methods.given_labels:VisionLanguagePseudoLabels",
         takes_scores=True,
+        by_image=True,
         options=(
             ENTROPY_WEIGHT,
             Option(
@@ -81,6 +82,7 @@ RECORDS = (
         'Positive Multi-label Learning", ICCV 2025 (arXiv 2508.20381); Fsoft-AIC/AEVLP',
         factory="wsml_study.methods.given_labels:GeneralizedPseudoLabels",
         takes_scores=True,
+        by_image=True,
         options=(
             _threshold(0.5, {"voc2012": 0.5, "coco2014": 0.5, "nuswide": 0.6, "cub": 0.005}),
             Option(

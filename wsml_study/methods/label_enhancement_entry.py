@@ -16,6 +16,7 @@ RECORDS = (
         source='Liu et al., "Revisiting Pseudo-Label for Single-Positive Multi-Label Learning", ICML 2023; '
         "palm-biaoliu/mime, without the sampled features of its network",
         factory="wsml_study.methods.label_enhancement:LabelEnhancement",
+        by_image=True,
         corrects_for_good=True,
         options=(
             Option(

@@ -75,6 +75,7 @@ RECORDS = (
         options=(VARIANT,),
         takes_schedule=True,
         corrects_for_good=True,
+        by_image=True,
         rate_by_dataset={"voc2012": 0.001, "coco2014": 0.002, "nuswide": 0.002, "cub": 0.002},
         published_map=published((88.4, 88.3), (70.7, 71.0), (48.3, 49.4), (20.1, 21.4), 82.5),
         published_groups=(77.6, 79.1, 81.9, 84.6, 89.4),

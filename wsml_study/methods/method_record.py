@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 KIM = "Kim et al., CVPR 2022 (arXiv 2206.03740)"
+STRONG, MASKED = "strong", "masked"
+"""Further views of an image, as `Batch.views` names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +28,8 @@ class MethodRecord:
         title: what it does, in one line.
         formula: the loss, one or more lines.
         reduction: of the losses of the entries: `mean` or `sum`.
-        reduced_over: what is summed or averaged: `entries`, or `classes` where the loss of a class is one of all
-            images.
+        reduced_over: what is summed or averaged: `entries`, `classes` where the loss of a class is one of all images,
+            or `views` where several means are added.
         source: paper and public code.
         factory: the subclass of `Method`, or `module:Class`; called with the observed labels, and the options and the
             schedule as keywords.
@@ -37,7 +39,9 @@ class MethodRecord:
         learns_from_truth: it sees every true label.
         needs_observed_negatives: it cannot learn from labels without observed negatives.
         takes_scores: it is created with `scores_NC` as well, in [0, 1], of which a study has `data.pseudo_labels`.
+        takes_views: further views of each image whose logits its batches have: `strong`, or that and `masked`.
         corrects_for_good: its `corrected_labels` are kept for each trial.
+        by_image: it looks up something by training image (`Batch.indices_B`), so that no image may be a mixture.
         published_map: mAP in percent by dataset, end to end and with LinearInit.
         published_source: where these are from.
         published_groups: mAP in percent of OpenImages V3's groups of classes G1 to G5, trained end to end.
@@ -58,7 +62,9 @@ class MethodRecord:
     learns_from_truth: bool = False
     needs_observed_negatives: bool = False
     takes_scores: bool = False
+    takes_views: tuple[str, ...] = ()
     corrects_for_good: bool = False
+    by_image: bool = False
     published_map: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     published_source: str = KIM
     published_groups: tuple[float, ...] = ()

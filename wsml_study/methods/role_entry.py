@@ -17,6 +17,7 @@ RECORDS = (
         reduction="mean",
         source=COLE,
         factory="wsml_study.methods.role:OnlineLabelEstimation",
+        by_image=True,
         options=(
             EXPECTED_POSITIVES,
             Option(

@@ -147,7 +147,11 @@ EPOCHS = _schema(
         _column("train_seconds", pa.float64(), "time of training", unit=SECONDS),
         _column("validation_seconds", pa.float64(), "time of validation", unit=SECONDS),
         _column("time", pa.float64(), "end of the epoch", unit=SINCE_1970),
-        _maybe("phase", pa.string(), "what was trained: linear (a linear probe) or end_to_end"),
+        _maybe(
+            "phase",
+            pa.string(),
+            "what was trained: linear (a linear probe), end_to_end or class_wise (rows of the head)",
+        ),
         _maybe(
             "exploited_trial",
             pa.int32(),
@@ -194,7 +198,7 @@ CLASSES = _schema(
         _maybe(
             "class_group",
             pa.int32(),
-            "OpenImages: which fifth of the classes it is in, from 1, that with the fewest training labels",
+            "OpenImages: its fifth of the classes, from 1, by training labels; LVIS: 1 rare, 2 common, 3 frequent",
         ),
         _maybe("num_positives", pa.int64(), "images of the split that are labelled with the class", unit="labels"),
         _maybe("num_negatives", pa.int64(), "images that are labelled as without it", unit="labels"),

@@ -85,7 +85,7 @@ def draw_corrections(
     if not len(found.frame):
         raise ResultsError(f"{folder}: trial {found.trial} corrected no label, so there is nothing to draw")
     data = _data_of(folder, found.trial)
-    dataset = dataset_of(data, root=data_root).decoded_with(data.pixel_range)
+    dataset = dataset_of(data, root=data_root).decoded_with(data.pixel_range, data.interpolation)
     if isinstance(dataset.train.images, GivenFeatures):
         raise DataError(f"{data.dataset.value}: these are features, and have no photos to draw; leave out --picture")
     sheet = _sheet(found, dataset, _subjects(found.frame, dataset, data, num_photos))

@@ -153,7 +153,7 @@ def _read(data: Data) -> Dataset:
     labels = data.labels
     features = data.features
     dataset = read_dataset(data.dataset, root=data.root, labels=labels, features=features, **data.reader_options)
-    return dataset.decoded_with(data.pixel_range)
+    return dataset.decoded_with(data.pixel_range, data.interpolation)
 
 
 def _format_lines(dataset: Dataset) -> list[str]:

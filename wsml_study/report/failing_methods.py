@@ -9,6 +9,7 @@ from wsml_study.report.distrusted_labels import extreme_values
 from wsml_study.study.clashes import PROBE_MODES
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.study.viewed_images import why_no_views
 
 
 def failing_methods(study: Study, *, num_negatives: int, mirrors: bool) -> tuple[str, ...]:
@@ -33,9 +34,25 @@ def _reasons(study: Study, *, num_negatives: int, mirrors: bool) -> Iterator[str
             yield f"{name} has no default of {', '.join(missing)} for {dataset}; set method.{missing[0]}"
         if describe(name).needs_observed_negatives and num_negatives == 0 and not labels_vary:
             yield f"{name} needs observed negatives, and none is observed; set data.observe.negatives to 1 or more"
+        if describe(name).takes_views and (reason := why_no_views(config)) is not None:
+            yield f"{name} {reason}"
+        if (reason := _why_no_rows(config, num_negatives=num_negatives)) is not None:
+            yield f"training.class_wise_epochs {reason}"
         remedy = _why_not_mirrored(config, mirrors=mirrors)
         if config.method.given_options.get("pseudo_label_mirroring") and remedy is not None:
             yield f"{name} with pseudo_label_mirroring needs mirrored training images, and there are none; {remedy}"
+
+
+def _why_no_rows(config: TrialConfig, *, num_negatives: int) -> str | None:
+    """Why category-wise fine-tuning can change nothing, with the remedy; None if it can."""
+    training = config.training
+    if training.class_wise_epochs is None:
+        return None
+    if config.model.head == "boostlu":
+        return "fits rows of a linear head, and boostlu boosts a feature map before it; set model.head: linear"
+    if num_negatives == 0 and training.class_wise_unobserved != "negative":
+        return "leaves unobserved labels out, and no negative is observed; set class_wise_unobserved: negative"
+    return None
 
 
 def _why_not_mirrored(config: TrialConfig, *, mirrors: bool) -> str | None:

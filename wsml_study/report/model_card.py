@@ -102,8 +102,9 @@ def _facts(study: Study, metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]
 def _input(taken: Mapping[str, Any]) -> tuple[str, str]:
     if "features" in taken:
         return "features", f"{taken['features']:,}, given in place of images"
+    resized = taken.get("interpolation", "bilinear")
     size, color = taken["image_size"], "gray" if taken["channels"] == 1 else "RGB"
-    return "images", f"{color}, resized to {size} x {size} pixels, bilinear with antialiasing, not keeping the aspect"
+    return "images", f"{color}, resized to {size} x {size} pixels, {resized} with antialiasing, not keeping the aspect"
 
 
 def _weights(weights: str | None) -> str:

@@ -19,6 +19,8 @@ def observation(observe: Observe) -> str:
     bias = "" if observe.bias is None else f", odds of a class's frequency to the power {observe.bias:g}"
     if observe.salient is not None:
         bias = f", positives by {BY[observe.salient]}"
+    if observe.semantic is not None:
+        bias = f", positives by the weights of their classes in {observe.semantic}"
     return (
         f"seen of the training labels: {observe.positives} positive and {observe.negatives} negative per image, "
         f"{drawn}{bias}"

@@ -49,7 +49,7 @@ def question_pictures(data: Data, asked: QuestionSet) -> dict[str, bytes]:
     Raises:
         DataError: the data are not there, are features, or have no image of such a name.
     """
-    dataset = dataset_of(data).decoded_with(data.pixel_range)
+    dataset = dataset_of(data).decoded_with(data.pixel_range, data.interpolation)
     if isinstance(dataset.train.images, GivenFeatures):
         raise DataError(
             f"{data.dataset.value}: these are features, and have no photos to show; `--format csv` asks by name"

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from wsml_study.report.expected_power import expected_power
+from wsml_study.report.model_preview import model_line
 from wsml_study.report.search_preview import trials_text
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.study.fidelity import at_level, heading, num_levels
+from wsml_study.study.key_rules import value_at
 from wsml_study.study.new_defaults import HAND_OVER
+from wsml_study.study.recipes import RECIPES
 from wsml_study.study.resources_section import Resources
 from wsml_study.study.search_space import longest_training
 from wsml_study.study.spec import Study
 from wsml_study.study.training_section import LINEAR_EPOCHS, RECIPE_KEYS
 from wsml_study.study.writing import flow
-
-WIDEST = 100
-"""Columns of a line."""
 
 
 def run_lines(study: Study) -> list[str]:
@@ -29,6 +27,7 @@ def run_lines(study: Study) -> list[str]:
         f"early stopping: {_stopping(study.early_stopping, epochs)}",
         *_pausing_lines(study),
         _objective(study),
+        model_line(study),
         f"each trial: {_length(study)}, {_workers(study.resources)}",
         *_recipe_lines(study),
         f"a trial that fails is retried {study.retries} time{'s' if study.retries != 1 else ''}",
@@ -40,19 +39,47 @@ def run_lines(study: Study) -> list[str]:
 
 def _recipe_lines(study: Study) -> list[str]:
     """What the optimization has beyond the published one, and that such linear probes are not trained together."""
+    lines = _named_recipe_lines(study)
     given = study.training.recipe
     searched = study.varied.keys() & {"training.optimizer", *(f"training.{key}" for key in RECIPE_KEYS)}
     if "training.optimizer" in searched and "adamw" not in (study.varied["training.optimizer"].choice or ()):
         searched -= {"training.optimizer"}
     keys = sorted(key.removeprefix("training.") for key in searched)
     if not given and not keys:
-        return []
+        return lines
     parts = [f"{key} {flow(value)}" for key, value in given.items() if key not in keys]
     parts += [f"{', '.join(keys)} as searched"] if keys else []
-    lines = [f"recipe: {', '.join(parts)}"]
+    lines.append(f"beyond the published protocol: {', '.join(parts)}")
     if study.training.mode == "linear" or study.data.features is not None:
         lines.append("  linear probes with these keys are trained one by one, others together in one batch")
-    return [wrapped for line in lines for wrapped in textwrap.wrap(line, WIDEST, subsequent_indent="    ")]
+    return lines
+
+
+def _named_recipe_lines(study: Study) -> list[str]:
+    """The recipe that the study file names: its source, each value that it sets, and what is otherwise here."""
+    if study.recipe is None:
+        return []
+    recipe, content = RECIPES[study.recipe], study.model_dump(mode="json", exclude_none=True)
+    values = recipe.values_for(study.data.dataset.value)
+    here = {key: value_at(content, key) for key in values if key not in study.varied}
+    names = {key: key.removeprefix("training.") for key in values}
+    told = {
+        "sets": [f"{names[key]} {flow(value)}" for key, value in values.items() if here.get(key) == value],
+        "the study has instead": [
+            f"{names[key]} {flow(here[key])} (recipe: {flow(value)})"
+            for key, value in values.items()
+            if here.get(key) not in (None, value)
+        ],
+        "the study searches": [names[key] for key in values if key in study.varied],
+        "left out, as it does not go with other keys of the study": [
+            names[key] for key in values if here.get(key, 0) is None
+        ],
+    }
+    return [
+        f"recipe {study.recipe}: {recipe.source}",
+        *(f"  {words}: {', '.join(keys)}" for words, keys in told.items() if keys),
+        f"  not in the recipe, and as the study says: {recipe.beside}",
+    ]
 
 
 def _pausing_lines(study: Study) -> list[str]:

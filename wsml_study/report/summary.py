@@ -23,6 +23,7 @@ from wsml_study.results.confirmation import Confirmation, confirmed_ranking, rea
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.factor_means import factor_lines
 from wsml_study.results.level_results import read_levels
+from wsml_study.results.method_grid import grid_lines
 from wsml_study.results.ranking import (
     UPPER_BOUND,
     answers,
@@ -38,6 +39,7 @@ from wsml_study.results.tradeoff import front_sentence, missed_by_all
 from wsml_study.study.confirm_section import AUTO
 from wsml_study.study.identity import without_seeds
 from wsml_study.study.objective_section import Objective
+from wsml_study.study.reading import read_study
 from wsml_study.study.spec import TrialConfig
 
 SHOWN_AS_METHOD = {"method.name"}
@@ -161,7 +163,8 @@ def answer(folder: Path, *, study_argument: str, pairs: bool = False) -> list[st
         return ["No image is held out, so no trial has a value." if ended else "No trial has finished an epoch yet."]
     if has_factors(ranked):
         paper = _on_paper(study_argument) if ranked["test_map"].notna().any() else []
-        return [*factor_lines(folder), *paper, *_diverged(folder), *repeat_notes(ranked)]
+        grid = grid_lines(read_study(folder / "study.yaml"), ranked)
+        return [*factor_lines(folder), *grid, *paper, *_diverged(folder), *repeat_notes(ranked)]
     if ranked["confirms"].notna().any():
         return []  # these are runs of a confirmation, whose study has the answer
     if (none := missed_by_all(ranked)) is not None:

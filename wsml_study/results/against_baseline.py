@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from wsml_study.record.wording import p_text
-from wsml_study.results.confirmed_runs import ConfirmedConfig, Run, Seeds, resampled_map
+from wsml_study.results.confirmed_runs import ConfirmedConfig, Run, resampled_map
+from wsml_study.results.crossed import Seeds
 from wsml_study.results.power import MOST_SEEDS, seeds_to_be_equivalent, seeds_to_find, smallest_difference
 from wsml_study.results.resampled_intervals import interval_over_images, intervals_over_images
 from wsml_study.results.sequential import Floats

@@ -10,7 +10,8 @@ from wsml_study.record.formats import aligned
 from wsml_study.record.wording import p_text
 from wsml_study.results.against_baseline import FEWEST_SEEDS
 from wsml_study.results.confirmed_runs import ConfirmedConfig
-from wsml_study.results.statistics import SIGNIFICANCE, Estimate, estimate, holm, paired_p_value
+from wsml_study.results.crossed import crossed_estimate, crossed_p_value
+from wsml_study.results.statistics import SIGNIFICANCE, Estimate, holm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +67,14 @@ def _differences(configs: Sequence[ConfirmedConfig]) -> Iterator[Difference]:
     for one, other in itertools.combinations(configs, 2):
         shared = sorted(one.test_map.keys() & other.test_map.keys())
         if len(shared) >= FEWEST_SEEDS:
-            pairs.append((one, other, [one.test_map[s] for s in shared], [other.test_map[s] for s in shared]))
-    p_values = [paired_p_value(first, second) for _, _, first, second in pairs]
-    for (one, other, first, second), p_value, corrected in zip(pairs, p_values, holm(p_values), strict=True):
-        sign = 1 if sum(first) >= sum(second) else -1
+            pairs.append((one, other, {seeds: one.test_map[seeds] - other.test_map[seeds] for seeds in shared}))
+    p_values = [crossed_p_value(one.test_map, other.test_map) for one, other, _ in pairs]
+    for (one, other, points), p_value, corrected in zip(pairs, p_values, holm(p_values), strict=True):
+        sign = 1 if sum(points.values()) >= 0 else -1
         yield Difference(
             better=one if sign > 0 else other,
             worse=other if sign > 0 else one,
-            points=estimate([sign * (a - b) for a, b in zip(first, second, strict=True)]),
+            points=crossed_estimate({seeds: sign * point for seeds, point in points.items()}),
             p_value=p_value,
             corrected=corrected,
         )

@@ -1,4 +1,7 @@
-"""mAP by groups of classes, where a dataset has them: OpenImages V3's G1 to G5, by number of training labels."""
+"""mAP by groups of classes, where a dataset has them by number of training labels: OpenImages V3's fifths, and LVIS's.
+
+LVIS's are rare (G1), common and frequent classes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-EXPLAINED = "G1 is the fifth of the classes with the fewest training labels, G5 that with the most"
+EXPLAINED = "G1 are the classes with the fewest training labels, the last group those with the most"
 
 
 def group_means(ap_C: Sequence[float | None], groups_C: Sequence[int]) -> dict[int, float | None]:

@@ -24,7 +24,8 @@ from wsml_study.record.tables import read_table
 from wsml_study.record.wording import p_text
 from wsml_study.results.against_baseline import FEWEST_SEEDS, AgainstBaseline, against_baseline
 from wsml_study.results.all_pairs import Difference, all_pairs
-from wsml_study.results.confirmed_runs import ConfirmedConfig, Run, Seeds, confirmed_config
+from wsml_study.results.confirmed_runs import ConfirmedConfig, Run, confirmed_config
+from wsml_study.results.crossed import Seeds
 from wsml_study.results.ranking import contenders, ranked_trials
 from wsml_study.results.sequential import Rounds, rounds_up_to
 from wsml_study.results.statistics import Estimate

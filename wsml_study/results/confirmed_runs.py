@@ -16,12 +16,10 @@ import numpy.typing as npt
 from wsml_study.record.history import TrialHistory
 from wsml_study.record.resample_files import read_resamples
 from wsml_study.record.wording import describe
+from wsml_study.results.crossed import Seeds, crossed_estimate
 from wsml_study.results.resampled_intervals import interval_over_images
-from wsml_study.results.statistics import Estimate, estimate
+from wsml_study.results.statistics import Estimate
 from wsml_study.study.spec import TrialConfig
-
-Seeds = tuple[int, int]
-"""Seed of training, seed of the draw of observed labels."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,7 +116,7 @@ def confirmed_config(identity: str, runs: Sequence[Run], values: dict[str, Any])
         values: suggested by the sampler.
     """
     method = runs[0].config.method
-    maps = [run.test_map for run in runs]
+    maps = {run.seeds: run.test_map for run in runs}
     resampled = [resampled_map(run) for run in runs if run.resampled_RC is not None]
     over_images = len(resampled) == len(runs)
     return ConfirmedConfig(
@@ -128,8 +126,10 @@ def confirmed_config(identity: str, runs: Sequence[Run], values: dict[str, Any])
         has_schedule=method.schedule is not None,
         described=describe(values),
         runs={run.seeds: run for run in runs},
-        validation=estimate([run.value for run in runs]),
-        test=interval_over_images(np.array(maps), np.stack(resampled)) if over_images else estimate(maps),
+        validation=crossed_estimate({run.seeds: run.value for run in runs}),
+        test=interval_over_images(np.array([*maps.values()]), np.stack(resampled))
+        if over_images
+        else crossed_estimate(maps),
     )
 
 

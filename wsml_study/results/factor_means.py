@@ -11,14 +11,15 @@ from wsml_study.record.formats import aligned
 from wsml_study.record.history import TrialState
 from wsml_study.record.tables import read_table
 from wsml_study.record.wording import describe, short_names
+from wsml_study.results.crossed import Seeds, crossed_estimate
 from wsml_study.results.ranking import ranked
 from wsml_study.results.statistics import Estimate, estimate
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 
-REPEATS = ("training.seed", "data.observe.seed")
-"""Factors whose levels repeat a config and ask nothing: their trials are averaged."""
+REPEATS = {"training.seed": "seeds", "data.observe.seed": "draws"}
+"""Factors whose levels repeat a config and ask nothing, and what these are: their trials are averaged."""
 
 METHOD = "method.name"
 
@@ -62,17 +63,28 @@ def level_means(study: Study, trials: pd.DataFrame) -> list[LevelMean]:
         of_config = complete[(complete["method"] == method) & (complete["config_number"] == config)]
         groups = of_config.groupby(factors, sort=True, dropna=False) if factors else [((), of_config)]
         for levels, group in groups:
-            tests = group["test_map"].dropna().tolist()
+            tested = group[group["test_map"].notna()]
             found.append(
                 LevelMean(
                     method=str(method),
                     config=int(config),
                     levels=dict(zip(factors, levels, strict=True)),
-                    value=estimate(group["value"].tolist()),
-                    test=estimate(tests) if tests else None,
+                    value=_over_repeats(group, "value"),
+                    test=None if tested.empty else _over_repeats(tested, "test_map"),
                 )
             )
     return found
+
+
+def seeds_of(trial: pd.Series) -> Seeds:
+    """The repeat that a trial is: levels of its seeds, 0 for a seed that is no factor."""
+    first, second = (int(trial[key]) if pd.notna(trial.get(key)) else 0 for key in REPEATS)
+    return first, second
+
+
+def _over_repeats(trials: pd.DataFrame, column: str) -> Estimate:
+    values = {seeds_of(trial): float(trial[column]) for _, trial in trials.iterrows()}
+    return crossed_estimate(values) if len(values) == len(trials) else estimate(trials[column].tolist())
 
 
 def factor_lines(folder: Path) -> list[str]:

@@ -313,7 +313,7 @@ def kind_of(config: dict[str, Any], epoch: int) -> Kind:
         batch_size=training.batch_size,
         backbone=config.get("model", {}).get("backbone"),
         size=float((data.get("train_share") or 1) * (data.get("image_size") or 1) ** 2),
-        is_probe=training.mode == "linear" or epoch <= training.num_linear_epochs,
+        is_probe=training.mode == "linear" or epoch <= training.num_linear_epochs or training.is_class_wise(epoch),
     )
 
 

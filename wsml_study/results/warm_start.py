@@ -21,7 +21,14 @@ from wsml_study.study.key_rules import value_at
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study, TrialConfig
 
-TRAINING_CHOICES = ("data.image_size", "data.horizontal_flip", "data.store", "data.pixel_range", "data.feature_scaling")
+TRAINING_CHOICES = (
+    "data.image_size",
+    "data.horizontal_flip",
+    "data.store",
+    "data.pixel_range",
+    "data.interpolation",
+    "data.feature_scaling",
+)
 """Keys of `data` that say how a network is trained, and not on what or how it is judged."""
 
 

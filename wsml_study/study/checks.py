@@ -30,6 +30,7 @@ from wsml_study.study.config_runs import runs_of
 from wsml_study.study.factors import factor_problems, idle_levels, impossible_levels, only_as_factor
 from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
 from wsml_study.study.objective_checks import check_objective
+from wsml_study.study.partial_training import PEFT
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
 from wsml_study.study.rate_ranges import auto_problems
@@ -287,7 +288,8 @@ def _why_pointless(draft: Draft, key: SearchedKey) -> str:
 
 def _is_ever_allowed(draft: Draft, rule: KeyRule) -> bool:
     searched = draft.search.get(rule.controlling_key)
-    decisions = (base_value(draft, rule.controlling_key),) if searched is None else searched.choice or ()
+    fixed = base_value(draft, rule.controlling_key) or rule.by_default
+    decisions = (fixed,) if searched is None else searched.choice or ()
     return any(decision in rule.allowed_values for decision in decisions)
 
 
@@ -318,7 +320,8 @@ def _unmet_need(draft: Draft, values: Values, broken: BrokenRule) -> Problem:
 
 def _clashing_values(draft: Draft) -> Iterator[Problem]:
     """Values that some trial would get and that contradict each other."""
-    decisive = {"model.backbone", "model.weights", "model.head", "training.mode"} & draft.search.keys()
+    keys = ("model.backbone", "model.weights", "model.head", "training.mode", "training.mixup", "method.name")
+    decisive = {key for key in draft.search if key in keys or key.startswith("model.lora.")}
     for values in itertools.islice(SearchSpace.from_study(draft).branches(decisive), MOST_BRANCHES):
         for clash in clashes_of(trial_content(draft, values)):
             searched = sorted(clash.about & draft.search.keys(), key=lambda key: key != clash.key)
@@ -326,6 +329,19 @@ def _clashing_values(draft: Draft) -> Iterator[Problem]:
             path = ("search", searched[0]) if searched else _path(clash.key)
             about = tuple(clash.about | values.keys())
             yield Problem(label=clash.key, message=message, path=path, at_key=bool(searched), about=about)
+
+
+def _weights_of_backbones(draft: Draft) -> Iterator[Problem]:
+    """Weights that are listed for a backbone which no trial has."""
+    varied = draft.varied.get("model.backbone")
+    at_levels = [level.set["model.backbone"] for level in draft.fidelity or () if "model.backbone" in level.set]
+    here = (draft.model.backbone,) if varied is None else varied.choice or ()
+    backbones = [str(one) for one in (*here, *at_levels)]
+    for backbone in draft.weights_of or {}:
+        if backbone not in backbones:
+            message = f"no trial has this backbone; the study's: {listed(backbones)}"
+            about = ("weights_of", "model.backbone")
+            yield Problem(label=backbone, message=message, path=("weights_of", backbone), at_key=True, about=about)
 
 
 def _sampler(draft: Draft) -> Iterator[Problem]:
@@ -399,6 +415,7 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
         ("data.dataset", draft.data.dataset, draft.data.record.requires),
         *(("model.backbone", name, _required_by(name)) for name in _backbones(draft)),
         *(("method.name", name, METHODS[name].requires) for name in names if name in METHODS),
+        ("model.lora", "LoRA", (PEFT,) if _has_lora(draft) else ()),
         ("sampler.name", draft.sampler.name, draft.sampler.record.requires),
         ("early_stopping.name", draft.early_stopping.name, draft.early_stopping.record.requires),
         *(
@@ -412,6 +429,10 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
             if not one.is_met:
                 message = f"{name} needs the package {one.module}, which is not installed: {one.install}"
                 yield Problem(label=key, message=message, path=_path(key), about=(key,))
+
+
+def _has_lora(draft: Draft) -> bool:
+    return draft.model.lora is not None or any(key.startswith("model.lora.") for key in draft.search)
 
 
 def _backbones(draft: Draft) -> tuple[str, ...]:
@@ -533,6 +554,7 @@ def _path(key: str) -> Path:
 CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _base_config,
     _searched_keys,
+    _weights_of_backbones,
     auto_problems,
     _searched_values,
     _conditions,

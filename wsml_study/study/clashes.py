@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wsml_study.methods.catalogue import METHODS
+from wsml_study.methods.method_record import MethodRecord
+
 PROBE_MODES = ("linear", "linear_init")
 """Values of `training.mode` that begin with a linear probe on features of a frozen backbone."""
 
@@ -29,10 +32,24 @@ class Clash:
         return frozenset((self.key, *self.others))
 
 
-def clashes(*, dataset: str, backbone: str, weights: str | None, head: str | None, mode: str | None) -> list[Clash]:
+def clashes(
+    *,
+    dataset: str,
+    backbone: str,
+    weights: str | None,
+    head: str | None,
+    mode: str | None,
+    method: str,
+    mixup: str | None,
+    has_lora: bool,
+) -> list[Clash]:
     """Contradictions among the values of a trial config; None stands for an absent key."""
     found = _of_given_features if dataset == "features" else _of_images
-    return list(found(backbone=backbone, weights=weights, head=head, mode=mode))
+    return [
+        *found(backbone=backbone, weights=weights, head=head, mode=mode),
+        *_of_mixtures(method=method, mixup=mixup),
+        *(_of_lora(head) if has_lora else ()),
+    ]
 
 
 def _of_given_features(*, backbone: str, weights: str | None, head: str | None, mode: str | None) -> Iterator[Clash]:
@@ -64,3 +81,25 @@ def _of_images(*, backbone: str, weights: str | None, head: str | None, mode: st
     elif mode in PROBE_MODES and weights is None:
         message = f"mode {mode} freezes the backbone, whose random weights give poor features; set pretrained weights"
         yield Clash(key="model.weights", others=("training.mode",), message=message)
+
+
+def _of_mixtures(*, method: str, mixup: str | None) -> Iterator[Clash]:
+    reasons = {name: why for name, record in METHODS.items() if (why := _why_no_mixtures(record)) is not None}
+    if mixup is not None and method in reasons:
+        fitting = ", ".join(name for name in METHODS if name not in reasons)
+        message = f"method {method} {reasons[method]}; it goes with {fitting}"
+        yield Clash(key="training.mixup", others=("method.name",), message=message)
+
+
+def _why_no_mixtures(record: MethodRecord) -> str | None:
+    if record.by_image:
+        return "looks up labels by training image, and a mixture is none of them"
+    if record.takes_views:
+        return "compares views of an image, and a mixture has none"
+    return None
+
+
+def _of_lora(head: str | None) -> Iterator[Clash]:
+    if head == "boostlu":
+        message = "boostlu takes the network apart at its feature map, and LoRA changes its layers; use `linear`"
+        yield Clash(key="model.head", others=("model.lora",), message=message)

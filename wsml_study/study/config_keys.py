@@ -25,6 +25,7 @@ NOT_SEARCHED = {
     "data.train_share": "the largest share would win; list the shares under `factors`, or run a study per share",
     "data.validation": _OTHER_OBJECTIVE,
     "objective": _OTHER_OBJECTIVE,
+    "model.lora.targets": "it is a list; set it in the base config",
     "training.stop_after_epoch": "it belongs to final training; search training.epochs",
 }
 """Keys and sections that cannot be searched -> the reason."""

@@ -41,6 +41,7 @@ class ConfigRuns:
     def __init__(self, study: Study) -> None:
         """Take the runs of a study."""
         self._study, self._space, self._runs = study, SearchSpace.from_study(study), runs_of(study)
+        self._at_levels: dict[tuple[object, ...], tuple[dict[str, Scalar], TrialConfig]] = {}
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -54,8 +55,13 @@ class ConfigRuns:
         """
         run = self._runs[number]
         if self._study.factors:
-            values = self._space.applicable({**proposed, **run})
-            return values, self._space.resolve(self._study, values)
+            # The runs of a design are looked at again and again, by all that may be trained together.
+            known = (number, *sorted(proposed.items()))
+            if known not in self._at_levels:
+                values = self._space.applicable({**proposed, **run})
+                self._at_levels[known] = values, self._space.resolve(self._study, values)
+            values, config = self._at_levels[known]
+            return dict(values), config
         config = self._space.resolve(self._study, dict(proposed))
         if number == 0:
             return dict(proposed), config

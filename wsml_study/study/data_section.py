@@ -37,7 +37,12 @@ class Observe(Description):
     salient: Literal["area", "centre"] | None = Field(
         default=None,
         description="Positives are drawn by the boxes around their objects: in proportion to their `area`, or the "
-        "likelier the nearer they are to the `centre` of the image. For VOC, COCO, voc_xml and coco_json.",
+        "likelier the nearer they are to the `centre` of the image. For VOC, COCO, LVIS, voc_xml and coco_json.",
+    )
+    semantic: str | None = Field(
+        default=None,
+        description="Positives are drawn in proportion to weights of their classes: a .csv file with the columns class "
+        "and weight, such as how often people name what they see, relative to where the command runs.",
     )
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None, description="Instead of counts per image: the fraction of all labels that is kept."
@@ -60,9 +65,11 @@ class Observe(Description):
             raise ValueError("expected `share` or `share_per_class`, got both")
         if shares and (self.positives, self.negatives, self.bias) != (1, 0, None):
             raise ValueError(f"`{shares[0]}` replaces `positives`, `negatives` and `bias`; remove either")
-        if self.salient is not None and (shares or self.bias is not None or self.positives == "all"):
+        ways = [key for key in ("salient", "semantic", "bias") if getattr(self, key) is not None]
+        if ways and ways[0] != "bias" and (shares or len(ways) > 1 or self.positives == "all"):
+            others = "`bias`, `semantic` and shares" if ways[0] == "salient" else "`bias` and shares"
             raise ValueError(
-                "`salient` says which of the positives are kept, a number of them, and goes without `bias` and shares"
+                f"`{ways[0]}` says which of the positives are kept, a number of them, and goes without {others}"
             )
         return self
 
@@ -84,7 +91,7 @@ class Validation(Description):
         "leaving out what is unobserved; `observed`: on the observed ones, unobserved as negative; `estimated`: rank "
         "trials by mAP over what unobserved labels probably are, by the scores of all trials, and judge the epochs of "
         "a trial as `known` where known negatives are at least as many as positives, else as `observed`. By default "
-        "`known` for your own datasets and openimages_v3, unless `observe` hides labels of them, and `clean` "
+        "`known` for your own datasets and those with partial labels, unless `observe` hides some, and `clean` "
         "otherwise.",
     )
 
@@ -137,10 +144,15 @@ class Data(Description):
         description="Images of more than 8 bits: scale the `full` range of their type to 0..255 (default), or only the "
         "range of values in each image (`used`), as floating point images always are.",
     )
+    interpolation: Literal["bilinear", "bicubic"] | None = Field(
+        default=None,
+        description="By which images are resized, with antialiasing; `bilinear` by default. `wsml-study check` says "
+        "which one the weights of a backbone of timm or open_clip were trained with.",
+    )
     observe: Observe = Field(
         default=Observe(),
         description="Which true labels the method gets to see. By default all labels of your own datasets and of "
-        "openimages_v3, and one positive per image of other datasets.",
+        "those with partial labels, and one positive per image of other datasets.",
     )
     pseudo_labels: str | None = Field(
         default=None,

@@ -78,7 +78,7 @@ def _dataset_rules() -> Iterator[KeyRule]:
         ("labels.encoding", ("table", "list"), False),
         ("features", readers_of(Reads.FEATURE_FILES), True),
         ("feature_scaling", readers_of(Reads.FEATURE_FILES), False),
-        *((name, images, False) for name in ("image_size", "horizontal_flip", "store", "pixel_range")),
+        *((name, images, False) for name in ("image_size", "horizontal_flip", "store", "pixel_range", "interpolation")),
     ):
         yield KeyRule(
             key=f"data.{key}",
@@ -87,6 +87,21 @@ def _dataset_rules() -> Iterator[KeyRule]:
             allowed_values=allowed,
             needed=needed,
             optional_with=holding_images if key == "root" else (),
+        )
+
+
+def _end_to_end_rules() -> Iterator[KeyRule]:
+    """What only a network that is trained end to end takes."""
+    images = readers_of(Reads.NOTHING, Reads.FOLDER, Reads.LABEL_FILES)
+    for key in ("model.freeze", "model.lora", "training.layer_decay", "training.mixup"):
+        yield KeyRule(key=key, controlling_key="data.dataset", called="dataset", allowed_values=images, needed=False)
+        yield KeyRule(
+            key=key,
+            controlling_key="training.mode",
+            called="mode",
+            allowed_values=("end_to_end", "linear_init"),
+            needed=False,
+            by_default="end_to_end",
         )
 
 
@@ -108,6 +123,18 @@ def _mode_rules() -> Iterator[KeyRule]:
             allowed_values=modes,
             needed=False,
             by_default="end_to_end",
+        )
+
+
+def _mixing_rules() -> Iterator[KeyRule]:
+    for key, kind in (("mixup_alpha", "mixup"), ("mixup_share", "logicmix"), ("mixup_images", "logicmix")):
+        yield KeyRule(
+            key=f"training.{key}",
+            controlling_key="training.mixup",
+            called="mixup",
+            allowed_values=(kind,),
+            needed=False,
+            by_default="none",
         )
 
 
@@ -183,7 +210,9 @@ KEY_RULES = (
         needed=False,
     ),
     *_mode_rules(),
+    *_end_to_end_rules(),
     *_rate_rules(),
+    *_mixing_rules(),
     *(
         KeyRule(
             key=f"objective.{option}",

@@ -10,6 +10,7 @@ from wsml_study.description import Description
 from wsml_study.options import Value
 from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.option_fields import given_options, with_options
+from wsml_study.study.partial_training import Freeze, Lora
 
 
 @with_options(BACKBONES)
@@ -31,6 +32,13 @@ class Model(Description):
         default=None,
         description="`linear` (default) pools the feature map and applies one linear layer; `boostlu` multiplies "
         "positive class activations by 5 before averaging, for backbones that end in pooling and one linear layer.",
+    )
+
+    freeze: Freeze | None = Field(
+        default=None, description="End to end: stages of the backbone that are not trained; none by default."
+    )
+    lora: Lora | None = Field(
+        default=None, description="End to end: train updates of low rank in place of the backbone's weights (LoRA)."
     )
 
     @property

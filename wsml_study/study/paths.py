@@ -34,6 +34,12 @@ def _named(study: Draft) -> Iterator[tuple[str, str]]:
         path = getattr(study.data.labels, name)
         if path is not None:
             yield from ((f"data.labels.{name}", one) for one in _files_of(path))
+    for name in ("class_list", "test_list"):
+        path = getattr(study.data, name)
+        if path is not None:
+            yield f"data.{name}", path
+    if study.data.observe.semantic is not None:
+        yield "data.observe.semantic", study.data.observe.semantic
     if study.data.pseudo_labels is not None:
         yield "data.pseudo_labels", study.data.pseudo_labels
     searched = study.varied.get("model.weights")
@@ -41,3 +47,6 @@ def _named(study: Draft) -> Iterator[tuple[str, str]]:
     for weights in (study.model.weights, *at_levels, *(searched.choice or () if searched is not None else ())):
         if isinstance(weights, str) and is_weights_file(weights):
             yield "model.weights", weights
+    for backbone, weights in (study.weights_of or {}).items():
+        if is_weights_file(weights):
+            yield f"weights_of.{backbone}", weights

@@ -137,6 +137,7 @@ def _of_model(config: TrialConfig | Draft, protocol: Protocol) -> Iterator[_Pair
 def _of_data(config: TrialConfig | Draft, protocol: Protocol) -> Iterator[_Pair]:
     data, further = config.data, dict(protocol.further)
     yield "image_size", data.image_size or 448, 448
+    yield "interpolation", data.interpolation or "bilinear", "bilinear"
     yield "horizontal_flip", data.horizontal_flip is not False, True
     # `none` decodes the same pixels as `raw` keeps.
     yield "store", "jpeg" if data.store == "jpeg" else "raw", "raw"

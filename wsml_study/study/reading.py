@@ -17,6 +17,7 @@ from wsml_study.study.checks import WHOLE_SEARCH, check_study
 from wsml_study.study.config_keys import expectation, keys_at, mismatch, schema_at, suggestion
 from wsml_study.study.level_checks import check_levels
 from wsml_study.study.problems import Path, Place, Problem, closest, dotted, listed, render, shown
+from wsml_study.study.recipes import with_recipe
 from wsml_study.study.spec import Draft, Study
 from wsml_study.study.yaml_tree import Node, UnreadableYamlError, parse_yaml
 
@@ -122,6 +123,7 @@ def _study(content: Any, noted: list[Problem]) -> tuple[Study | None, list[Probl
     if not isinstance(content, dict):
         message = f"expected keys such as `name`, `data` and `method`, got {shown(content)}"
         return None, [Problem(message=message)]
+    content = with_recipe(content)
     draft, problems = _draft(content)
     unsound = {key for problem in [*noted, *problems] for key in problem.unsound}
     if any(problem.path[0:1] == ("search",) for problem in problems):

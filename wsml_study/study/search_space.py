@@ -341,8 +341,11 @@ def trial_content(study: Draft, values: Values) -> dict[str, Any]:
     content = study.model_dump(mode="json", include=set(TrialConfig.model_fields), exclude_none=True)
     for path, value in values.items():
         put(content, path, value)
+    if "model.weights" not in values:
+        study.set_weights(content)
     for rule in KEY_RULES:
-        if rule.controlling_key in study.varied and value_at(content, rule.controlling_key) not in rule.allowed_values:
+        decision = _or_default(value_at(content, rule.controlling_key), rule)
+        if rule.controlling_key in study.varied and decision not in rule.allowed_values:
             remove(content, rule.key)
     return content
 
@@ -381,11 +384,18 @@ def _searched_key(study: Draft, path: str, parameter: Parameter) -> SearchedKey:
     ]
     implied = [
         Condition(
-            key=rule.controlling_key, values=rule.allowed_values, otherwise=base_value(study, rule.controlling_key)
+            key=rule.controlling_key,
+            values=rule.allowed_values,
+            otherwise=_or_default(base_value(study, rule.controlling_key), rule),
         )
         for rule in rules_above(path)
     ]
     return SearchedKey(path=path, domain=parameter.domain, conditions=(*asked, *implied))
+
+
+def _or_default(value: Any, rule: KeyRule) -> Any:
+    """The value of a rule's controlling key, where it is absent what that stands for."""
+    return rule.by_default if value is None else value
 
 
 def rules_above(path: str) -> list[KeyRule]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -36,6 +36,9 @@ def clashes_of(content: Mapping[str, Any]) -> list[Clash]:
         weights=value_at(content, "model.weights"),
         head=value_at(content, "model.head"),
         mode=value_at(content, "training.mode"),
+        method=value_at(content, "method.name"),
+        mixup=value_at(content, "training.mixup"),
+        has_lora=value_at(content, "model.lora") is not None,
     )
 
 
@@ -67,6 +70,12 @@ class Draft(Description):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = Field(
         description="Names the study's folder: letters, digits, `.`, `_` and `-`."
     )
+    recipe: Literal["kim2022", "asl2021", "splc2022", "gr2024"] | None = Field(
+        default=None,
+        exclude=True,
+        description="The optimization of published code, for keys of `training` that the file leaves out; `wsml-study "
+        "check` shows its values. The study's folder records these, and no recipe.",
+    )
     data: Data = Field(description="Images, labels, and which labels are hidden from the method.")
     model: Model = Field(default=Model(), description="The classifier: a backbone and one linear head.")
     method: Method = Field(description="How unobserved labels are treated.")
@@ -78,6 +87,12 @@ class Draft(Description):
         default=None,
         min_length=1,
         description="Dotted key of the base config -> its levels: every config of the search runs at each combination.",
+    )
+    weights_of: dict[str, str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Backbone -> its pretrained weights, for a study of several backbones; of a backbone that is not "
+        "listed, those of `model.weights`.",
     )
     start_from: tuple[Annotated[str | dict[str, Scalar], Field(union_mode="left_to_right")], ...] | None = Field(
         default=None,
@@ -161,6 +176,12 @@ class Draft(Description):
         """The number of trials at full size."""
         return self.trials if self.fidelity is None else self.fidelity[-1].survivors
 
+    def set_weights(self, content: dict[str, Any]) -> None:
+        """Give the model of a plain config the weights that the study lists for its backbone, if it lists any."""
+        weights = (self.weights_of or {}).get(value_at(content, "model.backbone"))
+        if weights is not None:
+            content["model"]["weights"] = weights
+
     def broken_rules(self) -> list[BrokenRule]:
         """Key rules that the base config breaks regardless of the search."""
         return [broken for broken in broken_rules(self.model_dump(mode="json")) if not self._left_open(broken)]
@@ -178,7 +199,9 @@ class Study(Draft):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        clashing = [clash for clash in clashes_of(self.model_dump(mode="json")) if not clash.about & self.varied.keys()]
+        content = self.model_dump(mode="json")
+        self.set_weights(content)
+        clashing = [clash for clash in clashes_of(content) if not clash.about & self.varied.keys()]
         _refuse(self.broken_rules(), clashing)
         return self
 

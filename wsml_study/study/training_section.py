@@ -21,6 +21,7 @@ RECIPE_KEYS = (
     "epochs_per_decay",
     "decay_factor",
     "gradient_clipping",
+    "layer_decay",
     "accumulate",
     "ema_decay",
     "dropout",
@@ -28,6 +29,15 @@ RECIPE_KEYS = (
     "cutout",
     "rand_augment",
     "rand_augment_magnitude",
+    "mixup",
+    "mixup_alpha",
+    "mixup_share",
+    "mixup_images",
+    "sampling",
+    "temperature",
+    "class_wise_epochs",
+    "class_wise_learning_rate",
+    "class_wise_unobserved",
 )
 """Keys of recipes: all are absent in the published protocol, and off by default."""
 
@@ -110,6 +120,11 @@ class Training(Description):
     gradient_clipping: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="The gradient of the network is scaled to this length where it is longer."
     )
+    layer_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="End to end: each stage of the backbone learns at this share of the rate of the stage behind it, "
+        "the last at this share of `learning_rate`.",
+    )
     accumulate: PositiveInt | None = Field(
         default=None,
         description="Batches per optimizer step, whose gradients are averaged; the method sees each batch on its own. "
@@ -137,6 +152,42 @@ class Training(Description):
     )
     rand_augment_magnitude: Annotated[int, Field(ge=0, le=30)] | None = Field(
         default=None, description="Strength of RandAugment's operations, of 30; 9 by default."
+    )
+    mixup: Literal["mixup", "logicmix"] | None = Field(
+        default=None,
+        description="End to end: train on mixtures of images. `mixup` blends two, with a loss for the labels of each; "
+        "`logicmix` averages several, whose label is positive if one is, negative if all are, else unobserved.",
+    )
+    mixup_alpha: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="mixup: shares of a batch are drawn from Beta(alpha, alpha); 0.2 by default."
+    )
+    mixup_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="logicmix: share of the images that are mixed with others; 0.5 by default."
+    )
+    mixup_images: Annotated[int, Field(ge=2, le=8)] | None = Field(
+        default=None, description="logicmix: from two up to so many images are mixed; 3 by default."
+    )
+    sampling: Literal["class_balanced"] | None = Field(
+        default=None,
+        description="`class_balanced`: an epoch draws as many images as there are, with replacement, each class as "
+        "often by its observed positives. By default each image once.",
+    )
+    temperature: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Logits are divided by this, in training and after it; 1 by default."
+    )
+    class_wise_epochs: PositiveInt | None = Field(
+        default=None,
+        description="Category-wise fine-tuning: so many epochs at the end, each one step for all images at once, in "
+        "which each class's row of the head is fitted to the labels of its class alone, on features of the network at "
+        "its best epoch; of each class the row of best validation AP is kept.",
+    )
+    class_wise_learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="class_wise_epochs: learning rate of Adam; 1e-4 by default, as published."
+    )
+    class_wise_unobserved: Literal["left_out", "negative"] | None = Field(
+        default=None,
+        description="class_wise_epochs: unobserved labels are `left_out` (default, as published), which needs observed "
+        "negatives, or taken as `negative`.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."
@@ -175,22 +226,34 @@ class Training(Description):
 
     @property
     def total_epochs(self) -> int:
-        """All epochs of the trial, those of the linear probe in `linear_init` included.
+        """All epochs of the trial: those of the linear probe in `linear_init` and class-wise ones included.
 
         >>> Training(mode="linear_init", epochs=10).total_epochs
         35
         """
-        return self.num_linear_epochs + self.epochs
+        return self.num_linear_epochs + self.epochs + (self.class_wise_epochs or 0)
 
     @property
     def last_epoch(self) -> int:
         """The number of a trial's last epoch."""
         return min(self.total_epochs, self.stop_after_epoch or self.total_epochs)
 
+    def is_class_wise(self, epoch: int) -> bool:
+        """Whether an epoch is one of category-wise fine-tuning."""
+        return epoch > self.num_linear_epochs + self.epochs
+
+    def epochs_of_phase(self, epoch: int) -> int:
+        """How many epochs the phase of an epoch has."""
+        if self.is_class_wise(epoch):
+            return self.class_wise_epochs or 0
+        return self.num_linear_epochs if epoch <= self.num_linear_epochs else self.epochs
+
     def epoch_of_phase(self, epoch: int) -> int:
-        """The number of an epoch within its phase, as methods count: each phase of linear_init begins at 1.
+        """The number of an epoch within its phase, as methods count: each phase begins at 1.
 
         >>> [Training(mode="linear_init", linear_epochs=2).epoch_of_phase(epoch) for epoch in (1, 2, 3, 4)]
         [1, 2, 1, 2]
         """
+        if self.is_class_wise(epoch):
+            return epoch - self.num_linear_epochs - self.epochs
         return epoch if epoch <= self.num_linear_epochs else epoch - self.num_linear_epochs

@@ -11,7 +11,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -196,7 +196,7 @@ def a_fresh_process_reads_the_same_without_torch_sklearn_or_images(case: ReaderC
             "options": dict(case.options),
         }
     )
-    first, second = (_printed_by([sys.executable, "-c", READ_ELSEWHERE, given], hash_seed=seed) for seed in ("1", "2"))
+    first, second = _printed_by([sys.executable, "-c", READ_ELSEWHERE, given], hash_seeds=("1", "2"))
     expect(first[:2] == second[:2], "two processes with different PYTHONHASHSEED read different names or labels")
     expect(not first[2], f"reading imports {first[2]}; import it where images are opened")
 
@@ -257,9 +257,21 @@ def _expect_same(one: Dataset, other: Dataset) -> None:
         expect(np.array_equal(dense(mine), dense(yours)), "the labels are others")
 
 
-def _printed_by(command: list[str], *, hash_seed: str) -> list[str]:
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=False
-    )
-    expect(done.returncode == 0, f"a fresh process fails: {done.stderr.strip()}")
-    return done.stdout.splitlines()
+def _printed_by(command: list[str], *, hash_seeds: Sequence[str]) -> list[list[str]]:
+    """The lines that a command prints, under each seed of Python's hashes, run at the same time."""
+    started = [
+        subprocess.Popen(
+            command,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in hash_seeds
+    ]
+    printed = []
+    for process in started:
+        output, errors = process.communicate()
+        expect(process.returncode == 0, f"a fresh process fails: {errors.strip()}")
+        printed.append(output.splitlines())
+    return printed

@@ -4,15 +4,14 @@ AP is the sum over the distinct scores, from the largest down, of precision at t
 there, without interpolation; images of equal score count together. This is scikit-learn's `average_precision_score`.
 
 On a CPU AP is computed without ordering the labels by score: the precision at a positive is the number of positives
-that score no less, over the number of annotated images that score no less, and two binary searches in sorted scores
-count both. Sorting plain numbers is much faster than finding the order that sorts them.
+that score no less, over the number of annotated images that score no less (`score_counts.py`).
 
 Shapes: N images, C classes, K of them at once, P positive images of a class. T trials in `RankedScores`.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +20,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsml_study.methods.contract import NEGATIVE, POSITIVE
+from wsml_study.training.score_counts import num_reaching
+
+Entry = TypeVar("Entry", bound=np.generic)
 
 _ENTRIES_AT_ONCE = 2**22
 """Images times classes ranked together, at least one class: bounds memory, some 10 bytes each on a CPU, 60 on a GPU."""
-
-_WORTH_THREADS = 2**21
-"""Images times classes from which two threads are faster than one (measured); with fewer, handing over costs more."""
-
-_CLASSES_AT_ONCE = 2**16
-"""So that a class's index fits into 16 bits: NumPy's stable sort of such numbers is a radix sort, linear in time."""
 
 _ROWS_AT_ONCE = 256
 """Images whose scores are transposed together: few enough to stay in the CPU's cache."""
@@ -59,16 +55,10 @@ def average_precision_C(scores_NC: Tensor, labels_NC: Tensor) -> Tensor:  # noqa
     # A NaN makes the sum NaN, and the sum takes a tenth of the time of the search for one.
     if not scores_NC.sum().isfinite() and scores_NC.isnan().any():
         raise ValueError("expected scores that can be ranked, got NaN")
-    num_images, num_classes = scores_NC.shape
-    on_cpu = scores_NC.device.type == "cpu"
-    num_threads = torch.get_num_threads() if on_cpu and scores_NC.numel() >= _WORTH_THREADS else 1
-    num_at_once = min(_CLASSES_AT_ONCE, _ENTRIES_AT_ONCE // max(1, num_images), num_classes) // num_threads
-    some_classes = [torch.split(entries_NC, max(1, num_at_once), 1) for entries_NC in (scores_NC.detach(), labels_NC)]
-    if num_threads == 1:
-        return torch.cat([*map(_by_counting if on_cpu else _by_order, *some_classes)])
-    # Threads, not processes: NumPy releases the interpreter lock while it sorts.
-    with ThreadPoolExecutor(num_threads, thread_name_prefix="rank") as threads:
-        return torch.cat([*threads.map(_by_counting, *some_classes)])
+    num_images = len(scores_NC)
+    num_at_once = max(1, _ENTRIES_AT_ONCE // max(1, num_images))
+    some_classes = [torch.split(entries_NC, num_at_once, 1) for entries_NC in (scores_NC.detach(), labels_NC)]
+    return torch.cat([*map(_by_counting if scores_NC.device.type == "cpu" else _by_order, *some_classes)])
 
 
 def mean_average_precision(ap_C: Tensor) -> float:
@@ -126,56 +116,53 @@ def _reaching(ranked_TN: Tensor, least_TP: Tensor) -> Tensor:
 
 
 def _by_counting(scores_NK: Tensor, labels_NK: Tensor) -> Tensor:
-    """AP (K,) by NumPy, which sorts with vector instructions, many times as fast as torch on a CPU.
+    """AP (K,) by NumPy on a CPU.
 
     Each positive gains the recall 1 / P at the precision of its score: positives over annotated images among all that
     score no less. Counting these suffices, so the labels need not be put into the order of the scores.
     """
     numbers_NK = scores_NK.to(torch.promote_types(scores_NK.dtype, torch.float32)).numpy()
     states_NK = labels_NK.numpy()
-    ranked_KN = _transposed(numbers_NK)
+    scores_KN = _transposed(numbers_NK)
     positive_NK = states_NK == POSITIVE
     unknown_NK = ~(positive_NK | (states_NK == NEGATIVE))
-    num_annotated_K = np.full(len(ranked_KN), len(states_NK))
+    num_annotated_K = np.full(len(scores_KN), len(states_NK))
     if unknown_NK.any():
         num_annotated_K -= unknown_NK.sum(axis=0)
-        ranked_KN[unknown_NK.T] = -np.inf  # sorted to the front, below every score that counts
-    ranked_KN.sort(axis=1)
-    rows, columns = np.divmod(np.flatnonzero(positive_NK), len(ranked_KN))  # a fifth of the time of nonzero
-    # Scores of all positives, class after class, by one sort of the classes' indices instead of K masks.
-    order = np.argsort(columns.astype(np.uint16), kind="stable")
-    num_positive_K = np.bincount(columns, minlength=len(ranked_KN))
-    by_class = np.split(numbers_NK[rows, columns][order], np.cumsum(num_positive_K)[:-1])
+        scores_KN[unknown_NK.T] = -np.inf  # below every score that counts
+    positive_KN = _transposed(positive_NK)
     values = [
-        _average_precision(np.sort(positives_P), ranked_N, num_annotated)
-        for positives_P, ranked_N, num_annotated in zip(by_class, ranked_KN, num_annotated_K.tolist(), strict=True)
+        _average_precision(scores_N, np.flatnonzero(positive_N), num_annotated)
+        for scores_N, positive_N, num_annotated in zip(scores_KN, positive_KN, num_annotated_K.tolist(), strict=True)
     ]
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _transposed(numbers_NK: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+def _transposed(entries_NK: npt.NDArray[Entry]) -> npt.NDArray[Entry]:
     """A transposed copy, made a few rows at a time.
 
     In one go each number of a column would fetch a cache line of which nothing else is used before it is evicted.
     """
-    transposed_KN = np.empty(numbers_NK.shape[::-1], numbers_NK.dtype)
-    for start in range(0, len(numbers_NK), _ROWS_AT_ONCE):
+    transposed_KN = np.empty(entries_NK.shape[::-1], entries_NK.dtype)
+    for start in range(0, len(entries_NK), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        transposed_KN[:, rows] = numbers_NK[rows].T
+        transposed_KN[:, rows] = entries_NK[rows].T
     return transposed_KN
 
 
 def _average_precision(
-    positives_P: npt.NDArray[np.floating], ranked_N: npt.NDArray[np.floating], num_annotated: int
+    scores_N: npt.NDArray[np.floating], positive_P: npt.NDArray[np.intp], num_annotated: int
 ) -> float:
-    """AP of a class from the scores of its positives and of all images, both ascending."""
-    if len(positives_P) == num_annotated:  # no negative: every ranking would have AP 1
+    """AP of a class from the scores of all images, -inf for those not annotated, and the rows of its positives."""
+    num_positives = len(positive_P)
+    if num_positives == num_annotated:  # no negative: every ranking would have AP 1
         return float("nan")
-    if len(positives_P) == 0:
+    if num_positives == 0:
         return 0.0
-    hits_P = len(positives_P) - np.searchsorted(positives_P, positives_P)
+    positives_P = np.sort(scores_N.take(positive_P))
+    hits_P = num_positives - np.searchsorted(positives_P, positives_P)
     # The minimum: a positive that scores -inf itself must not count the unannotated images, which stand at -inf.
-    seen_P = np.minimum(len(ranked_N) - np.searchsorted(ranked_N, positives_P), num_annotated)
+    seen_P = np.minimum(num_reaching(scores_N, positives_P), num_annotated)
     return float((hits_P / seen_P).mean())
 
 

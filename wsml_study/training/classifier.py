@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsml_study.options import Value
 from wsml_study.training.backbones import build_backbone
 from wsml_study.training.pretrained_weights import normalization_of
+from wsml_study.training.stages import stages_of
 from wsml_study.training.trial_data import Scaling
 
 
@@ -99,14 +101,43 @@ class Classifier(nn.Module):
             hook.remove()
         return given[0]
 
-    def parameter_groups(self, learning_rate: float, head_multiplier: float) -> list[dict[str, Any]]:
-        """Two groups for an optimizer: the backbone, and the head at a multiple of the learning rate."""
+    def train(self, mode: bool = True) -> Classifier:
+        """As torch's, but that frozen batch normalizations stay in evaluation mode, with the statistics they have."""
+        super().train(mode)
+        if mode:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm) and module.affine and not module.weight.requires_grad:
+                    module.eval()
+        return self
+
+    def parameter_groups(
+        self, learning_rate: float, head_multiplier: float, layer_decay: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Groups of what learns, for an optimizer: the backbone, and the head at a multiple of the learning rate.
+
+        Args:
+            learning_rate: of the backbone.
+            head_multiplier: of that, the head's.
+            layer_decay: each stage of the backbone learns at this share of the rate of the stage behind it, the last
+                one at this share of `learning_rate`, as in the code of MAE (He et al., CVPR 2022); None for one rate.
+        """
         in_head = {id(parameter) for parameter in self.head.parameters()}
-        backbone = [parameter for parameter in self.parameters() if id(parameter) not in in_head]
-        return [
-            {"params": backbone, "lr": learning_rate},
-            {"params": list(self.head.parameters()), "lr": learning_rate * head_multiplier},
+        backbone = {
+            name: parameter
+            for name, parameter in self.network.named_parameters()
+            if id(parameter) not in in_head and parameter.requires_grad
+        }
+        groups = [{"params": list(self.head.parameters()), "lr": learning_rate * head_multiplier}]
+        if layer_decay is None:
+            return [{"params": list(backbone.values()), "lr": learning_rate}, *groups] if backbone else groups
+        stages = stages_of(self.network, self.head)
+        parts = [*stages.parameters, stages.tail]
+        rates = [learning_rate * layer_decay ** (len(stages.parameters) - place) for place in range(len(parts))]
+        scaled = [
+            {"params": [backbone[name] for name in names if name in backbone], "lr": rate}
+            for names, rate in zip(parts, rates, strict=True)
         ]
+        return [*(group for group in scaled if group["params"]), *groups]
 
 
 class LinearClassifier(nn.Module):

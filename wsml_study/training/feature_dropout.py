@@ -52,5 +52,6 @@ class FeatureDropout:
         features: Tensor = given[0]
         if self._mask_bD is None or not head.training:
             return None
-        mask = self._mask_bD.view(len(features), *[1] * (features.ndim - 2), -1)
+        # A further view of the first images of a batch has their masks.
+        mask = self._mask_bD[: len(features)].view(len(features), *[1] * (features.ndim - 2), -1)
         return (features * mask,)

@@ -21,6 +21,9 @@ from wsml_study.methods.contract import ALONE, NEGATIVE, PADDING, POSITIVE, UNOB
 ENTRIES_AT_ONCE = 2**16
 """Images times classes that are counted together, at some 30 bytes each."""
 
+ENTRIES_OF_A_TRIAL = 2**11
+"""The same of one trial of several; with 64 trials the tensors of a count still fit into a cache."""
+
 NUM_LOSSES = 3
 """Groups whose losses are summed: true positives, true negatives, false negatives, the first of all groups."""
 
@@ -112,54 +115,90 @@ class Groups:
 
 
 class MemorizationMeters:
-    """The meters of K trials in one process; each trial sees every training image once per epoch."""
+    """The meters of K trials in one process; each trial sees every training image once per epoch.
 
-    def __init__(self, groups: Sequence[Groups]) -> None:
-        """Start at zero; `groups` holds those of each trial's labels."""
-        self._groups = groups
-        device = groups[0].sign_NC.device
-        self._losses_KG = torch.zeros(len(groups), NUM_LOSSES, dtype=torch.float64, device=device)
-        self._counts_KG = torch.zeros(len(groups), 5, dtype=torch.float64, device=device)
+    Batches are collected and counted several at a time. How many does not depend on the number of trials, since sums of
+    floats depend on their order.
+    """
+
+    def __init__(self, labellings: Sequence[Groups], which: Sequence[int]) -> None:
+        """Start at zero.
+
+        Args:
+            labellings: the groups of each different labelling.
+            which: of each trial, the index of its labelling.
+        """
+        self._groups = [labellings[one] for one in which]
+        self._sign_LC = torch.cat([one.sign_NC for one in labellings])
+        self._members_LCG = torch.cat([one.members_NCG for one in labellings])
+        self._waiting: list[tuple[Tensor, Tensor, Sequence[tuple[Tensor | None, int]]]] = []
+        self._start()
+
+    def _start(self) -> None:
+        device, num_trials = self._sign_LC.device, len(self._groups)
+        self._losses_KG = torch.zeros(num_trials, NUM_LOSSES, dtype=torch.float64, device=device)
+        self._counts_KG = torch.zeros(num_trials, self._members_LCG.shape[-1], dtype=torch.float64, device=device)
 
     @torch.no_grad()
     def update(
-        self,
-        *,
-        logits_KBC: Tensor,
-        sign_KBC: Tensor,
-        members_KEG: Tensor,
-        distrusted: Sequence[tuple[Tensor | None, int]],
+        self, *, logits_KBC: Tensor, entries_KB: Tensor, distrusted: Sequence[tuple[Tensor | None, int]]
     ) -> None:
         """Count a batch of each trial.
 
         Args:
             logits_KBC: scores before the sigmoid.
-            sign_KBC, members_KEG: of these entries as in `Groups`, E = B * C; (1, ...) if all trials share them.
+            entries_KB: rows of the images in the labellings, one below the other; (1, B) if all trials share them.
             distrusted: the methods' masks (k, B, C), or None, of so many trials each, in the order of the trials.
         """
+        self._waiting.append((logits_KBC, entries_KB, distrusted))
+        if len(self._waiting) * logits_KBC[0].numel() >= ENTRIES_OF_A_TRIAL:
+            self._count()
+
+    @torch.no_grad()
+    def _count(self) -> None:
+        logits, entries, distrusted = zip(*self._waiting, strict=True)
+        self._waiting.clear()
+        logits_KBC, entries_KB = torch.cat(logits, 1), torch.cat(entries, 1)
+        sign_KBC, members_KBCG = rows_of(self._sign_LC, entries_KB), rows_of(self._members_LCG, entries_KB)
+        members_KEG = members_KBCG.flatten(1, 2)
         losses_KE = -F.logsigmoid(logits_KBC.float() * sign_KBC).flatten(1)
         # Not by a product: how a product adds depends on how many trials there are, and on where they lie in memory.
         groups_KGE = members_KEG[..., :NUM_LOSSES].transpose(1, 2)
         self._losses_KG += (losses_KE[:, None] * groups_KGE).sum(-1)
         start = 0
-        for mask_kBC, count in distrusted:
+        for of_kind in zip(*distrusted, strict=True):
+            count = of_kind[0][1]
             trials = slice(start, start + count)
-            if mask_kBC is not None:
-                mask_k1E = mask_kBC.reshape(count, 1, -1).float()
-                members = members_KEG if len(members_KEG) == 1 else members_KEG[trials]
-                # Sums of ones are exact in any order.
-                self._counts_KG[trials] += (mask_k1E @ members)[:, 0]
             start += count
+            if all(mask_kBC is None for mask_kBC, _ in of_kind):
+                continue
+            masks = [
+                torch.zeros_like(logits_BC, dtype=torch.bool) if mask_kBC is None else mask_kBC.view(logits_BC.shape)
+                for (mask_kBC, _), logits_BC in zip(of_kind, (one[trials] for one in logits), strict=True)
+            ]
+            masks_k1E = torch.cat(masks, 1).flatten(1)[:, None].float()
+            members = members_KEG if len(members_KEG) == 1 else members_KEG[trials]
+            # Sums of ones are exact in any order.
+            self._counts_KG[trials] += (masks_k1E @ members)[:, 0]
 
     def results(self) -> list[Memorization]:
-        """The epoch of each trial."""
+        """The epoch of each trial; the next one starts at zero."""
+        if self._waiting:
+            self._count()
         results = []
         sums = zip(self._losses_KG.tolist(), self._counts_KG.tolist(), strict=True)
         for groups, (losses, distrusted) in zip(self._groups, sums, strict=True):
             _, _, num_caught, num_known, num_distrusted = map(round, distrusted)
             counts = [*groups.num_G[:NUM_LOSSES], num_distrusted, num_known, num_caught]
             results.append(_memorization(losses, counts))
+        self._start()
         return results
+
+
+def rows_of(table: Tensor, rows_KB: Tensor) -> Tensor:
+    """Rows (K, B, ...) of a table."""
+    # index_select takes flat indices only; the result is contiguous, so the view is free.
+    return table.index_select(0, rows_KB.flatten()).view(*rows_KB.shape, *table.shape[1:])
 
 
 def _groups(labels: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

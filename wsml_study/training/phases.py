@@ -1,6 +1,7 @@
-"""The two phases of a trial: end to end (backbone and head learn from images), or a linear probe on features.
+"""The phases of a trial: end to end (backbone and head learn from images), a linear probe on features, rows of a head.
 
-A trial has one phase or, with `linear_init`, both: first the linear probe, then end to end. Shapes: M rows of a split,
+A trial has one of the first two or, with `linear_init`, both: first the linear probe, then end to end. Category-wise
+fine-tuning of the head's rows may follow. Shapes: M rows of a split,
 D features.
 """
 
@@ -15,9 +16,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from wsml_study.methods.contract import Peers
 from wsml_study.study.spec import TrialConfig
+from wsml_study.training.class_wise import LEARNING_RATE
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.inputs import FeatureInputs, ImageInputs, Inputs
+from wsml_study.training.scoring import SMALLEST_BATCH, uses_bf16
 from wsml_study.training.trial_data import SplitName, TrialData
 
 
@@ -26,6 +29,7 @@ class PhaseName(StrEnum):
 
     LINEAR = "linear"
     END_TO_END = "end_to_end"
+    CLASS_WISE = "class_wise"
 
 
 class Phase(Protocol):
@@ -81,7 +85,9 @@ class EndToEnd:
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Backbone and head, each at its rate."""
         training = self._training
-        return self._classifier.parameter_groups(training.learning_rate, training.head_learning_rate_multiplier)
+        return self._classifier.parameter_groups(
+            training.learning_rate, training.head_learning_rate_multiplier, training.layer_decay
+        )
 
     def average_gradients(self) -> None:
         """No-op: DistributedDataParallel averages them during the backward pass."""
@@ -143,6 +149,37 @@ class LinearProbe:
         if not isinstance(self._classifier, LinearClassifier):  # the first phase of linear_init
             return features_MD
         return self._classifier.features(features_MD)
+
+
+class ClassWise(LinearProbe):
+    """Each class's row of the head learns from features of the network as it is when the inputs are first asked for."""
+
+    name = PhaseName.CLASS_WISE
+
+    def inputs(self, split: SplitName) -> Inputs:
+        """Features, all of them on the device of every rank; no image is mirrored."""
+        if isinstance(self._classifier, LinearClassifier):
+            return FeatureInputs(self._features(split))
+        return FeatureInputs(self._features_of_images(split, self._classifier))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The head at its rate."""
+        rate = self._config.training.class_wise_learning_rate or LEARNING_RATE
+        return [{"params": list(self._classifier.head.parameters()), "lr": rate}]
+
+    @torch.no_grad()
+    def _features_of_images(self, split: SplitName, classifier: Classifier) -> Tensor:
+        """Features (M, D) of images under the classifier's weights, in float32."""
+        data, training = self._data.split(split), self._config.training
+        images = ImageInputs(data, self._device, flips=False)
+        bf16 = uses_bf16(training.precision, self._device)
+        classifier.eval()
+        features = [torch.zeros(0, classifier.head.in_features, device=self._device)]
+        positions = torch.split(torch.arange(len(data)), max(SMALLEST_BATCH, training.batch_size))
+        for images_BcHW in images.batches(positions if len(data) else []):
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
+                features.append(classifier.features(images_BcHW).float())
+        return torch.cat(features)
 
 
 def _shared_by_peers(classifier: Classifier, peers: Peers, device: torch.device) -> nn.Module:

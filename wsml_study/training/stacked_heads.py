@@ -36,11 +36,11 @@ from wsml_study.methods.contract import Batch, Method, Outcome
 from wsml_study.methods.stacking import can_stack, stacked
 from wsml_study.training.average_precision import RankedScores
 from wsml_study.training.counted_classes import counted_ap
-from wsml_study.training.memorization import Groups, Memorization, MemorizationMeters
+from wsml_study.training.memorization import Groups, Memorization, MemorizationMeters, rows_of
 from wsml_study.training.optimization import diverged
 from wsml_study.training.randomness import order_of_epoch
 from wsml_study.training.scoring import percentages, uses_bf16
-from wsml_study.training.stacked_steps import FusedSteps
+from wsml_study.training.stacked_steps import FusedSteps, Stacked
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_evaluation import ValidationScores, measures_of, objective_value
 from wsml_study.training.trial_results import EpochResult
@@ -193,7 +193,7 @@ class _Stack:
 
     def __init__(self, trials: Sequence[TrialTraining]) -> None:
         # Trials with stackable methods become neighbours, so that each kind is a slice, a view without a copy, of K.
-        by_kind = _by_kind(trials)
+        by_kind = [sorted(kind, key=_rates) for kind in _by_kind(trials)]
         self._trials = [trial for of_kind in by_kind for trial in of_kind]
         first = self._trials[0]
         training = first.config.training
@@ -201,12 +201,12 @@ class _Stack:
         self._batch_size, self._num_epochs = training.batch_size, training.epochs
         self._bf16 = uses_bf16(training.precision, self._device)
         self._dtype = torch.bfloat16 if self._bf16 else torch.float32
-        self._gradients: dict[int, Tensor] = {}
+        self._parameters: list[Stacked] = []
         self._kinds = self._stack_methods(by_kind)
         self._stack_heads()
         self._stack_labels()
         self._take_features(first)
-        self._steps = FusedSteps([trial.optimizer for trial in self._trials], self._gradients)
+        self._steps = FusedSteps([trial.optimizer for trial in self._trials], self._parameters)
 
     def _stack_methods(self, by_kind: Iterable[Sequence[TrialTraining]]) -> list[_Kind]:
         kinds: list[_Kind] = []
@@ -215,12 +215,12 @@ class _Stack:
             methods = [trial.method for trial in trials]
             method = stacked(methods, device=self._device) if len(methods) > 1 else methods[0]
             learnt = tuple((parameter, torch.zeros_like(parameter)) for parameter in method.parameters())
-            # The stacked parameter is the trials' parameters one after the other along the first axis, so that the
-            # gradient of each is a view of the stacked gradient: the optimizers below read it without a copy.
-            for number, (_, gradient) in enumerate(learnt):
-                parts = gradient.chunk(len(methods)) if len(methods) > 1 else [gradient]
-                for one, part in zip(methods, parts, strict=True):
-                    self._gradients[id(list(one.parameters())[number])] = part
+            for (parameter, gradient), *own in zip(learnt, *(one.parameters() for one in methods), strict=True):
+                # The stacked parameter is the trials' parameters one after the other along the first axis.
+                shape = (len(methods), *own[0].shape)
+                self._parameters.append(
+                    Stacked(parameters=own, values=parameter.detach().view(shape), gradient=gradient.view(shape))
+                )
             first_image_k1 = torch.arange(len(trials), device=self._device)[:, None] * len(self._data.train)
             kinds.append(
                 _Kind(
@@ -244,19 +244,19 @@ class _Stack:
         self._weight_gradient_KCD, self._bias_gradient_KC = map(torch.zeros_like, (self._weight_KCD, self._bias_KC))
         for k, head in enumerate(heads):
             head.weight.data, head.bias.data = self._weight_KCD[k], self._bias_KC[k]
-            self._gradients[id(head.weight)] = self._weight_gradient_KCD[k]
-            self._gradients[id(head.bias)] = self._bias_gradient_KC[k]
+        weights, biases = [head.weight for head in heads], [head.bias for head in heads]
+        self._parameters += [
+            Stacked(parameters=weights, values=self._weight_KCD, gradient=self._weight_gradient_KCD),
+            Stacked(parameters=biases, values=self._bias_KC, gradient=self._bias_gradient_KC),
+        ]
 
     def _stack_labels(self) -> None:
         """Put the tables of labels one after the other; trials with equal labels share a table."""
         which, distinct = _distinct([trial.optimization.labels_NC for trial in self._trials])
         truth_NC = self._trials[0].optimization.truth_NC
-        groups = [Groups(labels_NC, truth_NC) for labels_NC in distinct]
-        self._groups = [groups[i] for i in which]
+        self._meters = MemorizationMeters([Groups(labels_NC, truth_NC) for labels_NC in distinct], which)
         self._labels_LC = torch.cat(distinct)
-        self._sign_LC = torch.cat([one.sign_NC for one in groups])
-        self._members_LCG = torch.cat([one.members_NCG for one in groups])
-        # Row of image i of trial k in these tables: first_label_K1[k] + i.
+        # Row of image i of trial k in this table and in the meters' ones: first_label_K1[k] + i.
         self._first_label_K1 = torch.tensor(which, device=self._device)[:, None] * len(truth_NC)
         self._one_labelling = len(distinct) == 1
 
@@ -267,6 +267,7 @@ class _Stack:
         if inputs.mirrored_features_MD is not None:
             # One table, plain rows first: a mirrored image is then only another row, N further on.
             self._features_RD = _aligned(torch.cat([inputs.features_MD, inputs.mirrored_features_MD]))
+        self._fetched_features: Tensor | None = None
         self._validation_MD = _aligned(first.optimization.inputs.features_of("validation").features_MD)
 
     def run_epoch(self) -> list[tuple[TrialTraining, EpochResult | TrainingError]]:
@@ -305,13 +306,18 @@ class _Stack:
         """Mean losses and memorization, of each trial."""
         images_SN, rows_SN = self._order(epoch)
         loss_sum_K = torch.zeros(len(self._trials), device=self._device)
-        meters = MemorizationMeters(self._groups)
         batches = zip(*(torch.split(one, self._batch_size, 1) for one in (images_SN, rows_SN)), strict=True)
         for images_SB, rows_SB in batches:
-            features_BD = self._features_RD.index_select(0, rows_SB.flatten()).to(self._dtype)
-            features_SBD = features_BD.view(*rows_SB.shape, -1)
-            loss_sum_K += self._train_batch(epoch, images_SB, features_SBD, meters) * images_SB.shape[1]
-        return (loss_sum_K / images_SN.shape[1]).tolist(), meters.results()
+            loss_sum_K += self._train_batch(epoch, images_SB, self._fetched(rows_SB)) * images_SB.shape[1]
+        return (loss_sum_K / images_SN.shape[1]).tolist(), self._meters.results()
+
+    def _fetched(self, rows_SB: Tensor) -> Tensor:
+        """Features (S, B, D) of a batch, in memory that the next batch overwrites: new memory costs as much again."""
+        if self._fetched_features is None or len(self._fetched_features) < rows_SB.numel():
+            self._fetched_features = self._features_RD.new_empty(rows_SB.numel(), self._features_RD.shape[1])
+        features = self._fetched_features[: rows_SB.numel()]
+        torch.index_select(self._features_RD, 0, rows_SB.flatten(), out=features)
+        return features.to(self._dtype).view(*rows_SB.shape, -1)
 
     def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
         """Images (S, N) in the order of an epoch, and the rows (S, N) of their features.
@@ -327,14 +333,14 @@ class _Stack:
             rows_SN = images_SN + len(self._data.train) * torch.stack([mirrored[order] for order, mirrored in chosen])
         return images_SN.to(self._device), rows_SN.to(self._device)
 
-    def _train_batch(self, epoch: int, images_SB: Tensor, features_SBD: Tensor, meters: MemorizationMeters) -> Tensor:
+    def _train_batch(self, epoch: int, images_SB: Tensor, features_SBD: Tensor) -> Tensor:
         """One step of every trial; their losses (K,)."""
         # Logits are computed outside autograd and then made its leaves: autograd differentiates only the losses, and
         # `_step` writes the gradients of all heads, by one product, straight into the tensors that optimizers read.
         logits_KBC = self._logits_of_batch(features_SBD)
         images_KB = images_SB.expand(len(self._trials), -1)
         entries_KB = images_KB + self._first_label_K1
-        labels_KBC = _rows(self._labels_LC, entries_KB)
+        labels_KBC = rows_of(self._labels_LC, entries_KB)
         leaves = [logits_KBC[kind.trials].requires_grad_() for kind in self._kinds]
         outcomes = [
             kind(leaf, labels_KBC, images_KB, epoch, self._num_epochs)
@@ -344,10 +350,9 @@ class _Stack:
         self._step(features_SBD, losses, leaves)
         # If all trials have the same labels and the same batch, the meters get one row for all instead of K equal ones.
         shared_KB = entries_KB[:1] if self._one_labelling and len(images_SB) == 1 else entries_KB
-        meters.update(
-            logits_KBC=logits_KBC,
-            sign_KBC=_rows(self._sign_LC, shared_KB),
-            members_KEG=_rows(self._members_LCG, shared_KB).flatten(1, 2),
+        self._meters.update(
+            logits_KBC=logits_KBC.detach(),
+            entries_KB=shared_KB,
             distrusted=[
                 (outcome.distrusted_BC, kind.num_trials) for outcome, kind in zip(outcomes, self._kinds, strict=True)
             ],
@@ -373,8 +378,7 @@ class _Stack:
             kept.copy_(gradient)
         gradient_KBC = torch.cat(found[: len(leaves)])
         self._bias_gradient_KC.copy_(gradient_KBC.sum(1))
-        gradient_KCD = _products(gradient_KBC.transpose(1, 2), features_SBD)
-        self._weight_gradient_KCD.copy_(gradient_KCD[:, :, : self._weight_KCD.shape[2]])
+        _products(gradient_KBC.transpose(1, 2), features_SBD, out=self._weight_gradient_KCD)
         self._steps.step()
 
     def _validate(self) -> list[ValidationScores | None]:
@@ -446,6 +450,13 @@ def _by_kind(trials: Sequence[TrialTraining]) -> list[list[TrialTraining]]:
     return kinds
 
 
+def _rates(trial: TrialTraining) -> tuple[Any, ...]:
+    """What neighbours in a stack should have in common, so that they share calls of an optimizer's kernel."""
+    training = trial.config.training
+    multiplier, momentum = training.head_learning_rate_multiplier, training.momentum
+    return (training.optimizer, training.learning_rate, multiplier, training.weight_decay, momentum or 0.0)
+
+
 def _distinct(tensors: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
     """For each tensor the index of its equal among the distinct ones, and the distinct ones."""
     distinct: list[Tensor] = []
@@ -458,19 +469,13 @@ def _distinct(tensors: Sequence[Tensor]) -> tuple[list[int], list[Tensor]]:
     return which, distinct
 
 
-def _rows(of: Tensor, rows_KB: Tensor) -> Tensor:
-    """Rows (K, B, ...) of a table."""
-    # index_select takes flat indices only; the result is contiguous, so the view is free.
-    return of.index_select(0, rows_KB.flatten()).view(*rows_KB.shape, *of.shape[1:])
-
-
 def _aligned(matrices: Tensor) -> Tensor:
     """Matrices (..., D) with columns of zeros, so that each row begins where the memory is aligned for products."""
     num_more = -matrices.shape[-1] % ALIGNED
     return F.pad(matrices, (0, num_more)) if num_more else matrices
 
 
-def _products(left_KCX: Tensor, right_SXY: Tensor) -> Tensor:
+def _products(left_KCX: Tensor, right_SXY: Tensor, out: Tensor | None = None) -> Tensor:
     """Products (K, C, Y) of K pairs of matrices; each adds in the same order, whatever the other pairs are.
 
     One product of all K * C rows, of a single matrix in place of a batch, with a single column, or of rows that are not
@@ -479,11 +484,17 @@ def _products(left_KCX: Tensor, right_SXY: Tensor) -> Tensor:
     Args:
         left_KCX: the left matrices.
         right_SXY: the right ones; S is K, or 1 if they are all the same.
+        out: receives the first columns of the products.
     """
     num_trials, num_columns = len(left_KCX), right_SXY.shape[2]
     right_KXY = right_SXY.expand(num_trials, -1, -1)
-    if num_trials == 1:
-        left_KCX, right_KXY = left_KCX.expand(2, -1, -1), right_KXY.expand(2, -1, -1)
-    if num_columns == 1:
-        right_KXY = right_KXY.expand(-1, -1, 2)
-    return torch.bmm(left_KCX, right_KXY)[:num_trials, :, :num_columns]
+    if num_trials > 1 and num_columns > 1:
+        if out is not None and out.shape[2] == num_columns and out.dtype == left_KCX.dtype:
+            return torch.bmm(left_KCX, right_KXY, out=out)
+        products_KCY = torch.bmm(left_KCX, right_KXY)
+    else:
+        left = left_KCX.expand(2, -1, -1) if num_trials == 1 else left_KCX
+        right = right_KXY.expand(2, -1, -1) if num_trials == 1 else right_KXY
+        products_KCY = torch.bmm(left, right if num_columns > 1 else right.expand(-1, -1, 2))
+        products_KCY = products_KCY[:num_trials, :, :num_columns]
+    return products_KCY if out is None else out.copy_(products_KCY[:, :, : out.shape[2]])

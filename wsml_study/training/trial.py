@@ -30,7 +30,12 @@ from wsml_study.training.ranking_metrics import metrics_beside_map
 from wsml_study.training.resampled_precision import num_resamples, resampled_precision
 from wsml_study.training.scoring import map_and_ap
 from wsml_study.training.trial_checkpoint import BestHead, Checkpoint, Progress
-from wsml_study.training.trial_classifier import initial_classifier, preprocessing_of, weights_with_backbone
+from wsml_study.training.trial_classifier import (
+    at_temperature,
+    initial_classifier,
+    preprocessing_of,
+    weights_with_backbone,
+)
 from wsml_study.training.trial_data import SPLITS, TrialData
 from wsml_study.training.trial_evaluation import Evaluation, ValidationScores
 from wsml_study.training.trial_results import BestScores, EpochResult, TestResult
@@ -127,6 +132,8 @@ class TrialTraining:
         epoch = self.epoch + 1
         head_epoch = self._hand_over(epoch)
         self.optimization.enter_phase_of(epoch)
+        if (rows := self.optimization.rows) is not None and rows.is_unjudged:
+            rows.keep(self.evaluation.validate(epoch).chosen[1])
         training_scores = partial(self.evaluation.scores, "train")
         train_loss, memorization = self.optimization.train_epoch(epoch, training_scores)
         trained = time.perf_counter()
@@ -138,6 +145,10 @@ class TrialTraining:
     def _validated(self, epoch: int, end_epoch: Callable[[ValidationScores], EpochResult]) -> EpochResult:
         """The result of an epoch, of the weights or of their average, whichever is better by the objective."""
         validation, average = self.evaluation.validate(epoch), self.optimization.average
+        if (rows := self.optimization.rows) is not None:
+            rows.keep(validation.chosen[1])
+            with rows.in_place():
+                return end_epoch(self.evaluation.validate(epoch))
         if average is None:
             return end_epoch(validation)
         with average.in_place():
@@ -154,12 +165,18 @@ class TrialTraining:
         return replace(result, val_map_raw=maps[0], val_map_averaged=maps[1])
 
     def _hand_over(self, epoch: int) -> int | None:
-        """Before the first epoch end to end of linear_init: put the head in place that it begins with.
+        """Before the first epoch of a later phase: put the weights in place that it begins with.
+
+        End to end of linear_init that is a head; category-wise fine-tuning begins with the network of the best epoch.
 
         Returns:
             the epoch of the linear probe whose head that is; None before any other epoch.
         """
-        last = self.config.training.num_linear_epochs
+        training = self.config.training
+        if training.is_class_wise(epoch) and not training.is_class_wise(epoch - 1):
+            assert self.progress.best_weights is not None
+            self.classifier.load_state_dict(self.progress.best_weights)
+        last = training.num_linear_epochs
         if last == 0 or epoch != last + 1:
             return None
         progress = self.progress
@@ -191,7 +208,7 @@ class TrialTraining:
         if value is None or best is None or sign * value > sign * best:
             progress.best_objective, progress.best_val_map, progress.best_epoch = value, val_map, epoch
             progress.best_scores_MC = None if validation.scores_MC is None else _compact(validation.scores_MC)
-            if self.keep_best:
+            if self.keep_best or training.class_wise_epochs is not None:
                 progress.best_weights = _copy_of(self.classifier)
             if training.hand_over == "best" and epoch <= training.num_linear_epochs:
                 progress.best_head = BestHead(epoch=epoch, weights=_copy_of(self.classifier.head))
@@ -297,9 +314,16 @@ class TrialTraining:
         """
         if self.progress.best_weights is None:
             raise TrainingError(NO_BEST_WEIGHTS)
-        weights = self.progress.best_weights
+        weights = dict(self.progress.best_weights)
+        if (temperature := self.config.training.temperature) is not None:
+            at_temperature(self.classifier, weights, temperature)
         if self.config.training.mode == "linear":
             weights = weights_with_backbone(self.config, self.data, weights)
+        elif self.config.model.lora is not None:
+            from wsml_study.training.trained_parts import merged_weights  # imports peft
+
+            assert isinstance(self.classifier, Classifier)
+            weights = merged_weights(self.classifier, weights)
         content: bytes = safetensors.torch.save({name: t.contiguous() for name, t in weights.items()})
         return content
 

@@ -11,6 +11,7 @@ from wsml_study.study.spec import TrialConfig
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.pretrained_weights import normalization_of
+from wsml_study.training.randomness import seed_torch
 from wsml_study.training.trial_data import TrialData
 
 
@@ -33,10 +34,15 @@ def initial_classifier(
         num_features = _num_features(config, data, device)
     # Seeded after the features exist: building the backbone that computes them, or finding them cached, must not
     # change the initial weights of the head.
-    torch.manual_seed(config.training.seed)
+    seed_torch(config.training.seed)
     if num_features is not None:
         return LinearClassifier(num_features, len(data.classes), scaling=data.scaling).to(device)
-    return _whole_classifier(config, data).to(device)
+    classifier = _whole_classifier(config, data)
+    if config.model.freeze is not None or config.model.lora is not None:
+        from wsml_study.training.trained_parts import train_parts
+
+        train_parts(classifier, config.model)
+    return classifier.to(device)
 
 
 def weights_with_backbone(config: TrialConfig, data: TrialData, head: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -46,12 +52,26 @@ def weights_with_backbone(config: TrialConfig, data: TrialData, head: dict[str, 
     return {name: tensor.detach().clone() for name, tensor in classifier.state_dict().items()}
 
 
+def at_temperature(classifier: Classifier | LinearClassifier, weights: dict[str, Tensor], temperature: float) -> None:
+    """Divide the head among the weights of a classifier, so that its logits are those at the temperature."""
+    head = {id(parameter) for parameter in classifier.head.parameters()}
+    for name, parameter in classifier.named_parameters(remove_duplicate=False):
+        if id(parameter) in head:
+            weights[name] = weights[name] / temperature
+
+
 def preprocessing_of(config: TrialConfig, data: TrialData, classifier: Classifier | LinearClassifier) -> dict[str, Any]:
     """What a classifier takes, as in `TestResult.preprocessing`."""
     if data.features_are_given:
         return {"features": classifier.head.in_features}
     mean, std = normalization_of(config.model.backbone, config.model.weights)
-    return {"image_size": data.image_size, "channels": data.num_channels, "mean": list(mean), "std": list(std)}
+    resized = {} if config.data.interpolation is None else {"interpolation": config.data.interpolation}
+    return {
+        "image_size": data.image_size,
+        "channels": data.num_channels,
+        "mean": list(mean),
+        "std": list(std),
+    } | resized
 
 
 def _num_features(config: TrialConfig, data: TrialData, device: torch.device) -> int:

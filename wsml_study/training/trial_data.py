@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.data.dataset import Dataset, GivenFeatures, PixelRange, Split
+from wsml_study.data.dataset import Dataset, GivenFeatures, Interpolation, PixelRange, Split
 from wsml_study.data.image_store import ImageRows, Kind, open_images
 from wsml_study.data.label_files import FeatureFiles, LabelFiles
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED, assume_negative, dense_rows
@@ -174,7 +174,7 @@ def open_trial_data(data: Data, *, cache_dir: Path | None = None, progress: Prog
         DataError: a file is missing or malformed.
     """
     dataset, images_by_split = _open_dataset(
-        _source(data), data.pixel_range, data.image_size, data.store, cache_dir, progress
+        _source(data), data.pixel_range, data.interpolation, data.image_size, data.store, cache_dir, progress
     )
     truth_NC = dataset.train.labels_NC
     observed_NC = training_labels(dataset, **data.observe.model_dump())
@@ -245,13 +245,14 @@ def _read(source: _Source) -> Dataset:
 def _open_dataset(
     source: _Source,
     pixel_range: PixelRange | None,
+    interpolation: Interpolation | None,
     image_size: int | None,
     store: Kind | None,
     cache_dir: Path | None,
     progress: Progress | None,
 ) -> tuple[Dataset, dict[str, dict[str, Any]]]:
     """The dataset, and the images or features of its splits, as arguments of `LabelledImages`."""
-    dataset = _read(source).decoded_with(pixel_range)
+    dataset = _read(source).decoded_with(pixel_range, interpolation)
 
     def images_of(split: Split) -> dict[str, Any]:
         if isinstance(split.images, GivenFeatures):

@@ -63,6 +63,8 @@ class Evaluation:
         share = torch.arange(rank, rank + size * -(-num_images // size), size) % num_images
         inputs = self._optimization.inputs.of(split).batches(torch.split(share, self._batch_size), mirrored_M)
         scores_mC = logits_of(self._optimization.phase.evaluated, inputs, bf16=self._bf16)
+        if self._config.training.temperature is not None:
+            scores_mC = scores_mC / self._config.training.temperature
         by_rank_RmC = self._peers.gather(scores_mC).view(size, len(share), -1)
         return by_rank_RmC.transpose(0, 1).flatten(0, 1)[:num_images]
 

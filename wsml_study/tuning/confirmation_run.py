@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from wsml_study.cluster.session import Session
 from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
 from wsml_study.record.history import ENDED, StudyHistory
-from wsml_study.record.storage import CONFIRMATION, StudyStorage, open_results
+from wsml_study.record.storage import CONFIRMATION, StudyStorage, open_results, open_storage
 from wsml_study.record.study_folder import claim, locked, settled
 from wsml_study.record.tables import read_table
 from wsml_study.results.confirmation import plan_of, read_confirmation, rule_of_plan, worth_confirming
@@ -47,7 +48,7 @@ def run_and_confirm(
     restart: bool = False,
     address: str | None = None,
 ) -> tuple[Outcome, Outcome | None]:
-    """Run a study, and its confirmation if it asks for one.
+    """Run a study, and its confirmation if it asks for one, in one Ray session.
 
     Args:
         study, listener, num_trials, restart, address: as `run_study`.
@@ -58,10 +59,13 @@ def run_and_confirm(
     Raises:
         As `run_study`.
     """
-    outcome = run_study(study, listener, num_trials=num_trials, restart=restart, address=address)
-    if not outcome.finished or study.confirm is None:
-        return outcome, None
-    return outcome, confirm_study(study, listener, address=address)
+    if study.confirm is None:
+        return run_study(study, listener, num_trials=num_trials, restart=restart, address=address), None
+    with session_of(open_storage(study.storage, study.name), address) as session:
+        outcome = run_study(study, listener, num_trials=num_trials, restart=restart, session=session)
+        if not outcome.finished:
+            return outcome, None
+        return outcome, confirm_study(study, listener, session=session)
 
 
 def confirm_study(
@@ -71,6 +75,7 @@ def confirm_study(
     top: int | None = None,
     seeds: int | Literal["auto"] | None = None,
     address: str | None = None,
+    session: Session | None = None,
     open_trial: OpenTrial = open_trial,
 ) -> Outcome:
     """Train the best configs of a study again, or resume an earlier confirmation.
@@ -82,6 +87,7 @@ def confirm_study(
         seeds: number of pairs of training seed and seed of the hidden labels, or "auto" to add them in rounds; by
             default as the study says.
         address: of a Ray cluster; None starts a local one.
+        session: Ray for this run and others, in place of `address`; it is left open.
         open_trial: makes a trial in a worker process.
 
     Raises:
@@ -99,7 +105,7 @@ def confirm_study(
             f"{study.name}: it has two objectives, and a confirmation compares configs by one; `wsml-study export "
             f"--front` writes the configs of the front, and `wsml-study train CONFIG --seeds 3` trains one over seeds"
         )
-    with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
+    with locked(storage, listener.on_notice) as lease, session_of(storage, address, session) as session:
         study = settled(storage, study)
         claim(storage, study)
         _warn_if_unfinished(storage, study, listener.on_notice)

@@ -11,6 +11,7 @@ from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.fidelity import at_level, num_levels
 from wsml_study.study.search_space import SearchSpace, trial_content
 from wsml_study.study.spec import Study
+from wsml_study.tuning.part_checks import part_lines
 
 MODEL_KEYS = {"model.backbone", "model.weights", "model.head", "data.image_size"}
 
@@ -47,12 +48,18 @@ def check_models(study: Study, *, image_size: int | None, num_channels: int | No
             check_model(backbone, weights, head, image_sizes=sizes, num_channels=num_channels, download=download)
         except TrainingError as error:
             problems.append(str(error))
+    try:
+        part_lines(study, image_size=image_size)
+    except TrainingError as error:
+        problems.append(str(error))
     if problems:
         raise TrainingError("\n".join(dict.fromkeys(problems)))
 
 
 def model_lines(study: Study, *, image_size: int | None) -> list[str]:
     """A line for each pretrained model of timm or open_clip: how images were prepared for it, and how they are here.
+
+    And one for each model of which a part is trained: which.
 
     Args:
         study, image_size: as `check_models`.
@@ -69,11 +76,16 @@ def model_lines(study: Study, *, image_size: int | None) -> list[str]:
         here = " and ".join(f"{size} x {size}" for size in sizes)
         lines += textwrap.wrap(
             f"model {backbone}, weights {weights}: trained on images of {known.image_size} x {known.image_size} pixels "
-            f"({known.interpolation}), here {here} (bilinear); pixels less {mean}, divided by {std}",
+            f"({known.interpolation}), here {here} ({_interpolation(study)}); pixels less {mean}, divided by {std}",
             WIDEST,
             subsequent_indent="    ",
         )
-    return lines
+    parts = part_lines(study, image_size=image_size)
+    return [*lines, *(part for line in parts for part in textwrap.wrap(line, WIDEST, subsequent_indent="    "))]
+
+
+def _interpolation(study: Study) -> str:
+    return "as searched" if "data.interpolation" in study.varied else study.data.interpolation or "bilinear"
 
 
 def joined_batches(study: Study, *, num_images: int, image_size: int | None, num_channels: int | None) -> str | None:

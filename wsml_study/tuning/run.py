@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -141,6 +142,7 @@ def run_study(
     num_trials: int | None = None,
     restart: bool = False,
     address: str | None = None,
+    session: Session | None = None,
     model_folder: Path | None = None,
     open_trial: OpenTrial = open_trial,
 ) -> Outcome:
@@ -153,6 +155,7 @@ def run_study(
             the number that it has already.
         restart: move the results of earlier runs aside and start over.
         address: of a Ray cluster; None starts a local one.
+        session: Ray for this run and others, in place of `address`; it is left open.
         model_folder: receives a trained model per trial (final training); None for a search.
         open_trial: makes a trial in a worker process.
 
@@ -174,7 +177,7 @@ def run_study(
     if restart:
         set_aside(storage, listener.on_notice)
     task = Task(tested=model_folder is not None, model_folder=model_folder, open_trial=open_trial)
-    with locked(storage, listener.on_notice) as lease, session_of(storage, address) as session:
+    with locked(storage, listener.on_notice) as lease, session_of(storage, address, session) as session:
         study = with_estimated_ranges(settled(storage, study))
         for line in range_lines(study):
             listener.on_notice(line)
@@ -183,9 +186,14 @@ def run_study(
         return run_leased(study, storage, lease, session, listener, task, num_trials=num_trials)
 
 
-def session_of(storage: StudyStorage, address: str | None) -> Session:
-    """The Ray session for the runs of a study, its levels and its confirmation; Ray's output goes to ray.log there."""
-    return Session(address, storage.folder / "ray.log")
+def session_of(
+    storage: StudyStorage, address: str | None, session: Session | None = None
+) -> AbstractContextManager[Session]:
+    """The Ray session for the runs of a study, its levels and its confirmation; Ray's output goes to ray.log there.
+
+    A session that is handed in is used, and left open after the block.
+    """
+    return Session(address, storage.folder / "ray.log") if session is None else nullcontext(session)
 
 
 def _run_levels(

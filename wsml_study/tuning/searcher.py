@@ -23,11 +23,13 @@ from wsml_study.record.config_history import ConfigHistory, config_of, configs_o
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import ENDED, Repeat, TrialHistory, TrialState
 from wsml_study.record.measured import measured
+from wsml_study.study.batching import can_train_together, is_stackable
 from wsml_study.study.config_runs import ConfigRuns
 from wsml_study.study.factors import proposed_space
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.option_fields import option_values
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.tuning.lanes import RunKey
 from wsml_study.tuning.optuna_study import OptunaStudy, state_for_sampler
 from wsml_study.tuning.pausing import Pausing
 from wsml_study.tuning.prior_draws import PriorDraws
@@ -150,8 +152,13 @@ class OptunaSearcher(TrialSource):
         for config in configs_of(self._log.history):
             if not config.awaits_run:
                 continue
-            if config.gets_every_run or not self._has_lost(config):
-                return self._run_again(config)
+            if config.gets_every_run:
+                run = self._next_run(config)
+                if run is None:
+                    continue
+                return self._run_again(config, run)
+            if not self._has_lost(config):
+                return self._run_again(config, len(config.runs))
             self._log.append("lost", config_number=config.number)
             self._tell(config, TrialState.COMPLETE, config.mean(self._study.objective))
         return None
@@ -166,8 +173,43 @@ class OptunaSearcher(TrialSource):
         num_kept = 1 if self._study.confirm is None else self._study.confirm.top
         return bool(own) and has_lost(own, list(values.values()), num_runs=len(self._runs), num_kept=num_kept)
 
-    def _run_again(self, config: ConfigHistory) -> TrialHistory:
-        number, run = len(self._log.history.trials), len(config.runs)
+    def _next_run(self, config: ConfigHistory) -> int | None:
+        """The next run for the slot that is free: one that its worker has trained already, else one of no other slot.
+
+        None if all that are left are being trained in other slots.
+        """
+        own, others = self._lanes.of(self._lanes.next), self._lanes.of_others(self._lanes.next)
+        left = [run for run in _not_begun(config) if (config.number, run) not in others]
+        return next((run for run in left if (config.number, run) in own), left[0] if left else None)
+
+    @property
+    def _holds_back(self) -> bool:
+        return any(one.gets_every_run and one.awaits_run for one in configs_of(self._log.history))
+
+    def _companions(self, trial: TrialHistory, first: TrialConfig) -> tuple[TrialConfig, ...]:
+        """With `factors`, runs that are kept for the slot; else as for any trial."""
+        if not self._study.factors:
+            return super()._companions(trial, first)
+        run, lane, most = (trial.of_config, trial.run), self._lanes.next, self._most_together
+        others, is_kept = self._lanes.of_others(lane), run in self._lanes.of(lane)
+        candidates = (
+            sorted(self._lanes.of(lane)) if is_kept else [one for one in self._next_runs() if one not in others]
+        )
+        self._lanes.begin(run)
+        if most == 1 or not is_stackable(first):
+            return ()
+        configs = {key: self._config_at(key) for key in candidates if key != run}
+        fitting = [key for key, config in configs.items() if can_train_together(first, config)]
+        if not is_kept:  # so that other slots get their share of what is left
+            most = min(most, -(-(len(configs) + 1) // max(1, self._slots())))
+        # Of one seed, so that they share their order of images.
+        of_seed = [key for key in fitting if configs[key].training.seed == first.training.seed]
+        chosen = (of_seed if 2 * len(of_seed) >= min(most, len(fitting)) else fitting)[: most - 1]
+        self._lanes.promise(lane, chosen)
+        return tuple(configs[key] for key in chosen)
+
+    def _run_again(self, config: ConfigHistory, run: int) -> TrialHistory:
+        number = len(self._log.history.trials)
         first = config.first
         values, resolved = self._runs.run(first.values if first.proposed is None else first.proposed, run)
         self._log.append(
@@ -212,17 +254,24 @@ class OptunaSearcher(TrialSource):
         while not self._study.sampler.record.model_based and self._num_proposed < self._num_wanted:
             if len(self._proposals) >= count or not self._propose():
                 break
-        return list(itertools.islice(self._next_runs(), count))
+        return [proposal.config for proposal in itertools.islice(self._proposals, count)]
 
-    def _next_runs(self) -> Iterator[TrialConfig]:
-        """Configs of the runs that are known to come; of a race only the first ones."""
-        if not self._study.factors:
-            yield from (proposal.config for proposal in self._proposals)
-            return
-        known = [(len(one.runs), one.first.proposed or {}) for one in configs_of(self._log.history) if one.awaits_run]
-        for begun, proposed in [*known, *((0, proposal.values) for proposal in self._proposals)]:
-            for number in range(begun, len(self._runs)):
-                yield self._runs.run(proposed, number)[1]
+    def _next_runs(self) -> Iterator[RunKey]:
+        """The runs of a study with `factors` that are known to come."""
+        self._upcoming(self._most_together)
+        for config in configs_of(self._log.history):
+            yield from ((config.number, run) for run in _not_begun(config))
+        for number in range(len(self._log.history.runs_of_config), self._num_proposed):
+            yield from ((number, run) for run in range(len(self._runs)))
+
+    def _config_at(self, run: RunKey) -> TrialConfig:
+        """Of a run that is known to come."""
+        number, num_begun = run[0], len(self._log.history.runs_of_config)
+        if number < num_begun:
+            proposed = config_of(self._log.history, number).first.proposed or {}
+        else:
+            proposed = self._proposals[number - num_begun].values
+        return self._at_its_data(self._runs.run(proposed, run[1])[1])
 
     @property
     def _num_wanted(self) -> int:
@@ -382,6 +431,12 @@ class OptunaSearcher(TrialSource):
         if config.first.state is not TrialState.COMPLETE:
             return state_for_sampler(config.first), config.first.value(objective)
         return (TrialState.COMPLETE, config.mean(objective)) if config.has_ended else (None, None)
+
+
+def _not_begun(config: ConfigHistory) -> list[int]:
+    """The runs of a config that have not begun; those of a design begin in any order."""
+    begun = {run.run for run in config.runs}
+    return [run for run in range(config.num_runs) if run not in begun]
 
 
 def ending_of(result: dict[str, Any] | None, *, error: bool) -> TrialState | None:

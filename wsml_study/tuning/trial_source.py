@@ -13,6 +13,7 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import TrialHistory, TrialState, best_metric_of
 from wsml_study.study.batching import can_train_together, is_stackable
 from wsml_study.study.spec import Study, TrialConfig
+from wsml_study.tuning.lanes import Lanes
 from wsml_study.tuning.limits import Limits
 from wsml_study.tuning.pausing import Pausing
 from wsml_study.workers.protocol import Assignment, BestSoFar
@@ -58,6 +59,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             self._queued(one) for one in unfinished if (one.out_of_memory is not None) == exclusive
         )
         self._live: dict[str, int] = {}
+        self._lanes = Lanes()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Tune's config of the next trial, FINISHED if there is none, None while one may follow."""
@@ -71,16 +73,18 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             # one that reaches a rung may let a paused one go on, and a config may get a further run.
             is_population = self._study.early_stopping.record.is_population
             has_runs = self._log.history.counts_configs
-            may_come_back = self._live and (is_population or self._pausing is not None or has_runs)
+            may_come_back = self._live and (is_population or self._pausing is not None or has_runs or self._holds_back)
             return None if may_come_back else str(Searcher.FINISHED)
         trial, config = following
+        companions = self._companions(trial, config)
         self._live[trial_id] = trial.number
+        self._lanes.take(trial_id)
         if self.limits is not None:
             self.limits.hand_out(trial.number)
         assignment = Assignment(
             trial=trial.number,
             config=config,
-            companions=self._companions(config),
+            companions=companions,
             checkpoint=None if trial.checkpoint is None else trial.checkpoint[1],
             best_before=_best_so_far(trial) if trial.takes_over else None,
             known_until=trial.paused_after or 0,
@@ -90,6 +94,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial left its slot; one that takes over another trial's network is handed out next."""
         trial = self._log.history.trials[self._live.pop(trial_id)]
+        self._lanes.free(trial_id)
         if self.limits is not None:
             self.limits.leave(trial.number)
         if trial.moving:
@@ -131,16 +136,19 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
 
     def _at_its_data(self, config: TrialConfig) -> TrialConfig:
         """The config with the study's data root; the data may have moved since an earlier run."""
+        if config.data.root == self._study.data.root:
+            return config
         data = config.data.model_copy(update={"root": self._study.data.root})
         return config.model_copy(update={"data": data})
 
-    def _companions(self, first: TrialConfig) -> tuple[TrialConfig, ...]:
+    def _companions(self, trial: TrialHistory, first: TrialConfig) -> tuple[TrialConfig, ...]:
         """Configs that a worker may train in one batch with a trial: every n-th of the next trials, for n slots.
 
         With n slots the next n trials go to n workers, so every n-th upcoming trial is a good guess for what this
         worker gets next. A wrong guess only costs time: a worker that gets another trial trains it from its start.
         """
-        most = self._max_together if self.limits is None else self.limits.most_together(self._max_together)
+        del trial
+        most = self._most_together
         if most == 1 or not is_stackable(first):
             return ()
         num_slots = max(1, self._slots())
@@ -150,6 +158,16 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         ]
         companions = [one for one in upcoming[num_slots - 1 :: num_slots] if can_train_together(first, one)]
         return tuple(companions[: most - 1])
+
+    @property
+    def _most_together(self) -> int:
+        """Linear probes that a worker may train together now."""
+        return self._max_together if self.limits is None else self.limits.most_together(self._max_together)
+
+    @property
+    def _holds_back(self) -> bool:
+        """Whether trials are left that wait for a slot which is busy."""
+        return False
 
     def save(self, checkpoint_path: str) -> None:
         """No-op: the event log is the only state."""

@@ -173,11 +173,15 @@ def _open_trainings(
     leader = LinearProbeTraining(first, open_trial_data(first.data), device=device, keep_best=keep_best)
     trainings: list[TrialTraining] = [leader]
     labels_differ = any(config.data != first.data for config in others)
+    opened = {first.data: leader.data}
     for config in others[: _max_companions(leader, labels_differ)]:
-        data = leader.data if config.data == first.data else open_trial_data(config.data)
+        if config.data not in opened:
+            opened[config.data] = open_trial_data(config.data)
         try:
             trainings.append(
-                LinearProbeTraining(config, data, device=device, keep_best=keep_best, shares_features_with=leader)
+                LinearProbeTraining(
+                    config, opened[config.data], device=device, keep_best=keep_best, shares_features_with=leader
+                )
             )
         except TrainingError:
             continue

@@ -15,6 +15,7 @@ from wsml_study.report.figures.groups import map_by_group
 from wsml_study.report.figures.importance import importance
 from wsml_study.report.figures.learning import distrust, learning_curves, memorization
 from wsml_study.report.figures.levels import level_agreement
+from wsml_study.report.figures.method_heat import method_heat
 from wsml_study.report.figures.methods import ap_per_class, gain_over_baseline, trials_by_method
 from wsml_study.report.figures.parallel import parallel_coordinates
 from wsml_study.report.figures.rate_effect import map_over_rate
@@ -48,6 +49,7 @@ SECTIONS = (
         figures=(
             confirmed,
             confirmed_classes,
+            method_heat,
             factor_curves,
             front,
             gain_over_baseline,

@@ -86,6 +86,8 @@ LOOKS = {
     "PU-MLC": Look(color=TEAL, shape="triangle-up", dash=TINY),
     "VLPL": Look(color=SKY, shape="diamond", dash=TINY),
     "GPR": Look(color=SKY, shape="triangle-up", dash=DOTTED),
+    "PLC": Look(color=WINE, shape="triangle-down", dash=DOTTED),
+    "IGNORE": Look(color=PURPLE, shape="circle", dash=DOTTED),
     "MIME": Look(color=OCHRE, shape="triangle-down", dash=DOTTED),
 }
 """Large-loss methods have solid lines, baselines dashed ones, later losses dashes and dots."""

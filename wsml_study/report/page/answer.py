@@ -13,6 +13,7 @@ from wsml_study.results.answered_runs import MAP
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.divergence import divergence_notes
 from wsml_study.results.factor_means import level_means
+from wsml_study.results.method_grid import method_grid
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.statistics import Estimate, estimate
 from wsml_study.results.study_results import StudyRecord
@@ -96,6 +97,9 @@ def _over_levels(record: StudyRecord) -> tuple[str, str] | None:
     if not means:
         return None
     objective = record.study.objective
+    grid = method_grid(record.study, record.trials)
+    if grid is not None and len(grid.methods) > 1:
+        return " ".join(grid.sentences()), f"{grid.how}."
     said = [f"{method} {objective.text(fmean(values))}" for method, values in means.items()]
     which = "of the best config of each method " if record.study.search else ""
     factors = " and ".join(record.study.factors or {})

@@ -25,13 +25,21 @@ OF_METHOD = {
     "VLPL": "xing2024vision",
     "GPR": "tran2025more",
     "MIME": "liu2023revisiting",
+    "PLC": "xie2022label",
+    "IGNORE": "song2024ignore",
 }
 OF_DATASET = {
     **dict.fromkeys(("voc2012", "voc2007"), "everingham2010pascal"),
     "coco2014": "lin2014microsoft",
     "nuswide": "chua2009nus",
     "cub": "wah2011caltech",
+    "visual_genome": "krishna2017visual",
     "openimages_v3": "kuznetsova2020open",
+    "lvis": "gupta2019lvis",
+    "chexpert": "irvin2019chexpert",
+    "nih_chestxray14": "wang2017chestx",
+    "l48": "sun2025merlin",
+    "imagenet_multilabel": "russakovsky2015imagenet",
     "digit_scenes": "pedregosa2011scikit",
 }
 OF_BACKBONE = {"resnet": "he2016deep", "mobilenet_v2": "sandler2018mobilenetv2"}

@@ -21,6 +21,7 @@ from wsml_study.results.against_baseline import AgainstBaseline
 from wsml_study.results.all_pairs import all_pairs
 from wsml_study.results.confirmation import Confirmation
 from wsml_study.results.confirmed_runs import ConfirmedConfig, Run, confirmed_config
+from wsml_study.results.crossed import DEPENDENT, are_crossed
 from wsml_study.results.factor_means import METHOD, REPEATS
 from wsml_study.results.ranking import best_per_method, by_config
 from wsml_study.results.statistics import Estimate, estimate
@@ -166,7 +167,10 @@ def _tested_settings(record: StudyRecord) -> Iterator[Column]:
 def _over_seeds(record: StudyRecord, setting: str, configs: Sequence[ConfirmedConfig]) -> Column:
     shown = _best_by_method(configs)
     notes = []
-    if any(config.test.count > 1 for config in shown.values()):
+    crossed = any(are_crossed(config.test_map) for config in shown.values())
+    if crossed:
+        notes.append(f"means over seeds and draws of the hidden labels; 95 % t intervals in which {DEPENDENT}")
+    elif any(config.test.count > 1 for config in shown.values()):
         notes.append("means over seeds; 95 % bootstrap intervals over the seeds")
     if any(config.test.count == 1 for config in shown.values()):
         notes.append("a config of one seed has no interval and is in no test: how much it varies is not known")
@@ -176,7 +180,8 @@ def _over_seeds(record: StudyRecord, setting: str, configs: Sequence[ConfirmedCo
         return _column(record, cells, Basis.SEARCH, setting=setting, notes=notes, configs=configs)
     pairs = all_pairs(configs)
     if pairs:
-        notes.append(f"paired t-tests over the seeds, Holm-corrected for {len(pairs)} pairs")
+        how = f"paired t-tests in which {DEPENDENT}" if crossed else "paired t-tests over the seeds"
+        notes.append(f"{how}, Holm-corrected for {len(pairs)} pairs")
     cells = _cells(shown, marks(shown, by_pairs(pairs)) if pairs else Marks())
     return _column(record, cells, Basis.OVER_SEEDS, setting=setting, notes=notes, configs=configs)
 

@@ -137,8 +137,8 @@ def ll_r(logits_BC: Tensor, labels_BC: Tensor, rate: float) -> Tensor:
 def bare(ours: TrialTraining, epoch: int) -> float:
     """Seconds of forward, backward and step on ready tensors, LL-R's loss included."""
     ready = [
-        (images.to(torch.float32), labels.to(torch.float32))
-        for images, _, labels, _, _ in ours.optimization.batches(epoch)
+        (batch.inputs.to(torch.float32), batch.labels_BC.to(torch.float32))
+        for batch in ours.optimization.batches(epoch)
     ]
     normalized = [((images - ours.classifier.mean) / ours.classifier.std, labels) for images, labels in ready]
     normalized = [(images.contiguous(memory_format=torch.channels_last), labels) for images, labels in normalized]

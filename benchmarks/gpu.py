@@ -88,8 +88,8 @@ def on_ready_tensors(trial: TrialTraining, epoch: int) -> float:
     """Seconds of an epoch's steps, method and optimizer included, on batches that are on the device."""
     training = trial.config.training
     batches = [
-        (images.clone(), indices, labels, size)
-        for images, indices, labels, _, size in trial.optimization.batches(epoch)
+        (batch.inputs.clone(), batch.indices_B, batch.labels_BC, batch.num_images)
+        for batch in trial.optimization.batches(epoch)
     ]
     trial.optimization.phase.forward.train()
     wait_for(trial.device)

@@ -182,7 +182,7 @@ def fetching_seconds(study: Study, num_images: int) -> dict[str, float]:
 
 def timed_pass(trial: TrialTraining) -> float:
     started = time.perf_counter()
-    num_fetched = sum(len(batch[0]) for batch in trial.optimization.batches(1))
+    num_fetched = sum(len(batch.inputs) for batch in trial.optimization.batches(1))
     return 1000 * (time.perf_counter() - started) / num_fetched
 
 

@@ -54,7 +54,7 @@ def sizes_of_batches(backbone: str, num_images: int, size: int) -> list[int]:
     )
     trial = TrialTraining(config_of(backbone), data)
     assert np.isfinite(trial.run_epoch().train_loss)
-    return [len(labels_BC) for _, _, labels_BC, _, _ in trial.optimization.batches(1)]
+    return [len(batch.labels_BC) for batch in trial.optimization.batches(1)]
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,9 @@ class TestLinearProbe:
         optimizer = torch.optim.SGD(head.parameters(), lr=1e-2)
         features_ND = torch.tensor(with_frozen_features(data.train, model, CPU).features_ND)[data.train.rows_M]
         targets_NC = (torch.tensor(data.train.observed_MC) > 0).float()
-        for _, indices_B, *_ in TrialTraining(config, data).optimization.batches(1):
+        for batch in TrialTraining(config, data).optimization.batches(1):
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                head(features_ND[indices_B]), targets_NC[indices_B]
+                head(features_ND[batch.indices_B]), targets_NC[batch.indices_B]
             )
             optimizer.zero_grad()
             loss.backward()
@@ -181,7 +181,7 @@ class TestLinearProbe:
         )
         # Evaluation never mirrors.
         assert torch.equal(plain.evaluation.scores("train"), mirrored.evaluation.scores("train"))
-        seen = [torch.cat([inputs for inputs, *_ in trial.optimization.batches(1)]) for trial in (plain, mirrored)]
+        seen = [torch.cat([batch.inputs for batch in trial.optimization.batches(1)]) for trial in (plain, mirrored)]
         differ = (seen[0] != seen[1]).any(dim=1)
         assert 0 < differ.sum() < len(differ)
 

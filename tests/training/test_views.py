@@ -40,8 +40,8 @@ def batches_of(trial: TrialTraining) -> list[Batch]:
 def test_the_views_are_of_the_images_of_the_batch(data: TrialData, name: str, views: list[str]) -> None:
     """At a learning rate of next to nothing: the first batch again, by hand."""
     trial = TrialTraining(config_of(name, learning_rate=1e-12, dropout=None), data)
-    (inputs, _, labels_BC, _, _) = next(trial.optimization.batches(1))
-    images, strong = inputs.chunk(2)
+    batch = next(trial.optimization.batches(1))
+    images, strong = batch.inputs.chunk(2)
     assert not torch.equal(images, strong)
     first = batches_of(trial)[0]
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_the_views_are_of_the_images_of_the_batch(data: TrialData, name: str, vi
     if "masked" in views:
         masked_BC = first.views["masked"]
         assert not masked_BC.requires_grad
-        assert labels_BC.eq(1).any(1).all()
+        assert batch.labels_BC.eq(1).any(1).all()
         assert not torch.allclose(masked_BC, first.logits_BC)
 
 

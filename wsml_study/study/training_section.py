@@ -240,7 +240,7 @@ class Training(Description):
 
     def is_class_wise(self, epoch: int) -> bool:
         """Whether an epoch is one of category-wise fine-tuning."""
-        return epoch > self.num_linear_epochs + self.epochs
+        return self.class_wise_epochs is not None and epoch > self.num_linear_epochs + self.epochs
 
     def epochs_of_phase(self, epoch: int) -> int:
         """How many epochs the phase of an epoch has."""

@@ -47,6 +47,12 @@ RECIPES: dict[str, dict[str, Any]] = {
         "accumulate": 2,
         "ema_decay": 0.8,
     },
+    "rows of the head, class by class": {
+        "epochs": 1,
+        "class_wise_epochs": 2,
+        "class_wise_learning_rate": 0.02,
+        "class_wise_unobserved": "negative",
+    },
     "LogicMix of balanced draws, warm": {
         "mixup": "logicmix",
         "sampling": "class_balanced",
@@ -85,7 +91,7 @@ def few_scenes(folder: Path) -> TrialData:
 
 def train(case: str, data: TrialData, peers: Peers) -> dict[str, Any]:
     name, values, head = CASES.get(case, ("AN", {}, None))
-    config = config_of(name, values, head, epochs=NUM_EPOCHS, **RECIPES.get(case, {}))
+    config = config_of(name, values, head, **({"epochs": NUM_EPOCHS} | RECIPES.get(case, {})))
     trial = TrialTraining(config, data, peers=peers)
     results = [trial.run_epoch() for _ in range(NUM_EPOCHS)]
     return {

@@ -13,10 +13,12 @@ RECORDS = (
         name="IGNORE",
         position=240,
         title="information gap: an unobserved label that loses its logit without the rest of the image is left out",
-        formula="mean of AN in the strong view over all labels but rejected ones, plus a times the mean of -ln p over\n"
-        "observed positives, plus lambda times the mean of (logit in the strong view - logit)^2; rejected:\n"
-        "unobserved, epoch > w, |logit - logit of the masked image| > G and logit > M_c, with running means\n"
-        "G of that gap of observed positives and M_c of the class's logit",
+        formula="AN in the strong view, mean over all labels but rejected ones;\n"
+        "plus a times -ln p, mean over observed positives;\n"
+        "plus lambda (logit in the strong view - logit)^2, mean over all labels\n"
+        "rejected: unobserved, epoch > w, gap > G and logit > M_c;\n"
+        "gap = |logit - logit of the masked image|, G its running mean over observed\n"
+        "positives, M_c the class's running mean logit",
         reduction="mean",
         reduced_over="views",
         source='Song et al., "IGNORE: Information Gap-based False Negative Loss Rejection for Single Positive '

@@ -10,8 +10,7 @@ RECORDS = (
         name="MIME",
         position=220,
         title="mutual label enhancement: after each epoch unobserved labels of large p become positives for good",
-        formula="positive, and unobserved that has had p > theta after an epoch from w on: -ln p;\n"
-        "all others -ln(1 - p)",
+        formula="positive, or unobserved with p > theta after any epoch from w on: -ln p;\nall others -ln(1 - p)",
         reduction="mean",
         source='Liu et al., "Revisiting Pseudo-Label for Single-Positive Multi-Label Learning", ICML 2023; '
         "palm-biaoliu/mime, without the sampled features of its network",

@@ -20,8 +20,10 @@ RECORDS = (
         name="PLC",
         position=230,
         title="pseudo-label consistency: what is sure in an image is the target of a strongly changed view of it",
-        formula="AN, mean over the entries, plus lambda times the mean, over the sure labels, of the cross-entropy\n"
-        "of the strong view; sure: observed, or p >= theta (then positive), or p < 1 - theta (then negative)",
+        formula="AN, mean over all labels;\n"
+        "plus lambda times the cross-entropy in the strong view, mean over sure labels\n"
+        "sure: observed; unobserved with p >= theta, positive; with p < 1 - theta,\n"
+        "negative",
         reduction="mean",
         reduced_over="views",
         source='Xie et al., "Label-Aware Global Consistency for Multi-Label Learning with Single Positive Labels", '

@@ -174,9 +174,9 @@ class Optimization:
                 views: dict[str, Tensor] = {}
                 if self._views is not None:
                     logits_BC, views = self._views.of(logits_BC, batch.inputs, batch.labels_BC)
-            if training.temperature is not None:
-                logits_BC = logits_BC / training.temperature
-                views = {name: view_BC / training.temperature for name, view_BC in views.items()}
+            if self._recipe.temperature is not None:
+                logits_BC = logits_BC / self._recipe.temperature
+                views = {name: view_BC / self._recipe.temperature for name, view_BC in views.items()}
             shown = Batch(
                 logits_BC=logits_BC,
                 labels_BC=batch.labels_BC,
@@ -378,7 +378,7 @@ class Optimization:
         labels_NC = torch.from_numpy(self._data.train.observed_MC)
         self.method = KnownLabels(labels_NC, unobserved_are_negative=negative).to(self._device)
         self.optimizer = optimizer_of(self._recipe, self.phase.parameter_groups())
-        self._augmentation = self._views = self.average = None
+        self._augmentation = self._views = self._mixing = self.average = None
         self.rows = BestRows(self.classifier.head)
         self.inputs = TrialInputs(self.phase.inputs)
 

@@ -16,7 +16,6 @@ import io
 import json
 import os
 import random
-import signal
 import struct
 import subprocess
 import sys
@@ -237,7 +236,7 @@ def main() -> int:
                 print(load(port, photos, connections, arguments.seconds), flush=True)
             failures = watched_storm(running, port, photos[0], arguments.storm, arguments.seconds_limit)
         finally:
-            running.send_signal(signal.SIGINT)
+            running.terminate()  # Ctrl-C is ignored where a shell has started this in the background
     model = load_model(arguments.model, device="cpu")
     started = time.monotonic()
     model.predict(files)

@@ -32,7 +32,7 @@ resources: {{gpus_per_worker: 0}}
 @pytest.mark.parametrize(
     ("name", "backbone"),
     [
-        ("torchvision", "mobilenet_v3_small"),
+        ("torchvision", "mobilenet_v2"),
         ("timm", "timm/vit_tiny_patch16_224"),
         ("clip", "open_clip/ViT-B-32"),
     ],

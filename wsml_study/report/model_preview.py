@@ -24,6 +24,8 @@ def model_line(study: Study) -> str:
 def _weights(study: Study) -> list[str]:
     if "model.weights" in study.varied:
         return ["weights as searched"]
+    if study.weights_of:
+        return [f"weights {', '.join(sorted(study.weights_of.values()))}"]
     if study.model.weights is not None:
         return [f"weights {study.model.weights}"]
     record = BACKBONES.get(study.model.backbone)

@@ -26,6 +26,12 @@ MODULES = {
     # Placement groups with their creators, which `placement_group_table` leaves out.
     "state": "ray._private.state",
     "PlacementGroupTableData": "ray.core.generated.gcs_pb2",
+    # Tune's actors, by which it speaks to its slots.
+    "RayActorManager": "ray.air.execution._internal.actor_manager",
+    "tune_controller": "ray.tune.execution",
+    # What Tune records of trials.
+    "_ExperimentCheckpointManager": "ray.tune.execution.experiment_state",
+    "tune": "ray.tune",
     # What the autoscaler is starting.
     "get_cluster_status": "ray.autoscaler.v2.sdk",
     "_internal_kv_get": "ray.experimental.internal_kv",

@@ -1,7 +1,8 @@
 """Tune's reports, written to the event log.
 
-Tune runs callbacks before the scheduler's decision takes effect, so an event is on disk before anything acts on it,
-and a restart that replays the log sees every decision that was made.
+Tune runs callbacks before the scheduler's decision takes effect, and the slots receive it once the event is on disk
+(`cluster/event_groups.py`). What is done here because of an event waits for that too, so a restart that replays the log
+sees every decision that was made.
 """
 
 from __future__ import annotations

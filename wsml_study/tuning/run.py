@@ -15,9 +15,11 @@ from ray.tune import TuneError
 from ray.tune.schedulers import TrialScheduler
 
 from wsml_study.cluster.autoscaling import CapacityRequest, wait_for_capacity
+from wsml_study.cluster.event_groups import events_in_groups, starting_at_a_time
 from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
+from wsml_study.cluster.tune_records import EndedTrialsEmptied, no_records_of_tune
 from wsml_study.data.judged_classes import unjudged
 from wsml_study.data.label_states import NEGATIVE
 from wsml_study.data.validation_labels import incomplete
@@ -561,13 +563,20 @@ class _Run:
                     LeakedPlacementGroups(),
                     Preparation(self.listener),
                     *([] if limits is None else [PausedAreSaved(limits)]),
+                    EndedTrialsEmptied(),
                 ],
                 stop=StopOnRequest(self.lease) if limits is None else StopAtLimits(limits, self.lease),
                 verbose=0,
             ),
         )
         try:
-            tuner.fit()
+            starting = starting_at_a_time(slots(), on_cluster=self.capacity is not None)
+            with (
+                log.grouped(self.lease.check),
+                events_in_groups(log.commit, starting=starting),
+                no_records_of_tune(),
+            ):
+                tuner.fit()
         except TuneError:
             if log.failure is not None:  # the original error, which Tune reports only as text
                 raise log.failure from None

@@ -13,6 +13,9 @@ from wsml_study.results.method_grid import GridCell, MethodGrid, method_grid
 from wsml_study.results.study_results import StudyRecord
 
 ROW_HEIGHT, COLUMN_WIDTH = 26, 230
+MOST_COLORED = 0.9
+"""Quantile of the differences from which on all have the darkest color."""
+
 BETTER, WORSE = "▲", "▼"
 
 
@@ -35,7 +38,9 @@ def method_heat(record: StudyRecord) -> Figure | None:
 
 def _chart(grid: MethodGrid) -> Drawing:
     cells = [_cell(grid, method, level, cell) for level, some in grid.by_level.items() for method, cell in some.items()]
-    most = max((abs(one["gain"]) for one in cells if one["gain"] is not None), default=1.0) or 1.0
+    gains = sorted(abs(one["gain"]) for one in cells if one["gain"] is not None)
+    # A method that fails altogether would leave all others without color.
+    most = (gains[int(MOST_COLORED * (len(gains) - 1))] if gains else 0) or 1.0
     base = alt.Chart(rows(cells)).encode(
         x=alt.X(
             "level:N",
@@ -52,7 +57,10 @@ def _chart(grid: MethodGrid) -> Drawing:
             alt.value(GROUND),
             alt.Color(
                 "gain:Q",
-                scale=alt.Scale(domain=[-most, 0, most], range=[VERMILION, GROUND, BLUE], interpolate="rgb"),
+                title=f"points above {BASELINE}",
+                scale=alt.Scale(
+                    domain=[-most, 0, most], range=[VERMILION, GROUND, BLUE], interpolate="rgb", clamp=True
+                ),
             ),
         ),
         opacity=alt.value(0.55),

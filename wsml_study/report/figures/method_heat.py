@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from wsml_study.report.figures.figure import Drawing, Figure, Panel, Table, rows
-from wsml_study.report.figures.look import BLUE, FAINT, GROUND, INK, QUIET, VERMILION
+from wsml_study.report.figures.look import BLUE, FAINT, GROUND, INK, VERMILION
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.method_grid import GridCell, MethodGrid, method_grid
 from wsml_study.results.study_results import StudyRecord
@@ -65,9 +65,7 @@ def _chart(grid: MethodGrid) -> Drawing:
         ),
         opacity=alt.value(0.55),
     )
-    text = base.mark_text(fontSize=12).encode(
-        text="text:N", color=alt.condition("datum.apart", alt.value(INK), alt.value(QUIET))
-    )
+    text = base.mark_text(fontSize=12, color=INK).encode(text="text:N")
     return alt.layer(heat, text).properties(
         height=ROW_HEIGHT * len(grid.methods), width=COLUMN_WIDTH * len(grid.by_level)
     )
@@ -78,7 +76,6 @@ def _cell(grid: MethodGrid, method: str, level: str, cell: GridCell) -> dict[str
         "method": method,
         "level": level,
         "gain": None if cell.gain is None else cell.gain.mean,
-        "apart": cell.is_apart,
         "text": _text(cell, grid.number_format),
         "compared": _compared(cell, grid.number_format),
     }

@@ -78,8 +78,8 @@ def member(folder: Path, name: str, rate: float | None, seed: int) -> Member:
     return member_of(0, config, EPOCHS)
 
 
-def scored(features_ND: Floats, given_NC: Labels) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """Out-of-fold logits of the three configs and of three seeds of AN, and the rows of their images."""
+def scored(features_ND: Floats, given_NC: Labels) -> tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]:
+    """Out-of-fold logits of the three configs and of three seeds of AN, what was distrusted, and the images' rows."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "x.npy", features_ND.astype(np.float32))
@@ -87,14 +87,15 @@ def scored(features_ND: Floats, given_NC: Labels) -> tuple[Floats, Floats, npt.N
         ours = [member(folder, method, rate, 0) for method, rate in METHODS.items()]
         seeds = [member(folder, "AN", None, seed) for seed in range(3)]
         data = open_trial_data(ours[0].config.data)
-        scores_KNC = out_of_fold_scores([*ours, *seeds], data, num_folds=FOLDS, device=torch.device("cpu"))
+        found = out_of_fold_scores([*ours, *seeds], data, num_folds=FOLDS, device=torch.device("cpu"))
         # Names of given features are the numbers of their rows; the two small held-out parts are not audited.
         names = [int("".join(filter(str.isdigit, data.train.names_N[row]))) for row in data.train.rows_M]
     rows = np.array(names)
     if rows.max() >= len(given_NC) or not (given_NC[rows] == data.train.observed_MC).all():
         rows -= 1  # counted from 1
     assert (given_NC[rows] == data.train.observed_MC).all()
-    return scores_KNC[:3], scores_KNC[3:], rows
+    assert found.distrusted_NC is not None
+    return found.logits_KNC[:3], found.logits_KNC[3:], found.distrusted_NC, rows
 
 
 def cleanlab_errors(scores_KNC: Floats, given_NC: Labels, *, adjusted: bool) -> Floats:
@@ -133,11 +134,11 @@ def main() -> None:
             ours, theirs, stated = [], [], []
             for draw in range(arguments.draws):
                 given_NC = given_labels(truth_NC, kind, np.random.RandomState(draw))
-                scores_KNC, of_an_KNC, rows = scored(features_ND, given_NC)
+                scores_KNC, of_an_KNC, distrusted_NC, rows = scored(features_ND, given_NC)
                 given_MC, truth_MC = given_NC[rows], truth_NC[rows]
                 judged_MC = truth_MC != 0
                 wrong_MC = np.where(given_MC == 0, truth_MC == 1, given_MC != truth_MC)
-                error_MC = audited(scores_KNC, given_MC).error_NC
+                error_MC = audited(scores_KNC, given_MC, distrusted_NC).error_NC
                 ours.append(figures(error_MC, wrong_MC, judged_MC))
                 stated.append(np.sort(error_MC[judged_MC])[::-1][:FIRST].mean())
                 theirs.append(

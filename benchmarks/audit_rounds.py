@@ -96,9 +96,9 @@ def most_doubtful(folder: Path, given_NC: Labels, checked_NC: npt.NDArray[np.boo
     """(100, 2) rows and classes of the labels to be checked next."""
     data = open_trial_data(configs(folder)[0].data)
     members = [member_of(0, one, EPOCHS) for one in configs(folder)[::SEEDS]]
-    scores_KMC = out_of_fold_scores(members, data, num_folds=FOLDS, device=torch.device("cpu"))
+    found = out_of_fold_scores(members, data, num_folds=FOLDS, device=torch.device("cpu"))
     rows_M = _rows(data, given_NC)
-    error_MC = audited(scores_KMC, given_NC[rows_M]).error_NC
+    error_MC = audited(found.logits_KNC, given_NC[rows_M], found.distrusted_NC).error_NC
     error_MC = np.where(checked_NC[rows_M], -1, error_MC)
     places = np.argsort(-error_MC, axis=None, kind="stable")[:CHECKED]
     rows, classes = np.unravel_index(places, error_MC.shape)

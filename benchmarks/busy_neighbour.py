@@ -48,7 +48,7 @@ def train(arguments: argparse.Namespace) -> None:
         "data": {"dataset": "digit_scenes"} if arguments.root is None else photos,
         "model": {"backbone": arguments.backbone} | ({} if arguments.root is None else {"weights": "random"}),
         "method": {"name": "LL-R", "schedule": {"rate_per_epoch": 0.002}},
-        "training": {"epochs": arguments.epochs + 1, "batch_size": 16, "learning_rate": 1e-3},
+        "training": {"epochs": arguments.epochs + 1, "batch_size": arguments.batch_size, "learning_rate": 1e-3},
     }
     study = parse_study(sections, source="busy_neighbour")
     config = SearchSpace.from_study(study).resolve(study, {})
@@ -101,6 +101,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="small_cnn")
     parser.add_argument("--size", type=int, default=96, help="of photos")
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--spin-counts", nargs="+", default=["300000", "10000", "0", "ours"])
     parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=list(LAYOUTS))

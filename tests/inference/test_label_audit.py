@@ -64,3 +64,31 @@ def test_labels_without_any_positive_are_refused() -> None:
     scores_KNC, _, states_NC = drawn(positives=0.4, negatives=0.4, wrong=0)
     with pytest.raises(ValueError, match="known to be positive"):
         audited(scores_KNC, np.minimum(states_NC, 0))
+
+
+def test_negatives_that_people_were_asked_about_are_no_sample_of_all_negatives() -> None:
+    scores_KNC, truth_NC, states_NC = drawn(positives=0.5, negatives=0, wrong=0)
+    before = audited(scores_KNC, states_NC)
+    for c in range(C):
+        doubtful = np.argsort(-before.error_NC[:, c])
+        doubtful = doubtful[(states_NC[doubtful, c] == 0) & (truth_NC[doubtful, c] == -1)]
+        states_NC[doubtful[: (states_NC[:, c] == 1).sum()], c] = -1
+    after = audited(scores_KNC, states_NC)
+    assert after.without_negatives_C.all()
+    assert after.error_NC[states_NC == 0].max() < 0.5, "of all negatives these would say that what is left is positive"
+
+
+def test_labels_of_a_class_that_are_distrusted_more_come_earlier_with_the_same_probabilities() -> None:
+    scores_KNC, truth_NC, states_NC = drawn(positives=0.4, negatives=0.4, wrong=0.03)
+    unobserved_NC = states_NC == 0
+    distrusted_NC = unobserved_NC * np.where(truth_NC == 1, 0.6, 0.2)
+    found, by_distrust = audited(scores_KNC, states_NC), audited(scores_KNC, states_NC, distrusted_NC)
+    for c in range(C):
+        assert sorted(by_distrust.error_NC[:, c]) == sorted(found.error_NC[:, c])
+    assert (by_distrust.error_NC == found.error_NC)[~unobserved_NC].all()
+    assert (by_distrust.missing_C == found.missing_C).all()
+    precision, without = (
+        average_precision_score(truth_NC[unobserved_NC] == 1, one.error_NC[unobserved_NC])
+        for one in (by_distrust, found)
+    )
+    assert precision > without + 0.05

@@ -13,7 +13,7 @@ from wsml_study.data.label_files import FeatureFiles
 from wsml_study.inference.calibration import image_folds
 from wsml_study.inference.out_of_fold import SEED, Member, member_of, out_of_fold_scores
 from wsml_study.study.data_section import Data, Observe
-from wsml_study.study.method_section import Method
+from wsml_study.study.method_section import Method, Schedule
 from wsml_study.study.model_section import Model
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
@@ -43,7 +43,7 @@ def member(tmp_path: Path) -> Member:
 
 
 def scores(member: Member, data: TrialData) -> np.ndarray:
-    return out_of_fold_scores([member], data, num_folds=3, device=CPU)[0]
+    return out_of_fold_scores([member], data, num_folds=3, device=CPU).logits_KNC[0]
 
 
 def test_a_fold_is_scored_without_its_labels_and_without_hidden_ones(member: Member) -> None:
@@ -67,3 +67,21 @@ def test_a_member_says_how_it_is_trained(member: Member) -> None:
     pretrained = network.model_copy(update={"model": network.model.model_copy(update={"weights": "IMAGENET1K_V1"})})
     stand_in = member_of(0, pretrained, 3)
     assert (stand_in.stands_in, stand_in.config.training.mode, stand_in.epochs) == (True, "linear", 10)
+
+
+def test_labels_that_heads_distrust_are_counted_on_the_images_that_they_trained_on(member: Member) -> None:
+    data = open_trial_data(member.config.data)
+    assert out_of_fold_scores([member], data, num_folds=3, device=CPU).distrusted_NC is None
+    method = Method(name="LL-R", schedule=Schedule(rate_per_epoch=0.02))
+    rejecting = replace(member, config=member.config.model_copy(update={"method": method}))
+    found = out_of_fold_scores([member, rejecting], data, num_folds=3, device=CPU)
+    assert found.distrusted_NC is not None
+    assert found.logits_KNC.shape == (2, len(data.train), 3)
+    unobserved_NC = data.train.observed_MC == 0
+    assert (found.distrusted_NC[~unobserved_NC] == 0).all()
+    times_NC = found.distrusted_NC * 2 * 6  # an image is in two of three folds, for 6 epochs each
+    assert np.allclose(times_NC, times_NC.round())
+    assert times_NC.sum() >= 100
+    assert found.distrusted_NC.max() <= 1
+    truly = data.train.truth_MC == 1
+    assert found.distrusted_NC[unobserved_NC & truly].mean() > 3 * found.distrusted_NC[unobserved_NC & ~truly].mean()

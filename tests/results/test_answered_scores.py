@@ -79,6 +79,22 @@ def test_more_answers_narrow_the_interval_and_bring_the_estimate_nearer():
         assert mean_3[0] > mean_3[1] > mean_3[2]
 
 
+def test_the_interval_covers_the_truth_beyond_what_the_draws_say():
+    widths = []
+    for num in (0, 120):
+        scores_KMC, truth_MC, states_MC = made_up()
+        states_MC, asked_MC = answered_by_truth(scores_KMC, truth_MC, states_MC, num)
+        figures = answered_figures(scores_KMC, states_MC, asked_MC, counted_C=EVERY)
+        low_K, high_K = np.quantile(figures.draws_SK, [0.05, 0.95], axis=0)
+        assert (figures.low_K < low_K).all()
+        assert (figures.high_K > high_K).all()
+        widths.append(high_K - low_K)
+        # The error of the model is 2 points where all positives are unknown.
+        added_K = np.sqrt((figures.estimate_K - figures.low_K) ** 2 - (figures.estimate_K - low_K) ** 2)
+        assert ((added_K > 0) & (added_K < 2)).all()
+    assert (widths[0] > widths[1]).all()
+
+
 def test_same_seed_gives_the_same_figures_and_pairs():
     scores_KMC, _, states_MC = made_up()
     nothing = np.zeros(states_MC.shape, bool)

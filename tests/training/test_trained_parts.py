@@ -20,6 +20,7 @@ from wsml_study.study.model_section import Model
 from wsml_study.study.partial_training import Freeze, Lora
 from wsml_study.study.reading import parse_study
 from wsml_study.study.spec import TrialConfig
+from wsml_study.training import trained_parts
 from wsml_study.training.classifier import Classifier
 from wsml_study.training.stages import Stages, stages_of
 from wsml_study.training.trained_parts import train_parts
@@ -149,6 +150,13 @@ def test_rates_fall_by_stage_towards_the_image() -> None:
 
 
 LORA = {"backbone": "timm/test_vit", "lora": {"rank": 4}}
+
+
+def test_without_peft_training_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = replace(trained_parts.PEFT, module="no_such_module")
+    monkeypatch.setattr(trained_parts, "PEFT", missing)
+    with pytest.raises(TrainingError, match=r"not installed: pip install 'wsml-study\[lora\]'$"):
+        train_parts(classifier_of("timm/test_vit"), Model(**LORA))
 
 
 class TestLora:

@@ -4,7 +4,7 @@ Training images are divided into folds; each config is trained anew without each
 many epochs as its trial's best epoch, and scores the fold. Configs of linear probes, and of networks on weights that
 were learned elsewhere, train heads on frozen features, which takes seconds; others train whole networks.
 
-Shapes: K configs, N training images, M images of a fold, C classes.
+Shapes: K configs, N training images, M images of a fold, R images of the other folds, B images of a batch, C classes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from wsml_study.inference.calibration import image_folds
+from wsml_study.methods.contract import Batch, Outcome
 from wsml_study.study.batching import is_stackable
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
@@ -30,6 +32,24 @@ STAND_IN = Training(mode="linear", epochs=10, batch_size=32, learning_rate=3e-4)
 """How a head is trained in place of a network that is trained end to end, whose own rates do not suit a head."""
 
 SEED = 0
+
+
+DISTRUSTING = ("LL-R", "LL-Ct")
+"""Methods that choose anew in each epoch which unobserved labels to distrust; LL-Cp distrusts a label once."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OutOfFold:
+    """What configs that are trained in folds say of the training images.
+
+    Attributes:
+        logits_KNC: by classifiers that were trained without the image's fold.
+        distrusted_NC: of the epochs in which heads of `DISTRUSTING` methods trained on an image, the share in which
+            they distrusted its label; 0 for observed labels. None where no config is such a head.
+    """
+
+    logits_KNC: Scores
+    distrusted_NC: Scores | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +74,11 @@ class Member:
     def method(self) -> str:
         """Name of its method."""
         return self.config.method.name.value
+
+    @property
+    def is_distrusting_head(self) -> bool:
+        """Whether it is counted which labels it distrusts."""
+        return self.is_head and self.method in DISTRUSTING
 
 
 def member_of(trial: int, config: TrialConfig, best_epoch: int) -> Member:
@@ -87,8 +112,8 @@ def out_of_fold_scores(
     num_folds: int,
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
-) -> Scores:
-    """Logits (K, N, C) of the training images, each by classifiers that were trained without the image's fold.
+) -> OutOfFold:
+    """Logits of the training images, and how often their labels were distrusted.
 
     Args:
         members: the configs; all of the same data.
@@ -101,6 +126,7 @@ def out_of_fold_scores(
         TrainingError: a training diverged, or a method cannot learn from these labels.
     """
     scores_KNC = np.empty((len(members), *data.train.observed_MC.shape))
+    distrusted = _Distrusted(data.train.observed_MC.shape, device)
     for fold, held_out_N in enumerate(image_folds(len(data.train), num_folds, SEED)):
         part = _without(data, held_out_N)
         first: TrialTraining | None = None
@@ -109,6 +135,8 @@ def out_of_fold_scores(
                 kind = LinearProbeTraining if is_stackable(member.config) else TrialTraining
                 trial = kind(member.config, part, device=device, shares_features_with=first)
                 first = first or trial
+                if member.is_distrusting_head:
+                    distrusted.watch(trial.method, np.flatnonzero(~held_out_N))
             else:
                 trial = TrialTraining(member.config, part, device=device)
             for _ in range(member.epochs):
@@ -116,7 +144,31 @@ def out_of_fold_scores(
             scores_KNC[k, held_out_N] = trial.evaluation.scores("validation").double().cpu().numpy()
             if progress is not None:
                 progress(fold * len(members) + k + 1, num_folds * len(members))
-    return scores_KNC
+    num_epochs = (num_folds - 1) * sum(member.epochs for member in members if member.is_distrusting_head)
+    return OutOfFold(logits_KNC=scores_KNC, distrusted_NC=distrusted.share(num_epochs) if num_epochs else None)
+
+
+class _Distrusted:
+    """How often labels are distrusted, counted on the device as the methods look at batches: 2 bytes per label."""
+
+    def __init__(self, shape: tuple[int, int], device: torch.device) -> None:
+        self._counts_NC = torch.zeros(shape, dtype=torch.int16, device=device)
+
+    def watch(self, method: nn.Module, rows_R: npt.NDArray[np.int64]) -> None:
+        """Count what a method distrusts from now on; its images are these rows."""
+        rows = torch.from_numpy(rows_R).to(self._counts_NC.device)
+
+        def count(_: nn.Module, inputs: tuple[Batch], outcome: Outcome) -> None:
+            if outcome.distrusted_BC is not None:
+                # No image is in a batch twice.
+                self._counts_NC[rows[inputs[0].indices_B]] += outcome.distrusted_BC.to(torch.int16)
+
+        method.register_forward_hook(count)
+
+    def share(self, num_epochs: int) -> Scores:
+        """Of so many epochs on each image."""
+        share_NC: Scores = self._counts_NC.double().cpu().numpy() / num_epochs
+        return share_NC
 
 
 def _without(data: TrialData, held_out_N: npt.NDArray[np.bool_]) -> TrialData:

@@ -180,8 +180,8 @@ def audit_labels(
         raise DataError(f"{plan.num_folds} folds need {2 * plan.num_folds} training images, got {len(data.train):,}")
     if not (states_NC == POSITIVE).any():
         raise DataError("no label of the training images is known to be positive, so there is nothing to judge by")
-    scores_KNC = out_of_fold_scores(plan.members, data, num_folds=plan.num_folds, device=device, progress=progress)
-    audit = audited(scores_KNC, states_NC)
+    found = out_of_fold_scores(plan.members, data, num_folds=plan.num_folds, device=device, progress=progress)
+    audit = audited(found.logits_KNC, states_NC, found.distrusted_NC)
     given_NC = states_NC != UNOBSERVED
     return StudyAudit(
         rows=_rows(data, audit),

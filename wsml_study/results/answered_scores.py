@@ -16,6 +16,9 @@ from wsml_study.results.label_probabilities import label_model
 
 NUM_DRAWS = 200
 CONFIDENCE = 0.9
+_MODEL_ERROR = 2.0
+"""Points of mAP that the label model is off by where nobody has told a positive: it follows ranks only roughly, and is
+too sure of itself where known labels are many. Of what people have told it has no error."""
 _ANY_RUN = 0.2
 """Part of the chance to be best that all runs share alike, in the choice of questions: the model may be wrong."""
 _LEVEL = 0.1
@@ -32,7 +35,7 @@ class AnsweredFigures:
 
     Attributes:
         estimate_K: what runs are ranked by.
-        low_K, high_K: 90 % interval.
+        low_K, high_K: 90 % interval: of the draws, wider by an error of the model that all runs share.
         draws_SK: draws of each run's mAP, on the same draws of the unknown labels: for differences between runs.
         settled: whether the run of the largest estimate is better than the runner-up with 90 % certainty at least.
         more_answers: about how many more answers would settle it; None where it is settled or no number would.
@@ -63,9 +66,13 @@ def answered_figures(
         ValueError: the shapes do not fit, a score is NaN, scores look like probabilities, or no class counts.
     """
     _check(scores_KMC, states_MC, asked_MC, counted_C)
-    draws_SK = _Counted(scores_KMC, states_MC, asked_MC, counted_C, seed).drawn_map()
+    counted = _Counted(scores_KMC, states_MC, asked_MC, counted_C, seed)
+    draws_SK = counted.drawn_map()
     estimate_K = draws_SK.mean(0)
     low_K, high_K = np.quantile(draws_SK, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    error = _MODEL_ERROR * counted.untold_share()
+    low_K = np.maximum(estimate_K - np.hypot(estimate_K - low_K, error), 0)
+    high_K = np.minimum(estimate_K + np.hypot(high_K - estimate_K, error), 100)
     settled, more_answers = _settled(estimate_K, draws_SK, int(asked_MC.sum()))
     return AnsweredFigures(
         estimate_K=estimate_K,
@@ -160,6 +167,16 @@ class _Counted:
             drawn_SM = self._rng.random(p_SM.shape) < p_SM
             draws_SK += drawn_ap(ranks_KM, (state_M == 1) | ((state_M == 0) & drawn_SM))
         return draws_SK * (100 / len(self.classes))
+
+    def untold_share(self) -> float:
+        """Of a class's positives, by expectation, those whose labels nobody has told; a fraction, mean over classes."""
+        untold_MC = self._kept_MC & (self._states_MC == 0)
+        shares = []
+        for c in range(len(self.classes)):
+            p_M = self._model.probabilities(self._model.mean_D[None], c)[0]
+            untold = float(p_M[untold_MC[:, c]].sum())
+            shares.append(untold / max(untold + int((self._states_MC[:, c] == 1).sum()), 1e-9))
+        return float(np.mean(shares))
 
     def drawn_positives(self, where_MC: Mask) -> npt.NDArray[np.float64]:
         """Number (S,) of positives among some unobserved pairs, of draws of the coefficients and of the labels."""

@@ -30,7 +30,6 @@ from wsml_study.study.config_runs import runs_of
 from wsml_study.study.factors import factor_problems, idle_levels, impossible_levels, only_as_factor
 from wsml_study.study.key_rules import KEY_RULES, BrokenRule, KeyRule, broken_rules
 from wsml_study.study.objective_checks import check_objective
-from wsml_study.study.partial_training import PEFT
 from wsml_study.study.population_keys import PERTURBED
 from wsml_study.study.problems import Path, Problem, closest, listed, shown
 from wsml_study.study.rate_ranges import auto_problems
@@ -415,7 +414,6 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
         ("data.dataset", draft.data.dataset, draft.data.record.requires),
         *(("model.backbone", name, _required_by(name)) for name in _backbones(draft)),
         *(("method.name", name, METHODS[name].requires) for name in names if name in METHODS),
-        ("model.lora", "LoRA", (PEFT,) if _has_lora(draft) else ()),
         ("sampler.name", draft.sampler.name, draft.sampler.record.requires),
         ("early_stopping.name", draft.early_stopping.name, draft.early_stopping.record.requires),
         *(
@@ -429,10 +427,6 @@ def _requirements(draft: Draft) -> Iterator[Problem]:
             if not one.is_met:
                 message = f"{name} needs the package {one.module}, which is not installed: {one.install}"
                 yield Problem(label=key, message=message, path=_path(key), about=(key,))
-
-
-def _has_lora(draft: Draft) -> bool:
-    return draft.model.lora is not None or any(key.startswith("model.lora.") for key in draft.search)
 
 
 def _backbones(draft: Draft) -> tuple[str, ...]:

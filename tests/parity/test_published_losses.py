@@ -323,7 +323,7 @@ def test_category_wise_fine_tuning_over_forty_epochs() -> None:
         method(batch).loss.backward()
         optimizer.step()
         judge()
-    with rows.in_place():
+    with rows.in_place(), torch.no_grad():
         found = {
             "moved": int((head.weight != weight_CD).any(1).sum()),
             "projected weight": float((head.weight * wave(NUM_CLASSES, NUM_FEATURES, 0.5)).sum()),

@@ -8,6 +8,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
 from wsml_study.record.history import TrialState
+from wsml_study.record.storage import EventMirror
 from wsml_study.study.objective_section import Objective
 
 OTHERS = {"train_loss": 1.0, "num_distrusted": 0, "train_seconds": 1.0, "validation_seconds": 1.0}
@@ -105,6 +106,7 @@ def test_a_full_disk_is_told_without_losing_what_was_written(tmp_path):
     full.symlink_to("/dev/full")
     log = EventLog.__new__(EventLog)
     log.path, log._file, log._num_events, log.failure = full, full.open("ab", buffering=0), 0, None
+    log._is_grouped = False
     with pytest.raises(ResultsError, match="No space left on device; free some space"):
         log.append("run", classes=[])
 
@@ -126,3 +128,80 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match="Not a directory"):
         EventLog(tmp_path / "file" / "study" / "events.jsonl")
+
+
+def allowed() -> None:
+    """This process may write the log."""
+
+
+def test_events_of_a_group_are_written_together_and_what_waits_for_them_comes_after(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log, done = EventLog(path), []
+    with log.grouped(allowed):
+        log.once_durable(lambda: done.append("before any event"))
+        created(log, 0)
+        created(log, 1)
+        log.once_durable(lambda: done.append(len(read_events(path))))
+        assert (list(log.history.trials), path.read_bytes(), done) == ([0, 1], b"", ["before any event"])
+        log.commit()
+        assert (len(read_events(path)), done) == (2, ["before any event", 2])
+        created(log, 2)
+    assert [event["number"] for event in read_events(path)] == [1, 2, 3], "the end of the block writes the rest"
+    created(log, 3)
+    assert len(read_events(path)) == 4, "outside of a block each event is written at once"
+
+
+def test_a_group_reaches_remote_storage_as_one_object(tmp_path):
+    written = []
+
+    class Counted(EventMirror):
+        def __init__(self) -> None:
+            """Write nowhere."""
+
+        def append(self, lines: bytes) -> None:
+            written.append(lines.count(b"\n"))
+
+    log = EventLog(tmp_path / "events.jsonl", mirror=Counted())
+    with log.grouped(allowed):
+        for number in range(5):
+            created(log, number)
+    assert written == [5]
+
+
+def test_what_waits_for_a_group_that_cannot_be_written_never_happens(tmp_path):
+    log, done = EventLog(tmp_path / "study" / "events.jsonl"), []
+    with log.grouped(allowed):
+        created(log, 0)
+        log.once_durable(lambda: done.append("deleted a checkpoint"))
+        (tmp_path / "study").rename(tmp_path / "elsewhere")
+        with pytest.raises(ResultsError, match="was deleted, moved or replaced"):
+            log.commit()
+    assert done == []
+
+
+def test_a_driver_that_has_lost_its_lease_writes_no_group(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+
+    def lost() -> None:
+        raise ResultsError("another driver has taken over")
+
+    with pytest.raises(ResultsError, match="another driver"), log.grouped(lost):
+        created(log, 0)
+    assert log.path.read_bytes() == b""
+    with pytest.raises(ResultsError, match="another driver"):
+        created(log, 1)
+
+
+def test_every_cut_of_a_group_leaves_its_first_events(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    with log.grouped(allowed):
+        for number in range(3):
+            created(log, number)
+    log.close()
+    whole = path.read_bytes()
+    for length in range(0, len(whole) + 1, 7):
+        path.write_bytes(whole[:length])
+        again = EventLog(path)
+        assert list(again.history.trials) == list(range(whole[:length].count(b"\n")))
+        again.close()

@@ -16,7 +16,7 @@ from wsml_study.testing.promises import promise_in_words
 from wsml_study.testing.rule_contract import RULE_CONTRACT, RuleCase
 from wsml_study.tuning.early_stopping_scheduler import EarlyStoppingScheduler, rule_of
 from wsml_study.tuning.stopping_rules.median_stopping import MedianStopping
-from wsml_study.tuning.stopping_rules.successive_halving import Asha
+from wsml_study.tuning.stopping_rules.successive_halving import Asha, PromotingAsha
 from wsml_study.workers.protocol import Assignment, StepReport
 
 RULES = [name for name, record in EARLY_STOPPING.items() if record.create is not None]
@@ -111,3 +111,26 @@ def test_rungs_after_a_restart_equal_those_without(curves, data):
             del waiting[trial]
     replayed = EarlyStoppingScheduler(Asha(rungs=[1, 3, 9], reduction_factor=3), history, Objective())
     assert replayed.rule.rungs == live.rule.rungs
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([1, 2, 3, 4]), st.integers(0, 5)), max_size=60))
+def test_the_order_of_a_rung_is_that_of_all_values_there(told):
+    """Against counting: with ties, repeated epochs, and epochs between rungs."""
+    asha = PromotingAsha(rungs=[1, 3], reduction_factor=2)
+    epochs: dict[int, dict[int, float]] = {}
+    for trial, epoch, value in told:
+        asha.record(trial, epoch, float(value))
+        kept = {at: one for at, one in epochs.get(trial, {}).items() if at < epoch}
+        epochs[trial] = kept | {epoch: float(value)}
+    at_rung = {rung: {trial: own[rung] for trial, own in epochs.items() if rung in own} for rung in (1, 3)}
+    paused = {trial: max(own) for trial, own in epochs.items() if max(own) in (1, 3) and trial % 2}
+    risen = []
+    for rung, values in at_rung.items():
+        for trial, value in values.items():
+            better = sum(other > value for other in values.values())
+            assert asha.goes_on(trial, rung) == (better < max(1, len(values) // 2))
+            if paused.get(trial) == rung and asha.goes_on(trial, rung):
+                risen.append(trial)
+    order = sorted(risen, key=lambda trial: (-paused[trial], -at_rung[paused[trial]][trial], trial))
+    assert asha.to_resume(paused) == order

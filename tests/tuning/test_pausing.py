@@ -35,7 +35,8 @@ def test_a_paused_trial_goes_on_once_enough_trials_have_reached_its_rung() -> No
 
 def test_the_highest_rung_comes_first_and_there_the_best() -> None:
     asha = told(PromotingAsha(rungs=[1, 2, 4], reduction_factor=2), 1, *(90.0 - trial for trial in range(8)))
-    told(asha, 2, 9.0, 8.0, 7.0, 6.0)
+    for trial, value in {0: 9.0, 1: 8.0, 4: 7.0, 5: 6.0}.items():
+        asha.record(trial, 2, value)
     assert asha.to_resume({1: 2, 3: 1, 2: 1, 7: 1}) == [1, 2, 3]
 
 

@@ -78,5 +78,5 @@ def config_of(history: StudyHistory, number: int) -> ConfigHistory:
 def num_ended(history: StudyHistory) -> int:
     """How many trials have ended, or configs where these are what a study's `trials` counts."""
     if not history.counts_configs:
-        return len(history.with_state(*ENDED))
+        return history.num_with_state(*ENDED)
     return sum(config.has_ended for config in configs_of(history))

@@ -32,6 +32,8 @@ def _is_large_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    if type(value) is float:  # most are: a large log has a hundred million
+        return -math.inf < value < math.inf
     # Python reads whole numbers of any length, which no column of a table holds.
     return (
         isinstance(value, int | float)

@@ -1,6 +1,9 @@
 """The event log of a study: append-only, one JSON object per line, written to disk before any code acts on an event.
 
 Everything else about a study (history, tables, reports) is derived from it.
+
+Events that arrive together are written together (group commit): a write to an object store takes tens of milliseconds,
+for one event or for a hundred. What must not happen before an event is durable then waits for the write of its group.
 """
 
 from __future__ import annotations
@@ -9,13 +12,17 @@ import errno
 import json
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.events import read_log
+from wsml_study.record.events import replayed
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import EventMirror
+
+LOOK_BACK_BYTES = 2**16
 
 
 class EventLog:
@@ -44,12 +51,16 @@ class EventLog:
         self.dropped: str | None = None
         self.failure: ResultsError | None = None
         self._num_events = 0
+        self._is_grouped = False
+        self._may_write: Callable[[], None] | None = None
+        self._group: list[bytes] = []
+        self._waiting: list[Callable[[], None]] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._cut_torn_line()
-            self.history = read_log(path)[1] if path.exists() else StudyHistory()
+            self.history = StudyHistory()
             if path.exists():
-                self._num_events = path.read_bytes().count(b"\n")
+                self._num_events, self.history = replayed(path)
             # Unbuffered: a line that did not fit on the disk must not be written after all when the file is closed.
             self._file = path.open("ab", buffering=0)
         except OSError as error:
@@ -57,6 +68,8 @@ class EventLog:
 
     def append(self, event: str, **details: Any) -> None:
         """Write an event with the current time to disk, and apply it to the history.
+
+        In a block of `grouped` it is applied at once and written by the next `commit`.
 
         Raises:
             ResultsError: the file or the remote storage cannot be written, or the file was moved or deleted, now or
@@ -66,25 +79,83 @@ class EventLog:
             raise self.failure
         # The number lets a reader notice a line that was removed.
         entry = {"event": event, "number": self._num_events + 1, "time": time.time(), **details}
+        line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+        if self._is_grouped:
+            self._group.append(line)
+        else:
+            self._write(line)
+        # Last, so that the history never contains an event that a resumed run would not find in the log. In a group it
+        # does until the next commit, and all that leaves this process waits for that.
+        self._num_events += 1
+        self.history.apply(entry)
+
+    @contextmanager
+    def grouped(self, may_write: Callable[[], None]) -> Iterator[None]:
+        """Write the events of the block in groups: those since the last `commit` together, with the next one.
+
+        Args:
+            may_write: asked before each group is written; raises ResultsError if another process writes the log now.
+
+        Raises:
+            ResultsError: at the end of the block, as `commit`.
+        """
+        self._is_grouped, self._may_write = True, may_write
         try:
-            line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+            yield
+        finally:
+            try:
+                if self.failure is None:
+                    self.commit()
+            finally:
+                self._is_grouped = False
+
+    def commit(self) -> None:
+        """Make all events so far durable, then do what waits for that; no-op if nothing does.
+
+        Raises:
+            ResultsError: as `append`. What waits is then never done.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if self._group:
+            lines, self._group = b"".join(self._group), []
+            self._write(lines)
+        while self._waiting:
+            self._waiting.pop(0)()
+
+    def once_durable(self, act: Callable[[], None]) -> None:
+        """Do something that must not happen before the events so far are durable: at once if they are."""
+        if self._group:
+            self._waiting.append(act)
+        else:
+            act()
+
+    def _write(self, lines: bytes) -> None:
+        """Write one or several events to the file and to remote storage.
+
+        Raises:
+            ResultsError: as `append`.
+        """
+        try:
+            if self._is_grouped and self._may_write is not None:
+                self._may_write()
             # On a nearly full disk, an unbuffered write may write only the beginning, without an error.
-            if self._file.write(line) < len(line):
+            if self._file.write(lines) < len(lines):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # Without fsync a power failure could lose an event after a checkpoint was deleted because of it.
             os.fsync(self._file.fileno())
             self._check_place()
             if self._mirror is not None:
-                self._mirror.append(line)
+                self._mirror.append(lines)
         except OSError as error:
             self.failure = _cannot_write(self.path, error)
             raise self.failure from error
         except ResultsError as error:
             self.failure = error
             raise
-        # Last, so that the history never contains an event that a resumed run would not find in the log.
-        self._num_events += 1
-        self.history.apply(entry)
+        except BaseException:  # a signal, for example: how much of it was written is unknown
+            self.failure = ResultsError(f"{self.path}: interrupted while events were written; run again")
+            raise
 
     def _check_place(self) -> None:
         """Check that the open file is still the one at the path: writing to a deleted file raises no error."""
@@ -103,16 +174,30 @@ class EventLog:
         self._file.close()
 
     def _cut_torn_line(self) -> None:
-        # A last line without a line end was torn by a crash. `append` had not returned, so no code acted on the event:
-        # removing it is safe, and the next event would otherwise be appended to the same line.
+        # A last line without a line end was torn by a crash. `append` had not returned, or its group was not committed,
+        # so no code acted on the event: removing it is safe, and the next event would otherwise be appended to the same
+        # line.
         if not self.path.exists():
             return
         with self.path.open("rb+") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                self.dropped = content[whole:].decode("utf-8", errors="replace")
+            end = file.seek(0, os.SEEK_END)
+            whole = _end_of_whole_lines(file, end)
+            if whole < end:
+                file.seek(whole)
+                self.dropped = file.read().decode("utf-8", errors="replace")
                 file.truncate(whole)
+
+
+def _end_of_whole_lines(file: BinaryIO, end: int) -> int:
+    """Where the last line end before `end` is passed; looks from the end, as the log may be long."""
+    while end > 0:
+        start = max(0, end - LOOK_BACK_BYTES)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def _cannot_write(path: Path, error: OSError) -> ResultsError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import takewhile
 from typing import Any
 
+from wsml_study.record.kept_result import KeptResult
 from wsml_study.record.spending import Spending, spent_of
 from wsml_study.study.budget_section import Budget
 from wsml_study.study.objective_section import Objective
@@ -102,7 +104,7 @@ class TrialHistory:
         state: running until the trial has ended.
         closed: the event of its end has been read, so the trial changes no more.
         attempt: number of starts; 0 before the first.
-        epochs: epoch -> fields of its `EpochResult`, as plain data; in ascending order.
+        epochs: epoch -> fields of its `EpochResult`, as plain data; in ascending order. All but the newest are packed.
         checkpoint: (epoch, folder) of the checkpoint to resume from, or None; another trial's after an exploit.
         saved: epoch -> folder of its own checkpoints that still exist; in ascending order.
         exploits: in population based training, oldest first.
@@ -131,7 +133,7 @@ class TrialHistory:
     state: TrialState = TrialState.RUNNING
     closed: bool = False
     attempt: int = 0
-    epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    epochs: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     checkpoint: tuple[int, str] | None = None
     saved: dict[int, str] = field(default_factory=dict)
     exploits: list[Exploit] = field(default_factory=list)
@@ -234,6 +236,7 @@ class StudyHistory:
         search_ended: why `budget` or `stop_when` ended the search; None while neither has, and once it goes on.
         limits: `budget` and `stop_when` of the newest run, as plain data.
         spending: hours, epochs and GPU hours of all runs.
+        num_left_out: how many trials that have ended are counted and not in `trials` (`log_snapshot.py`).
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
@@ -253,6 +256,9 @@ class StudyHistory:
     search_ended: SearchEnded | None = None
     limits: dict[str, Any] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
+    num_left_out: int = 0
+    _closed: Counter[TrialState] = field(default_factory=Counter, repr=False, compare=False)
+    _open: dict[int, TrialHistory] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -262,6 +268,27 @@ class StudyHistory:
             history.apply(event)
         return history
 
+    @classmethod
+    def of_open_trials(
+        cls, trials: Iterable[TrialHistory], closed: Mapping[TrialState, int], **fields: Any
+    ) -> StudyHistory:
+        """A history that holds these trials and only counts those that have ended before; other fields as its own."""
+        history = cls(trials={trial.number: trial for trial in trials}, num_left_out=sum(closed.values()), **fields)
+        history._open, history._closed = dict(history.trials), Counter(closed)
+        for number, trial in history.trials.items():
+            history.runs_of_config[trial.of_config] = [number]
+        return history
+
+    @property
+    def unclosed(self) -> list[TrialHistory]:
+        """Trials that may still change, by number."""
+        return [trial for _, trial in sorted(self._unclosed.items()) if not trial.closed]
+
+    @property
+    def num_closed(self) -> dict[TrialState, int]:
+        """How many trials have ended for good, by their state."""
+        return dict(self._closed)
+
     @property
     def counts_configs(self) -> bool:
         """Whether `trials` counts configs, which race over their runs, and not trials."""
@@ -270,7 +297,7 @@ class StudyHistory:
     @property
     def num_begun(self) -> int:
         """How many trials there are, or configs where these are counted."""
-        return len(self.runs_of_config if self.counts_configs else self.trials)
+        return len(self.runs_of_config if self.counts_configs else self.trials) + self.num_left_out
 
     def apply(self, event: Event) -> None:
         """Add one event."""
@@ -279,7 +306,7 @@ class StudyHistory:
             self.search_ended = None
         if event["event"] == "search_ended":
             self.search_ended = SearchEnded(by=event["by"], limit=event["limit"], message=event["message"])
-            self.num_trials = len(self.trials)
+            self.num_trials = len(self.trials) + self.num_left_out
             return
         if event["event"] == "run":
             self.limits = dict(event.get("limits", {}))
@@ -325,8 +352,12 @@ class StudyHistory:
             )
             self.proposed.pop(trial.of_config, None)
             self.runs_of_config.setdefault(trial.of_config, []).append(number)
+            self._open[number] = trial
             return
         trial = self.trials[event["trial"]]
+        if trial.closed and trial.number not in self._open:  # logs of earlier versions may go on with it
+            self._closed[trial.state] -= 1
+            self._open[trial.number] = trial
         match event["event"]:
             case "attempt":
                 trial.attempt = event["attempt"]
@@ -354,6 +385,9 @@ class StudyHistory:
                 trial.sampler_state = dict(event["sampler_state"])
                 trial.ended = event["time"]
                 trial.closed = True
+                _pack_newest(trial)
+                if self._open.pop(trial.number, None) is not None:
+                    self._closed[trial.state] += 1
 
     @property
     def budget(self) -> Budget | None:
@@ -378,7 +412,21 @@ class StudyHistory:
 
     def with_state(self, *states: TrialState) -> list[TrialHistory]:
         """Trials in any of these states, by number."""
-        return [trial for _, trial in sorted(self.trials.items()) if trial.state in states]
+        among = self.trials if set(states) & set(ENDED) else self._unclosed
+        return [trial for _, trial in sorted(among.items()) if trial.state in states]
+
+    def num_with_state(self, *states: TrialState) -> int:
+        """How many trials are in any of these states."""
+        if self._unclosed is self.trials:
+            return sum(trial.state in states for trial in self.trials.values())
+        unclosed = sum(trial.state in states for trial in self._open.values())
+        return unclosed + sum(self._closed[state] for state in set(states))
+
+    @property
+    def _unclosed(self) -> dict[int, TrialHistory]:
+        """The trials that may still change; all trials where some came here in another way than by events."""
+        known = len(self._open) + self._closed.total() == len(self.trials) + self.num_left_out
+        return self._open if known else self.trials
 
 
 def _put_epoch(trial: TrialHistory, event: Event) -> None:
@@ -391,6 +439,7 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     if trial.checkpoint is not None and trial.checkpoint[0] >= result["epoch"]:
         trial.checkpoint = None
     trial.host = event.get("host", trial.host)
+    _pack_newest(trial)
     trial.epochs[result["epoch"]] = result | {
         "time": event["time"],
         "attempt": event["attempt"],
@@ -402,6 +451,14 @@ def _put_epoch(trial: TrialHistory, event: Event) -> None:
     trial.ended = event["time"] if trial.state in ENDED else None
     if trial.state is TrialState.PAUSED:
         trial.paused_after = result["epoch"]
+        _pack_newest(trial)
+
+
+def _pack_newest(trial: TrialHistory) -> None:
+    """Pack the newest epoch, which is the only one that is not."""
+    newest = trial.epochs.get(trial.last_epoch)
+    if newest is not None and not isinstance(newest, KeptResult):
+        trial.epochs[trial.last_epoch] = KeptResult(newest)
 
 
 def _drop_from(by_epoch: dict[int, Any], epoch: int) -> None:

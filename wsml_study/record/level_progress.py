@@ -40,5 +40,5 @@ def level_state(study: Study, number: int, history: StudyHistory) -> LevelState:
         number=number,
         described=described_level(study, number),
         num_trials=max(history.num_trials or num_trials(study, number), len(history.trials)),
-        num_ended=len(history.with_state(*ENDED)),
+        num_ended=history.num_with_state(*ENDED),
     )

@@ -25,7 +25,8 @@ from wsml_study.study.credentials import without_secret
 EVENTS = "events.jsonl"
 TABLE_FILES = ("trials.parquet", "epochs.parquet", "classes.parquet")
 ANSWERS = "answers.jsonl"
-DOCUMENTS = ("study.yaml", *TABLE_FILES, ANSWERS)
+SNAPSHOT = "snapshot.json"
+DOCUMENTS = ("study.yaml", *TABLE_FILES, ANSWERS, SNAPSHOT)
 """Files of a local copy besides the events."""
 
 CONFIRMATION = "confirm"

@@ -9,6 +9,7 @@ from wsml_study.record.line_width import NARROW
 from wsml_study.results.warm_start import read_warm_start
 from wsml_study.study.factors import combinations, num_runs
 from wsml_study.study.new_study import resolved_start_points
+from wsml_study.study.sampler_record import WINDOW, WINDOWED_FROM
 from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, SearchSpace
 from wsml_study.study.spec import Study
@@ -39,7 +40,7 @@ def search_lines(study: Study, num_combinations: int | None) -> list[str]:
     for key in (keys[path] for path in study.search):
         text = f"  {key.path:<{width}}  {_domain(key)}{_prior(study, key)}{_condition(study, key)}"
         lines += textwrap.wrap(text, NARROW, subsequent_indent=" " * (width + 4), break_on_hyphens=False)
-    return [*lines, *_seed_lines(study), *_start_lines(study), *_warm_start_lines(study)]
+    return [*lines, *_window_lines(study), *_seed_lines(study), *_start_lines(study), *_warm_start_lines(study)]
 
 
 def factor_lines(study: Study) -> list[str]:
@@ -56,6 +57,15 @@ def factor_lines(study: Study) -> list[str]:
     if study.search:
         lines.append("  the sampler is told the mean of a config over all levels")
     return lines
+
+
+def _window_lines(study: Study) -> list[str]:
+    if study.is_unbounded or study.trials <= WINDOWED_FROM or not study.sampler_sees_window:
+        return []
+    return [
+        f"  {study.sampler.name} looks at all earlier trials for each proposal, which takes seconds with 100,000 of",
+        f"  them: from proposal {WINDOWED_FROM:,} on it is shown {WINDOW:,}, the best and the newest",
+    ]
 
 
 def _seed_lines(study: Study) -> list[str]:

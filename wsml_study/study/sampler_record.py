@@ -18,6 +18,9 @@ BATCH = Option(
 )
 """Option of every model-based sampler."""
 
+WINDOWED_FROM, WINDOW = 2000, 1000
+"""From so many proposals on, a sampler with `sees_window` sees so many trials, as `tuning/proposal_window.py` says."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerRequest:
@@ -62,6 +65,8 @@ class SamplerRecord:
         takes_second_objective: it can look for the trade-offs of two objectives; what is not model-based can anyway.
         takes_priors: proposals may be drawn from priors (`prior`, `weights`) instead of being asked for.
         options: further keys of the section `sampler`.
+        sees_window: of a long search with one objective and no constraints it is shown the best and the newest trials
+            only, since each of its proposals looks at all that it is shown.
         takes_arguments: the section may have `options`, a mapping that the sampler is created with.
         requires: packages needed beyond the dependencies of wsml-study.
     """
@@ -77,6 +82,7 @@ class SamplerRecord:
     takes_given_trials: bool = False
     takes_second_objective: bool = False
     takes_priors: bool = True
+    sees_window: bool = False
     options: tuple[Option, ...] = ()
     takes_arguments: bool = False
     requires: tuple[Requirement, ...] = ()

@@ -162,6 +162,11 @@ class Draft(Description):
         return content
 
     @property
+    def sampler_sees_window(self) -> bool:
+        """Whether the sampler of a long search is shown some of its trials only; see `WINDOWED_FROM`."""
+        return self.sampler.record.sees_window and self.objective.second is None and not self.objective.bounds
+
+    @property
     def is_unbounded(self) -> bool:
         """Whether only the budget ends the search."""
         return self.trials >= UNBOUNDED_TRIALS

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Lease
+from wsml_study.record.log_snapshot import write_snapshot
 from wsml_study.record.storage import TABLE_FILES, StudyStorage
 from wsml_study.record.tables import TableWriter
 from wsml_study.study.spec import Study
@@ -31,6 +33,7 @@ from wsml_study.workers.protocol import Assignment, StepReport
 TABLES_INTERVAL_S = 2.0
 TABLES_PAUSE_FACTOR = 20
 """Pause between two writings of the tables, as a multiple of the time that the last writing took."""
+LONG_WRITING_S, LONG_WRITING_PAUSE_FACTOR = 0.25, 200
 
 LONGEST_ERROR = 500
 
@@ -123,7 +126,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self._append("saved", number, epoch=history.last_epoch, checkpoint=checkpoint.path)
         if self._population is not None and before is not None and not self._population.compares_after(before[0]):
             # Tune keeps all checkpoints of a population; other trials only use those of epochs with a comparison.
-            _delete(trial, before[1])
+            self._delete(trial, before[1])
         if self._population is None and before is not None:
             self._delete_elsewhere(trial, before[1])
 
@@ -147,7 +150,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         checkpoint = self._log.history.trials[number].checkpoint
         self._append("ended", number, state=state, error=error, sampler_state=self._source.sampler_state(number))
         if self._population is None:
-            _delete(trial, trial.storage.trial_fs_path)
+            self._delete(trial, trial.storage.trial_fs_path)
             if checkpoint is not None:
                 self._delete_elsewhere(trial, checkpoint[1])
         if time.monotonic() > self._tables_due:
@@ -169,26 +172,34 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         folder = PurePosixPath(checkpoint).parent
         inside = PurePosixPath(self._storage.scratch()[1]) in folder.parents
         if inside and str(folder) != trial.storage.trial_fs_path:
-            _delete(trial, str(folder))
+            self._delete(trial, str(folder))
+
+    def _delete(self, trial: Any, folder: str) -> None:
+        self._log.once_durable(partial(_delete, trial, folder))
 
     def _write_tables(self) -> None:
         """Write the tables, and schedule the next writing."""
+        self._log.commit()
         started = time.monotonic()
         try:
             self._tables.write(self._log.history)
             self._storage.upload(*TABLE_FILES)
+            write_snapshot(self._storage, self._log.history)
         except ResultsError as error:
             # Tune takes an error at the end of a trial for the trial's own and runs it again. The log refuses that.
             self._log.failure = error
             raise
         ended = time.monotonic()
-        # Tables of large studies take long to write: the pause bounds their share of the driver's time at 1 in 21.
-        self._tables_due = ended + max(TABLES_INTERVAL_S, TABLES_PAUSE_FACTOR * (ended - started))
+        # Tables of large studies take long to write, and no slot is answered meanwhile: the pause bounds their share of
+        # the driver's time at 1 in 21, and at 1 in 201 where that is long for a slot to wait.
+        took = ended - started
+        factor = TABLES_PAUSE_FACTOR if took < LONG_WRITING_S else LONG_WRITING_PAUSE_FACTOR
+        self._tables_due = ended + max(TABLES_INTERVAL_S, factor * took)
 
     def _append(self, event: str, number: int, **details: Any) -> None:
         self._lease.check()
         self._log.append(event, trial=number, **details)
-        self._listener.on_event(self._log.history, event, number)
+        self._log.once_durable(partial(self._listener.on_event, self._log.history, event, number))
 
 
 class StopOnRequest(tune.Stopper):  # type: ignore[misc]

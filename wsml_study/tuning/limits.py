@@ -176,7 +176,7 @@ class Limits:
         stop_when = self._study.stop_when
         if stop_when is None or self._regret is None:
             return
-        num_ended = len(self._history.with_state(*ENDED))
+        num_ended = self._history.num_with_state(*ENDED)
         if num_ended == self._num_judged:
             return
         self._num_judged, limit = num_ended, stop_when.expected_regret

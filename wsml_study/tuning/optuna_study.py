@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import MappingProxyType
 from typing import Any
 
@@ -20,10 +20,11 @@ from wsml_study.record.measured import Measured
 from wsml_study.registry import implementation
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.option_fields import option_values
-from wsml_study.study.sampler_record import SamplerRequest
+from wsml_study.study.sampler_record import WINDOWED_FROM, SamplerRequest
 from wsml_study.study.sampler_section import Sampler
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
+from wsml_study.tuning.proposal_window import WindowedStorage
 
 OPTUNA_STATES = {
     TrialState.RUNNING: OptunaState.RUNNING,
@@ -56,10 +57,15 @@ class OptunaStudy:
         self._num_observed = 0
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # In memory and rebuilt for every run: the event log is the only storage, and proposals never wait for a file.
-        self._study = self._empty_study()
+        objective = study.objective
+        self._storage = WindowedStorage(objective.sign if study.sampler_sees_window else None)
+        signs = [objective.sign, *([] if objective.second is None else [objective.second.sign])]
+        self._study = optuna.create_study(
+            storage=self._storage, directions=["maximize" if sign > 0 else "minimize" for sign in signs]
+        )
 
     def __len__(self) -> int:
-        return len(self.trials)
+        return len(self._storage)
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -85,7 +91,8 @@ class OptunaStudy:
         """
         if values is not None:
             self._study.enqueue_trial(values)
-        with self._sampler_for(len(self)):
+        is_long = self._settings.sampler_sees_window and len(self) >= WINDOWED_FROM
+        with self._sampler_for(len(self)), self._storage.window() if is_long else nullcontext():
             trial = self._study.ask()
             return trial.number, self._space.suggest(trial)
 
@@ -101,10 +108,10 @@ class OptunaStudy:
         """
         optuna_state, values, violations = self._outcome(state, value, measured)
         epochs = self._epochs(trial, state)
-        if self.trials[number].state.is_finished():
+        if self._storage.one(number).state.is_finished():
             self._replace(number, optuna_state, values, epochs, violations)
             return
-        asked = optuna.trial.Trial(self._study, self.trials[number]._trial_id)
+        asked = optuna.trial.Trial(self._study, self._storage.one(number)._trial_id)
         for epoch, reported in epochs.items():
             asked.report(reported, epoch)
         for name, violation in violations.items():
@@ -137,18 +144,13 @@ class OptunaStudy:
 
     def sampler_state(self, number: int) -> dict[str, Any]:
         """The sampler's own attributes of a proposal, such as its generation."""
-        return dict(self.trials[number].system_attrs)
+        return dict(self._storage.one(number).system_attrs)
 
     def random_values(self) -> Iterator[dict[str, Scalar]]:
         """Values drawn at random, of which the sampler is not told; the same after an interruption."""
         draws = optuna.create_study(sampler=RandomSampler(seed=self._seed(len(self))))
         while True:
             yield self._space.suggest(draws.ask())
-
-    def _empty_study(self) -> optuna.Study:
-        objective = self._settings.objective
-        signs = [objective.sign, *([] if objective.second is None else [objective.second.sign])]
-        return optuna.create_study(directions=["maximize" if sign > 0 else "minimize" for sign in signs])
 
     def _outcome(
         self, state: TrialState, value: float | None, measured: Measured
@@ -179,28 +181,20 @@ class OptunaStudy:
         epochs: dict[int, float],
         violations: dict[str, float],
     ) -> None:
-        """Change a finished proposal. Optuna has no way to, so its study is made anew, as after a restart."""
-        before = self.trials
-        self._study = self._empty_study()
-        for trial in before[:number]:
-            self._study.add_trial(trial)
-        changed = before[number]
+        """Change a finished proposal, as if it had been told so first."""
+        before = self._storage.one(number)
         outcome = {"values": values, "constraints": violations, "intermediate_values": epochs}
-        self._add(changed.params, changed.system_attrs, state=state, **outcome)
-        for trial in before[number + 1 :]:
-            self._study.add_trial(trial)
+        self._storage.replace(number, self._created(before.params, before.system_attrs, state=state, **outcome))
 
     def _add(self, params: dict[str, Scalar], sampler_state: dict[str, Any], **outcome: Any) -> int:
-        others = {key: kept for key, kept in sampler_state.items() if not key.startswith(OPTUNAS_CONSTRAINT)}
-        self._study.add_trial(
-            create_trial(
-                params=params,
-                distributions=self._space.distributions(params),
-                system_attrs=others,
-                **outcome,
-            )
-        )
+        self._study.add_trial(self._created(params, sampler_state, **outcome))
         return len(self) - 1
+
+    def _created(self, params: dict[str, Scalar], sampler_state: dict[str, Any], **outcome: Any) -> FrozenTrial:
+        others = {key: kept for key, kept in sampler_state.items() if not key.startswith(OPTUNAS_CONSTRAINT)}
+        return create_trial(
+            params=params, distributions=self._space.distributions(params), system_attrs=others, **outcome
+        )
 
     @contextmanager
     def _sampler_for(self, number: int) -> Iterator[None]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator, Mapping
 
 from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
 from wsml_study.study.early_stopping_record import ResumingRule
 from wsml_study.study.spec import TrialConfig
 
+ASKED_AGAIN_AFTER = 0.01
+"""The rule is asked who is hopeless once so many trials have ended, as a share of the paused ones: each answer looks at
+all of these. In studies with fewer than a hundred paused trials it is asked after each end."""
+
 
 class Pausing:
     """Decides by the rule which trials pause, which go on, and which have no chance left and end for good.
 
-    It has no state of its own: the history says who is paused, and the rule has been told the history's epochs.
+    It has no state that a restart would need: the history says who is paused, and the rule has been told its epochs.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class Pausing:
         """
         self._rule, self._history, self._num_trials = rule, history, num_trials
         self.has_state = has_state
+        self._until_asked = 0.0
 
     def may_go_on(self, number: int, epoch: int) -> bool:
         """Whether a trial that the rule has just ended after this epoch may go on later."""
@@ -45,17 +50,51 @@ class Pausing:
         Args:
             busy: trials that are still in a slot.
         """
-        config = next(iter(self._rule.to_resume(self._paused(busy))), None)
+        config = next(iter(self._rule.to_resume(_Paused(self._history, busy))), None)
         return None if config is None else self._first_run(config)
 
     def hopeless(self, busy: Container[int]) -> list[TrialHistory]:
-        """Paused trials that cannot go on any more, whatever the trials to come show; `busy` as above."""
-        return [self._first_run(one) for one in sorted(self._rule.hopeless(self._paused(busy), self._num_trials))]
+        """Paused trials that cannot go on any more, whatever the trials to come show; `busy` as above.
 
-    def _paused(self, busy: Container[int]) -> dict[int, int]:
-        """Paused trials, by the number of their config as the rule knows them -> the epoch of the pause."""
-        paused = self._history.with_state(TrialState.PAUSED)
-        return {trial.of_config: trial.last_epoch for trial in paused if trial.number not in busy}
+        Asked whenever a trial has ended. In a large study it mostly names none, and then all at once.
+        """
+        self._until_asked -= 1
+        if self._until_asked > 0:
+            return []
+        paused = dict(_Paused(self._history, busy))
+        self._until_asked = ASKED_AGAIN_AFTER * len(paused)
+        return [self._first_run(one) for one in sorted(self._rule.hopeless(paused, self._num_trials))]
 
     def _first_run(self, config: int) -> TrialHistory:
-        return self._history.trials[self._history.runs_of_config[config][0]]
+        return first_run(self._history, config)
+
+
+class _Paused(Mapping[int, int]):
+    """Paused trials, by the number of their config as the rule knows them -> the epoch of the pause.
+
+    Made for a question: most rules look at few of the paused trials.
+    """
+
+    def __init__(self, history: StudyHistory, busy: Container[int]) -> None:
+        self._history, self._busy = history, busy
+
+    def __getitem__(self, config: int) -> int:
+        trial = first_run(self._history, config)
+        if not self._is_paused(trial):
+            raise KeyError(config)
+        return trial.last_epoch
+
+    def __iter__(self) -> Iterator[int]:
+        paused = self._history.with_state(TrialState.PAUSED)
+        return (trial.of_config for trial in paused if self._is_paused(trial))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _is_paused(self, trial: TrialHistory) -> bool:
+        return trial.state is TrialState.PAUSED and trial.number not in self._busy
+
+
+def first_run(history: StudyHistory, config: int) -> TrialHistory:
+    """The first run of a config, the only one that is paused."""
+    return history.trials[history.runs_of_config[config][0]]

@@ -27,6 +27,7 @@ from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Lease
+from wsml_study.record.log_snapshot import write_snapshot
 from wsml_study.record.score_files import write_partial_labels
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
@@ -103,7 +104,7 @@ class Outcome:
     def all_failed(self) -> bool:
         """Whether there are trials, and every one of them has failed."""
         trials = self.history.trials
-        return bool(trials) and len(self.history.with_state(TrialState.FAILED)) == len(trials)
+        return bool(trials) and self.history.num_with_state(TrialState.FAILED) == len(trials)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +270,7 @@ def run_leased(
             total = _total(study, task, num_trials or study.trials, log.history)
         write_tables(storage.folder, study, log.history)
         storage.upload(*TABLE_FILES)
+        write_snapshot(storage, log.history)
         outcome = Outcome(
             folder=storage.folder,
             place=storage.described,
@@ -474,7 +476,7 @@ class _Run:
 
     def _only_paused_are_left(self) -> bool:
         """Whether every trial that did not run out of memory has ended or is paused."""
-        return self._num_left(out_of_memory=False) == len(self.log.history.with_state(TrialState.PAUSED))
+        return self._num_left(out_of_memory=False) == self.log.history.num_with_state(TrialState.PAUSED)
 
     def _end_paused(self) -> None:
         """End the trials that no later trial has let go on; their checkpoints go with the scratch folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,15 +11,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
+
 from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_events, read_history
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.lease import Driver, end_run, read_lease
 from wsml_study.record.level_progress import level_state
+from wsml_study.record.log_snapshot import read_brief_history
 from wsml_study.record.measured import is_answer
-from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_results, open_storage
-from wsml_study.record.tables import PAUSED
+from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_results
+from wsml_study.record.tables import PAUSED, read_table
 from wsml_study.record.wording import INTERRUPTED, describe, duration
 from wsml_study.results.ranking import leading_trial
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS
@@ -96,7 +100,7 @@ class Status:
                 "epochs": self.history.spending.epochs,
                 "gpu_hours": self.history.spending.of("gpu_hours"),
             },
-            "trials": {state.value: len(self.history.with_state(state)) for state in TrialState},
+            "trials": {state.value: self.history.num_with_state(state) for state in TrialState},
             "best": None if best is None else {"trial": best[1], "value": best[0]},
             "level": self.current[0],
             "levels": [
@@ -131,7 +135,7 @@ class Status:
         ]
         best = self._best
         if best is not None:
-            values = describe(self.history.trials[best[1]].values)
+            values = describe(self._values_of(best[1]))
             objective = self.study.objective
             lines.append(f"best {objective.metric}: {objective.text(best[0])} by trial {best[1]} ({values})")
         for trial in self.current[1].with_state(TrialState.RUNNING):
@@ -192,12 +196,21 @@ class Status:
         """Value and number of the trial that `results` ranks first; by the log where the tables do not fit it."""
         with suppress(ResultsError):  # there are no tables yet, or they are damaged
             leading = leading_trial(self.folder)
-            if leading is not None and leading[1] in self.history.trials:
+            if leading is not None and (leading[1] in self.history.trials or self.history.num_left_out):
                 return leading
         objective = self.study.objective
         valued = [(trial.value(objective), trial) for trial in self.history.trials.values()]
         some = [(value, trial.number) for value, trial in valued if value is not None and is_answer(trial, objective)]
         return max(some, key=lambda pair: (objective.sign * pair[0], -pair[1]), default=None)
+
+    def _values_of(self, number: int) -> dict[str, Any]:
+        """Searched values of a trial; from the tables where the history leaves it out."""
+        if number in self.history.trials:
+            return self.history.trials[number].values
+        table = read_table(self.folder, "trials")
+        row = table.filter(pc.equal(table["trial"], number)).to_pylist()[0]
+        values: dict[str, Any] = json.loads(row["values"])
+        return values
 
 
 def study_status(storage: str, name: str) -> Status:
@@ -207,7 +220,7 @@ def study_status(storage: str, name: str) -> Status:
         ResultsError: there is no such study.
     """
     place = open_results(storage, name)
-    return _read(place)
+    return _read(place, read_brief_history)
 
 
 def stop_study(storage: str, name: str, *, notify: Callable[[str], None]) -> None:
@@ -234,14 +247,14 @@ def follow(storage: str, name: str, listener: Listener) -> Status:
     Raises:
         ResultsError: there is no such study.
     """
-    status = study_status(storage, name)
-    place = open_storage(storage, name)
+    place = open_results(storage, name)
+    status = _read(place, read_history)
     level, history = status.current
     listener.on_slots(len(history.with_state(TrialState.RUNNING)), status.trials_of(level), history)
     num_events, renewed_at = len(_events(_place_of(level, status, place))), time.monotonic()
     while status.state == "running" and time.monotonic() - renewed_at < DRIVER_GONE_S:
         time.sleep(POLL_INTERVAL_S)
-        before, status = status, _read(place)
+        before, status = status, _read(place, read_history)
         if status.driver != before.driver:
             renewed_at = time.monotonic()
         num_events = _pass_on(level, status, place, listener, num_events)
@@ -267,14 +280,15 @@ def _place_of(level: int, status: Status, place: StudyStorage) -> StudyStorage:
     return place if level == num_levels(status.study) else place.level(level)
 
 
-def _read(place: StudyStorage) -> Status:
+def _read(place: StudyStorage, read: Callable[[Path], StudyHistory]) -> Status:
+    """The progress of a study whose full-size history this function reads from its folder."""
     folder = place.fetch()
     confirmation = place.inside(CONFIRMATION)
     return Status(
         study=read_study(folder / "study.yaml"),
         place=place.described,
         folder=folder,
-        history=read_history(folder),
+        history=read(folder),
         driver=read_lease(place),
         confirmation=read_history(confirmation.folder) if confirmation.folder.exists() else None,
         levels={number: read_history(level.folder) for number, level in enumerate(place.levels(), start=1)},

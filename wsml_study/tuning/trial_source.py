@@ -59,6 +59,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             self._queued(one) for one in unfinished if (one.out_of_memory is not None) == exclusive
         )
         self._live: dict[str, int] = {}
+        self._in_slots: set[int] = set()
         self._lanes = Lanes()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -78,6 +79,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         trial, config = following
         companions = self._companions(trial, config)
         self._live[trial_id] = trial.number
+        self._in_slots.add(trial.number)
         self._lanes.take(trial_id)
         if self.limits is not None:
             self.limits.hand_out(trial.number)
@@ -94,6 +96,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """A trial left its slot; one that takes over another trial's network is handed out next."""
         trial = self._log.history.trials[self._live.pop(trial_id)]
+        self._in_slots.discard(trial.number)
         self._lanes.free(trial_id)
         if self.limits is not None:
             self.limits.leave(trial.number)
@@ -103,7 +106,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     @property
     def in_slots(self) -> Collection[int]:
         """Numbers of the trials that are in a slot."""
-        return self._live.values()
+        return self._in_slots
 
     def sampler_state(self, number: int) -> dict[str, Any]:
         """What a sampler needs to know about a trial after a restart; kept in the event log."""

@@ -75,6 +75,7 @@ RECORDS = (
         create=tpe,
         takes_second_objective=True,
         takes_given_trials=True,
+        sees_window=True,
         options=(
             BATCH,
             N_STARTUP_TRIALS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping, Sequence
 
 from wsml_study.options import COUNT, FLAG, Kind, Limits, Option
@@ -27,6 +28,51 @@ PROMOTE = Option(
 )
 
 
+class Rung(dict[int, float]):
+    """Trial -> value of those that have reached a rung, with an order that is kept: a study may have 100,000 trials.
+
+    Attributes:
+        newest: (-value, trial) of those that have reported no later epoch: the best first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._values: list[float] = []  # ascending
+        self.newest: list[tuple[float, int]] = []
+
+    def put(self, trial: int, value: float) -> None:
+        """A trial's newest epoch is this one, with this value."""
+        self.drop(trial)
+        self[trial] = value
+        insort(self._values, value)
+        insort(self.newest, (-value, trial))
+
+    def pass_by(self, trial: int) -> None:
+        """A trial has reported a later epoch; no-op if it has not been here."""
+        if trial in self:
+            at = bisect_left(self.newest, (-self[trial], trial))
+            if at < len(self.newest) and self.newest[at][1] == trial:
+                del self.newest[at]
+
+    def drop(self, trial: int) -> None:
+        """A trial has not been here after all, since it repeats an earlier epoch."""
+        self.pass_by(trial)
+        value = self.pop(trial, None)
+        if value is not None:
+            del self._values[bisect_left(self._values, value)]
+
+    def num_better(self, trial: int) -> int:
+        """How many have a larger value than a trial that has been here."""
+        return len(self._values) - bisect_right(self._values, self[trial])
+
+    def above(self, num_trials: int) -> Iterator[int]:
+        """Those of `newest` that fewer than so many trials are better than, the best first."""
+        for negative, trial in self.newest:
+            if len(self._values) - bisect_right(self._values, -negative) >= num_trials:
+                return
+            yield trial
+
+
 class Asha:
     """At each rung a trial continues if it is among the best 1/reduction_factor that reached it, or the best so far.
 
@@ -36,24 +82,24 @@ class Asha:
 
     def __init__(self, *, rungs: Sequence[int], reduction_factor: int) -> None:
         self.reduction_factor = reduction_factor
-        self.rungs: dict[int, dict[int, float]] = {epoch: {} for epoch in rungs}
+        self.rungs = {epoch: Rung() for epoch in rungs}
 
     def record(self, trial: int, epoch: int, value: float) -> None:
         """Record a trial's objective after an epoch; a repeated epoch replaces itself and all later ones."""
-        for rung in [at for at in self.rungs if at > epoch]:
-            self.rungs[rung].pop(trial, None)
-        if epoch in self.rungs:
-            self.rungs[epoch][trial] = value
+        for at, rung in self.rungs.items():
+            if at > epoch:
+                rung.drop(trial)
+            elif at == epoch:
+                rung.put(trial, value)
+            else:
+                rung.pass_by(trial)
 
     def goes_on(self, trial: int, epoch: int) -> bool:
         """Whether a trial recorded at this epoch may go on; always true between rungs."""
         if epoch not in self.rungs:
             return True
-        return self._num_better(trial, epoch) < self._quota(len(self.rungs[epoch]))
-
-    def _num_better(self, trial: int, epoch: int) -> int:
         rung = self.rungs[epoch]
-        return sum(value > rung[trial] for value in rung.values())
+        return rung.num_better(trial) < self._quota(len(rung))
 
     def _quota(self, num_trials: int) -> int:
         """How many of so many trials at a rung go on."""
@@ -69,12 +115,18 @@ class PromotingAsha(Asha):
 
     def to_resume(self, paused: Mapping[int, int]) -> Sequence[int]:
         """Those now among the best of their rung: of the highest rung first, there the best first."""
-        risen = [trial for trial, epoch in paused.items() if self.goes_on(trial, epoch)]
-        return sorted(risen, key=lambda trial: (-paused[trial], -self.rungs[paused[trial]][trial], trial))
+        # Only the best of each rung are looked at: most trials of a large study are paused, and few of them rise.
+        return [
+            trial
+            for epoch, rung in sorted(self.rungs.items(), reverse=True)
+            for trial in rung.above(self._quota(len(rung)))
+            if paused.get(trial) == epoch
+        ]
 
     def hopeless(self, paused: Mapping[int, int], num_trials: int) -> Sequence[int]:
         """Those that are not among the best of their rung even if all trials to come reach it and are worse."""
-        return [trial for trial, epoch in paused.items() if self._num_better(trial, epoch) >= self._quota(num_trials)]
+        least = self._quota(num_trials)
+        return [trial for trial, epoch in paused.items() if self.rungs[epoch].num_better(trial) >= least]
 
 
 class Hyperband:
@@ -107,7 +159,8 @@ class PromotingHyperband(Hyperband):
 
     def to_resume(self, paused: Mapping[int, int]) -> Sequence[int]:
         """Those that their bracket lets go on, in the order of the brackets."""
-        return [trial for number, own in self._shares(paused) for trial in self._promoting[number].to_resume(own)]
+        # A bracket knows its own trials alone.
+        return [trial for bracket in self._promoting for trial in bracket.to_resume(paused)]
 
     def hopeless(self, paused: Mapping[int, int], num_trials: int) -> Sequence[int]:
         """Those that have no chance left in their bracket."""
@@ -117,12 +170,11 @@ class PromotingHyperband(Hyperband):
         ]
 
     def _shares(self, paused: Mapping[int, int]) -> Iterator[tuple[int, dict[int, int]]]:
-        """Number of a bracket, and its trials among the paused ones."""
-        for number in range(len(self.brackets)):
-            yield (
-                number,
-                {trial: epoch for trial, epoch in paused.items() if trial % len(self.brackets) == number},
-            )
+        """Number of a bracket, and its trials among the paused ones; brackets without any are left out."""
+        shares: dict[int, dict[int, int]] = {}
+        for trial, epoch in paused.items():
+            shares.setdefault(trial % len(self.brackets), {})[trial] = epoch
+        yield from sorted(shares.items())
 
 
 def asha_rungs(options: Options, epochs: int) -> list[list[int]]:

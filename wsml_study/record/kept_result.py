@@ -1,0 +1,53 @@
+"""The result of an epoch in a fraction of the memory of a dictionary: a history may hold a million of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+_KEYS: dict[tuple[str, ...], tuple[str, ...]] = {}
+"""The keys of results, each sequence of them once: nearly all results of a study have the same."""
+
+
+class KeptResult(Mapping[str, Any]):
+    """A mapping from names to data that JSON can hold, which cannot be changed.
+
+    Its values are kept as text, and read whenever one is asked for: as they would be from the log.
+
+    >>> KeptResult({"epoch": 3, "val_map": 50.0})["val_map"]
+    50.0
+    """
+
+    __slots__ = ("_keys", "_packed")
+
+    # What was read last, and of which result: several values of one are asked for in a row.
+    _read: ClassVar[tuple[KeptResult | None, list[Any]]] = (None, [])
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        keys = tuple(result)
+        self._keys = _KEYS.setdefault(keys, keys)
+        self._packed = json.dumps(list(result.values()))
+
+    def __getitem__(self, key: str) -> Any:
+        try:
+            position = self._keys.index(key)
+        except ValueError:
+            raise KeyError(key) from None
+        return self._values()[position]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def _values(self) -> list[Any]:
+        of, values = KeptResult._read
+        if of is not self:
+            values = json.loads(self._packed)
+            KeptResult._read = (self, values)
+        return values

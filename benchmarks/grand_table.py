@@ -69,7 +69,8 @@ def only_features(content: dict[str, Any]) -> dict[str, Any]:
     """A study of one epoch per backbone, which leaves the features in the cache."""
     backbones = content["factors"]["model.backbone"]
     training = content["training"] | {"epochs": 1}
-    return {"name": "features", "training": training, "factors": {"model.backbone": backbones}}
+    method = {"name": content["method"]["name"]}
+    return {"name": "features", "method": method, "training": training, "factors": {"model.backbone": backbones}}
 
 
 def run(folder: Path, content: dict[str, Any]) -> None:

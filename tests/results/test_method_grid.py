@@ -44,7 +44,7 @@ def table() -> pd.DataFrame:
         for number in DRAWS
         for seed in SEEDS
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(run=range(len(rows)))
 
 
 def test_methods_are_ordered_by_their_means_and_compared_with_an_run_by_run():

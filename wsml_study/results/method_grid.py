@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -69,17 +69,19 @@ class MethodGrid:
         compared = {method: cell for method, cell in cells.items() if cell.gain is not None}
         if not compared:
             return f"{level}: too few runs to compare methods with {BASELINE}."
-        better = self._listed((m, c) for m, c in compared.items() if c.is_apart and c.gain and c.gain.mean > 0)
-        worse = self._listed((m, c) for m, c in compared.items() if c.is_apart and c.gain and c.gain.mean < 0)
+        apart = {method: cell.gain.mean for method, cell in compared.items() if cell.is_apart and cell.gain is not None}
+        better = self._listed({method: gain for method, gain in apart.items() if gain > 0})
+        worse = self._listed({method: gain for method, gain in apart.items() if gain < 0})
         num_alike = sum(not cell.is_apart for cell in compared.values())
-        parts = [f"better than {BASELINE} {better}"] if better else [f"no method is better than {BASELINE}"]
+        parts = [f"better than {BASELINE} {better}"] if better else [f"none is found better than {BASELINE}"]
         parts += [f"worse {worse}"] if worse else []
         rest = f"; {num_alike} of {len(compared)} cannot be told from it" if num_alike else ""
         return f"{level}: {', '.join(parts)}{rest}."
 
-    def _listed(self, cells: Iterable[tuple[str, GridCell]]) -> str:
-        form = self.number_format
-        said = [f"{method} ({cell.gain.mean:+{form}})" for method, cell in cells if cell.gain is not None]
+    def _listed(self, gains: Mapping[str, float]) -> str:
+        """Methods with their differences, the largest first."""
+        in_order = sorted(gains, key=lambda method: -abs(gains[method]))
+        said = [f"{method} ({gains[method]:+{self.number_format}})" for method in in_order]
         if not said:
             return ""
         verb = "is" if len(said) == 1 else "are"
@@ -109,7 +111,8 @@ def method_grid(study: Study, trials: pd.DataFrame) -> MethodGrid | None:
         return None
     column = "test_map" if complete["test_map"].notna().all() else "value"
     values: dict[str, dict[str, dict[Seeds, float]]] = {}
-    for _, trial in complete.iterrows():
+    # In the order of the factors' levels, as the runs of a config are numbered.
+    for _, trial in complete.sort_values("run").iterrows():
         level = _level(factors, trial)
         values.setdefault(level, {}).setdefault(str(trial["method"]), {})[seeds_of(trial)] = float(trial[column])
     sign = 1 if column == "test_map" else study.objective.sign

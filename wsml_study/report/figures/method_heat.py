@@ -7,12 +7,15 @@ from typing import Any
 import altair as alt
 
 from wsml_study.report.figures.figure import Drawing, Figure, Panel, Table, rows
-from wsml_study.report.figures.look import BLUE, FAINT, GROUND, INK, QUIET, VERMILION
+from wsml_study.report.figures.look import BLUE, FAINT, GROUND, INK, VERMILION
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.method_grid import GridCell, MethodGrid, method_grid
 from wsml_study.results.study_results import StudyRecord
 
 ROW_HEIGHT, COLUMN_WIDTH = 26, 230
+MOST_COLORED = 0.9
+"""Quantile of the differences from which on all have the darkest color."""
+
 BETTER, WORSE = "▲", "▼"
 
 
@@ -35,7 +38,9 @@ def method_heat(record: StudyRecord) -> Figure | None:
 
 def _chart(grid: MethodGrid) -> Drawing:
     cells = [_cell(grid, method, level, cell) for level, some in grid.by_level.items() for method, cell in some.items()]
-    most = max((abs(one["gain"]) for one in cells if one["gain"] is not None), default=1.0) or 1.0
+    gains = sorted(abs(one["gain"]) for one in cells if one["gain"] is not None)
+    # A method that fails altogether would leave all others without color.
+    most = (gains[int(MOST_COLORED * (len(gains) - 1))] if gains else 0) or 1.0
     base = alt.Chart(rows(cells)).encode(
         x=alt.X(
             "level:N",
@@ -52,14 +57,15 @@ def _chart(grid: MethodGrid) -> Drawing:
             alt.value(GROUND),
             alt.Color(
                 "gain:Q",
-                scale=alt.Scale(domain=[-most, 0, most], range=[VERMILION, GROUND, BLUE], interpolate="rgb"),
+                title=f"points above {BASELINE}",
+                scale=alt.Scale(
+                    domain=[-most, 0, most], range=[VERMILION, GROUND, BLUE], interpolate="rgb", clamp=True
+                ),
             ),
         ),
         opacity=alt.value(0.55),
     )
-    text = base.mark_text(fontSize=12).encode(
-        text="text:N", color=alt.condition("datum.apart", alt.value(INK), alt.value(QUIET))
-    )
+    text = base.mark_text(fontSize=12, color=INK).encode(text="text:N")
     return alt.layer(heat, text).properties(
         height=ROW_HEIGHT * len(grid.methods), width=COLUMN_WIDTH * len(grid.by_level)
     )
@@ -70,7 +76,6 @@ def _cell(grid: MethodGrid, method: str, level: str, cell: GridCell) -> dict[str
         "method": method,
         "level": level,
         "gain": None if cell.gain is None else cell.gain.mean,
-        "apart": cell.is_apart,
         "text": _text(cell, grid.number_format),
         "compared": _compared(cell, grid.number_format),
     }

@@ -766,7 +766,7 @@ JUNK = st.recursive(
 @pytest.mark.parametrize("content", [{"recipe": {"name": "asl2021"}}, {"objective": {"mode": {"max": None}}}])
 def test_a_mapping_where_a_word_belongs_is_told_as_that(content: dict[str, object]) -> None:
     good = {"name": "s", "data": {"dataset": "digit_scenes"}, "method": {"name": "AN"}}
-    with pytest.raises(StudyFileError, match="expected one of .*, got a mapping"):
+    with pytest.raises(StudyFileError, match=r"expected one of .*, got a mapping"):
         parse_study(good | content, "t")
 
 

@@ -21,12 +21,13 @@ START_S = 30.0
 
 
 @contextmanager
-def listening(host: str, *ports: int, backlog: int = 256) -> Iterator[socket.socket]:
+def listening(host: str, *ports: int, options: str = "--port", backlog: int = 256) -> Iterator[socket.socket]:
     """A socket that listens on the first of some ports that is free; from here on requests wait, and none is refused.
 
     Args:
         host: address to listen on.
         ports: to try; 0 is any free one.
+        options: by which the user names another place, for the error.
         backlog: connections that may wait.
 
     Raises:
@@ -39,7 +40,7 @@ def listening(host: str, *ports: int, backlog: int = 256) -> Iterator[socket.soc
                 listener.bind((host, port))
                 break
             except OSError as error:
-                why = f"{host}, port {port}, cannot be used: {error.strerror or error}; name another with --port"
+                why = f"{host}, port {port}, cannot be used: {error.strerror or error}; name another with {options}"
         else:
             raise ResourcesError(why)
         listener.listen(backlog)

@@ -93,11 +93,6 @@ def test_files_of_features_go_with_given_features_alone() -> None:
         read_dataset("features", root="somewhere")
 
 
-def test_embedded_data_takes_no_root() -> None:
-    with pytest.raises(ValueError, match="takes no root"):
-        read_dataset("digit_scenes", root="somewhere")
-
-
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"digit_scenes, voc2007, .*, features, got 'voc2013'"):
         read_dataset("voc2013", root="somewhere")

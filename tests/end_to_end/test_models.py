@@ -33,6 +33,7 @@ def assert_equal_trainings(one: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_config_trained_twice_gives_one_model_that_is_put_to_use(cli):
     cli.write("best.yaml", CONFIG)

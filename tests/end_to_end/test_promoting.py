@@ -37,6 +37,7 @@ def epochs_of(folder) -> list[tuple]:
     return [tuple(row[column] for column in columns) for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_paused_trial_goes_on_and_reproduces_to_the_last_bit(cli):
     cli.write("study.yaml", STUDY)

@@ -30,6 +30,7 @@ def runs_of(folder) -> list[tuple]:
     return [tuple(row[key] for key in ("trial", "config_number", "run", "value", "state")) for row in trials]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_config_has_all_its_runs_or_has_lost_and_the_mean_ranks(cli):
     cli.write("study.yaml", STUDY)

@@ -16,6 +16,7 @@ from wsml_study.inference.map_resolution import check_resolution, map_resolution
 from wsml_study.inference.maps import draw_maps
 from wsml_study.inference.model import TrainedModel
 from wsml_study.training.activation_maps import ActivationMaps
+from wsml_study.training.classifier import Classifier
 
 GRAY = Image.new("RGB", (40, 20), (100, 100, 100))
 
@@ -81,6 +82,16 @@ def test_coarse_maps_are_computed_from_larger_images(model: TrainedModel, size: 
 def test_a_size_that_a_network_does_not_take_is_refused(model: TrainedModel) -> None:
     with pytest.raises(TrainingError, match=r"small_cnn does not take images of 1 pixels: .*; leave out --resolution"):
         check_resolution(model, ActivationMaps(model.classifier), 1)
+
+
+def test_a_transformer_of_one_size_keeps_it(model: TrainedModel) -> None:
+    """Its map has 4 x 4 places; a larger image is refused, or not tried where nobody has asked for it."""
+    pytest.importorskip("timm", reason="needs pip install 'wsml-study[timm]'")
+    model.image_size = 64
+    network = Classifier("timm/test_vit", num_classes=4, num_channels=1, image_size=64).to(model.device).eval()
+    assert map_resolution(model, ActivationMaps(network), None) == 64
+    with pytest.raises(TrainingError, match=r"does not take images of 192 pixels: .*; leave out --resolution"):
+        map_resolution(model, ActivationMaps(network), 192)
 
 
 def test_what_cannot_be_drawn_is_named(model_folder: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_folder_of_an_earlier_version_counts_all_classes_and_a_new_one_those_p
     for study in (counting(None), counting("all")):
         assert settled(storage, study) == counting(None)
         claim(storage, settled(storage, study))
-    with pytest.raises(ResultsError, match=r"objective\.classes: absent -> present"):
+    with pytest.raises(ResultsError, match=r"objective\.classes: \(not set\) -> present"):
         claim(storage, settled(storage, counting("present")))
 
 
@@ -117,7 +117,7 @@ def test_the_study_of_an_earlier_version_hands_over_the_last_head_when_it_is_res
     log.close()
     assert settled(storage, warmed_up()) == warmed_up()
     claim(storage, warmed_up())
-    with pytest.raises(ResultsError, match=r"training\.hand_over: absent -> best"):
+    with pytest.raises(ResultsError, match=r"training\.hand_over: \(not set\) -> best"):
         claim(storage, settled(storage, warmed_up(hand_over="best")))
 
 

@@ -1,5 +1,7 @@
 """What the screen shows of a study: every trial, and no answer that is not sure."""
 
+from dataclasses import replace
+
 from tests.sample_studies.stories import small_study, told_history
 from wsml_study.record.history import StudyHistory, TrialState
 from wsml_study.record.tables import write_tables
@@ -45,6 +47,19 @@ def test_a_finished_search_says_what_to_type_next(folder):
         "  wsml-study export told.yaml --per method -o configs/",
         "  wsml-study train configs/told-LL-R-trial1.yaml --seeds 3",
     ]
+
+
+def test_the_end_of_a_large_study_shows_its_best_trials_and_why_some_failed(tmp_path):
+    study, folder = small_study(), tmp_path / "told"
+    history = told_history(study)
+    for number in range(4, 2_000):
+        history.trials[number] = replace(history.trials[number % 3], number=number)
+    folder.mkdir()
+    write_tables(folder, study, history)
+    lines = study_summary(folder, place=str(folder), num_trials=2_000, study_argument="told.yaml")
+    assert sum("70.00" in line for line in lines) == 40
+    assert sum("failed: the worker group stopped" in line for line in lines) == 3
+    assert "and 1,957 more: wsml-study results told.yaml" in lines
 
 
 def test_full_labels_are_an_upper_bound_and_no_contender(tmp_path):

@@ -26,6 +26,7 @@ from wsml_study.results.confirmation import worth_confirming
 from wsml_study.results.export import export_configs
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.trial_filter import select_trials
+from wsml_study.study.confirm_section import Confirm
 from wsml_study.study.reading import parse_study
 
 
@@ -90,7 +91,7 @@ def test_with_answers_trials_rank_by_the_estimate_and_keep_their_values(storage)
 def test_confirmation_export_and_summary_follow_the_answers(storage, tmp_path):
     answer_all(storage)
     folder = storage.folder
-    assert worth_confirming(ranked_trials(folder), top=1) == [1, 0], "LL-R, and AN as the baseline"
+    assert worth_confirming(ranked_trials(folder), Confirm(top=1)) == [1, 0], "LL-R, and AN as the baseline"
     (path,) = export_configs(folder, output=tmp_path / "configs")
     assert "trial0" in path.name
     assert "# Ranked by 27 answers: 100.00 [100.0, 100.0] mAP." in path.read_text()

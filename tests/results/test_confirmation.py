@@ -248,7 +248,25 @@ def test_the_study_names_the_baseline(told):
     found = told.tell()
     assert found.baseline.trial == 1, "the best of LL-R in the search"
     assert [one.config.trial for one in found.comparisons] == [2, 0]
-    assert worth_confirming(ranked_trials(told.folder), top=2, baseline="LL-R") == [0, 2, 1]
+    assert worth_confirming(ranked_trials(told.folder), Confirm(top=2, baseline="LL-R")) == [0, 2, 1]
+
+
+def test_the_study_names_a_config_as_the_baseline(tmp_path):
+    told = Told(tmp_path / "named", values=[70.0, 74.0, 75.0], origins={1: "start_from 1"})
+    told.plan(plan := Confirm(top=1, baseline="start_from 1"))
+    assert worth_confirming(ranked_trials(told.folder), plan) == [0, 1], "of another method first"
+    confirm_all(told)
+    found = told.tell()
+    assert found.baseline.trial == 1
+    assert [one.config.trial for one in found.comparisons] == [2, 0]
+
+
+def test_a_config_that_has_no_value_is_no_baseline(told):
+    with pytest.raises(ResultsError, match="no trial of the search that start_from 4 gave has a value"):
+        worth_confirming(ranked_trials(told.folder), Confirm(baseline="start_from 4"))
+    confirm_all(told)
+    told.plan(Confirm(baseline="start_from 4"))
+    assert told.tell().baseline is None, "and nothing else takes its place"
 
 
 def test_seeds_in_rounds_count_when_their_round_has_ended_and_cost_more_evidence(told):
@@ -312,7 +330,7 @@ def test_before_a_confirmation_there_is_none(told):
 
 def chosen(tmp_path, search, values, top):
     told = Told(tmp_path / "chosen", values=values, search=search)
-    return worth_confirming(ranked_trials(told.folder), top=top)
+    return worth_confirming(ranked_trials(told.folder), Confirm(top=top))
 
 
 @pytest.mark.parametrize(
@@ -350,11 +368,11 @@ def test_every_good_method_has_its_best_before_any_has_a_second():
         ("LL-Cp", 0.01, 84.0),
         ("AN", None, 83.0),
     ]
-    assert worth_confirming(methods_table(rows), top=3) == [0, 2, 3, 4]
-    assert worth_confirming(methods_table(rows), top=4) == [0, 2, 3, 1, 4]
+    assert worth_confirming(methods_table(rows), Confirm(top=3)) == [0, 2, 3, 4]
+    assert worth_confirming(methods_table(rows), Confirm(top=4)) == [0, 2, 3, 1, 4]
 
 
 def test_without_an_the_baseline_is_the_best_method_without_a_schedule():
     rows = [("LL-R", 0.01, 90.0), ("ROLE", None, 88.0), ("WAN", None, 86.0), ("full", None, 99.0)]
-    assert worth_confirming(methods_table(rows), top=2) == [0, 2, 1]
-    assert worth_confirming(methods_table([*rows[:1], ("LL-Ct", 0.01, 80.0)]), top=2) == [0, 1]
+    assert worth_confirming(methods_table(rows), Confirm(top=2)) == [0, 2, 1]
+    assert worth_confirming(methods_table([*rows[:1], ("LL-Ct", 0.01, 80.0)]), Confirm(top=2)) == [0, 1]

@@ -82,5 +82,5 @@ def test_studies_are_compared_by_their_answers(storage, later):
         (place.folder / EVENTS).write_text('{"event": "run", "time": 1.0, "classes": ["cat"]}\n')
     lines = compare_studies([storage.folder, later.folder]).lines()
     assert lines[1].split()[:2] == ["AN", "100.00"]
-    assert "told: mAP is estimated with people's answers" in lines
-    assert "people's answers judge the trials of told alone" in lines[-1]
+    assert "told: mAP is estimated over unobserved labels" in lines
+    assert "the trials of told alone are ranked by an estimate over unobserved labels" in lines[-1]

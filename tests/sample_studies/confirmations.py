@@ -44,10 +44,10 @@ def epoch_of(value: float) -> dict:
 class Told:
     """A finished search, and a confirmation to which runs are added."""
 
-    def __init__(self, folder, values=VALUES, search=SEARCH) -> None:
+    def __init__(self, folder, values=VALUES, search=SEARCH, origins=None) -> None:
         self.study, self.folder = small_study(), folder
         self.space = SearchSpace.from_study(self.study)
-        self.search = search
+        self.search, self.origins = search, origins or {}
         self.events = [{"event": "run", "time": 0.0, "classes": ["cat"], "num_trials": None}]
         history = StudyHistory()
         history.apply({"event": "run", "time": 0.0, "classes": ["cat"]})
@@ -63,7 +63,8 @@ class Told:
 
     def trial(self, number, suggested, config, value, *, confirms=None, test=None, state="complete"):
         created = {"event": "created", "trial": number, "values": suggested, "config": config, "sampler_state": {}}
-        yield created | {"time": 1.0, "confirms": confirms}
+        origin = {"origin": self.origins[number]} if confirms is None and number in self.origins else {}
+        yield created | {"time": 1.0, "confirms": confirms} | origin
         yield {"event": "attempt", "trial": number, "attempt": 1, "time": 1.0}
         epoch = {"event": "epoch", "trial": number, "attempt": 1, "time": 2.0, "result": epoch_of(value)}
         if state != "failed":

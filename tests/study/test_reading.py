@@ -763,6 +763,13 @@ JUNK = st.recursive(
 )
 
 
+@pytest.mark.parametrize("content", [{"recipe": {"name": "asl2021"}}, {"objective": {"mode": {"max": None}}}])
+def test_a_mapping_where_a_word_belongs_is_told_as_that(content: dict[str, object]) -> None:
+    good = {"name": "s", "data": {"dataset": "digit_scenes"}, "method": {"name": "AN"}}
+    with pytest.raises(StudyFileError, match=r"expected one of .*, got a mapping"):
+        parse_study(good | content, "t")
+
+
 @settings(max_examples=300)
 @given(st.dictionaries(WORDS | st.sampled_from(list(Study.model_fields)), JUNK, max_size=5))
 def test_no_content_escapes_as_anything_but_a_study_file_error(content: dict[str, object]) -> None:

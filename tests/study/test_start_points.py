@@ -102,6 +102,27 @@ def test_what_is_wrong_with_an_entry_is_said_with_its_place(tmp_path, entries, p
     assert problem in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("baseline", "problem"),
+    [
+        (
+            "start_from 2",
+            "confirm.baseline: expected a config of `start_from`, which has start_from 1, got start_from 2",
+        ),
+        ("WAN", "confirm.baseline: expected a method of the study, which has AN, LL-R, LL-Cp, got WAN"),
+        ("start_from 0", "confirm.baseline: expected a text that matches ^start_from"),
+        ("best", "confirm.baseline: expected a text that matches ^start_from"),
+    ],
+)
+def test_a_baseline_that_no_trial_can_be_is_refused(tmp_path, baseline, problem):
+    path = written(tmp_path, "  - {method.name: AN}\n")
+    with path.open("a") as file:
+        file.write(f"confirm: {{baseline: {baseline}}}\n")
+    with pytest.raises(StudyFileError) as raised:
+        read_new_study(path)
+    assert problem in str(raised.value)
+
+
 def test_the_papers_settings_must_lie_in_the_search(tmp_path):
     path = written(tmp_path, "  - paper\n", "voc2012, root: VOC")
     path.write_text(path.read_text().replace("low: 0.001, high: 0.03", "low: 0.0015, high: 0.03"))

@@ -27,7 +27,7 @@ def seeds_of(planned):
 
 
 def plan(told, history=None, *, top=2, num_seeds=2):
-    trials = worth_confirming(ranked_trials(told.folder), top=top)
+    trials = worth_confirming(ranked_trials(told.folder), Confirm(top=top))
     return planned_confirmation(told.folder, history or StudyHistory(), trials=trials, num_seeds=num_seeds)
 
 

@@ -1,7 +1,7 @@
 """At which resolution activation maps are computed, and how much of a photo one place of a map is.
 
-A network that pools a feature map takes larger images than it was trained with, and its map has more places then. What
-that does to the pointing game is in benchmarks/README.md.
+A network that pools a feature map takes larger images than it was trained with, and its map has more places then; most
+vision transformers take images of one size alone. What more places do to the pointing game is in benchmarks/README.md.
 
 Shapes: c channels, R x R pixels, h x w places.
 """
@@ -31,7 +31,7 @@ def map_resolution(model: TrainedModel, activations: ActivationMaps, asked: int 
         model: that sees them.
         activations: of it.
         asked: by the user; None for the model's own size, or, where its map has fewer than 7 places a side, enough for
-            12, but at most 4 times that size.
+            12, but at most 4 times that size; its own where it takes no other.
 
     Raises:
         TrainingError: the network does not take images of the asked size.
@@ -42,18 +42,17 @@ def map_resolution(model: TrainedModel, activations: ActivationMaps, asked: int 
     places = min(_places(model, activations, model.image_size))
     if places >= COARSE:
         return model.image_size
-    return min(round(min(FINE / places, MOST_ENLARGED) * model.image_size), LARGEST)
+    enlarged = min(round(min(FINE / places, MOST_ENLARGED) * model.image_size), LARGEST)
+    return enlarged if _refusal(model, activations, enlarged) is None else model.image_size
 
 
 def check_resolution(model: TrainedModel, activations: ActivationMaps, resolution: int) -> None:
     """Raise TrainingError if the network does not take images of so many pixels a side."""
-    try:
-        _places(model, activations, resolution)
-    except RuntimeError as error:
+    if (refusal := _refusal(model, activations, resolution)) is not None:
         raise TrainingError(
-            f"{model.folder}: {model.study.model.backbone} does not take images of {resolution} pixels: "
-            f"{str(error).splitlines()[0]}; leave out --resolution"
-        ) from error
+            f"{model.folder}: {model.study.model.backbone} does not take images of {resolution} pixels: {refusal}; "
+            f"leave out --resolution"
+        )
 
 
 def place_text(places: tuple[int, int], photo: tuple[int, int]) -> str:
@@ -74,3 +73,12 @@ def _places(model: TrainedModel, activations: ActivationMaps, resolution: int) -
     blank_1cRR = torch.zeros(1, model.channels, resolution, resolution, dtype=torch.uint8, device=model.device)
     height, width = activations(blank_1cRR).shape[-2:]
     return height, width
+
+
+def _refusal(model: TrainedModel, activations: ActivationMaps, resolution: int) -> str | None:
+    """Why the network does not take images of so many pixels a side; None if it does."""
+    try:
+        _places(model, activations, resolution)
+    except (RuntimeError, ValueError, AssertionError) as error:  # timm's transformers assert their size
+        return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return None

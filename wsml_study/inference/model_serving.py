@@ -46,7 +46,7 @@ def served_model(
         ResourcesError: the address cannot be used, or there is no such device.
     """
     limits = limits or Limits()
-    with listening(host, port) as listener:
+    with listening(host, port, options="--port or --host") as listener:
         service = ModelService(load_model(folder, device=device), limits, batch_size=batch_size)
         with running_server(
             service.app(),

@@ -148,7 +148,7 @@ def _confirmation_lines(study: Study) -> list[str]:
     if study.confirm is None:
         return []
     plan, seeds = study.confirm, study.confirm.most_seeds
-    name = "the best baseline" if plan.baseline is None else f"the best {plan.baseline}"
+    name = "the best baseline" if plan.baseline is None else plan.baseline_config or f"the best {plan.baseline}"
     each = f"{seeds} seeds each" if plan.seeds == seeds else f"seeds in rounds, {seeds} at most"
     said = f"then: the best {plan.top} configs and {name}, {each}, up to {(plan.top + 1) * seeds} trials"
     return [said, *expected_power(study, plan)]

@@ -42,6 +42,9 @@ from wsml_study.study.objective_section import Objective
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import TrialConfig
 
+MOST_ROWS, MOST_FAILED = 40, 3
+"""Rows of the ranking after a run, and how many of the failed trials behind them."""
+
 SHOWN_AS_METHOD = {"method.name"}
 """Searched keys that the column `method` shows already."""
 
@@ -49,6 +52,17 @@ SHOWN_AS_METHOD = {"method.name"}
 def trials_table(trials: pd.DataFrame, *, running: bool = True) -> list[str]:
     """Ranked trials, or configs where these have several runs, as aligned columns; arguments as `trial_columns`."""
     return aligned(trial_columns(trials, running=running))
+
+
+def first_rows(trials: pd.DataFrame, study_argument: str) -> list[str]:
+    """The best of the ranked trials of a study that does not run, and some that failed, so that a reason is seen."""
+    columns = trial_columns(trials, running=False)
+    states = columns["state"]
+    failed = [place for place, state in enumerate(states) if state.startswith("failed") and place >= MOST_ROWS]
+    shown = [*range(min(len(states), MOST_ROWS)), *failed[:MOST_FAILED]]
+    lines = aligned({name: [values[place] for place in shown] for name, values in columns.items()})
+    rest = len(states) - len(shown)
+    return lines if rest == 0 else [*lines, f"and {rest:,} more: wsml-study results {study_argument}"]
 
 
 def trial_columns(trials: pd.DataFrame, *, running: bool = True) -> dict[str, list[str]]:
@@ -120,7 +134,7 @@ def study_summary(folder: Path, *, place: str, num_trials: int, study_argument: 
         + (f", {num_paused} paused" if num_paused else ""),
         *limits,
         "",
-        *trials_table(ranked, running=False),
+        *first_rows(ranked, study_argument),
         *class_note_of(folder, objective_of(ranked)),
         "",
         *groups_of_trials(folder, ranked),

@@ -20,7 +20,6 @@ from wsml_study.record.formats import aligned
 from wsml_study.record.history import ENDED, StudyHistory, TrialState
 from wsml_study.record.shown_lines import ShownLines
 from wsml_study.record.storage import CONFIRMATION, EVENTS
-from wsml_study.record.tables import read_table
 from wsml_study.record.wording import p_text
 from wsml_study.results.against_baseline import FEWEST_SEEDS, AgainstBaseline, against_baseline
 from wsml_study.results.all_pairs import Difference, all_pairs
@@ -201,7 +200,8 @@ def read_confirmation(folder: Path) -> Confirmation | None:
         return None
     history = read_log(place / EVENTS)[1]
     plan = plan_of(place)
-    values_of = {row["trial"]: json.loads(row["values"]) for row in read_table(folder, "trials").to_pylist()}
+    ranked = ranked_trials(folder)
+    values_of = {trial: json.loads(values) for trial, values in zip(ranked["trial"], ranked["values"], strict=True)}
     by_config: dict[str, list[Run]] = {}
     for trial in history.with_state(TrialState.COMPLETE):
         run = Run.of(trial, place)
@@ -213,7 +213,7 @@ def read_confirmation(folder: Path) -> Confirmation | None:
     ]
     sign = next((run.config.objective.sign for runs in by_config.values() for run in runs), 1)
     configs.sort(key=lambda config: (-sign * config.validation.mean, config.trial))
-    baseline = _baseline_of(configs, plan, ranked_trials(folder)["trial"].tolist())
+    baseline = _baseline_of(configs, plan, ranked)
     if baseline is not None:
         configs.sort(key=lambda config: (-sign * _gain_in_validation(config, baseline), config.trial))
     return Confirmation(
@@ -239,8 +239,8 @@ def rule_of_plan(plan: Confirm) -> Rule:
     return Rule(rounds=rounds, alpha=plan.alpha, margin=plan.margin)
 
 
-def _baseline_of(configs: list[ConfirmedConfig], plan: Confirm, searched: list[int]) -> ConfirmedConfig | None:
-    """The named method's best config, or AN's, or that of the best method without a schedule, or the search's best.
+def _baseline_of(configs: list[ConfirmedConfig], plan: Confirm, ranked: pd.DataFrame) -> ConfirmedConfig | None:
+    """The named config, or the named method's best, or AN's, or the best method's without a schedule, or the search's.
 
     The search says which is best, so that it is known before any result of the confirmation. Of several configs of the
     method the one with most runs counts: one that joins later, as answers or further trials change the ranking, does
@@ -249,8 +249,12 @@ def _baseline_of(configs: list[ConfirmedConfig], plan: Confirm, searched: list[i
     Args:
         configs: of the confirmation.
         plan: how it was asked for.
-        searched: trials of the search, best first.
+        ranked: trials of the search, best first.
     """
+    if plan.baseline_config is not None:
+        named_config = _identity_of_origin(ranked, plan.baseline_config)
+        return next((config for config in configs if config.identity == named_config), None)
+    searched = ranked["trial"].tolist()
     in_order = sorted(configs, key=lambda config: searched.index(config.trial))
     if len({config.method for config in configs}) < 2:
         return in_order[0] if in_order else None
@@ -258,6 +262,13 @@ def _baseline_of(configs: list[ConfirmedConfig], plan: Confirm, searched: list[i
     without_schedule = [config for config in in_order if not config.has_schedule]
     first = [*named, *without_schedule, *in_order][0]
     return max((config for config in in_order if config.method == first.method), key=lambda config: len(config.runs))
+
+
+def _identity_of_origin(ranked: pd.DataFrame, origin: str) -> str | None:
+    """The config, without its seeds, that comes from an entry of `start_from`; None if none has run."""
+    for text in ranked.loc[ranked["origin"] == origin, "config"]:
+        return without_seeds(TrialConfig.model_validate_json(text))
+    return None
 
 
 def _gain_in_validation(config: ConfirmedConfig, baseline: ConfirmedConfig) -> float:
@@ -306,18 +317,21 @@ def confirmed_ranking(folder: Path) -> pd.DataFrame:
     return ranked
 
 
-def worth_confirming(ranked: pd.DataFrame, *, top: int, baseline: str | None = None) -> list[int]:
+def worth_confirming(ranked: pd.DataFrame, plan: Confirm) -> list[int]:
     """Trials whose configs a confirmation runs again; the baseline comes last.
 
     Args:
         ranked: trials of the search, as `ranked_trials` gives them.
-        top: number of trials besides the baseline: the best of each of the best methods, then the next best trials.
-            Configs that differ only in their seeds count once, by their best trial.
-        baseline: the method of the baseline; None for AN.
+        plan: of the confirmation. It takes `plan.top` trials besides the baseline: the best of each of the best
+            methods, then the next best trials. Configs that differ only in their seeds count once, by their best trial.
 
     Returns:
-        Numbers of trials. The baseline is the best trial of its method, or else the best of a method without a
-        schedule; there is none if all trials have the same method.
+        Numbers of trials. The baseline is the named config of `start_from`, or the best trial of the named method, or
+        else the best of a method without a schedule; there is none if all trials have the same method and no config
+        is named.
+
+    Raises:
+        ResultsError: the named config has no value.
     """
     some = contenders(ranked.dropna(subset=["value"]))
     configs = [TrialConfig.model_validate_json(config) for config in some["config"]]
@@ -325,21 +339,34 @@ def worth_confirming(ranked: pd.DataFrame, *, top: int, baseline: str | None = N
         identity=[without_seeds(config) for config in configs],
         has_schedule=[config.method.schedule is not None for config in configs],
     ).drop_duplicates("identity")
-    chosen_baseline = _baseline(some, baseline or BASELINE)
+    if plan.baseline_config is None:
+        chosen_baseline = _best_of_baseline(some, plan.baseline or BASELINE)
+    else:
+        chosen_baseline = _of_origin(ranked, some, plan.baseline_config)
     others = some[~some["trial"].isin(chosen_baseline)]
     best_of_methods = others[~others["method"].isin(some.loc[some["trial"].isin(chosen_baseline), "method"])]
     best_of_methods = best_of_methods.drop_duplicates("method")
     rest = others[~others["trial"].isin(best_of_methods["trial"])]
-    chosen = [*best_of_methods["trial"], *rest["trial"]][:top]
+    chosen = [*best_of_methods["trial"], *rest["trial"]][: plan.top]
     return [int(trial) for trial in (*chosen, *chosen_baseline)]
 
 
-def _baseline(trials: pd.DataFrame, method: str) -> list[int]:
+def _best_of_baseline(trials: pd.DataFrame, method: str) -> list[int]:
     if trials["method"].nunique() < 2:
         return []
     without_schedule = trials[~trials["has_schedule"]]
     preferred = trials[trials["method"] == method]
     return [int(trial) for trial in (preferred if len(preferred) else without_schedule)["trial"].head(1)]
+
+
+def _of_origin(ranked: pd.DataFrame, trials: pd.DataFrame, origin: str) -> list[int]:
+    found = trials.loc[trials["identity"] == _identity_of_origin(ranked, origin), "trial"]
+    if found.empty:
+        raise ResultsError(
+            f"`confirm.baseline`: no trial of the search that {origin} gave has a value, so nothing can be compared "
+            "with it; name another baseline, or run the search on"
+        )
+    return [int(found.iloc[0])]
 
 
 def _interval(found: Estimate) -> str:

@@ -10,11 +10,15 @@ from wsml_study.description import Description, PositiveInt
 from wsml_study.study.method_section import MethodName
 
 AUTO = "auto"
+START_FROM = "start_from"
 AT_MOST = 30
 FEWEST_AT_MOST = 6
 """The smallest limit of seeds in rounds: the first round has five."""
 
 SeedCount = Annotated[int, Field(ge=2, le=1000)]
+
+StartPointName = Annotated[str, Field(pattern=rf"^{START_FROM} [1-9][0-9]*$")]
+"""A config of section `start_from`, by its number, as `check` and the tables name it: `start_from 1`."""
 
 
 class Confirm(Description):
@@ -42,11 +46,12 @@ class Confirm(Description):
         description="Points of test mAP within which a config counts as equivalent to the baseline, if tests show that "
         "the difference is smaller; without it no equivalence is tested.",
     )
-    baseline: MethodName | None = Field(
+    baseline: StartPointName | Annotated[MethodName, Field(strict=False)] | None = Field(
         default=None,
-        strict=False,
-        description="The method that the others are compared with, by its best config; by default AN, else the best "
-        "method without a rejection rate, else the search's best config.",
+        union_mode="left_to_right",
+        description="What the others are compared with: a method, by its best config, or a config of `start_from`, as "
+        "in `start_from 1`; by default AN, else the best method without a rejection rate, else the search's best "
+        "config.",
     )
 
     @model_validator(mode="after")
@@ -54,6 +59,11 @@ class Confirm(Description):
         if self.at_most != AT_MOST and self.seeds != AUTO:
             raise ValueError(f"`at_most` goes with `seeds: auto`; expected no `at_most` beside `seeds: {self.seeds}`")
         return self
+
+    @property
+    def baseline_config(self) -> str | None:
+        """The config of `start_from` that is the baseline, as trials name it; None where it is not one of these."""
+        return str(self.baseline) if (self.baseline or "").startswith(START_FROM) else None
 
     @property
     def most_seeds(self) -> int:

@@ -166,7 +166,8 @@ def _is_shortened(details: ErrorDetails, error: ValidationError) -> bool:
 
 def _is_of_the_word(details: ErrorDetails) -> bool:
     """Whether a value that is a word or a mapping is a mapping: the problem is inside, not that it is no word."""
-    return details["type"] == "literal_error" and isinstance(details["input"], dict)
+    of_several = str(details["loc"][-1]).startswith("literal[")  # so pydantic names one out of several forms
+    return of_several and details["type"] == "literal_error" and isinstance(details["input"], dict)
 
 
 def _problem(details: ErrorDetails, content: dict[str, Any]) -> Problem:

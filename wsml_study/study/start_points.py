@@ -16,6 +16,7 @@ from wsml_study.description import Scalar
 from wsml_study.errors import StudyFileError
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.options import SAME_DEFAULTS
+from wsml_study.study.confirm_section import START_FROM
 from wsml_study.study.factors import proposed_space
 from wsml_study.study.identity import differences
 from wsml_study.study.key_rules import value_at
@@ -27,7 +28,7 @@ from wsml_study.study.spec import Draft, Study, TrialConfig
 from wsml_study.study.writing import flow
 
 PAPER = "paper"
-SECTION = "start_from"
+SECTION = START_FROM
 
 
 @dataclass(frozen=True, kw_only=True)

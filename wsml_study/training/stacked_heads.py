@@ -495,6 +495,6 @@ def _products(left_KCX: Tensor, right_SXY: Tensor, out: Tensor | None = None) ->
     else:
         left = left_KCX.expand(2, -1, -1) if num_trials == 1 else left_KCX
         right = right_KXY.expand(2, -1, -1) if num_trials == 1 else right_KXY
-        products_KCY = torch.bmm(left, right if num_columns > 1 else right.expand(-1, -1, 2))
+        products_KCY = torch.bmm(left, right.expand(-1, -1, 2) if num_columns == 1 else right)
         products_KCY = products_KCY[:num_trials, :, :num_columns]
     return products_KCY if out is None else out.copy_(products_KCY[:, :, : out.shape[2]])

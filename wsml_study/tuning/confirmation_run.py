@@ -147,7 +147,7 @@ def _is_open(folder: Path, plan: Confirm) -> bool:
 
 def open_trials(folder: Path, plan: Confirm) -> list[int]:
     """Trials of the search whose configs get more seeds, the baseline last; empty when all comparisons have ended."""
-    chosen = worth_confirming(ranked_trials(folder), top=plan.top, baseline=plan.baseline)
+    chosen = worth_confirming(ranked_trials(folder), plan)
     found = read_confirmation(folder)
     if found is None or found.baseline is None or plan.seeds != AUTO:
         return chosen

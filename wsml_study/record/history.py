@@ -304,68 +304,65 @@ class StudyHistory:
         self.spending.apply(event)
         if event["event"] in ("run", "attempt", "created"):
             self.search_ended = None
-        if event["event"] == "search_ended":
-            self.search_ended = SearchEnded(by=event["by"], limit=event["limit"], message=event["message"])
-            self.num_trials = len(self.trials) + self.num_left_out
-            return
-        if event["event"] == "run":
-            self.limits = dict(event.get("limits", {}))
-            self.classes = tuple(event["classes"])
-            self.class_groups = tuple(event.get("class_groups", ()))
-            self.judged_labels = dict(event.get("judged_labels", {}))
-            self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
-            self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
-            self.runs_per_config = event.get("runs_per_config", 1)
-            self.every_run = event.get("every_run", False)
-            return
-        if event["event"] == "proposed":
-            self.proposed |= dict(enumerate(event["proposals"], start=event["first"]))
-            return
-        if event["event"] == "start_points":
-            self.start_points = tuple(event["points"])
-            return
-        if event["event"] == "warm_start":
-            self.observations = tuple(event["observations"])
-            return
-        if event["event"] == "exhausted":
-            self.exhausted = True
-            self.num_trials = self.num_begun
-            return
-        if event["event"] == "lost":
-            self.lost.add(event["config_number"])
-            return
-        if event["event"] == "created":
-            number = event["trial"]
-            trial = self.trials[number] = TrialHistory(
-                number=number,
-                values=dict(event["values"]),
-                config=dict(event["config"]),
-                sampler_state=dict(event["sampler_state"]),
-                config_number=event.get("config_number"),
-                run=event.get("run", 0),
-                computes=event.get("computes"),
-                repeats=tuple(Repeat(**repeat) for repeat in event.get("repeats", ())),
-                confirms=event.get("confirms"),
-                promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
-                origin=event.get("origin"),
-                proposed=event.get("proposed"),
-            )
-            self.proposed.pop(trial.of_config, None)
-            self.runs_of_config.setdefault(trial.of_config, []).append(number)
-            self._open[number] = trial
-            return
-        trial = self.trials[event["trial"]]
+        match event["event"]:
+            case "run":
+                self._apply_run(event)
+            case "start_points":
+                self.start_points = tuple(event["points"])
+            case "warm_start":
+                self.observations = tuple(event["observations"])
+            case "proposed":
+                self.proposed |= dict(enumerate(event["proposals"], start=event["first"]))
+            case "created":
+                self._apply_created(event)
+            case "lost":
+                self.lost.add(event["config_number"])
+            case "exhausted":
+                self.exhausted = True
+                self.num_trials = self.num_begun
+            case "search_ended":
+                self.search_ended = SearchEnded(by=event["by"], limit=event["limit"], message=event["message"])
+                self.num_trials = len(self.trials) + self.num_left_out
+            case _:
+                self._apply_to_trial(self.trials[event["trial"]], event)
+
+    def _apply_run(self, event: Event) -> None:
+        """The study was started, for the first time or again."""
+        self.limits = dict(event.get("limits", {}))
+        self.classes = tuple(event["classes"])
+        self.class_groups = tuple(event.get("class_groups", ()))
+        self.judged_labels = dict(event.get("judged_labels", {}))
+        self.runs = (*self.runs, {key: event[key] for key in RUN_KEYS if key in event})
+        self.num_trials = event.get("num_trials")  # absent from logs of version 0.1
+        self.runs_per_config = event.get("runs_per_config", 1)
+        self.every_run = event.get("every_run", False)
+
+    def _apply_created(self, event: Event) -> None:
+        trial = TrialHistory(
+            number=event["trial"],
+            values=dict(event["values"]),
+            config=dict(event["config"]),
+            sampler_state=dict(event["sampler_state"]),
+            config_number=event.get("config_number"),
+            run=event.get("run", 0),
+            computes=event.get("computes"),
+            repeats=tuple(Repeat(**repeat) for repeat in event.get("repeats", ())),
+            confirms=event.get("confirms"),
+            promoted=Promotion(**event["promoted"]) if event.get("promoted") else None,
+            origin=event.get("origin"),
+            proposed=event.get("proposed"),
+        )
+        self.trials[trial.number] = self._open[trial.number] = trial
+        self.proposed.pop(trial.of_config, None)
+        self.runs_of_config.setdefault(trial.of_config, []).append(trial.number)
+
+    def _apply_to_trial(self, trial: TrialHistory, event: Event) -> None:
         if trial.closed and trial.number not in self._open:  # logs of earlier versions may go on with it
             self._closed[trial.state] -= 1
             self._open[trial.number] = trial
         match event["event"]:
             case "attempt":
-                trial.attempt = event["attempt"]
-                trial.moving = False
-                if trial.state is TrialState.PAUSED:  # its slot was lost before it had saved the trial
-                    trial.state = TrialState.RUNNING
-                trial.started = trial.started or event["time"]
-                trial.starts.append(event["time"])
+                _start(trial, event)
             case "epoch":
                 _put_epoch(trial, event)
             case "saved":
@@ -380,12 +377,7 @@ class StudyHistory:
             case "out_of_memory":
                 trial.out_of_memory = event["error"]
             case "ended":
-                trial.state = TrialState(event["state"])
-                trial.error = event.get("error")
-                trial.sampler_state = dict(event["sampler_state"])
-                trial.ended = event["time"]
-                trial.closed = True
-                _pack_newest(trial)
+                _end(trial, event)
                 if self._open.pop(trial.number, None) is not None:
                     self._closed[trial.state] += 1
 
@@ -427,6 +419,24 @@ class StudyHistory:
         """The trials that may still change; all trials where some came here in another way than by events."""
         known = len(self._open) + self._closed.total() == len(self.trials) + self.num_left_out
         return self._open if known else self.trials
+
+
+def _start(trial: TrialHistory, event: Event) -> None:
+    trial.attempt = event["attempt"]
+    trial.moving = False
+    if trial.state is TrialState.PAUSED:  # its slot was lost before it had saved the trial
+        trial.state = TrialState.RUNNING
+    trial.started = trial.started or event["time"]
+    trial.starts.append(event["time"])
+
+
+def _end(trial: TrialHistory, event: Event) -> None:
+    trial.state = TrialState(event["state"])
+    trial.error = event.get("error")
+    trial.sampler_state = dict(event["sampler_state"])
+    trial.ended = event["time"]
+    trial.closed = True
+    _pack_newest(trial)
 
 
 def _put_epoch(trial: TrialHistory, event: Event) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.report.figures.figure import Drawing, Figure, Key, LeftOut, Panel, Table, rows
 from wsml_study.report.figures.look import BLUE, GROUND, INK, QUIET, VERMILION, keys_of, method_color, method_shape
 from wsml_study.report.figures.parts import CROSS_OUT, epoch_axis, trial_tooltip, value_axis

@@ -124,6 +124,18 @@ def test_after_a_failure_nothing_more_is_written(tmp_path):
     assert log.path.read_bytes() == before
 
 
+def test_what_else_cannot_be_written_fails_the_log_and_is_told_by_its_cause(tmp_path):
+    log = EventLog(tmp_path / "study" / "events.jsonl")
+    created(log, 0)
+    full = ResultsError("trials.parquet: no space")
+    assert log.fail(full) is full
+    with pytest.raises(ResultsError, match="no space"):
+        created(log, 1)
+    other = EventLog(tmp_path / "study" / "events.jsonl")
+    (tmp_path / "study").rename(tmp_path / "elsewhere")
+    assert "was deleted, moved or replaced" in str(other.fail(ResultsError("trials.parquet: no such file")))
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match="Not a directory"):

@@ -144,7 +144,8 @@ class EventLog:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # Without fsync a power failure could lose an event after a checkpoint was deleted because of it.
             os.fsync(self._file.fileno())
-            self._check_place()
+            if (gone := self._why_not_in_place()) is not None:
+                raise gone
             if self._mirror is not None:
                 self._mirror.append(lines)
         except OSError as error:
@@ -157,17 +158,27 @@ class EventLog:
             self.failure = ResultsError(f"{self.path}: interrupted while events were written; run again")
             raise
 
-    def _check_place(self) -> None:
-        """Check that the open file is still the one at the path: writing to a deleted file raises no error."""
+    def fail(self, error: ResultsError) -> ResultsError:
+        """Let nothing be appended any more, because something else of the study could not be written.
+
+        Returns:
+            the failure: that the study's folder is gone if it is, or else `error`.
+        """
+        self.failure = self._why_not_in_place() or error
+        return self.failure
+
+    def _why_not_in_place(self) -> ResultsError | None:
+        """The error if the open file is no longer the one at the path: writing to a deleted file raises none."""
         try:
             is_there = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
         except FileNotFoundError:
             is_there = False
-        if not is_there:
-            raise ResultsError(
-                f"{self.path} was deleted, moved or replaced while the study ran; move the study's folder back and run "
-                f"again: only what happened since is lost"
-            )
+        if is_there:
+            return None
+        return ResultsError(
+            f"{self.path} was deleted, moved or replaced while the study ran; move the study's folder back and run "
+            f"again: only what happened since is lost"
+        )
 
     def close(self) -> None:
         """Close the file."""

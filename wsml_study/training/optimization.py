@@ -208,6 +208,7 @@ class Optimization:
             )
         if self._dropout is not None:
             self._dropout.end()
+        self._share_statistics()
         self.method.finish_epoch(
             epoch_of_phase, num_epochs, lambda: training_scores(self.mirrored_in_prediction(epoch))
         )
@@ -215,6 +216,20 @@ class Optimization:
         if not np.isfinite(train_loss):
             raise diverged(f"the training loss is {train_loss}", epoch)
         return train_loss, meter.result()
+
+    def _share_statistics(self) -> None:
+        """Give all ranks the running statistics of rank 0, whose weights are the trial's.
+
+        On CPUs each rank's batch normalization has seen its own share of the last batch, and each would score its share
+        of the images with another network than the one that is kept.
+        """
+        if self.phase.name is not PhaseName.END_TO_END:
+            return
+        network = self.phase.evaluated
+        self._peers.take_from_first(network.buffers())
+        if self.average is not None:
+            with self.average.in_place():
+                self._peers.take_from_first(network.buffers())
 
     def mirrored_in_prediction(self, epoch: int) -> Tensor | None:
         """The training images (N,) that are mirrored where the method predicts them after an epoch; None for none."""

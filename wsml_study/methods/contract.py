@@ -72,7 +72,7 @@ class Peers:
             return
         together = torch.cat([tensor.flatten() for tensor in taken])
         torch.distributed.broadcast(together, src=0)
-        for tensor, values in zip(taken, together.split([tensor.numel() for tensor in taken]), strict=True):
+        for tensor, values in zip(taken, torch.split(together, [tensor.numel() for tensor in taken]), strict=True):
             tensor.copy_(values.view_as(tensor))
 
 

@@ -58,3 +58,15 @@ def test_off_overrides_a_recipe() -> None:
     filled = with_recipe({"recipe": "asl2021", "data": {"dataset": "coco2014"}, "training": {"ema_decay": 0}})
     assert Training(**filled["training"]).ema_decay is None
     assert filled["training"]["cutout"] == 0.5
+
+
+def test_a_search_can_compare_parts_that_learn_with_all_of_it() -> None:
+    search = {"model.lora.rank": {"choice": [0, 4]}, "model.freeze.stages": {"choice": [0, 2]}}
+    study = parse_study({**CONTENT, "model": {"backbone": "resnet18"}, "search": search}, source="s")
+    space = SearchSpace.from_study(study)
+    off = space.resolve(study, {"model.lora.rank": 0, "model.freeze.stages": 0}).model
+    assert (off.lora, off.freeze) == (None, None)
+    on = space.resolve(study, {"model.lora.rank": 4, "model.freeze.stages": 2}).model
+    assert on.lora is not None
+    assert on.freeze is not None
+    assert (on.lora.rank, on.freeze.stages) == (4, 2)

@@ -221,6 +221,9 @@ PAUSED = "paused"
 BLOCK = 64
 """Number of ended trials whose rows are built together and kept: many small blocks would be slower to concatenate."""
 
+PART = 1000
+"""Number of trials whose rows are in memory at a time."""
+
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
 
 VALIDATION_MAP = ("val_map", "val_map_true", "val_map_observed", "best_val_map")
@@ -342,9 +345,19 @@ def _tables_of(study: Study, trials: Sequence[TrialHistory], history: StudyHisto
     Raises:
         ResultsError: an event lacks what a column needs, or a trial's values are not of the kinds that are searched.
     """
+    paused = {trial.number for trial in history.paused}
+    # In parts: rows take ten times the memory of the table that is made from them.
+    parts = [
+        _part_of_tables(study, trials[first : first + PART], history, paused) for first in range(0, len(trials), PART)
+    ] or [_part_of_tables(study, (), history, paused)]
+    return {name: pa.concat_tables([part[name] for part in parts]) for name in SCHEMAS}
+
+
+def _part_of_tables(
+    study: Study, trials: Sequence[TrialHistory], history: StudyHistory, paused: set[int]
+) -> dict[str, pa.Table]:
     for trial in trials:
         _check_complete(trial)
-    paused = {trial.number for trial in history.paused}
     trial_rows = [
         _trial_row(study, trial, history) | ({"state": PAUSED} if trial.number in paused else {}) for trial in trials
     ]

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
 from wsml_study.record.history import StudyHistory, TrialHistory, best_metric_of, metric_of
+from wsml_study.record.kept_result import KeptResult
 from wsml_study.record.measured import measured
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.search_section import Parameter
@@ -522,7 +523,8 @@ def _promotion_columns(trial: TrialHistory) -> dict[str, Any]:
 def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
     sources = {exploit.epoch: exploit.source for exploit in trial.exploits}
     changing = study.early_stopping.record.is_population
-    for epoch, result in sorted(trial.epochs.items()):
+    for epoch, kept in sorted(trial.epochs.items()):
+        result = kept.unpacked() if isinstance(kept, KeptResult) else kept
         row = {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
         row |= {"exploited_trial": sources.get(epoch)}
         row |= {"objective": metric_of(result), "best_objective": best_metric_of(result)}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.test_figures import data_of, values
+from tests.report.drawn_data import data_of, values
 from tests.sample_studies.synthetic import synthetic_events, synthetic_study, write_folder
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.at_work import clock_of, mean_at_work

@@ -20,8 +20,8 @@ from typing import Any
 import timm
 import torch
 
-from wsml_study.record.history import TrialState
 from wsml_study.record.tables import read_table
+from wsml_study.record.trial_history import TrialState
 from wsml_study.study.factors import num_runs
 from wsml_study.study.reading import parse_study, read_study
 

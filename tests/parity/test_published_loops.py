@@ -128,7 +128,7 @@ def test_end_to_end(weights: str, name: str, optimizer: str) -> None:
     assert results[-1].best_epoch == published["best_epoch"]
     assert trial.test().test_map == equal(published["test_map"])
     if name == "LL-Cp":
-        num_positive = (trial.optimization.labels_NC == 1).sum() + trial.method.corrected_NC.sum()
+        num_positive = (trial.optimization.labels.labels_NC == 1).sum() + trial.method.corrected_NC.sum()
         assert num_positive == published["num_positive"]
 
 
@@ -187,7 +187,7 @@ def test_role_with_its_estimates(weights: str) -> None:
     trial = trial_of(weights, Method(name="ROLE", expected_positives=1.5), epochs=3, learning_rate=2e-3, **COLE)
     theta_NC = trial.method.get_parameter("theta_NC")
     theta_NC.data.copy_(math.log(1.5) * spread(theta_NC.shape, 0.3))
-    unobserved_NC = trial.optimization.labels_NC == 0
+    unobserved_NC = trial.optimization.labels.labels_NC == 0
     results, estimates = [], []
     for _ in range(3):
         results.append(trial.run_epoch())

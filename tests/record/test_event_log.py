@@ -7,8 +7,8 @@ import pytest
 from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
-from wsml_study.record.history import TrialState
 from wsml_study.record.storage import EventMirror
+from wsml_study.record.trial_history import TrialState
 from wsml_study.study.objective_section import Objective
 
 OTHERS = {"train_loss": 1.0, "num_distrusted": 0, "train_seconds": 1.0, "validation_seconds": 1.0}

@@ -9,9 +9,9 @@ import pytest
 from wsml_study.record import log_snapshot
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
-from wsml_study.record.history import TrialState
 from wsml_study.record.log_snapshot import read_brief_history, write_snapshot
 from wsml_study.record.storage import StudyStorage
+from wsml_study.record.trial_history import TrialState
 from wsml_study.tuning.status import study_status
 
 RECORDED = "tests/recorded/interrupted/results"

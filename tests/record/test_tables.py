@@ -9,7 +9,7 @@ import pytest
 from tests.sample_studies.stories import small_study, told_history
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
-from wsml_study.record.history import StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.tables import (
     BLOCK,
     CLASSES,
@@ -21,6 +21,7 @@ from wsml_study.record.tables import (
     write_table,
     write_tables,
 )
+from wsml_study.record.trial_history import TrialHistory
 
 
 def test_schemas_of_version_1_are_as_they_were_published():

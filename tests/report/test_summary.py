@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from tests.sample_studies.stories import small_study, told_history
-from wsml_study.record.history import StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.tables import write_tables
+from wsml_study.record.trial_history import TrialState
 from wsml_study.report.summary import answer, study_summary, trials_table
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.trial_filter import select_trials

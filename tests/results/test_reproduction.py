@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sample_studies.stories import epoch_result
-from wsml_study.record.history import TrialHistory
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.results.reproduction import compared_trials, environment_differences
 
 CLASSES = ("cat", "dog")

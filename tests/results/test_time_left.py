@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.sample_studies.stories import epoch_result, small_study
-from wsml_study.record.history import StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import TrialState
 from wsml_study.results.slot_times import EVENT_S, OTHER_EVENTS, kind_of
 from wsml_study.results.time_left import WorkLeft
 from wsml_study.study.budget_section import Budget

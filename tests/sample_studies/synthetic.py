@@ -12,8 +12,9 @@ from typing import Any
 import optuna
 
 from wsml_study.methods.schedules import schedule as rate_of
-from wsml_study.record.history import StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.tables import write_tables
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.study.early_stopping_record import ResumingRule
 from wsml_study.study.early_stopping_section import EarlyStopping
 from wsml_study.testing.sampler_contract import study_with, value_of

@@ -3,7 +3,7 @@
 import pytest
 
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.testing.sampler_contract import study_with
 from wsml_study.tuning.planned import PlannedTrial, PlannedTrials, not_begun

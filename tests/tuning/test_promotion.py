@@ -6,7 +6,8 @@ from tests.end_to_end.light_trials import quiet
 from tests.sample_studies.levels import level_events, leveled_study, write_level
 from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import Promotion, StudyHistory
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import Promotion
 from wsml_study.study.fidelity import at_level
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace

@@ -2,7 +2,8 @@
 
 import pytest
 
-from wsml_study.record.history import StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.tuning.reproduction_run import EndAfter, _warnings
 
 ENVIRONMENT = {"python": "3.11", "packages": {"torch": "2.11.0"}, "command": "wsml-study run"}

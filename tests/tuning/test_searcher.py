@@ -7,7 +7,7 @@ from optuna.trial import TrialState as OptunaState
 
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.study.computation import computation
 from wsml_study.study.sampler_record import SAMPLERS
 from wsml_study.study.search_space import SearchSpace

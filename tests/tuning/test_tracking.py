@@ -17,7 +17,8 @@ from tests.sample_studies.synthetic import synthetic_events, synthetic_study
 from tests.tuning.dashboards import assert_dashboards_show
 from tests.tuning.wandb_files import steps_by_run
 from wsml_study.errors import StudyFileError
-from wsml_study.record.history import StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.reading import parse_study

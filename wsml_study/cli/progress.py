@@ -17,9 +17,10 @@ from rich.text import Text
 from wsml_study.cli.output import show
 from wsml_study.errors import printable
 from wsml_study.record.config_history import num_ended
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState, metric_of
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.measured import is_answer
 from wsml_study.record.spending import spent_of
+from wsml_study.record.trial_history import TrialHistory, TrialState, metric_of
 from wsml_study.record.wording import describe, duration
 from wsml_study.results.time_left import WorkLeft
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS

@@ -15,9 +15,9 @@ from wsml_study.live.offered_commands import offers
 from wsml_study.live.remote_copy import RemoteCopy
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.growing_log import GrowingLog
-from wsml_study.record.history import TrialHistory, TrialState
 from wsml_study.record.lease import EXPIRY_S, Driver, read_lease
 from wsml_study.record.storage import ANSWERS, CONFIRMATION, EVENTS, LEVELS, TABLE_FILES, StudyStorage
+from wsml_study.record.trial_history import TrialHistory, TrialState
 from wsml_study.record.wording import describe
 from wsml_study.results.slot_times import last_epoch_of
 from wsml_study.results.study_results import StudyRecord, record_of

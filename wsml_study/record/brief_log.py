@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import add_event, located_events
-from wsml_study.record.history import ENDED, Event, StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.log_snapshot import SnapshotEnd, read_snapshot_end
 from wsml_study.record.storage import EVENTS
 from wsml_study.record.tables import SCHEMAS, read_table, tables_of
+from wsml_study.record.trial_history import ENDED, Event, TrialState
 from wsml_study.study.spec import Study
 
 HEAD = re.compile(rb'\{"event": "(\w+)", "number": (\d+), "time": ([\d.]+), "trial": (\d+)[,}]')

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import ENDED, TrialHistory, TrialState
 from wsml_study.study.objective_section import Objective
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsml_study.record.history import ENDED, StudyHistory
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import ENDED
 from wsml_study.study.fidelity import described_level, num_trials
 from wsml_study.study.spec import Study
 

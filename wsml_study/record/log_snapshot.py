@@ -18,9 +18,10 @@ from typing import Any
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import add_event, located_events, read_history
-from wsml_study.record.history import SearchEnded, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import SearchEnded, StudyHistory
 from wsml_study.record.spending import Spending
 from wsml_study.record.storage import EVENTS, SNAPSHOT, StudyStorage
+from wsml_study.record.trial_history import TrialHistory, TrialState
 
 LEAST_BYTES = 8 * 2**20
 """Shorter logs have no snapshot: they are read in less than a second."""

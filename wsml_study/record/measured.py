@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from wsml_study.record.history import TrialHistory
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.study.measures import TOTAL_SECONDS, TRAIN_SECONDS
 from wsml_study.study.objective_section import Objective
 

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
-from wsml_study.record.history import StudyHistory, TrialHistory, best_metric_of, metric_of
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.kept_result import KeptResult
 from wsml_study.record.measured import measured
+from wsml_study.record.trial_history import TrialHistory, best_metric_of, metric_of
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.search_section import Parameter
 from wsml_study.study.spec import Study

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
-from wsml_study.record.history import TrialState
 from wsml_study.record.storage import CONFIRMATION
+from wsml_study.record.trial_history import TrialState
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.drawing import Format, write_figure
 from wsml_study.report.figures.figure import Figure, LeftOut

@@ -10,9 +10,9 @@ import pandas as pd
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
 from wsml_study.record.formats import aligned, number, percent
-from wsml_study.record.history import TrialState
 from wsml_study.record.storage import CONFIRMATION, EVENTS
 from wsml_study.record.tables import PAUSED, read_table, searched_keys
+from wsml_study.record.trial_history import TrialState
 from wsml_study.record.wording import INTERRUPTED, describe, short_names, short_path
 from wsml_study.report.answer_summary import answered_lines
 from wsml_study.report.group_table import groups_of_trials

@@ -17,9 +17,10 @@ import pandas as pd
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_log
 from wsml_study.record.formats import aligned
-from wsml_study.record.history import ENDED, StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.shown_lines import ShownLines
 from wsml_study.record.storage import CONFIRMATION, EVENTS
+from wsml_study.record.trial_history import ENDED, TrialState
 from wsml_study.record.wording import p_text
 from wsml_study.results.against_baseline import FEWEST_SEEDS, AgainstBaseline, against_baseline
 from wsml_study.results.all_pairs import Difference, all_pairs

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wsml_study.record.history import TrialHistory
 from wsml_study.record.resample_files import read_resamples
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.record.wording import describe
 from wsml_study.results.crossed import Seeds, crossed_estimate
 from wsml_study.results.resampled_intervals import interval_over_images

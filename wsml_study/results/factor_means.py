@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from wsml_study.record.formats import aligned
-from wsml_study.record.history import TrialState
 from wsml_study.record.tables import read_table
+from wsml_study.record.trial_history import TrialState
 from wsml_study.record.wording import describe, short_names
 from wsml_study.results.crossed import Seeds, crossed_estimate
 from wsml_study.results.ranking import ranked

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsml_study.record.events import read_history
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.level_progress import LevelState, level_state
 from wsml_study.record.shown_lines import ShownLines
 from wsml_study.record.storage import LEVELS
+from wsml_study.record.trial_history import TrialHistory, TrialState
 from wsml_study.record.wording import describe, spaced
 from wsml_study.results.rung_agreement import FEWEST_TRIALS, correlation
 from wsml_study.study.fidelity import num_levels

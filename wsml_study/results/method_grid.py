@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.record.wording import describe
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.crossed import DEPENDENT, Seeds, are_crossed, crossed_estimate, crossed_p_value

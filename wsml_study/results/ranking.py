@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from wsml_study.record.history import TrialState
 from wsml_study.record.tables import BESIDE_MODE, MODE, read_table
+from wsml_study.record.trial_history import TrialState
 from wsml_study.results.answered_runs import HIGH, LOW, MAP, AnsweredRuns, read_answered
 
 UPPER_BOUND = "full"

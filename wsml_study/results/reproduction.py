@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsml_study.record.formats import aligned
-from wsml_study.record.history import TrialHistory
+from wsml_study.record.trial_history import TrialHistory
 
 MOST_SHOWN = 12
 NOT_COMPARED = ("time", "attempt", "host", "train_seconds", "validation_seconds", "trained_together")

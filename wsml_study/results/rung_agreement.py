@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 
 FEWEST_TRIALS = 4
 """With fewer trials a rank correlation is meaningless."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
-from wsml_study.record.history import TrialHistory, TrialState
+from wsml_study.record.trial_history import TrialHistory, TrialState
 from wsml_study.study.training_section import Training
 
 

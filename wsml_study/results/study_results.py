@@ -14,9 +14,10 @@ import pyarrow as pa
 from wsml_study.errors import ResultsError
 from wsml_study.record.brief_log import read_brief_log
 from wsml_study.record.events import read_log
-from wsml_study.record.history import Event, StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import EVENTS
 from wsml_study.record.tables import SCHEMAS, read_table, refuse_lost_events, tables_of
+from wsml_study.record.trial_history import Event, TrialState
 from wsml_study.record.wording import describe, short_names, spaced
 from wsml_study.results.answered_runs import read_answered
 from wsml_study.results.confirmation import BASELINE, Confirmation, read_confirmation

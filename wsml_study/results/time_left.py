@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from wsml_study.record.config_history import configs_of
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import TrialHistory, TrialState
 from wsml_study.results.slot_times import (
     OTHER_EVENTS,
     Leaders,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from wsml_study.record.history import Event, TrialState
+from wsml_study.record.trial_history import Event, TrialState
 
 CUT_SHORT = "cut short"
 """Outcome of an attempt that was interrupted by a crash or the end of a run."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from wsml_study.description import Scalar
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_history
-from wsml_study.record.history import StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import TrialState
 from wsml_study.study.factors import proposed_space
 from wsml_study.study.identity import differences
 from wsml_study.study.key_rules import value_at

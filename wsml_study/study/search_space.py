@@ -343,9 +343,10 @@ def trial_content(study: Draft, values: Values) -> dict[str, Any]:
         put(content, path, value)
     if "model.weights" not in values:
         study.set_weights(content)
+    varied = study.varied.keys()
     for rule in KEY_RULES:
         decision = _or_default(value_at(content, rule.controlling_key), rule)
-        if rule.controlling_key in study.varied and decision not in rule.allowed_values:
+        if rule.controlling_key in varied and decision not in rule.allowed_values:
             remove(content, rule.key)
     return content
 

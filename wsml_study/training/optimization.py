@@ -1,4 +1,4 @@
-"""The optimization of a trial: its phases, the optimizer and the method of each, and the batches of an epoch.
+"""The optimization of a trial: its phases, the optimizer and the method of each, and the training of an epoch.
 
 Shapes: N training images, B images of this rank's share of a batch, C classes.
 """
@@ -6,9 +6,8 @@ Shapes: N training images, B images of this rank's share of a batch, C classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,58 +15,24 @@ from torch import Tensor
 
 from wsml_study.errors import TrainingError
 from wsml_study.methods.catalogue import describe
-from wsml_study.methods.contract import PADDING, Batch, Method, Peers
+from wsml_study.methods.contract import Batch, Method, Peers
 from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
-from wsml_study.study.viewed_images import why_no_views
-from wsml_study.training.class_balance import class_balanced_order, class_balanced_weights
+from wsml_study.training.batches import Batches, TrainingBatch, TrainingLabels
 from wsml_study.training.class_wise import BestRows, KnownLabels
 from wsml_study.training.classifier import Classifier, LinearClassifier
 from wsml_study.training.feature_dropout import FeatureDropout
-from wsml_study.training.inputs import Changed, TrialInputs, sent
+from wsml_study.training.inputs import TrialInputs
 from wsml_study.training.memorization import Memorization, MemorizationMeter
-from wsml_study.training.mixing import Mixing, Mixture, mixed_images, mixed_labels
-from wsml_study.training.model_check import trains_on_one_image
 from wsml_study.training.optimizer_steps import OptimizerSteps, shares_of
 from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.phases import ClassWise, EndToEnd, LinearProbe, Phase, PhaseName
-from wsml_study.training.randomness import mirrored_in_prediction, order_of_epoch, seed_of, seed_torch
+from wsml_study.training.randomness import mirrored_in_prediction, seed_of, seed_torch
 from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial_data import TrialData
 from wsml_study.training.weight_average import WeightAverage
-
-if TYPE_CHECKING:
-    from wsml_study.training.views import Views
-
-
-@dataclass(frozen=True, kw_only=True)
-class SecondLabels:
-    """mixup: states (B, C) of the images that are mixed in, and their share in the loss."""
-
-    labels_BC: Tensor
-    share: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingBatch:
-    """This rank's share of a global batch, on the device.
-
-    Attributes:
-        inputs: images or features, of B images.
-        indices_B: their rows among the training images.
-        labels_BC, truth_BC: observed and true states; of a mixture by LogicMix those of the mixture.
-        num_images: of the global batch.
-        second: with mixup; None without.
-    """
-
-    inputs: Tensor
-    indices_B: Tensor
-    labels_BC: Tensor
-    truth_BC: Tensor
-    num_images: int
-    second: SecondLabels | None
 
 
 class Optimization:
@@ -81,8 +46,7 @@ class Optimization:
         optimizer: of the classifier and the method; of the phase.
         average: of the weights that learn, of the phase; None unless the config asks for it.
         rows: the best rows of the head so far, in category-wise fine-tuning; None in other phases.
-        labels_NC: int8 states that the method is shown, on the device.
-        truth_NC: int8 true states, on the device.
+        labels: of the training images.
     """
 
     phase: Phase
@@ -120,12 +84,11 @@ class Optimization:
         self._bf16 = uses_bf16(config.training.precision, device)
         rate = config.training.dropout
         self._dropout = None if rate is None else FeatureDropout(classifier.head, rate, config.training.seed)
-        self._begin(self._phase_name(1), inputs)
-        self.truth_NC = torch.from_numpy(data.train.truth_MC).to(device)
+        truth_NC = torch.from_numpy(data.train.truth_MC).to(device)
         trains_on_truth = describe(config.method.name.value).learns_from_truth
-        self.labels_NC = self.truth_NC if trains_on_truth else torch.from_numpy(data.train.observed_MC).to(device)
-        if config.training.sampling == "class_balanced":
-            self._weights_N = class_balanced_weights(self.labels_NC.cpu())
+        labels_NC = truth_NC if trains_on_truth else torch.from_numpy(data.train.observed_MC).to(device)
+        self.labels = TrainingLabels(labels_NC=labels_NC, truth_NC=truth_NC)
+        self._begin(self._phase_name(1), inputs)
 
     def enter_phase_of(self, epoch: int) -> None:
         """Begin the phase that an epoch belongs to, unless it has begun."""
@@ -151,14 +114,13 @@ class Optimization:
             TrainingError: the loss is not finite.
         """
         training = self._config.training
-        num_epochs = training.epochs_of_phase(epoch)
-        epoch_of_phase = training.epoch_of_phase(epoch)
+        num_epochs, epoch_of_phase = training.epochs_of_phase(epoch), training.epoch_of_phase(epoch)
         self.phase.forward.train()
         self.method.start_epoch(epoch_of_phase, num_epochs)
         meter = MemorizationMeter(self._device, self._peers)
         loss_sum = torch.zeros((), device=self._device)
         num_images = 0
-        shares = shares_of(self._batch_sizes(), self._recipe.accumulate or 1)
+        shares = shares_of(self._batches.sizes(), self._recipe.accumulate or 1)
         steps = OptimizerSteps(
             self._recipe,
             self.optimizer,
@@ -169,24 +131,7 @@ class Optimization:
             average=self.average,
         )
         for part, batch in zip(shares, self.batches(epoch), strict=True):
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-                logits_BC = self.phase.forward(batch.inputs)
-                views: dict[str, Tensor] = {}
-                if self._views is not None:
-                    logits_BC, views = self._views.of(logits_BC, batch.inputs, batch.labels_BC)
-            if self._recipe.temperature is not None:
-                logits_BC = logits_BC / self._recipe.temperature
-                views = {name: view_BC / self._recipe.temperature for name, view_BC in views.items()}
-            shown = Batch(
-                logits_BC=logits_BC,
-                labels_BC=batch.labels_BC,
-                indices_B=batch.indices_B,
-                epoch=epoch_of_phase,
-                epochs=num_epochs,
-                num_images=batch.num_images,
-                peers=self._peers,
-                views=views,
-            )
+            shown = self._shown(batch, epoch_of_phase, num_epochs)
             outcome = self.method(shown)
             loss = outcome.loss
             if batch.second is not None:
@@ -201,7 +146,7 @@ class Optimization:
             loss_sum += loss.detach() * batch.num_images
             num_images += batch.num_images
             meter.update(
-                logits_BC=logits_BC.detach(),
+                logits_BC=shown.logits_BC.detach(),
                 labels_BC=batch.labels_BC,
                 truth_BC=batch.truth_BC,
                 distrusted_BC=outcome.distrusted_BC,
@@ -216,6 +161,27 @@ class Optimization:
             raise diverged(f"the training loss is {train_loss}", epoch)
         return train_loss, meter.result()
 
+    def _shown(self, batch: TrainingBatch, epoch_of_phase: int, num_epochs: int) -> Batch:
+        """What the method is shown of a batch: the forward pass, on all views that it takes."""
+        views: dict[str, Tensor] = {}
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            logits_BC = self.phase.forward(batch.inputs)
+            if self._batches.views is not None:
+                logits_BC, views = self._batches.views.of(logits_BC, batch.inputs, batch.labels_BC)
+        if self._recipe.temperature is not None:
+            logits_BC = logits_BC / self._recipe.temperature
+            views = {name: view_BC / self._recipe.temperature for name, view_BC in views.items()}
+        return Batch(
+            logits_BC=logits_BC,
+            labels_BC=batch.labels_BC,
+            indices_B=batch.indices_B,
+            epoch=epoch_of_phase,
+            epochs=num_epochs,
+            num_images=batch.num_images,
+            peers=self._peers,
+            views=views,
+        )
+
     def mirrored_in_prediction(self, epoch: int) -> Tensor | None:
         """The training images (N,) that are mirrored where the method predicts them after an epoch; None for none."""
         if not self.method.predicts_mirrored:
@@ -223,77 +189,8 @@ class Optimization:
         return mirrored_in_prediction(len(self._data.train), seed=self._config.training.seed, epoch=epoch)
 
     def batches(self, epoch: int) -> Iterator[TrainingBatch]:
-        """This rank's share of each global batch.
-
-        The order of images, the mirrored ones and the mixtures are the same for any number of ranks.
-        """
-        training = self._config.training
-        order_N, mirrored_N = self._order(epoch)
-        # For dropout, which differs between ranks.
-        seed_torch(seed_of(training.seed, epoch, 1 + self._peers.rank))
-        batches = self._split(order_N)
-        shares = [self._share(batch) for batch in batches]
-        mixtures = self._mixtures([indices_B for indices_B, _ in shares], epoch)
-        fetched = [
-            indices_B if mixture is None else mixture.fetched_M
-            for (indices_B, _), mixture in zip(shares, mixtures, strict=True)
-        ]
-        changed: Changed | None = None if self._augmentation is None else partial(self._augmentation, epoch=epoch)
-        if self._views is not None and changed is not None:
-            changed = self._views.doubled(changed)
-        inputs = self.inputs.of("train").batches(fetched, mirrored_N, changed)
-        for number, inputs_B in enumerate(inputs):
-            size = len(batches[number])
-            if self._dropout is not None and self.rows is None:
-                places_B, _ = self._share(torch.arange(size))
-                places_B = places_B if self._views is None else places_B.repeat(2)
-                self._dropout.draw(places_B, size, epoch=epoch, batch=number, device=self._device)
-            indices_B, num_own = shares[number]
-            yield self._batch(inputs_B, indices_B, mixtures[number], num_own=num_own, num_images=size)
-
-    def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
-        """The images of an epoch in order, N of them, and a mask (N,), by image, of those that it mirrors."""
-        seed = self._config.training.seed
-        order_N, mirrored_N = order_of_epoch(len(self._data.train), seed=seed, epoch=epoch)
-        if self._config.training.sampling == "class_balanced" and self.rows is None:
-            order_N = class_balanced_order(self._weights_N, seed=seed, epoch=epoch)
-        return order_N, mirrored_N
-
-    def _mixtures(self, shares: list[Tensor], epoch: int) -> list[Mixture] | list[None]:
-        if self._mixing is None:
-            return [None for _ in shares]
-        self._mixing.begin(epoch)
-        return [self._mixing.mixture(indices_B, number) for number, indices_B in enumerate(shares)]
-
-    def _batch(
-        self, inputs_B: Tensor, indices_B: Tensor, mixture: Mixture | None, *, num_own: int, num_images: int
-    ) -> TrainingBatch:
-        """A batch on the device; `inputs_B` are those of all images of the mixtures, if there are any."""
-        indices_B = sent(indices_B, self._device)
-        second = None
-        if mixture is None:
-            labels_BC, truth_BC = self.labels_NC[indices_B], self.truth_NC[indices_B]
-        else:
-            rows_BK, places_BK, shares_BK = (
-                sent(one, self._device) for one in (mixture.rows_BK, mixture.places_BK, mixture.shares_BK)
-            )
-            inputs_B = mixed_images(inputs_B, places_BK, shares_BK)
-            if mixture.second_share is None:
-                labels_BC, truth_BC = mixed_labels(self.labels_NC[rows_BK]), mixed_labels(self.truth_NC[rows_BK])
-            else:
-                labels_BC, truth_BC = self.labels_NC[indices_B], self.truth_NC[indices_B]
-                second = SecondLabels(labels_BC=self.labels_NC[rows_BK[:, 1]], share=mixture.second_share)
-        if num_own < len(indices_B):
-            for states_BC in (labels_BC, truth_BC, *(() if second is None else (second.labels_BC,))):
-                states_BC[num_own:] = PADDING
-        return TrainingBatch(
-            inputs=inputs_B,
-            indices_B=indices_B,
-            labels_BC=labels_BC,
-            truth_BC=truth_BC,
-            num_images=num_images,
-            second=second,
-        )
+        """This rank's share of each global batch of an epoch, whose phase has been entered."""
+        return self._batches.of_epoch(epoch, self.inputs.of("train"))
 
     def state_dict(self) -> dict[str, Any]:
         """Part of a trial's state: of classifier, method and optimizer."""
@@ -344,31 +241,24 @@ class Optimization:
         groups = self.phase.parameter_groups() + self.method.parameter_groups(config.training.learning_rate)
         self.optimizer = optimizer_of(config.training, groups)
         decay = config.training.ema_decay
-        self._augmentation = None
-        if name is PhaseName.END_TO_END and config.training.augments:
-            from wsml_study.training.augmentation import Augmentation  # imports torchvision: 1 s
-
-            self._augmentation = Augmentation(config.training, self._data.image_size)
-        mixes = name is PhaseName.END_TO_END and config.training.mixup is not None
-        self._mixing = Mixing(config.training, len(self._data.train)) if mixes else None
-        self._views = self._views_of_phase()
+        self._batches = self._batches_of(name)
         self.average = None if decay is None else WeightAverage(self.phase.evaluated, decay)
         self.inputs = inputs or TrialInputs(self.phase.inputs)
         # Features are computed here, so that no epoch's seconds include them.
         self.inputs.of("train")
         self.inputs.of("validation")
 
-    def _views_of_phase(self) -> Views | None:
-        """What gives the method further views of the images; None if it takes none."""
-        method = self._config.method
-        if not (names := method.record.takes_views):
-            return None
-        if self._augmentation is None:
-            raise TrainingError(f"method {method.name.value}: {why_no_views(self._config)}")
-        from wsml_study.training.views import Views  # imports torchvision
-
-        assert isinstance(self.classifier, Classifier)
-        return Views(names, self.classifier)
+    def _batches_of(self, phase: PhaseName) -> Batches:
+        return Batches(
+            self._config,
+            self._data,
+            self.labels,
+            self.classifier,
+            phase,
+            dropout=None if phase is PhaseName.CLASS_WISE else self._dropout,
+            device=self._device,
+            peers=self._peers,
+        )
 
     def _begin_class_wise(self) -> None:
         """Begin category-wise fine-tuning. Features are computed when asked for: a checkpoint's weights come first."""
@@ -378,40 +268,10 @@ class Optimization:
         labels_NC = torch.from_numpy(self._data.train.observed_MC)
         self.method = KnownLabels(labels_NC, unobserved_are_negative=negative).to(self._device)
         self.optimizer = optimizer_of(self._recipe, self.phase.parameter_groups())
-        self._augmentation = self._views = self._mixing = self.average = None
+        self._batches = self._batches_of(PhaseName.CLASS_WISE)
+        self.average = None
         self.rows = BestRows(self.classifier.head)
         self.inputs = TrialInputs(self.phase.inputs)
-
-    def _split(self, order_N: Tensor) -> list[Tensor]:
-        """The global batches of an epoch; the last one is joined to the one before if its images cannot be trained on.
-
-        These are as many as there are ranks, or fewer, so that each rank sees one.
-        """
-        if isinstance(self.phase, ClassWise):
-            return [order_N]
-        batches = list(torch.split(order_N, self._config.training.batch_size))
-        if len(batches) > 1 and len(batches[-1]) <= self._peers.size and not self._trains_on_one_image:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        return batches
-
-    def _batch_sizes(self) -> list[int]:
-        """Images of each global batch of an epoch."""
-        return [len(batch) for batch in self._split(torch.arange(len(self._data.train)))]
-
-    @property
-    def _trains_on_one_image(self) -> bool:
-        if not isinstance(self.phase, EndToEnd):
-            return True
-        assert isinstance(self.classifier, Classifier)
-        return trains_on_one_image(
-            self.classifier, image_size=self._data.image_size, num_channels=self._data.num_channels
-        )
-
-    def _share(self, batch: Tensor) -> tuple[Tensor, int]:
-        """This rank's part of a global batch, filled up to the size of every rank's, and how many are its own."""
-        share = batch[self._peers.rank :: self._peers.size]
-        num_padding = -(-len(batch) // self._peers.size) - len(share)
-        return torch.cat([share, batch[:num_padding]]), len(share)
 
 
 def diverged(what: str, epoch: int) -> TrainingError:

@@ -252,8 +252,8 @@ class _Stack:
 
     def _stack_labels(self) -> None:
         """Put the tables of labels one after the other; trials with equal labels share a table."""
-        which, distinct = _distinct([trial.optimization.labels_NC for trial in self._trials])
-        truth_NC = self._trials[0].optimization.truth_NC
+        which, distinct = _distinct([trial.optimization.labels.labels_NC for trial in self._trials])
+        truth_NC = self._trials[0].optimization.labels.truth_NC
         self._meters = MemorizationMeters([Groups(labels_NC, truth_NC) for labels_NC in distinct], which)
         self._labels_LC = torch.cat(distinct)
         # Row of image i of trial k in this table and in the meters' ones: first_label_K1[k] + i.

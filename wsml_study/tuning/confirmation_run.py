@@ -17,10 +17,11 @@ from wsml_study.cluster.session import Session
 from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_history
-from wsml_study.record.history import ENDED, StudyHistory
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import CONFIRMATION, StudyStorage, open_results, open_storage
 from wsml_study.record.study_folder import claim, locked, settled
 from wsml_study.record.tables import read_table
+from wsml_study.record.trial_history import ENDED
 from wsml_study.results.confirmation import plan_of, read_confirmation, rule_of_plan, worth_confirming
 from wsml_study.results.ranking import ranked_trials
 from wsml_study.results.tradeoff import missed_by_all

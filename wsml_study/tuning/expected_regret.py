@@ -22,7 +22,8 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import TrialHistory, TrialState
 from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, SearchSpace
 from wsml_study.study.spec import Study

@@ -18,11 +18,12 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.lease import Lease
 from wsml_study.record.log_snapshot import write_snapshot
 from wsml_study.record.storage import TABLE_FILES, StudyStorage
 from wsml_study.record.tables import TableWriter
+from wsml_study.record.trial_history import TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.pausing import Pausing
 from wsml_study.tuning.population import Population

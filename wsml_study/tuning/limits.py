@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wsml_study.record.history import ENDED, SearchEnded, StudyHistory, TrialHistory
+from wsml_study.record.history import SearchEnded, StudyHistory
+from wsml_study.record.trial_history import ENDED, TrialHistory
 from wsml_study.results.slot_times import seconds_of, together_of
 from wsml_study.results.time_left import WorkLeft
 from wsml_study.study.budget_section import NAMES

@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from wsml_study.description import Scalar
-from wsml_study.record.history import TrialHistory, TrialState
 from wsml_study.record.measured import Measured
+from wsml_study.record.trial_history import TrialHistory, TrialState
 from wsml_study.registry import implementation
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.option_fields import option_values

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
 
-from wsml_study.record.history import StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import TrialHistory, TrialState
 from wsml_study.study.early_stopping_record import ResumingRule
 from wsml_study.study.spec import TrialConfig
 

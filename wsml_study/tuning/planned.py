@@ -9,7 +9,8 @@ from itertools import islice
 
 from wsml_study.description import Scalar
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import Promotion, StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import Promotion, TrialHistory
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.pausing import Pausing

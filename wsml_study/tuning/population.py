@@ -16,7 +16,8 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from wsml_study.record.history import StudyHistory, metric_of
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import metric_of
 from wsml_study.study.perturbation import perturbed
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study

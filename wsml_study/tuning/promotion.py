@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.history import Promotion, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import Promotion, TrialHistory, TrialState
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.study.fidelity import at_level
 from wsml_study.study.identity import fingerprint

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from wsml_study.errors import ResultsError
 from wsml_study.record.events import read_history
-from wsml_study.record.history import StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import StudyStorage, open_results
 from wsml_study.record.study_folder import locked, set_aside
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.results.reproduction import Reproduction, compared_trials, environment_differences
 from wsml_study.study.data_section import Data
 from wsml_study.study.spec import Study, TrialConfig

@@ -25,13 +25,14 @@ from wsml_study.errors import DataError, ResourcesError, ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_history
-from wsml_study.record.history import StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.lease import Lease
 from wsml_study.record.log_snapshot import write_snapshot
 from wsml_study.record.score_files import write_partial_labels
 from wsml_study.record.storage import TABLE_FILES, EventMirror, StudyStorage, open_storage
 from wsml_study.record.study_folder import claim, locked, set_aside, settled
 from wsml_study.record.tables import damaged_tables, refuse_lost_events, write_tables
+from wsml_study.record.trial_history import TrialState
 from wsml_study.report.estimated_ranges import range_lines, with_estimated_ranges
 from wsml_study.report.failing_methods import failing_methods
 from wsml_study.report.model_card import model_card

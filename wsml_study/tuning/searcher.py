@@ -21,8 +21,8 @@ from ray.tune.result import DONE
 from wsml_study.description import Scalar
 from wsml_study.record.config_history import ConfigHistory, config_of, configs_of
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import ENDED, Repeat, TrialHistory, TrialState
 from wsml_study.record.measured import measured
+from wsml_study.record.trial_history import ENDED, Repeat, TrialHistory, TrialState
 from wsml_study.study.batching import can_train_together, is_stackable
 from wsml_study.study.config_runs import ConfigRuns
 from wsml_study.study.factors import proposed_space

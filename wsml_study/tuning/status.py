@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 from wsml_study.errors import ResultsError
 from wsml_study.record.config_history import num_ended
 from wsml_study.record.events import read_events, read_history
-from wsml_study.record.history import StudyHistory, TrialState
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.lease import Driver, end_run, read_lease
 from wsml_study.record.level_progress import level_state
 from wsml_study.record.log_snapshot import read_brief_history
 from wsml_study.record.measured import is_answer
 from wsml_study.record.storage import CONFIRMATION, EVENTS, StudyStorage, open_results
 from wsml_study.record.tables import PAUSED, read_table
+from wsml_study.record.trial_history import TrialState
 from wsml_study.record.wording import INTERRUPTED, describe, duration
 from wsml_study.results.ranking import leading_trial
 from wsml_study.study.budget_section import UNBOUNDED_TRIALS

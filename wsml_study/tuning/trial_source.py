@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from wsml_study.record.event_log import EventLog
-from wsml_study.record.history import TrialHistory, TrialState, best_metric_of
+from wsml_study.record.trial_history import TrialHistory, TrialState, best_metric_of
 from wsml_study.study.batching import can_train_together, is_stackable
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.lanes import Lanes

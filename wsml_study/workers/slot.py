@@ -18,10 +18,10 @@ from pyarrow import fs
 from wsml_study.errors import ResultsError, TrainingError
 from wsml_study.methods.catalogue import describe
 from wsml_study.record.correction_files import write_corrections
-from wsml_study.record.history import best_metric_of, metric_of
 from wsml_study.record.model_folder import ModelCard, write_model_folder
 from wsml_study.record.resample_files import write_resamples
 from wsml_study.record.score_files import write_scores
+from wsml_study.record.trial_history import best_metric_of, metric_of
 from wsml_study.study.provenance_section import Provenance
 from wsml_study.workers.checkpoint_files import whole_state, write_state
 from wsml_study.workers.loop import OpenTrial

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.report.figures.figure import Figure, Key, Panel, rows
 from wsml_study.report.figures.look import INK, keys_of, method_color
 from wsml_study.results.study_results import StudyRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.report.figures.figure import Drawing, Figure, Key, LeftOut, Panel, table_rows
 from wsml_study.report.figures.look import GRAY, INK, MAGENTA, QUIET, keys_of, method_color, method_dash
 from wsml_study.report.figures.parts import (

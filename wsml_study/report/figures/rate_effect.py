@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.report.figures.figure import Figure, Key, LeftOut, Panel, rows, table_rows
 from wsml_study.report.figures.look import QUIET, keys_of, method_color, method_dash, method_fill, method_shape
 from wsml_study.report.figures.parts import (

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from wsml_study.methods.schedules import schedule
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.record.wording import spaced
 from wsml_study.report.figures.figure import Figure, Key, LeftOut, Panel, rows
 from wsml_study.report.figures.look import INK, SHORT, SOLID, keys_of, method_color, method_shape

@@ -7,7 +7,7 @@ from statistics import fmean
 import pandas as pd
 
 from wsml_study.record.config_history import num_ended
-from wsml_study.record.history import ENDED
+from wsml_study.record.trial_history import ENDED
 from wsml_study.report.answer_summary import answered_lines
 from wsml_study.results.answered_runs import MAP
 from wsml_study.results.confirmation import BASELINE

@@ -6,7 +6,7 @@ import time
 
 import pandas as pd
 
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.record.wording import duration
 from wsml_study.report.figures.figure import Table
 from wsml_study.report.page.contents import PageSection, Part

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from wsml_study.methods.catalogue import DATASETS, METHODS
 from wsml_study.methods.published_numbers import Published
-from wsml_study.record.history import TrialState
+from wsml_study.record.trial_history import TrialState
 from wsml_study.record.wording import describe, spaced
 from wsml_study.report.group_table import published_for
 from wsml_study.report.paper.marks import Marks, by_confirmation, by_pairs, marks

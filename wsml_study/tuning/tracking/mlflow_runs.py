@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsml_study.record.history import ENDED, StudyHistory, TrialHistory, TrialState
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import ENDED, TrialHistory, TrialState
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of
 

@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from wsml_study.options import Value
-from wsml_study.record.history import ENDED, StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import ENDED, TrialHistory
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import Study
 from wsml_study.tuning.optuna_study import optuna_outcome

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsml_study.options import Value
-from wsml_study.record.history import ENDED, StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import ENDED, TrialHistory
 from wsml_study.study.spec import Study
 from wsml_study.tuning.tracking.event_files import Event, EventsWriter, SessionLog, Summary, hparams
 from wsml_study.tuning.tracking.tracker import OBJECTIVE, parameters_of, scalars_of

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from wsml_study.description import Scalar
-from wsml_study.record.history import StudyHistory, TrialHistory
+from wsml_study.record.history import StudyHistory
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.tuning.ledger import Listener
 
 SCALARS = {

@@ -287,7 +287,7 @@ class Slot:
         for name in ("train", "reset", "save", "restore", "stop"):
             setattr(self, name, Method(uncounted(getattr(self, f"_{name}"))))
         self.__ray_ready__ = Method(lambda: cluster.future(self, START_S * cluster.spread(), True))
-        self.get_auto_filled_metrics = Method(lambda **_: Future(None, 0.0, {}))
+        self.get_auto_filled_metrics = Method(lambda **_: {})
 
     def leave(self) -> None:
         self.node.slots.discard(self)

@@ -76,3 +76,29 @@ def test_a_plan_knows_what_is_done_by_its_configs(tmp_path):
     slot.start()
     plan = plan_of(slot.study, [0.01, 0.02])
     assert not_begun(plan, slot.log.history) == plan[1:]
+
+
+def test_a_trial_whose_slot_is_lost_before_it_begins_gets_another_as_often_as_trials_are_retried(tmp_path):
+    slot = Slot(tmp_path, [0.01, 0.02], slots=2)
+    lost, first = slot.start()
+    other, second = slot.start()
+    slot.log.append("attempt", trial=second.trial, attempt=1)
+    for _ in range(slot.study.retries):
+        assert slot.start()[1] is None, "both slots are taken"
+        slot.source.on_trial_complete(lost, error=True)
+        assert slot.source.goes_on(first.trial)
+        lost, again = slot.start()
+        assert again == first
+    slot.source.on_trial_complete(lost, error=True)
+    assert not slot.source.goes_on(first.trial)
+    slot.log.append("ended", trial=first.trial, state="failed", error="", sampler_state={})
+    slot.source.on_trial_complete(other, error=True)
+    assert not slot.source.goes_on(second.trial), "Tune retries those that have begun"
+
+
+def test_the_plan_is_not_finished_while_a_trial_may_lose_its_slot_before_it_begins(tmp_path):
+    slot = Slot(tmp_path, [0.01], slots=2)
+    _, assignment = slot.start()
+    assert slot.start()[1] is None
+    slot.log.append("attempt", trial=assignment.trial, attempt=1)
+    assert slot.start()[1] == "FINISHED"

@@ -124,7 +124,12 @@ class SimulatedSlot:
         self.count += 1
         tune_id = f"tune-{self.count}"
         suggestion = self.searcher.suggest(tune_id)
-        return tune_id, Assignment.of(suggestion) if isinstance(suggestion, dict) else suggestion
+        if not isinstance(suggestion, dict):
+            return tune_id, suggestion
+        assignment = Assignment.of(suggestion)
+        trial = self.log.history.trials[assignment.trial]
+        self.log.append("attempt", trial=trial.number, attempt=trial.attempt + (0 if trial.moving else 1))
+        return tune_id, assignment
 
     def epoch(self, assignment: Assignment, number: int, value: float) -> None:
         """A trial has run an epoch."""

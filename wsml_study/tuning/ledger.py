@@ -144,7 +144,11 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self._end_hopeless(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial failed more often than it may be retried."""
+        """A trial failed more often than it may be retried, or its slot was lost before it began there."""
+        number = Assignment.of(trial.config).trial
+        if self._source.goes_on(number):
+            self._listener.on_notice(f"trial {number} was to begin in a slot that was lost; another slot takes it")
+            return
         self._end(trial, TrialState.FAILED, _last_line(Path(trial.error_file)))
 
     def _end(self, trial: Any, state: TrialState, error: str | None) -> None:

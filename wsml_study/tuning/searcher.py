@@ -128,7 +128,7 @@ class OptunaSearcher(TrialSource):
         number = self._live[trial_id]
         super().on_trial_complete(trial_id, result, error)
         state, trial = ending_of(result, error=error), self._log.history.trials[number]
-        if state is None or trial.moving:
+        if state is None or self.goes_on(number):
             return
         config, objective = config_of(self._log.history, trial.of_config), self._study.objective
         if config.gets_every_run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -17,6 +17,9 @@ from wsml_study.tuning.lanes import Lanes
 from wsml_study.tuning.limits import Limits
 from wsml_study.tuning.pausing import Pausing
 from wsml_study.workers.protocol import Assignment, BestSoFar
+
+_Standing = tuple[int, bool]
+"""Number of starts of a trial, and whether it is on its way to another slot; both change when it begins in one."""
 
 
 class TrialSource(Searcher, ABC):  # type: ignore[misc]
@@ -60,6 +63,8 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         )
         self._live: dict[str, int] = {}
         self._in_slots: set[int] = set()
+        self._before_slot: dict[int, _Standing] = {}
+        self._lost_slots: Counter[int] = Counter()
         self._lanes = Lanes()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -74,12 +79,14 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
             # one that reaches a rung may let a paused one go on, and a config may get a further run.
             is_population = self._study.early_stopping.record.is_population
             has_runs = self._log.history.counts_configs
-            may_come_back = self._live and (is_population or self._pausing is not None or has_runs or self._holds_back)
-            return None if may_come_back else str(Searcher.FINISHED)
+            may_come_back = is_population or self._pausing is not None or has_runs or self._holds_back
+            may_come_back = may_come_back or any(map(self._has_not_begun, self._in_slots))
+            return None if self._live and may_come_back else str(Searcher.FINISHED)
         trial, config = following
         companions = self._companions(trial, config)
         self._live[trial_id] = trial.number
         self._in_slots.add(trial.number)
+        self._before_slot[trial.number] = _standing(trial)
         self._lanes.take(trial_id)
         if self.limits is not None:
             self.limits.hand_out(trial.number)
@@ -94,14 +101,30 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         return assignment.as_tune_config()
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial left its slot; one that takes over another trial's network is handed out next."""
+        """A trial left its slot; one that takes over another trial's network is handed out next.
+
+        So is one whose slot was lost before the trial began there, as often as trials are retried: Tune itself retries
+        only trials that have begun.
+        """
         trial = self._log.history.trials[self._live.pop(trial_id)]
+        goes_on = trial.moving
+        if error:
+            self._lost_slots[trial.number] += self._has_not_begun(trial.number)
+            goes_on = self._has_not_begun(trial.number) and self._lost_slots[trial.number] <= self._study.retries
         self._in_slots.discard(trial.number)
         self._lanes.free(trial_id)
         if self.limits is not None:
             self.limits.leave(trial.number)
-        if trial.moving:
+        if goes_on:
             self._unfinished.appendleft(self._queued(trial))
+
+    def goes_on(self, number: int) -> bool:
+        """Whether a trial that has left its slot will get another one."""
+        return any(trial.number == number for trial, _ in self._unfinished)
+
+    def _has_not_begun(self, number: int) -> bool:
+        """Whether a trial has not begun in the slot that it was handed out to last."""
+        return _standing(self._log.history.trials[number]) == self._before_slot[number]
 
     @property
     def in_slots(self) -> Collection[int]:
@@ -202,3 +225,7 @@ def _best_so_far(trial: TrialHistory) -> BestSoFar:
         val_map=newest["best_val_map"],
         epoch=newest["best_epoch"],
     )
+
+
+def _standing(trial: TrialHistory) -> _Standing:
+    return trial.attempt, trial.moving

@@ -83,7 +83,7 @@ def test_a_study_killed_on_a_level_goes_on_there(cli):
     wait_for_epochs(process, level / "events.jsonl", 3)
     kill_driver(process)
     assert "level 1 of 2: data.image_size 24, training.epochs 2:" in cli("status", "study.yaml")
-    assert "No trial ended an epoch." in cli("results", "study.yaml")
+    assert "No trial has finished an epoch yet." in cli("results", "study.yaml")
     cli("run", "study.yaml")
     assert_best_went_on(cli, num_trials=6)
 

@@ -21,17 +21,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import heapq
 import itertools
 import json
+import math
+import multiprocessing
 import os
 import random
 import resource
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -712,13 +718,44 @@ def proposals(arguments: argparse.Namespace) -> None:
 
 
 def reading(arguments: argparse.Namespace) -> None:
-    """What it takes to read a long log: written here, `arguments.trials` of which nine in ten have ended."""
+    """What it takes to read a large study: a folder of `arguments.trials` is made, then read by the commands."""
+    folder = arguments.folder / "thousand"
+    if not (folder / "trials.parquet").exists():
+        process = multiprocessing.Process(target=make_folder, args=(arguments,))
+        process.start()
+        process.join()
+    report, paper = arguments.folder / "report.html", arguments.folder / "paper"
+    for what in ("resume", "status", "results", "report", "paper"):
+        if what in arguments.commands:
+            command = [sys.executable, "-m", "wsml_study", what, str(folder)]
+            command += {"report": ["-o", str(report)], "paper": ["-o", str(paper), "--overwrite"]}.get(what, [])
+            if what == "resume":
+                command = [sys.executable, "-c", f"{READ_AGAIN}(__import__('pathlib').Path({str(folder)!r}))"]
+            measure(what, command)
+    if report.exists():
+        print(f"the page of report: {report.stat().st_size / 1e6:.2f} MB")
+
+
+READ_AGAIN = "from wsml_study.record.events import read_history; read_history"
+
+
+def measure(what: str, command: list[str]) -> None:
+    """Run a command and print what it took."""
+    began, silent = time.perf_counter(), subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=silent)
+    _, status, used = os.wait4(process.pid, 0)
+    took, cpu = time.perf_counter() - began, used.ru_utime + used.ru_stime
+    ended = "" if status == 0 else f", exit status {os.waitstatus_to_exitcode(status)}"
+    print(f"{what}: {took:.1f} s, {cpu:.1f} s of CPU time, {used.ru_maxrss / 2**20:.2f} GiB{ended}", flush=True)
+
+
+def make_folder(arguments: argparse.Namespace) -> None:
+    """Write the log, the tables and the snapshot of a study, and print what the last two take."""
     from wsml_study.record.events import replayed
     from wsml_study.record.log_snapshot import write_snapshot
     from wsml_study.record.storage import StudyStorage
-    from wsml_study.record.tables import write_tables
+    from wsml_study.record.tables import TableWriter
     from wsml_study.study.writing import dump_config
-    from wsml_study.tuning.status import study_status
 
     study = study_of(arguments)
     storage = StudyStorage(folder=arguments.folder / "thousand", remote=None)
@@ -726,56 +763,96 @@ def reading(arguments: argparse.Namespace) -> None:
     (storage.folder / "study.yaml").write_text(dump_config(study))
     log = storage.folder / "events.jsonl"
     with log.open("w") as file:
-        for number, event in enumerate(made_events(study, arguments.trials, arguments.epochs), start=1):
-            file.write(
-                json.dumps({"event": event.pop("event"), "number": number, "time": 1.8e9 + number, **event}) + "\n"
-            )
+        for number, event in enumerate(in_slots(study, arguments), start=1):
+            head = {"event": event.pop("event"), "number": number, "time": event.pop("time")}  # as in a real log
+            file.write(json.dumps(head | event) + "\n")
     print(f"{number:,} events, {log.stat().st_size / 2**20:.0f} MiB")
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, REAL_CPU()
     history = replayed(log)[1]
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
-    print(f"replayed in {REAL_CPU() - began:.1f} s of CPU time, {grown:.2f} GiB")
+    writer = TableWriter(storage.folder, study)
     for what, act in (
-        ("tables written", lambda: write_tables(storage.folder, study, history)),
+        ("tables written", lambda: writer.write(history)),
+        ("tables written again", lambda: writer.write(history)),
         ("snapshot written", lambda: write_snapshot(storage, history)),
-        ("status from it", lambda: study_status(str(arguments.folder), "thousand").lines()),
     ):
         began = REAL_CPU()
         act()
-        print(f"{what} in {REAL_CPU() - began:.2f} s of CPU time")
-    (storage.folder / "snapshot.json").unlink(missing_ok=True)
-    began = REAL_CPU()
-    study_status(str(arguments.folder), "thousand").lines()
-    print(f"status without it in {REAL_CPU() - began:.1f} s of CPU time")
+        print(f"{what} in {REAL_CPU() - began:.2f} s of CPU time", flush=True)
 
 
-def made_events(study: Any, num_trials: int, num_epochs: int) -> Any:
-    """Events of trials one after the other."""
+def in_slots(study: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The events of a run whose slots take one trial after the other, in the order of time.
+
+    A tenth of the trials, the newest, are still at work.
+    """
     from wsml_study.study.search_space import SearchSpace
 
-    space, classes = SearchSpace.from_study(study), [f"class {number}" for number in range(20)]
-    yield {"event": "run", "classes": classes, "num_trials": num_trials, "environment": {}, "data_fingerprint": "x"}
-    draws = random.Random(0)
-    fixed = {"method.name": "LL-R", "method.schedule.rate_per_epoch": 0.002, "training.weight_decay": 1e-4}
-    for trial in range(num_trials):
-        values = fixed | {"training.learning_rate": draws.uniform(1e-4, 1e-2)}
-        config = space.resolve(study, values).model_dump(mode="json")
-        yield {"event": "created", "trial": trial, "values": values, "config": config, "sampler_state": {}}
-        yield {"event": "attempt", "trial": trial, "attempt": 1, "gpus": 0.0}
-        goes_on = trial >= 0.9 * num_trials
-        for epoch in range(1, num_epochs + (not goes_on)):
-            result = {name: draws.uniform(0, 100) for name in NUMBERS} | {"epoch": epoch, "best_epoch": epoch}
-            result |= {"num_distrusted": 7, "phase": "end_to_end", "val_ap_C": [draws.uniform(0, 100) for _ in classes]}
-            state = "complete" if epoch == num_epochs else "running"
-            yield {"event": "epoch", "trial": trial, "attempt": 1, "result": result, "state": state}
-        if not goes_on:
-            yield {"event": "ended", "trial": trial, "state": "complete", "error": None, "sampler_state": {}}
+    space, draws = SearchSpace.from_study(study), random.Random(0)
+    fixed = {"training.learning_rate": 1e-3, "training.weight_decay": 1e-4, "method.schedule.rate_per_epoch": 1e-3}
+    # One each: to resolve the config of a trial takes some milliseconds.
+    configs = {name: space.resolve(study, {"method.name": name, **fixed}).model_dump(mode="json") for name in BETTER_BY}
+    environment = {"packages": {}, "gpus": []}
+    yield {"event": "run", "time": 1.8e9, "classes": CLASSES, "num_trials": study.trials, "environment": environment}
+    num_ended = study.trials - study.trials // 10
+    slots = [(1.8e9 + draws.random(), slot, iter(())) for slot in range(max(1, study.trials // 10))]
+    created = 0
+    while slots:
+        now, slot, events = heapq.heappop(slots)
+        event = next(events, None)
+        if event is None:
+            if created < study.trials:
+                events = made_trial(study, configs, created, draws, ends=created < num_ended)
+                heapq.heappush(slots, (now, slot, events))
+                created += 1
+            continue
+        yield event | {"time": round(now, 3)}
+        heapq.heappush(
+            slots, (now + 60 * draws.uniform(0.7, 1.3) * (event["event"] in ("attempt", "epoch")), slot, events)
+        )
 
 
-NUMBERS = (
-    *("train_loss", "val_map", "val_map_true", "val_map_observed", "best_val_map", "objective", "best_objective"),
-    *("rejection_rate", "distrust_precision", "distrust_recall", "loss_true_positive", "loss_true_negative"),
-    *("loss_false_negative", "train_seconds", "validation_seconds"),
+CLASSES = [f"class {number}" for number in range(20)]
+BETTER_BY = {"AN": 0.0, "LL-R": 3.0, "LL-Ct": 2.0, "LL-Cp": -1.0}
+
+
+def made_trial(
+    study: Any, configs: dict[str, Any], trial: int, draws: random.Random, *, ends: bool
+) -> Iterator[dict[str, Any]]:
+    """The events of a trial."""
+    values: dict[str, Any] = {"method.name": draws.choice(list(BETTER_BY))}
+    values["training.learning_rate"] = 10 ** draws.uniform(-4, -1.6)
+    values["training.weight_decay"] = 10 ** draws.uniform(-6, -2)
+    level = 60 + BETTER_BY[values["method.name"]] - 6 * (math.log10(values["training.learning_rate"]) + 2.8) ** 2
+    if values["method.name"] != "AN":
+        values["method.schedule.rate_per_epoch"] = 10 ** draws.uniform(-3.4, -1.6)
+        level -= 4 * (math.log10(values["method.schedule.rate_per_epoch"]) + 2.5) ** 2
+    level += draws.gauss(0, 0.5)
+    config = copy.deepcopy(configs[values["method.name"]])
+    for key, value in values.items():
+        *path, name = key.split(".")
+        section = config
+        for part in path:
+            section = section[part]
+        section[name] = value
+    yield {"event": "created", "trial": trial, "values": values, "config": config, "sampler_state": {}}
+    yield {"event": "attempt", "trial": trial, "attempt": 1, "gpus": 0.0}
+    best: tuple[float, int] = (-1.0, 0)
+    num_epochs = study.training.epochs
+    for epoch in range(1, num_epochs + ends):
+        val_map = level * (1 - math.exp(-epoch / 2)) + draws.gauss(0, 0.4)
+        best = max(best, (val_map, epoch))
+        result = {name: draws.random() for name in FRACTIONS} | {"epoch": epoch, "best_epoch": best[1]}
+        result |= dict.fromkeys(("val_map", "val_map_true", "val_map_observed", "objective"), val_map)
+        result |= dict.fromkeys(("best_val_map", "best_objective"), best[0]) | {"num_distrusted": 7}
+        result |= {"phase": "end_to_end", "val_ap_C": [val_map + draws.gauss(0, 9) for _ in CLASSES]}
+        state = "complete" if epoch == num_epochs else "running"
+        yield {"event": "epoch", "trial": trial, "attempt": 1, "result": result, "state": state}
+    if ends:
+        yield {"event": "ended", "trial": trial, "state": "complete", "error": None, "sampler_state": {}}
+
+
+FRACTIONS = (
+    *("train_loss", "rejection_rate", "distrust_precision", "distrust_recall", "loss_true_positive"),
+    *("loss_true_negative", "loss_false_negative", "train_seconds", "validation_seconds"),
 )
 
 
@@ -808,7 +885,8 @@ def main() -> None:
     three.add_argument("--trials", type=int, default=30_000)
     three.add_argument("--epochs", type=int, default=10)
     three.add_argument("--folder", type=Path, required=True)
-    three.set_defaults(sampler="tpe", seed=0, rule="asha", trackers=False)
+    three.add_argument("--commands", nargs="*", default=["resume", "status", "results", "report", "paper"])
+    three.set_defaults(sampler="tpe", seed=0, rule="none", trackers=False)
     four = commands.add_parser("proposals")
     four.add_argument("--trials", type=int, nargs="+", default=[1000, 2000, 10_000])
     two = commands.add_parser("constants")

@@ -34,7 +34,7 @@ resources: {{gpus_per_worker: 0}}
     [
         ("torchvision", "mobilenet_v2"),
         ("timm", "timm/vit_tiny_patch16_224"),
-        ("clip", "open_clip/ViT-B-32"),
+        ("clip", "open_clip/ViT-S-32"),
     ],
 )
 def test_from_check_to_a_map(name: str, backbone: str, cli) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.report.drawn_data import data_of, values
 from tests.sample_studies.stories import small_study, told_events
 from tests.sample_studies.synthetic import (
     synthetic_confirmation,
@@ -20,7 +21,7 @@ from tests.sample_studies.synthetic import (
 from wsml_study.report.figures.all_figures import SECTIONS
 from wsml_study.report.figures.confirmed import confirmed
 from wsml_study.report.figures.confirmed_classes import confirmed_classes
-from wsml_study.report.figures.figure import Figure, LeftOut, Panel
+from wsml_study.report.figures.figure import Figure, LeftOut
 from wsml_study.report.figures.importance import importance, ped_anova
 from wsml_study.report.figures.learning import distrust, learning_curves, memorization
 from wsml_study.report.figures.look import LOOKS, ON_DARK
@@ -53,18 +54,6 @@ def large(tmp_path_factory) -> StudyRecord:
     folder = tmp_path_factory.mktemp("large") / "synthetic"
     write_folder(folder, study, synthetic_events(study))
     return read_record(folder)
-
-
-def data_of(panel: Panel) -> list[list[dict]]:
-    """What each layer of a chart draws, without layers that draw the same."""
-    chart = panel.chart.to_dict()
-    sets = chart["datasets"]
-    layers = [sets[layer.get("data", chart.get("data"))["name"]] for layer in chart.get("layer", [chart])]
-    return [layer for number, layer in enumerate(layers) if layer not in layers[:number]]
-
-
-def values(rows: list[dict], *keys: str) -> list[tuple]:
-    return [tuple(row[key] for key in keys) for row in rows]
 
 
 def test_every_trial_with_a_value_is_drawn_and_the_best_of_each_method(record):

@@ -153,6 +153,12 @@ def test_a_config_with_nothing_to_search(preview_of: Callable[..., Preview]) -> 
     assert "a trial that fails is retried 1 time" in lines
 
 
+def test_epochs_of_category_wise_fine_tuning_are_told(preview_of: Callable[..., Preview]) -> None:
+    training = {"epochs": 3, "class_wise_epochs": 2, "class_wise_unobserved": "negative"}
+    lines = preview_of(method={"name": "AN"}, training=training).lines()
+    assert any(line.startswith("each trial: 3 epochs, then 2 of category-wise fine-tuning, 1 worker") for line in lines)
+
+
 def test_a_share_of_the_training_images_is_told(preview_of: Callable[..., Preview], photos: Path) -> None:
     shown = preview_of(data={"dataset": "voc2007", "root": str(photos), "train_share": 0.25})
     assert [counts.num_images for counts in shown.splits.values()] == [2, 2, 4]

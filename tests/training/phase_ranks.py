@@ -27,6 +27,7 @@ from wsml_study.training.trial_data import open_trial_data
 MODES: dict[str, dict[str, Any]] = {
     "linear": {"mode": "linear", "epochs": 3, "mirror_features": True},
     "linear_init": {"mode": "linear_init", "linear_epochs": 2, "epochs": 1, "hand_over": "best"},
+    "averaged": {"epochs": 1, "ema_decay": 0.8},
 }
 
 
@@ -58,6 +59,8 @@ def train(mode: str, folder: Path, peers: Peers) -> dict[str, Any]:
         "val_map": [result.val_map for result in results],
         "num_distrusted": [result.num_distrusted for result in results],
         "parameters": {name: parameter.detach() for name, parameter in trial.classifier.named_parameters()},
+        "buffers": dict(trial.classifier.named_buffers()),
+        "average": {} if (average := trial.optimization.average) is None else average.state_dict(),
     }
 
 

@@ -45,3 +45,14 @@ def test_everything_stays_the_same_on_both_ranks_after_the_head(results: dict[tu
     assert first["head_epoch"] == second["head_epoch"] == alone["head_epoch"]
     for name, parameter in first["parameters"].items():
         assert torch.equal(second["parameters"][name], parameter)
+
+
+@pytest.mark.parametrize("mode", ["linear_init", "averaged"])
+def test_both_ranks_evaluate_the_network_that_is_kept(results: dict[tuple[int, int], Any], mode: str) -> None:
+    """Running statistics included: on CPUs each rank's batch normalization sees its own share of a batch."""
+    first, second = (results[2, rank][mode] for rank in (0, 1))
+    for kind in ("buffers", "average"):
+        for name, tensor in first[kind].items():
+            assert torch.equal(second[kind][name], tensor), name
+    assert first["buffers"]
+    assert bool(first["average"]) is (mode == "averaged")

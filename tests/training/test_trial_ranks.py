@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.trial_ranks import CASES, RECIPES, few_scenes
+from tests.training.trial_ranks import CASES, PARTS, RECIPES, few_scenes
 
 PROJECT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def test_the_method_s_state_is_the_same_on_every_rank(results: dict[tuple[int, i
         torch.testing.assert_close(first[key].float(), value.float(), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", RECIPES)
+@pytest.mark.parametrize("case", [*RECIPES, *PARTS])
 def test_a_recipe_is_the_same_on_two_ranks(results: dict[tuple[int, int], Any], case: str) -> None:
     alone, first, second = (results[place][case] for place in [(1, 0), (2, 0), (2, 1)])
     assert first["train_loss"] == second["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-5)

@@ -16,6 +16,8 @@ import torch.distributed
 from tests.training.digit_trials import config_of
 from wsml_study.methods.contract import Peers
 from wsml_study.study.data_section import Data, Observe
+from wsml_study.study.model_section import Model
+from wsml_study.study.partial_training import PEFT, Freeze, Lora
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import TrialData, open_trial_data
 
@@ -63,6 +65,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mixup": {"mixup": "mixup", "mixup_alpha": 1.0},
 }
 """Of assume-negative."""
+PARTS: dict[str, Model] = {
+    "frozen stages": Model(freeze=Freeze(all_but=2)),
+    **({"LoRA": Model(lora=Lora(rank=2))} if PEFT.is_met else {}),
+}
+"""Of assume-negative, with parts of the network that learn."""
 NUM_EPOCHS, NUM_IMAGES = 3, 75  # batches of 32, 32 and 11: the last one is uneven for two ranks
 
 
@@ -73,7 +80,8 @@ def main(size: int, rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     data = few_scenes(folder)
     torch.save(
-        {case: train(case, data, Peers(rank, size)) for case in (*CASES, *RECIPES)}, folder / f"{size}-{rank}.pt"
+        {case: train(case, data, Peers(rank, size)) for case in (*CASES, *RECIPES, *PARTS)},
+        folder / f"{size}-{rank}.pt",
     )
     if size > 1:
         torch.distributed.destroy_process_group()
@@ -92,6 +100,7 @@ def few_scenes(folder: Path) -> TrialData:
 def train(case: str, data: TrialData, peers: Peers) -> dict[str, Any]:
     name, values, head = CASES.get(case, ("AN", {}, None))
     config = config_of(name, values, head, **({"epochs": NUM_EPOCHS} | RECIPES.get(case, {})))
+    config = config.model_copy(update={"model": PARTS.get(case, config.model)})
     trial = TrialTraining(config, data, peers=peers)
     results = [trial.run_epoch() for _ in range(NUM_EPOCHS)]
     return {

@@ -6,7 +6,7 @@ another trial, where methods are stacked (`stacking.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -63,6 +63,17 @@ class Peers:
             if self.size > 1 and parameter.grad is not None:
                 torch.distributed.all_reduce(parameter.grad)
                 parameter.grad /= self.size
+
+    @torch.no_grad()
+    def take_from_first(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors of floating point, in place, by those that rank 0 has."""
+        taken = [tensor for tensor in tensors if tensor.is_floating_point()]
+        if self.size == 1 or not taken:
+            return
+        together = torch.cat([tensor.flatten() for tensor in taken])
+        torch.distributed.broadcast(together, src=0)
+        for tensor, values in zip(taken, torch.split(together, [tensor.numel() for tensor in taken]), strict=True):
+            tensor.copy_(values.view_as(tensor))
 
 
 ALONE = Peers()

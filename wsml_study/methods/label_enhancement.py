@@ -1,4 +1,4 @@
-"""MIME: unobserved labels of large p become positives for good, after each epoch.
+"""MIME: after each epoch, unobserved labels with p above a threshold become positives, and stay so.
 
 Shapes: B images of this rank's share of the batch, C classes, N training images.
 """
@@ -15,7 +15,9 @@ from wsml_study.methods.contract import POSITIVE, UNOBSERVED, Batch, Method, Out
 
 
 class LabelEnhancement(Method):
-    """MIME: AN; after each epoch from w on, every unobserved label with p > theta is a positive in all later epochs.
+    """MIME: as AN, but after epoch w and every later one, unobserved labels with p > theta become positives.
+
+    They stay positives until the end of training.
 
     Mean over all B * C entries. The source's network has one more part, which is not here: in front of the last layer
     it draws features at random, class by class, from normal distributions that a transformer over class queries gives,

@@ -44,10 +44,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_number_or_none(value: Any) -> bool:
+    if type(value) is float:  # as in `_is_number`, whose call takes as long again
+        return -math.inf < value < math.inf
     return value is None or _is_number(value)
 
 
 def _are_numbers_or_none(value: Any) -> bool:
+    # A sum is finite only if all its terms are; one that overflows is looked at term by term.
+    if type(value) is list and set(map(type, value)) == {float} and math.isfinite(sum(value)):
+        return True
     return isinstance(value, list) and all(map(_is_number_or_none, value))
 
 

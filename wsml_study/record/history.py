@@ -183,6 +183,23 @@ class StudyHistory:
         if event["event"] == "ended" and self._open.pop(trial.number, None) is not None:
             self._closed[trial.state] += 1
 
+    def count(self, event: Event) -> None:
+        """Count an event of a trial that is not kept, and that has ended by the last event.
+
+        For studies whose configs have one run each.
+
+        Args:
+            event: with the keys event, time, trial, and state, attempt and gpus where the event has them.
+        """
+        self.spending.apply(event)
+        if event["event"] in ("attempt", "created"):
+            self.search_ended = None
+        if event["event"] == "created":
+            self.num_left_out += 1
+            self.runs_of_config[event["trial"]] = [event["trial"]]
+        if event["event"] == "ended":
+            self._closed[TrialState(event["state"])] += 1
+
     @property
     def budget(self) -> Budget | None:
         """`budget` of the newest run."""

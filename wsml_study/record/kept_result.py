@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -10,10 +11,14 @@ _KEYS: dict[tuple[str, ...], tuple[str, ...]] = {}
 """The keys of results, each sequence of them once: nearly all results of a study have the same."""
 
 
+FORMAT = 2
+"""Of marshal: numbers as eight bytes, and no table of objects that occur twice, which is slow to make."""
+
+
 class KeptResult(Mapping[str, Any]):
     """A mapping from names to data that JSON can hold, which cannot be changed.
 
-    Its values are kept as text, and read whenever one is asked for: as they would be from the log.
+    Its values are kept as bytes, and read whenever one is asked for: as they would be from the log.
 
     >>> KeptResult({"epoch": 3, "val_map": 50.0})["val_map"]
     50.0
@@ -27,7 +32,7 @@ class KeptResult(Mapping[str, Any]):
     def __init__(self, result: Mapping[str, Any]) -> None:
         keys = tuple(result)
         self._keys = _KEYS.setdefault(keys, keys)
-        self._packed = json.dumps(list(result.values()))
+        self._packed = _packed([list(value) if type(value) is tuple else value for value in result.values()])
 
     def __getitem__(self, key: str) -> Any:
         try:
@@ -45,9 +50,21 @@ class KeptResult(Mapping[str, Any]):
     def __repr__(self) -> str:
         return repr(dict(self))
 
+    def unpacked(self) -> dict[str, Any]:
+        """All of it at once, which is faster than value by value."""
+        return dict(zip(self._keys, self._values(), strict=True))
+
     def _values(self) -> list[Any]:
         of, values = KeptResult._read
         if of is not self:
-            values = json.loads(self._packed)
+            values = marshal.loads(self._packed)
             KeptResult._read = (self, values)
         return values
+
+
+def _packed(values: list[Any]) -> bytes:
+    # Half as many bytes as JSON, in a fifth of the time. They never leave the process.
+    try:
+        return marshal.dumps(values, FORMAT)
+    except ValueError:  # for example a member of an enumeration, which is text in the log
+        return marshal.dumps(json.loads(json.dumps(values)), FORMAT)

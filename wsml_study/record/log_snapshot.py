@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,31 @@ def read_brief_history(folder: Path) -> StudyHistory:
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ResultsError):
         return _from_snapshot(folder)
     return read_history(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotEnd:
+    """Where in the log a snapshot was written.
+
+    Attributes:
+        num_bytes: of the log until there.
+        unclosed: numbers of the trials that had not ended.
+    """
+
+    num_bytes: int
+    unclosed: frozenset[int]
+
+
+def read_snapshot_end(folder: Path) -> SnapshotEnd:
+    """Where in the log of a study its snapshot was written, which is right after its tables were.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: there is none, it is damaged, or of another log.
+    """
+    content, path = json.loads((folder / SNAPSHOT).read_bytes()), folder / EVENTS
+    if _end(path, content["bytes"]) != content["end"]:
+        raise ValueError(f"{folder / SNAPSHOT}: of another log")
+    return SnapshotEnd(num_bytes=content["bytes"], unclosed=frozenset(one["number"] for one in content["trials"]))
 
 
 def _from_snapshot(folder: Path) -> StudyHistory:

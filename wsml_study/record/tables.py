@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from wsml_study.errors import ResultsError
 from wsml_study.record.files import write_whole
 from wsml_study.record.history import StudyHistory
+from wsml_study.record.kept_result import KeptResult
 from wsml_study.record.measured import measured
 from wsml_study.record.trial_history import TrialHistory, best_metric_of, metric_of
 from wsml_study.study.objective_section import Objective
@@ -222,6 +223,9 @@ PAUSED = "paused"
 BLOCK = 64
 """Number of ended trials whose rows are built together and kept: many small blocks would be slower to concatenate."""
 
+PART = 1000
+"""Number of trials whose rows are in memory at a time."""
+
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
 
 VALIDATION_MAP = ("val_map", "val_map_true", "val_map_observed", "best_val_map")
@@ -343,9 +347,19 @@ def _tables_of(study: Study, trials: Sequence[TrialHistory], history: StudyHisto
     Raises:
         ResultsError: an event lacks what a column needs, or a trial's values are not of the kinds that are searched.
     """
+    paused = {trial.number for trial in history.paused}
+    # In parts: rows take ten times the memory of the table that is made from them.
+    parts = [
+        _part_of_tables(study, trials[first : first + PART], history, paused) for first in range(0, len(trials), PART)
+    ] or [_part_of_tables(study, (), history, paused)]
+    return {name: pa.concat_tables([part[name] for part in parts]) for name in SCHEMAS}
+
+
+def _part_of_tables(
+    study: Study, trials: Sequence[TrialHistory], history: StudyHistory, paused: set[int]
+) -> dict[str, pa.Table]:
     for trial in trials:
         _check_complete(trial)
-    paused = {trial.number for trial in history.paused}
     trial_rows = [
         _trial_row(study, trial, history) | ({"state": PAUSED} if trial.number in paused else {}) for trial in trials
     ]
@@ -510,7 +524,8 @@ def _promotion_columns(trial: TrialHistory) -> dict[str, Any]:
 def _epoch_rows(study: Study, trial: TrialHistory) -> Iterator[dict[str, Any]]:
     sources = {exploit.epoch: exploit.source for exploit in trial.exploits}
     changing = study.early_stopping.record.is_population
-    for epoch, result in sorted(trial.epochs.items()):
+    for epoch, kept in sorted(trial.epochs.items()):
+        result = kept.unpacked() if isinstance(kept, KeptResult) else kept
         row = {"study": study.name, "trial": trial.number} | {name: result.get(name) for name in EPOCHS.names[2:]}
         row |= {"exploited_trial": sources.get(epoch)}
         row |= {"objective": metric_of(result), "best_objective": best_metric_of(result)}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 INTERRUPTED = "interrupted"
 """What an unfinished trial is called while its study does not run."""
+TAKEN = frozenset({"rank"})
+"""Last parts of keys that mean something else in a table of trials."""
 
 
 def describe(values: Mapping[str, object]) -> str:
@@ -20,14 +22,17 @@ def describe(values: Mapping[str, object]) -> str:
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """Dotted key -> its last part, or the last two parts if other keys share the last one.
+    """Dotted key -> its last part, or the last two parts if other keys or columns of tables are called like the last.
 
     >>> short_names(["training.seed", "data.observe.seed", "training.epochs"])
     {'training.seed': 'training.seed', 'data.observe.seed': 'observe.seed', 'training.epochs': 'epochs'}
+    >>> short_names(["model.lora.rank"])
+    {'model.lora.rank': 'lora.rank'}
     """
     parts = {key: key.split(".") for key in keys}
     last = [words[-1] for words in parts.values()]
-    return {key: words[-1] if last.count(words[-1]) == 1 else ".".join(words[-2:]) for key, words in parts.items()}
+    shared = {word for word in last if last.count(word) > 1} | TAKEN
+    return {key: ".".join(words[-2:]) if words[-1] in shared else words[-1] for key, words in parts.items()}
 
 
 def spaced(text: str) -> str:

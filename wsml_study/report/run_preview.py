@@ -130,7 +130,7 @@ def _length(study: Study) -> str:
     """How long a trial takes, in epochs."""
     epochs = longest_training(study)
     up_to = "up to " if {"training.epochs", "training.linear_epochs", "training.mode"} & study.varied.keys() else ""
-    return f"{up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}"
+    return f"{up_to}{epochs} epoch{'s' if epochs > 1 else ''}{_phases(study)}{_class_wise(study)}"
 
 
 def _objective(study: Study) -> str:
@@ -175,6 +175,14 @@ def _phases(study: Study) -> str:
     words = {"linear": probe, "linear_init": f"the first {first} {probe}; {_handed_over(study)}"}
     phases = " or ".join(words[str(mode)] for mode in modes if mode in words)
     return f" ({phases})" if phases else ""
+
+
+def _class_wise(study: Study) -> str:
+    """The epochs of category-wise fine-tuning at the end; empty without any."""
+    if "training.class_wise_epochs" in study.varied:
+        return ", then those of category-wise fine-tuning as searched"
+    num_epochs = study.training.class_wise_epochs
+    return f", then {num_epochs} of category-wise fine-tuning" if num_epochs else ""
 
 
 def _handed_over(study: Study) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.study_results import StudyRecord
-from wsml_study.results.timeline import attempts, busy_seconds, spans, working_time
+from wsml_study.results.timeline import busy_seconds, working_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +47,18 @@ def devices_per_trial(record: StudyRecord) -> Devices:
 
 def improvements(record: StudyRecord) -> list[Improvement]:
     """Improvements of the best objective, in the order of time; without `full`, which sees all labels."""
-    tries, runs = attempts(record.events), spans(record.events)
+    tries, runs = record.attempts, record.runs
     number, sign = devices_per_trial(record).number, record.study.objective.sign
     counted = record.trials[record.trials["method"] != UPPER_BOUND].dropna(subset=["value", "ended"])
-    found: list[Improvement] = []
-    for _, trial in counted.sort_values(["ended", "trial"]).iterrows():
-        if not found or sign * trial["value"] > sign * found[-1].value:
-            found.append(
-                Improvement(
-                    seconds=working_time(runs, trial["ended"]),
-                    device_seconds=number * busy_seconds(tries, trial["ended"]),
-                    trial=int(trial["trial"]),
-                    value=float(trial["value"]),
-                )
-            )
-    return found
+    in_order = counted.sort_values(["ended", "trial"])
+    values = sign * in_order["value"]
+    better = in_order[values > values.cummax().shift(fill_value=-math.inf)]
+    return [
+        Improvement(
+            seconds=working_time(runs, ended),
+            device_seconds=number * busy_seconds(tries, ended),
+            trial=int(trial),
+            value=float(value),
+        )
+        for ended, trial, value in zip(better["ended"], better["trial"], better["value"], strict=True)
+    ]

@@ -44,12 +44,13 @@ def class_counts(classes: pd.DataFrame, split: str) -> ClassCounts | None:
         classes: a row per class of each trial, without AP if it is not in the mean.
         split: `validation` or `test`.
     """
-    ap = classes.loc[classes["split"] == split].groupby("trial")["average_precision"]
+    of_split = classes.loc[classes["split"] == split]
+    ap = of_split.groupby("trial")["average_precision"]
     counted = ap.count()
     if counted.empty or not counted.max():
         return None
     # A class with a positive has an AP above 0, however it is ranked.
-    at_zero = ap.agg(lambda values: int((values == 0).sum()))
+    at_zero = (of_split["average_precision"] == 0).groupby(of_split["trial"]).sum()
     return ClassCounts(counted=_ends(counted), at_zero=_ends(at_zero), total=int(ap.size().max()))
 
 

@@ -7,6 +7,9 @@ import pandas as pd
 LARGEST_LOSS_PER_CLASS = 100.0
 """Nats. An untrained network's loss is log 2 per class; a mean of 100 means wrong logits of 100 everywhere."""
 
+MOST_NAMED = 50
+"""Trials that a note names by number."""
+
 
 def diverged_trials(epochs: pd.DataFrame, *, num_classes: int) -> dict[int, float]:
     """Trials whose newest training loss is larger than 100 nats per class, as numbers -> loss.
@@ -28,7 +31,10 @@ def divergence_notes(epochs: pd.DataFrame, *, num_classes: int) -> list[str]:
     if not diverged:
         return []
     largest = f"{max(diverged.values()):.1e}"
-    numbers = ", ".join(map(str, diverged))
+    named = list(diverged)[:MOST_NAMED]
+    numbers = ", ".join(map(str, named))
+    if len(named) < len(diverged):
+        numbers += f" and {len(diverged) - len(named):,} more"
     subject, verb = (
         (f"Trial {numbers}", "its value says") if len(diverged) == 1 else (f"Trials {numbers}", "their values say")
     )

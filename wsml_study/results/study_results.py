@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from wsml_study.errors import ResultsError
+from wsml_study.record.brief_log import read_brief_log
 from wsml_study.record.events import read_log
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import EVENTS
@@ -20,6 +23,7 @@ from wsml_study.results.answered_runs import read_answered
 from wsml_study.results.confirmation import BASELINE, Confirmation, read_confirmation
 from wsml_study.results.level_results import Levels, read_levels
 from wsml_study.results.ranking import best_per_method, contenders, ranked
+from wsml_study.results.timeline import Attempt, Span, attempts, spans
 from wsml_study.study.reading import read_study
 from wsml_study.study.spec import Study
 
@@ -89,10 +93,24 @@ class StudyRecord:
         """State -> number of trials."""
         return {state: int((self.trials["state"] == state).sum()) for state in TrialState}
 
+    @cached_property
+    def attempts(self) -> list[Attempt]:
+        """All attempts of all trials, in the order of their starts."""
+        return attempts(self.events)
+
+    @cached_property
+    def runs(self) -> list[Span]:
+        """The runs of the study, oldest first."""
+        return spans(self.events)
+
     def trial(self, number: int) -> dict[str, Any]:
         """Columns trial, method, value, state and label of one trial, for figures."""
-        row = self.trials[self.trials["trial"] == number].iloc[0]
+        row = self.trials.iloc[self._row_of_trial[number]]
         return {column: row[column] for column in ("trial", "method", "value", "state", "label")}
+
+    @cached_property
+    def _row_of_trial(self) -> dict[int, int]:
+        return {int(number): row for row, number in enumerate(self.trials["trial"])}
 
 
 def read_record(folder: Path) -> StudyRecord:
@@ -107,6 +125,8 @@ def read_record(folder: Path) -> StudyRecord:
             f"{folder}: no results of a study; `wsml-study run` writes them; or give the folder of another study"
         )
     study = read_study(folder / "study.yaml")
+    if (brief := read_brief_log(folder, study)) is not None:
+        return _record(folder, study, brief.events, brief.history, brief.tables)
     log = folder / EVENTS
     events: list[Event] = []
     history = StudyHistory()
@@ -128,6 +148,12 @@ def record_of(folder: Path, study: Study, events: list[Event], history: StudyHis
     """
     # From the events: the tables of a running study are written after them.
     tables = tables_of(study, history) if events else {name: read_table(folder, name) for name in SCHEMAS}
+    return _record(folder, study, events, history, tables)
+
+
+def _record(
+    folder: Path, study: Study, events: list[Event], history: StudyHistory, tables: dict[str, pa.Table]
+) -> StudyRecord:
     trials = ranked(tables["trials"], answered=read_answered(folder))
     trials["label"] = [spaced(describe(json.loads(values))) for values in trials["values"]]
     of_trial = trials[["trial", "method", "label"]]

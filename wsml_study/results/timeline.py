@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -78,11 +79,18 @@ def slots(tries: Sequence[Attempt]) -> list[int]:
     Args:
         tries: in the order of their starts.
     """
-    free_from: list[float] = []
+    in_use: list[tuple[float, int]] = []
+    free: list[int] = []
+    num_slots = 0
     taken = []
     for attempt in tries:
-        slot = next((slot for slot, free in enumerate(free_from) if free <= attempt.started), len(free_from))
-        free_from[slot : slot + 1] = [attempt.ended]  # replaces the entry, or appends it for a new slot
+        while in_use and in_use[0][0] <= attempt.started:
+            heapq.heappush(free, heapq.heappop(in_use)[1])
+        if not free:
+            heapq.heappush(free, num_slots)
+            num_slots += 1
+        slot = heapq.heappop(free)
+        heapq.heappush(in_use, (attempt.ended, slot))
         taken.append(slot)
     return taken
 

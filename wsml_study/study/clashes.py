@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wsml_study.methods.catalogue import METHODS
 from wsml_study.methods.method_record import MethodRecord
+from wsml_study.study.training_section import OFF
 
 PROBE_MODES = ("linear", "linear_init")
 """Values of `training.mode` that begin with a linear probe on features of a frozen backbone."""
@@ -85,7 +86,7 @@ def _of_images(*, backbone: str, weights: str | None, head: str | None, mode: st
 
 def _of_mixtures(*, method: str, mixup: str | None) -> Iterator[Clash]:
     reasons = {name: why for name, record in METHODS.items() if (why := _why_no_mixtures(record)) is not None}
-    if mixup is not None and method in reasons:
+    if mixup not in (None, OFF["mixup"]) and method in reasons:
         fitting = ", ".join(name for name in METHODS if name not in reasons)
         message = f"method {method} {reasons[method]}; it goes with {fitting}"
         yield Clash(key="training.mixup", others=("method.name",), message=message)

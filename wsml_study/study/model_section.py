@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from wsml_study.description import Description
 from wsml_study.options import Value
@@ -40,6 +40,16 @@ class Model(Description):
     lora: Lora | None = Field(
         default=None, description="End to end: train updates of low rank in place of the backbone's weights (LoRA)."
     )
+
+    @field_validator("freeze")
+    @classmethod
+    def _no_stage_is_absent(cls, given: Freeze | None) -> Freeze | None:
+        return None if given == Freeze(stages=0) else given
+
+    @field_validator("lora")
+    @classmethod
+    def _no_rank_is_absent(cls, given: Lora | None) -> Lora | None:
+        return None if given is not None and given.rank == 0 else given
 
     @property
     def options(self) -> dict[str, Value | None]:

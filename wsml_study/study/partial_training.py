@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from wsml_study.description import Description, PositiveInt
+from wsml_study.description import Description
 from wsml_study.registry import Requirement
 
 LORA_RANK = 8
@@ -19,9 +19,9 @@ PEFT = Requirement(module="peft", install="pip install 'wsml-study[lora]'")
 class Freeze(Description):
     """Stages of the backbone that keep their weights; the head always learns."""
 
-    stages: PositiveInt | None = Field(
+    stages: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="Freeze so many stages, from the image on; the stem in front of the first block is one.",
+        description="Freeze so many stages, from the image on; the stem in front of the first block is one. 0: none.",
     )
     all_but: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="Freeze all stages but the last so many; with 0 only the head learns."
@@ -36,13 +36,15 @@ class Freeze(Description):
     @property
     def freezes(self) -> bool:
         """Whether anything is frozen."""
-        return self.stages is not None or self.all_but is not None
+        return bool(self.stages) or self.all_but is not None
 
 
 class Lora(Description):
     """LoRA: updates of low rank are learnt beside the frozen layers of the backbone, and added to them in the end."""
 
-    rank: PositiveInt = Field(default=LORA_RANK, description="Rank of the updates.")
+    rank: Annotated[int, Field(ge=0)] = Field(
+        default=LORA_RANK, description="Rank of the updates; 0: no updates, the backbone itself learns."
+    )
     alpha: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Updates are scaled by alpha / rank; by default alpha is twice the rank."
     )

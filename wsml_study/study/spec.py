@@ -38,7 +38,7 @@ def clashes_of(content: Mapping[str, Any]) -> list[Clash]:
         mode=value_at(content, "training.mode"),
         method=value_at(content, "method.name"),
         mixup=value_at(content, "training.mixup"),
-        has_lora=value_at(content, "model.lora") is not None,
+        has_lora=value_at(content, "model.lora") is not None and value_at(content, "model.lora.rank") != 0,
     )
 
 

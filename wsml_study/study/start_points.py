@@ -25,6 +25,7 @@ from wsml_study.study.published_protocol import BOOSTLU_RATES, PROTOCOLS, Protoc
 from wsml_study.study.search_section import FloatRange, IntRange
 from wsml_study.study.search_space import SearchedKey, SearchSpace, base_value, same, trial_content
 from wsml_study.study.spec import Draft, Study, TrialConfig
+from wsml_study.study.training_section import OFF
 from wsml_study.study.writing import flow
 
 PAPER = "paper"
@@ -94,6 +95,7 @@ def _add(
             continue
         value = given.get(key.path)
         value = base_value(draft, key.path) if value is None else value
+        value = OFF.get(key.path.removeprefix("training.")) if value is None else value
         if value is None or not key.contains(value):
             problems.append(_outside(key, value, origin, path, mentioned=in_file and key.path in given))
             break  # conditions of later keys depend on it

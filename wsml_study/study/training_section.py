@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from wsml_study.description import Description, PositiveInt, Seed
 
@@ -40,6 +42,23 @@ RECIPE_KEYS = (
     "class_wise_unobserved",
 )
 """Keys of recipes: all are absent in the published protocol, and off by default."""
+
+OFF: Mapping[str, float | str] = MappingProxyType(
+    {
+        "learning_rate_warmup": 0,
+        "gradient_clipping": 0,
+        "layer_decay": 1,
+        "ema_decay": 0,
+        "dropout": 0,
+        "random_crop": 1,
+        "cutout": 0,
+        "rand_augment": 0,
+        "mixup": "none",
+        "sampling": "each_once",
+        "class_wise_epochs": 0,
+    }
+)
+"""Values that mean the same as leaving the key out, so that a search can compare with it."""
 
 
 class Training(Description):
@@ -104,8 +123,9 @@ class Training(Description):
     learning_rate_by: Literal["step", "epoch"] | None = Field(
         default=None, description="The schedule moves at every optimizer `step` (default), or only between epochs."
     )
-    learning_rate_warmup: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="Epochs, also a fraction of one, over which rates grow linearly at the start."
+    learning_rate_warmup: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="Epochs, also a fraction of one, over which rates grow linearly at the start; 0: none.",
     )
     learning_rate_final: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="cosine: where it ends, as a fraction of the configured rates; 0 by default."
@@ -117,46 +137,49 @@ class Training(Description):
     decay_factor: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="step: factor of a decay; 0.1 by default."
     )
-    gradient_clipping: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="The gradient of the network is scaled to this length where it is longer."
+    gradient_clipping: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="The gradient of the network is scaled to this length where it is longer; 0: never."
     )
-    layer_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="End to end: each stage of the backbone learns at this share of the rate of the stage behind it, "
-        "the last at this share of `learning_rate`.",
+        "the last at this share of `learning_rate`; 1: all at the same.",
     )
     accumulate: PositiveInt | None = Field(
         default=None,
         description="Batches per optimizer step, whose gradients are averaged; the method sees each batch on its own. "
         "1 by default.",
     )
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         default=None,
         description="Keep an exponential moving average of the weights, at this decay per step, and evaluate it beside "
-        "them; the better of both by the objective counts as the epoch's network.",
+        "them; the better of both by the objective counts as the epoch's network. 0: none.",
     )
-    dropout: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        default=None, description="Share of the features in front of the head that are dropped in training."
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None, description="Share of the features in front of the head that are dropped in training; 0: none."
     )
-    random_crop: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    random_crop: Annotated[float, Field(gt=0, le=1)] | None = Field(
         default=None,
         description="End to end: train on random crops of this share of an image's area or more (sides 3:4 to 4:3), "
-        "resized to the whole.",
+        "resized to the whole; 1: on whole images.",
     )
-    cutout: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    cutout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         default=None,
-        description="End to end: paint a square of a random color over training images; its side as a share of theirs.",
+        description="End to end: paint a square of a random color over training images; its side as a share of theirs. "
+        "0: none.",
     )
-    rand_augment: Annotated[int, Field(ge=1, le=10)] | None = Field(
-        default=None, description="End to end: change training images by so many random operations of RandAugment."
+    rand_augment: Annotated[int, Field(ge=0, le=10)] | None = Field(
+        default=None,
+        description="End to end: change training images by so many random operations of RandAugment; 0: none.",
     )
     rand_augment_magnitude: Annotated[int, Field(ge=0, le=30)] | None = Field(
         default=None, description="Strength of RandAugment's operations, of 30; 9 by default."
     )
-    mixup: Literal["mixup", "logicmix"] | None = Field(
+    mixup: Literal["none", "mixup", "logicmix"] | None = Field(
         default=None,
         description="End to end: train on mixtures of images. `mixup` blends two, with a loss for the labels of each; "
-        "`logicmix` averages several, whose label is positive if one is, negative if all are, else unobserved.",
+        "`logicmix` averages several, whose label is positive if one is, negative if all are, else unobserved; `none` "
+        "(default) mixes none.",
     )
     mixup_alpha: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="mixup: shares of a batch are drawn from Beta(alpha, alpha); 0.2 by default."
@@ -167,19 +190,19 @@ class Training(Description):
     mixup_images: Annotated[int, Field(ge=2, le=8)] | None = Field(
         default=None, description="logicmix: from two up to so many images are mixed; 3 by default."
     )
-    sampling: Literal["class_balanced"] | None = Field(
+    sampling: Literal["each_once", "class_balanced"] | None = Field(
         default=None,
         description="`class_balanced`: an epoch draws as many images as there are, with replacement, each class as "
-        "often by its observed positives. By default each image once.",
+        "often by its observed positives. `each_once` (default): each image once.",
     )
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Logits are divided by this, in training and after it; 1 by default."
     )
-    class_wise_epochs: PositiveInt | None = Field(
+    class_wise_epochs: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="Category-wise fine-tuning: so many epochs at the end, each one step for all images at once, in "
         "which each class's row of the head is fitted to the labels of its class alone, on features of the network at "
-        "its best epoch; of each class the row of best validation AP is kept.",
+        "its best epoch; of each class the row of best validation AP is kept. 0: none.",
     )
     class_wise_learning_rate: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="class_wise_epochs: learning rate of Adam; 1e-4 by default, as published."
@@ -193,6 +216,11 @@ class Training(Description):
         default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."
     )
     seed: Seed = Field(default=0, description="Seed of initial weights, order of images and mirroring.")
+
+    @field_validator(*OFF)
+    @classmethod
+    def _off_is_absent(cls, given: Any, info: ValidationInfo) -> Any:
+        return None if info.field_name is not None and given == OFF[info.field_name] else given
 
     @property
     def decays_weights_only(self) -> bool:

@@ -153,6 +153,7 @@ class Optimization:
             )
         if self._dropout is not None:
             self._dropout.end()
+        self._share_statistics()
         self.method.finish_epoch(
             epoch_of_phase, num_epochs, lambda: training_scores(self.mirrored_in_prediction(epoch))
         )
@@ -160,6 +161,20 @@ class Optimization:
         if not np.isfinite(train_loss):
             raise diverged(f"the training loss is {train_loss}", epoch)
         return train_loss, meter.result()
+
+    def _share_statistics(self) -> None:
+        """Give all ranks the running statistics of rank 0, whose weights are the trial's.
+
+        On CPUs each rank's batch normalization has seen its own share of the last batch, and each would score its share
+        of the images with another network than the one that is kept.
+        """
+        if self._peers.size == 1 or self.phase.name is not PhaseName.END_TO_END:
+            return
+        network = self.phase.evaluated
+        self._peers.take_from_first(network.buffers())
+        if self.average is not None:
+            with self.average.in_place():
+                self._peers.take_from_first(network.buffers())
 
     def _shown(self, batch: TrainingBatch, epoch_of_phase: int, num_epochs: int) -> Batch:
         """What the method is shown of a batch: the forward pass, on all views that it takes."""

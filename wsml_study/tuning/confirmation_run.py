@@ -174,9 +174,10 @@ def planned_round(
     """
     planned = planned_confirmation(folder, history, trials=open_trials(folder, plan), num_seeds=count)
     if not_begun(planned, history):
-        trials = ", ".join(map(str, sorted({one.confirms for one in planned if one.confirms is not None})))
+        trials = sorted({one.confirms for one in planned if one.confirms is not None})
+        plural, listed = "s" if len(trials) > 1 else "", ", ".join(map(str, trials))
         limit = f", {plan.at_most} at most" if plan.seeds == AUTO else ""
-        notify(f"confirming the configs of trials {trials} over {count} seeds{limit}")
+        notify(f"confirming the config{plural} of trial{plural} {listed} over {count} seeds{limit}")
     return planned
 
 

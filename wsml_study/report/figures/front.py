@@ -9,7 +9,7 @@ import pandas as pd
 
 from wsml_study.report.figures.figure import Figure, LeftOut, Panel, Table, rows
 from wsml_study.report.figures.look import INK, keys_of, method_color, method_shape
-from wsml_study.report.figures.parts import value_axis
+from wsml_study.report.figures.parts import MOST_POINTS, sample_by_method, sampled_text, value_axis
 from wsml_study.results.ranking import the_front
 from wsml_study.results.study_results import StudyRecord
 
@@ -25,6 +25,7 @@ def front(record: StudyRecord) -> Figure | LeftOut | None:
     if best.empty:
         return LeftOut(name=name, title=title, why="It takes a complete trial that misses no constraint.")
     methods = list(valued["method"].drop_duplicates())
+    drawn = sample_by_method(valued, MOST_POINTS)
     x = alt.X("beside:Q", title=second.axis, scale=alt.Scale(zero=False, nice=True))
     tooltip = [
         alt.Tooltip("label:N", title="config"),
@@ -40,7 +41,7 @@ def front(record: StudyRecord) -> Figure | LeftOut | None:
         on_front.mark_line(strokeWidth=1.5, color=INK, strokeOpacity=0.5, interpolate=steps).encode(
             x=x, y=y, order=alt.Order("beside:Q")
         ),
-        alt.Chart(rows(map(_point, valued.to_dict("records"))))
+        alt.Chart(rows(map(_point, drawn.to_dict("records"))))
         .mark_point(size=45, opacity=0.6)
         .encode(x=x, y=y, color=method_color(methods), shape=method_shape(methods), tooltip=tooltip),
         on_front.mark_point(filled=True, size=110, opacity=1).encode(
@@ -52,6 +53,7 @@ def front(record: StudyRecord) -> Figure | LeftOut | None:
         "Filled in: trials that no other one is better than in both, or equal in one and better in the other. Each is "
         "of one seed, so the front is optimistic."
         + (f" {missing} trials miss a constraint and cannot be on it." if missing else "")
+        + sampled_text(len(drawn), len(valued))
     )
     return Figure(
         name=name,

@@ -6,6 +6,7 @@ import json
 import warnings
 
 import altair as alt
+import numpy as np
 
 from wsml_study.report.figures.figure import Figure, LeftOut, Panel, rows
 from wsml_study.report.figures.look import BLUE
@@ -13,6 +14,9 @@ from wsml_study.results.study_results import StudyRecord
 from wsml_study.study.search_space import SearchSpace
 
 FEWEST_TRIALS = 10
+MOST_TRIALS = 10_000
+"""Of more trials a sample is enough: it holds a thousand of the best tenth."""
+
 BEST_SHARE, FEWEST_BEST = 0.1, 5
 """The best trials are a tenth of all, and at least five: fewer do not suffice for a density estimate."""
 
@@ -45,6 +49,8 @@ def importance(record: StudyRecord) -> Figure | LeftOut:
         f"{num_trials}, as a share of all such differences. A trial that was stopped early counts with the value "
         "it had reached. With few trials the shares are unreliable."
     )
+    if num_trials > MOST_TRIALS:
+        caption += f" Computed from {MOST_TRIALS:,} of these trials, evenly by rank, a tenth of them the best."
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), wide=True)
 
 
@@ -61,6 +67,8 @@ def ped_anova(record: StudyRecord) -> dict[str, float]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
     valued = record.trials.dropna(subset=["value"])
+    if len(valued) > MOST_TRIALS:
+        valued = valued.iloc[np.linspace(0, len(valued) - 1, MOST_TRIALS).round().astype(int)]
     for values, value in zip(valued["values"].map(json.loads), valued["value"], strict=True):
         study.add_trial(
             optuna.trial.create_trial(params=values, distributions=space.distributions(values), value=float(value))

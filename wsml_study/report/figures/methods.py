@@ -8,7 +8,16 @@ import pandas as pd
 from wsml_study.record.trial_history import TrialState
 from wsml_study.report.figures.figure import Figure, LeftOut, Panel, rows, table_rows
 from wsml_study.report.figures.look import FAINT, INK, keys_of, method_color, method_shape
-from wsml_study.report.figures.parts import COLUMNS_OF_TRIAL, baseline_key, baseline_rule, trial_tooltip, written
+from wsml_study.report.figures.parts import (
+    COLUMNS_OF_TRIAL,
+    MOST_POINTS,
+    baseline_key,
+    baseline_rule,
+    sample_by_method,
+    sampled_text,
+    trial_tooltip,
+    written,
+)
 from wsml_study.results.confirmation import BASELINE
 from wsml_study.results.gain import LEVEL, ap_by_class, gain
 from wsml_study.results.study_results import StudyRecord
@@ -27,8 +36,9 @@ def trials_by_method(record: StudyRecord) -> Figure | LeftOut:
     order = list(valued["method"].drop_duplicates())
     y = alt.Y("method:N", sort=order, title=None)
     x = alt.X("value:Q", title=record.study.objective.axis, scale=alt.Scale(zero=False, nice=True))
+    drawn = sample_by_method(valued, MOST_POINTS)
     every = (
-        alt.Chart(table_rows(valued, COLUMNS_OF_TRIAL))
+        alt.Chart(table_rows(drawn, COLUMNS_OF_TRIAL))
         .mark_tick(thickness=2, size=16, opacity=0.55)
         .encode(x=x, y=y, color=method_color(order), tooltip=trial_tooltip(record.study.objective))
     )
@@ -40,7 +50,7 @@ def trials_by_method(record: StudyRecord) -> Figure | LeftOut:
     caption = (
         "One stroke per trial, the best of each method filled in. The best of many trials is optimistic for a method "
         f"that had more: {', '.join(f'{method} {count}' for method, count in valued['method'].value_counts().items())}."
-    )
+    ) + sampled_text(len(drawn), len(valued))
     chart = alt.layer(*baseline_rule(record, "x"), every, points, *values).properties(height=ROW * len(order))
     keys = (*keys_of(order), *baseline_key(record))
     return Figure(name=name, title=title, caption=caption, panels=(Panel(chart=chart),), keys=keys, wide=True)

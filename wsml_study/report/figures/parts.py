@@ -20,6 +20,11 @@ BASELINE_DASH = (4, 4)
 CROSS_OUT = "M-1,-1L1,1M1,-1L-1,1"
 """A diagonal cross as an SVG path, for stopped trials."""
 
+MOST_POINTS = 2000
+"""Trials that a chart with a mark for each draws; of more it draws a sample."""
+
+FEWEST_OF_METHOD = 20
+
 COLUMNS_OF_TRIAL = ["trial", "method", "value", "state", "label"]
 
 
@@ -105,3 +110,28 @@ def sample(ranked: pd.DataFrame, most: int) -> pd.DataFrame:
     others = ranked.drop(index=best.index)
     evenly = np.linspace(0, len(others) - 1, most - len(best)).round().astype(int)
     return pd.concat([best, others.iloc[np.unique(evenly)]]).sort_index()
+
+
+def sample_by_method(ranked: pd.DataFrame, most: int) -> pd.DataFrame:
+    """About so many trials at most: of each method in proportion to its trials, evenly by rank.
+
+    The best and the worst of each method are among them, and at least `FEWEST_OF_METHOD` of a method that has as many.
+
+    Args:
+        ranked: trials with `method`, best first.
+        most: at least one.
+    """
+    if len(ranked) <= most:
+        return ranked
+    parts = []
+    for _, trials in ranked.groupby("method", sort=False):
+        number = min(len(trials), max(FEWEST_OF_METHOD, round(most * len(trials) / len(ranked))))
+        parts.append(trials.iloc[np.linspace(0, len(trials) - 1, number).round().astype(int)])
+    return pd.concat(parts).sort_index()
+
+
+def sampled_text(drawn: int, all_: int) -> str:
+    """A sentence of a caption about `sample_by_method`; empty where all trials are drawn."""
+    if drawn == all_:
+        return ""
+    return f" Drawn are {drawn:,} of {all_:,} trials, of each method evenly by rank, its best and its worst included."

@@ -10,11 +10,14 @@ from wsml_study.report.figures.figure import Figure, Key, LeftOut, Panel, rows, 
 from wsml_study.report.figures.look import QUIET, keys_of, method_color, method_dash, method_fill, method_shape
 from wsml_study.report.figures.parts import (
     COLUMNS_OF_TRIAL,
+    MOST_POINTS,
     baseline_key,
     baseline_rule,
     epoch_axis,
     epoch_tooltip,
     log_ticks,
+    sample_by_method,
+    sampled_text,
     trial_tooltip,
     value_axis,
 )
@@ -35,10 +38,12 @@ def map_over_rate(record: StudyRecord) -> Figure | LeftOut:
     if not searched:
         return LeftOut(name=name, title=title, why="No rate was searched, or no trial with one has ended an epoch yet.")
     methods = [method for method in record.methods if any(method in set(of["method"]) for of in searched.values())]
-    panels = [_scatter(record, key, of_key, methods) for key, of_key in searched.items()]
+    drawn = {key: sample_by_method(of_key, MOST_POINTS) for key, of_key in searched.items()}
+    panels = [_scatter(record, key, of_key, methods) for key, of_key in drawn.items()]
     ramp = _ramp(record, methods)
     stopped = Key(label="stopped early", color=QUIET, shape="circle-hollow")
     caption = "Each point is a trial; hollow ones were stopped early and show the value reached by then."
+    caption += sampled_text(sum(map(len, drawn.values())), sum(map(len, searched.values())))
     if ramp is not None:
         panels.append(ramp)
         caption += " The ramp is the rate, epoch by epoch, of each method's best trial."

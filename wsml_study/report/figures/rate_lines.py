@@ -90,14 +90,13 @@ def _with_rate(record: StudyRecord) -> pd.DataFrame:
     """Completed trials with a schedule: method, value, shape of the schedule, and rate to draw them over."""
     complete = record.trials[record.trials["state"] == TrialState.COMPLETE].dropna(subset=["value"])
     found = []
-    for _, trial in complete.iterrows():
-        config = json.loads(trial["config"])
+    columns = ("trial", "method", "value", "config")
+    for trial, method, value, text in zip(*(complete[key] for key in columns), strict=True):
+        config = json.loads(text)
         if (parameters := config["method"].get("schedule")) is not None:
             shape, slope = parameters["shape"], parameters.get("rate_per_epoch")
-            found.append(
-                {key: trial[key] for key in ("trial", "method", "value")}
-                | {"shape": shape, "slope": slope, "last": _last_rate(parameters, config)}
-            )
+            about = {"trial": trial, "method": method, "value": value}
+            found.append(about | {"shape": shape, "slope": slope, "last": _last_rate(parameters, config)})
     trials = pd.DataFrame(found, columns=["trial", "method", "value", "shape", "slope", "last"])
     return trials.assign(rate=trials["slope" if set(trials["shape"]) == {"linear"} else "last"].astype(float))
 

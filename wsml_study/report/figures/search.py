@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
-from wsml_study.record.trial_history import TrialState
+from wsml_study.report.figures.at_work import BROKEN, DOTS, HOUR, Clock, clock_of, counted, trials_at_work
 from wsml_study.report.figures.figure import Drawing, Figure, Key, LeftOut, Panel, Table, rows
 from wsml_study.report.figures.look import BLUE, GROUND, INK, QUIET, VERMILION, keys_of, method_color, method_shape
 from wsml_study.report.figures.parts import CROSS_OUT, epoch_axis, trial_tooltip, value_axis
@@ -16,33 +14,17 @@ from wsml_study.results.best_so_far import devices_per_trial, improvements
 from wsml_study.results.ranking import UPPER_BOUND
 from wsml_study.results.rung_agreement import FEWEST_TRIALS, Agreement, rung_agreement
 from wsml_study.results.study_results import StudyRecord
-from wsml_study.results.timeline import CUT_SHORT, Span, attempts, busy_seconds, slots, spans, working_time
+from wsml_study.results.timeline import Span, busy_seconds, slots, working_time
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.search_space import longest_training
 
-HOUR, MINUTE = 3600.0, 60.0
-LONG_S = 3 * HOUR
-"""Runs longer than this are shown in hours instead of minutes."""
+MOST_BLOCKS, MOST_SLOTS = 2000, 200
+"""Starts and slots that have a block and a row each; of more it is drawn how many trials were at work."""
 
-BROKEN = (CUT_SHORT, TrialState.FAILED.value)
-DOTS = (2, 3)
 NO_LOG = "The study's events.jsonl is not there, or no trial has started yet."
 SPEARMAN, KENDALL = "Spearman's rho", "Kendall's tau"
 MEASURES = {SPEARMAN: (BLUE, ()), KENDALL: (VERMILION, (6, 3))}
 """Color and dash."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clock:
-    """Converts a time to working time since the study's first start, in hours or minutes."""
-
-    runs: tuple[Span, ...]
-    unit: str
-    unit_s: float
-
-    def __call__(self, time: float) -> float:
-        """In units, of seconds since 1970."""
-        return working_time(self.runs, time) / self.unit_s
 
 
 def best_so_far(record: StudyRecord) -> Figure | LeftOut:
@@ -51,8 +33,8 @@ def best_so_far(record: StudyRecord) -> Figure | LeftOut:
     found = improvements(record)
     if not found or not record.events:
         return LeftOut(name=name, title=title, why=NO_LOG)
-    runs, tries, devices = spans(record.events), attempts(record.events), devices_per_trial(record)
-    clock, end = _clock(runs), runs[-1].ended
+    runs, tries, devices = record.runs, record.attempts, devices_per_trial(record)
+    clock, end = clock_of(runs), runs[-1].ended
     steps = [
         record.trial(one.trial) | {"time": one.seconds / clock.unit_s, "devices": one.device_seconds / HOUR}
         for one in found
@@ -69,7 +51,7 @@ def best_so_far(record: StudyRecord) -> Figure | LeftOut:
     caption = (
         "A point for each trial that ended better than all before it; where the line stays flat, more trials did not "
         f"help. The best came after {steps[-1]['time']:.1f} of {clock(end):.1f} {clock.unit}. Time between an "
-        f"interruption and its resumption does not count; a trial holds {_counted(devices.number, devices.kind)}."
+        f"interruption and its resumption does not count; a trial holds {counted(devices.number, devices.kind)}."
     )
     if UPPER_BOUND in record.methods:
         caption += f" Trials of {UPPER_BOUND}, which see all labels, are left out."
@@ -107,11 +89,16 @@ def rank_agreement(record: StudyRecord) -> Figure | LeftOut:
 def slots_over_time(record: StudyRecord) -> Figure | LeftOut:
     """Which trial ran when, a row per slot."""
     name, title = "slots", "What ran when"
-    tries = attempts(record.events)
+    tries, runs = record.attempts, record.runs
     if not tries:
         return LeftOut(name=name, title=title, why=NO_LOG)
-    runs = spans(record.events)
-    clock = _clock(runs)
+    clock, taken = clock_of(runs), slots(tries)
+    num_slots = max(taken) + 1
+    working = num_slots * working_time(runs, runs[-1].ended)
+    share = busy_seconds(tries, runs[-1].ended) / working if working else 0.0
+    busy = f"Trials took {share:.0%} of the slots' time."
+    if len(tries) > MOST_BLOCKS or num_slots > MOST_SLOTS:
+        return trials_at_work(record, clock, name=name, title=title, busy=f"{busy} There were {num_slots:,} slots.")
     blocks = [
         record.trial(attempt.trial)
         | {
@@ -121,15 +108,11 @@ def slots_over_time(record: StudyRecord) -> Figure | LeftOut:
             "start": clock(attempt.started),
             "end": clock(attempt.ended),
         }
-        for attempt, slot in zip(tries, slots(tries), strict=True)
+        for attempt, slot in zip(tries, taken, strict=True)
     ]
-    num_slots = max(block["slot"] for block in blocks)
-    working = num_slots * working_time(runs, runs[-1].ended)
-    busy = busy_seconds(tries, runs[-1].ended) / working if working else 0.0
     caption = (
         f"A row per slot, a block per start of a trial: {len(tries)} starts of "
-        f"{len({attempt.trial for attempt in tries})} trials, {_counted(len(runs), 'run')}. Trials took {busy:.0%} of "
-        "the slots' time."
+        f"{len({attempt.trial for attempt in tries})} trials, {counted(len(runs), 'run')}. {busy}"
     )
     methods = [method for method in record.methods if method in {block["method"] for block in blocks}]
     keys = list(keys_of(methods))
@@ -185,15 +168,6 @@ def _steps(
         .encode(x=x, y=y, color=method_color(methods), shape=method_shape(methods), tooltip=trial_tooltip(objective))
     )
     return alt.layer(stairs, points).properties(height=260)
-
-
-def _clock(runs: Sequence[Span]) -> Clock:
-    long = working_time(runs, runs[-1].ended) > LONG_S
-    return Clock(runs=tuple(runs), unit="hours" if long else "minutes", unit_s=HOUR if long else MINUTE)
-
-
-def _counted(number: float, what: str) -> str:
-    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _rungs(record: StudyRecord, found: list[Agreement]) -> list[Agreement]:

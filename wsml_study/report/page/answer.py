@@ -78,8 +78,10 @@ def _leader_that_is_not_confirmed(record: StudyRecord) -> pd.Series | None:
 def _only_seeds_differ(record: StudyRecord) -> tuple[str, str] | None:
     """The answer if all trials differ only in their seeds, so that a best one has no meaning; None otherwise."""
     valued = record.trials.dropna(subset=["value"])
-    configs = {without_seeds(TrialConfig.model_validate_json(config)) for config in valued["config"]}
-    if valued["config"].nunique() < 2 or len(configs) > 1:
+    configs = valued["config"].unique()
+    identities = (without_seeds(TrialConfig.model_validate_json(config)) for config in configs)
+    first = next(identities, None)
+    if len(configs) < 2 or any(identity != first for identity in identities):  # the first that differs is enough
         return None
     found, objective = estimate([float(value) for value in valued["value"]]), record.study.objective
     return (

@@ -12,7 +12,7 @@ from wsml_study.report.figures.figure import Table
 from wsml_study.report.page.contents import PageSection, Part
 from wsml_study.results.answered_runs import MAP, estimate_text
 from wsml_study.results.study_results import StudyRecord
-from wsml_study.results.timeline import CUT_SHORT, attempts
+from wsml_study.results.timeline import CUT_SHORT
 from wsml_study.study.writing import dump_config
 
 MOST_TRIALS = 100
@@ -27,7 +27,7 @@ def trials_section(record: StudyRecord) -> PageSection:
     shown = record.trials.head(MOST_TRIALS)
     text = f"The best {len(shown)} of {len(record.trials)}; all are in trials.parquet."
     took: dict[int, float] = {}
-    for attempt in attempts(record.events):
+    for attempt in record.attempts:
         took[attempt.trial] = took.get(attempt.trial, 0.0) + attempt.ended - attempt.started
     objective = record.study.objective
     keys = record.key_names if "method.name" in record.key_names else {"method": "method"} | record.key_names
@@ -56,7 +56,7 @@ def trials_section(record: StudyRecord) -> PageSection:
 
 def _failures(record: StudyRecord) -> tuple[Part, ...]:
     failed = record.trials[record.trials["state"] == TrialState.FAILED].sort_values("trial")
-    broken = [attempt for attempt in attempts(record.events) if attempt.outcome == CUT_SHORT]
+    broken = [attempt for attempt in record.attempts if attempt.outcome == CUT_SHORT]
     text = f"{len(failed)} of {len(record.trials)} trials failed" if len(failed) else "No trial failed"
     text += f"; {len(broken)} attempts were cut short by a crash or the end of a run, and retried." if broken else "."
     table = Table(

@@ -1,7 +1,7 @@
 """A study on a thousand machines in virtual time: the driver is the real one, the slots are simulated.
 
     python benchmarks/thousand_nodes.py run --trials 1000 --nodes 10 --folder FOLDER
-    python benchmarks/thousand_nodes.py reading --trials 30000 --folder FOLDER
+    python benchmarks/thousand_nodes.py reading --trials 100000 --folder FOLDER
     python benchmarks/thousand_nodes.py proposals
     python benchmarks/thousand_nodes.py constants --slots 8
 
@@ -805,9 +805,8 @@ def in_slots(study: Any, arguments: argparse.Namespace) -> Iterator[dict[str, An
                 created += 1
             continue
         yield event | {"time": round(now, 3)}
-        heapq.heappush(
-            slots, (now + 60 * draws.uniform(0.7, 1.3) * (event["event"] in ("attempt", "epoch")), slot, events)
-        )
+        an_epoch_follows = event["event"] == "attempt" or event.get("state") == "running"
+        heapq.heappush(slots, (now + EPOCH_S * draws.uniform(0.7, 1.3) * an_epoch_follows, slot, events))
 
 
 CLASSES = [f"class {number}" for number in range(20)]

@@ -33,6 +33,16 @@ def test_unfinished_trials_of_a_study_that_does_not_run_are_called_interrupted(s
     assert not any("running" in line for line in lines)
 
 
+def test_of_many_trials_at_work_some_have_a_line(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsml_study.tuning.status.MOST_SHOWN", 1)
+    status = study_status(storage, "interrupted")
+    shown = [line for line in status.lines() if line.startswith("  ")]
+    assert len(shown) == 2
+    assert shown[0].startswith("  trial 1: ")
+    assert shown[1] == "  and 1 more; `--json` has all"
+    assert len(status.as_json()["running"]) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("finished", "has finished .* nothing to stop"), ("interrupted", "run` resumes it")]
 )

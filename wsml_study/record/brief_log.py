@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.events import add_event, located_events
+from wsml_study.record.events import add_event, located_events, without_collection
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.log_snapshot import SnapshotEnd, read_snapshot_end
 from wsml_study.record.storage import EVENTS
@@ -65,7 +65,8 @@ def read_brief_log(folder: Path, study: Study) -> BriefLog | None:
     were evaluated on the test images, whose results are read from the history.
     """
     with suppress(OSError, ValueError, KeyError, TypeError, ResultsError, _OfNoUseError):
-        events, history, left_out = _read(folder / EVENTS, read_snapshot_end(folder))
+        with without_collection():
+            events, history, left_out = _read(folder / EVENTS, read_snapshot_end(folder))
         of_ended = {name: _only(read_table(folder, name), left_out) for name in SCHEMAS}
         if _fit(of_ended, left_out):
             of_others = tables_of(study, history)

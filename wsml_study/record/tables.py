@@ -226,6 +226,9 @@ BLOCK = 64
 PART = 1000
 """Number of trials whose rows are in memory at a time."""
 
+DIFFERENT_TEXTS = ("values", "config")
+"""Columns of texts that differ from trial to trial."""
+
 SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
 
 VALIDATION_MAP = ("val_map", "val_map_true", "val_map_observed", "best_val_map")
@@ -279,8 +282,13 @@ def write_table(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> No
     _write(path, pa.Table.from_pylist(rows, schema=schema))
 
 
-def read_table(folder: Path, table: str) -> pa.Table:
+def read_table(folder: Path, table: str, *, without: Sequence[str] = ()) -> pa.Table:
     """Read one of a study's tables; columns that an earlier release did not write are null.
+
+    Args:
+        folder: of the study.
+        table: a key of `SCHEMAS`.
+        without: columns that are not read, and null: nine tenths of a table of trials are their configs.
 
     Raises:
         ResultsError: there is no such table, it is damaged, or a newer version wrote it.
@@ -289,7 +297,8 @@ def read_table(folder: Path, table: str) -> pa.Table:
     if not path.exists():
         raise ResultsError(f"{path}: no such table; `wsml-study run` writes it; or give the folder of another study")
     try:
-        content = pq.read_table(path)
+        columns = None if not without else [name for name in pq.read_schema(path).names if name not in without]
+        content = pq.read_table(path, columns=columns)
     except (pa.ArrowInvalid, OSError) as error:
         raise ResultsError(f"{path}: not a complete Parquet file ({error}); `wsml-study run` rewrites it") from error
     version = (content.schema.metadata or {}).get(b"wsml_study.version", b"?").decode()
@@ -416,8 +425,10 @@ def _by_trial(table: pa.Table) -> pa.Table:
 
 
 def _write(path: Path, table: pa.Table) -> None:
+    # A dictionary of numbers, nearly all of which differ, makes a file larger and takes six times as long to write.
+    repeated = [one.name for one in table.schema if pa.types.is_string(one.type) and one.name not in DIFFERENT_TEXTS]
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", use_dictionary=repeated)
     write_whole(path, sink.getvalue().to_pybytes())
 
 

@@ -133,11 +133,12 @@ def leading_trial(folder: Path) -> tuple[float, int] | None:
     Raises:
         ResultsError: the folder holds no study's tables.
     """
-    ranked = by_config(ranked_trials(folder))
-    possible = contenders(ranked)
-    key = MAP if MAP in ranked else "value"
+    table = read_table(folder, "trials", without=("config", "values"))
+    trials = by_config(ranked(table, answered=read_answered(folder)))
+    possible = contenders(trials)
+    key = MAP if MAP in trials else "value"
     valued = possible[possible[key].notna()]
-    if valued.empty or has_factors(ranked):
+    if valued.empty or has_factors(trials):
         return None
     best = valued.iloc[0]
     return float(best[key]), int(best["trial"])

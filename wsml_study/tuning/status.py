@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from wsml_study.tuning.ledger import Listener
 
 POLL_INTERVAL_S = 2.0
+MOST_SHOWN = 100
+"""Trials at work that have a line."""
+
 KEPT = "What has ended is kept, and the last checkpoint of interrupted trials"
 DRIVER_GONE_S = 15.0
 """A follower gives up when the lease has not been renewed for this long."""
@@ -139,7 +142,8 @@ class Status:
             values = describe(self._values_of(best[1]))
             objective = self.study.objective
             lines.append(f"best {objective.metric}: {objective.text(best[0])} by trial {best[1]} ({values})")
-        for trial in self.current[1].with_state(TrialState.RUNNING):
+        at_work = self.current[1].with_state(TrialState.RUNNING)
+        for trial in at_work[:MOST_SHOWN]:
             since = (
                 ""
                 if trial.started is None or self.state != "running"
@@ -150,6 +154,8 @@ class Status:
             lines.append(
                 f"  trial {trial.number}: {describe(trial.values)}: epoch {trial.last_epoch}{again}{since}{host}"
             )
+        if len(at_work) > MOST_SHOWN:
+            lines.append(f"  and {len(at_work) - MOST_SHOWN:,} more; `--json` has all")
         if (confirmed := self._confirmed()) is not None:
             lines.append(f"confirmation: {confirmed['ended']} of {confirmed['num_trials']} runs ended")
         if self.state == "interrupted":
@@ -208,7 +214,7 @@ class Status:
         """Searched values of a trial; from the tables where the history leaves it out."""
         if number in self.history.trials:
             return self.history.trials[number].values
-        table = read_table(self.folder, "trials")
+        table = read_table(self.folder, "trials", without=("config",))
         row = table.filter(pc.equal(table["trial"], number)).to_pylist()[0]
         values: dict[str, Any] = json.loads(row["values"])
         return values

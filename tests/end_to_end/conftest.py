@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.processes import kill_driver
+
 TIMEOUT_S = 400
 
 
@@ -20,6 +22,7 @@ class CommandLine:
         self.environment = os.environ | {"WSML_CACHE": str(cache), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
         self.environment.pop("RAY_ADDRESS", None)
         self.program = str(Path(sys.executable).with_name("wsml-study"))
+        self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str | Path, status: int | None = 0, timeout: float = TIMEOUT_S) -> str:
         """Run to the end, expect the exit status (None: any), and return what was printed on both streams."""
@@ -39,7 +42,7 @@ class CommandLine:
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start without waiting, in a process group of its own."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [self.program, *map(str, arguments)],
             cwd=self.folder,
             env=self.environment,
@@ -48,6 +51,14 @@ class CommandLine:
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what was started and still runs, as after a test that failed: it would keep the CPUs busy."""
+        for process in self._started:
+            if process.poll() is None:
+                kill_driver(process)
 
     def write(self, name: str, text: str) -> Path:
         """Write a file into the folder."""
@@ -63,4 +74,6 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def cli(tmp_path, cache):
-    return CommandLine(tmp_path, cache)
+    command_line = CommandLine(tmp_path, cache)
+    yield command_line
+    command_line.end()

@@ -25,6 +25,9 @@ LEAST_STARTING_ON_CLUSTER = 16
 """How many slots start at a time. Tune itself starts one after the other, 8,000 of them in hours; a single machine is
 the slower the more start there at once."""
 
+STARTING_VARIABLE = "TUNE_MAX_PENDING_TRIALS_PG"
+"""By which Tune is told how many slots start at a time."""
+
 LONGEST_GROUP_S = 0.05
 """After so long a group ends although more has arrived, so that no slot waits long for its command."""
 
@@ -157,10 +160,13 @@ def events_in_groups(commit: Callable[[], None], *, starting: int) -> Iterator[N
         commit: makes what was noted of a group durable.
         starting: how many slots start at a time.
     """
-    original = tune_controller.RayActorManager
+    original, starting_before = tune_controller.RayActorManager, os.environ.get(STARTING_VARIABLE)
     tune_controller.RayActorManager = partial(GroupingActorManager, commit=commit)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(starting)
+    os.environ[STARTING_VARIABLE] = str(starting)
     try:
         yield
     finally:
         tune_controller.RayActorManager = original
+        del os.environ[STARTING_VARIABLE]
+        if starting_before is not None:
+            os.environ[STARTING_VARIABLE] = starting_before

@@ -47,7 +47,7 @@ class EndedTrialsEmptied(tune.Callback):  # type: ignore[misc]
         self._ended.append(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial failed for good."""
+        """A trial failed, and Tune does not retry it."""
         self._ended.append(trial)
 
 

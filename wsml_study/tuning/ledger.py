@@ -193,7 +193,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
             write_snapshot(self._storage, self._log.history)
         except ResultsError as error:
             # Tune takes an error at the end of a trial for the trial's own and runs it again. The log refuses that.
-            raise self._log.fail(error) from error
+            raise self._log.fail(error) from None
         ended = time.monotonic()
         # Tables of large studies take long to write, and no slot is answered meanwhile: the pause bounds their share of
         # the driver's time at 1 in 21, and at 1 in 201 where that is long for a slot to wait.

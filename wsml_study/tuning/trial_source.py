@@ -107,10 +107,7 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         only trials that have begun.
         """
         trial = self._log.history.trials[self._live.pop(trial_id)]
-        goes_on = trial.moving
-        if error:
-            self._lost_slots[trial.number] += self._has_not_begun(trial.number)
-            goes_on = self._has_not_begun(trial.number) and self._lost_slots[trial.number] <= self._study.retries
+        goes_on = self._may_have_another_slot(trial.number) if error else trial.moving
         self._in_slots.discard(trial.number)
         self._lanes.free(trial_id)
         if self.limits is not None:
@@ -121,6 +118,13 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
     def goes_on(self, number: int) -> bool:
         """Whether a trial that has left its slot will get another one."""
         return any(trial.number == number for trial, _ in self._unfinished)
+
+    def _may_have_another_slot(self, number: int) -> bool:
+        """Whether a trial whose slot was lost is handed out again, which counts as one of its retries."""
+        if not self._has_not_begun(number):
+            return False
+        self._lost_slots[number] += 1
+        return self._lost_slots[number] <= self._study.retries
 
     def _has_not_begun(self, number: int) -> bool:
         """Whether a trial has not begun in the slot that it was handed out to last."""

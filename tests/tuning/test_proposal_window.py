@@ -7,9 +7,11 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
+from wsml_study.record.events import read_events
 from wsml_study.report.search_preview import search_lines
 from wsml_study.study.sampler_record import WINDOW, WINDOWED_FROM
-from wsml_study.testing.sampler_contract import study_with
+from wsml_study.testing.sampler_contract import SimulatedSlot, study_with
+from wsml_study.tuning import optuna_study
 from wsml_study.tuning.proposal_window import BEST, NEWEST_ENDED, NEWEST_OPEN, WindowedStorage
 
 
@@ -69,3 +71,18 @@ def test_check_says_when_a_search_is_long(trials):
     lines = "\n".join(search_lines(study_with("tpe", trials=trials), None))
     assert ("it is shown 1,000, the best and the newest" in lines) == (trials > WINDOWED_FROM)
     assert "it is shown" not in "\n".join(search_lines(study_with("random", trials=trials), None))
+
+
+def test_a_long_search_on_many_slots_proposes_several_trials_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(optuna_study, "WINDOWED_FROM", 20)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    at_a_time = SimulatedSlot(study_with("tpe"), whole, slots=1024)
+    at_a_time.run(40)
+    for count in (22, 5, 13):  # the first ends within what was proposed at once
+        slot = SimulatedSlot(study_with("tpe"), parts, slots=1024)
+        slot.run(count)
+        slot.log.close()
+    assert slot.proposals == at_a_time.proposals
+    events = read_events(whole / "events.jsonl")
+    proposed = [(event["first"], len(event["proposals"])) for event in events if event["event"] == "proposed"]
+    assert proposed == [(first, 4) for first in range(20, 40, 4)], "one for 256 slots each"

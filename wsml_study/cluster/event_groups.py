@@ -28,7 +28,7 @@ the slower the more start there at once."""
 STARTING_VARIABLE = "TUNE_MAX_PENDING_TRIALS_PG"
 """By which Tune is told how many slots start at a time."""
 
-LONGEST_GROUP_S = 0.05
+LONGEST_GROUP_S = 0.1
 """After so long a group ends although more has arrived, so that no slot waits long for its command."""
 
 
@@ -56,18 +56,19 @@ class GroupingActorManager(RayActorManager):  # type: ignore[misc]
         Returns:
             whether there was an event within `timeout` seconds.
         """
-        if not self._ready or time.monotonic() >= self._ends_at:
+        begins = not self._ready or time.monotonic() >= self._ends_at
+        if begins:
             self.end_group()
             self._ends_at = time.monotonic() + LONGEST_GROUP_S
         if self._try_kill_actor():
             return True
-        self._try_start_actors()
+        if begins:  # actors that are due start together: each start is preceded by a write
+            self._try_start_actors()
         future = self._next_future(timeout)
         if future is None:
             return False
         of_state = future in self._actor_state_events._tracked_futures
         (self._actor_state_events if of_state else self._actor_task_events).resolve_future(future)
-        self._try_start_actors()
         return True
 
     def end_group(self) -> None:

@@ -46,6 +46,12 @@ class ConfigRuns:
     def __len__(self) -> int:
         return len(self._runs)
 
+    def values(self, proposed: Mapping[str, Scalar], number: int) -> dict[str, Scalar]:
+        """The values of a run; arguments as of `run`."""
+        if self._study.factors:
+            return self._space.applicable({**proposed, **self._runs[number]})
+        return dict(proposed) if number == 0 else {**proposed, **self._runs[number]}
+
     def run(self, proposed: Mapping[str, Scalar], number: int) -> tuple[dict[str, Scalar], TrialConfig]:
         """Values and config of a run.
 
@@ -58,14 +64,14 @@ class ConfigRuns:
             # The runs of a design are looked at again and again, by all that may be trained together.
             known = (number, *sorted(proposed.items()))
             if known not in self._at_levels:
-                values = self._space.applicable({**proposed, **run})
+                values = self.values(proposed, number)
                 self._at_levels[known] = values, self._space.resolve(self._study, values)
             values, config = self._at_levels[known]
             return dict(values), config
         config = self._space.resolve(self._study, dict(proposed))
         if number == 0:
-            return dict(proposed), config
+            return self.values(proposed, number), config
         content = config.model_dump(mode="json")
         for key, value in run.items():
             put(content, key, value)
-        return {**proposed, **run}, TrialConfig.model_validate(content)
+        return self.values(proposed, number), TrialConfig.model_validate(content)

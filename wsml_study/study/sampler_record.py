@@ -21,6 +21,10 @@ BATCH = Option(
 WINDOWED_FROM, WINDOW = 2000, 1000
 """From so many proposals on, a sampler with `sees_window` sees so many trials, as `tuning/proposal_window.py` says."""
 
+SLOTS_PER_PROPOSAL = 256
+"""Then it also makes several proposals at once, one for so many slots: what so few of them report meanwhile changes its
+model little."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerRequest:
@@ -35,6 +39,8 @@ class SamplerRequest:
         number: of the proposal, from 0.
         space: dotted path -> Optuna's distribution of every searched key, those included that do not apply to all
             trials.
+        num_proposals: that this sampler is asked for one after the other, from the same trials; more than one only for
+            samplers with `sees_window`.
     """
 
     seed: int
@@ -44,6 +50,7 @@ class SamplerRequest:
     study_seed: int = 0
     number: int = 0
     space: Mapping[str, Any] = field(default_factory=dict)
+    num_proposals: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

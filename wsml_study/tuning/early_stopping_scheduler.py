@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 
+from wsml_study.cluster.start_order import InOrder
 from wsml_study.record.history import StudyHistory
 from wsml_study.registry import implementation
 from wsml_study.study.early_stopping_record import Rule
@@ -23,7 +24,7 @@ def rule_of(early_stopping: EarlyStopping, *, epochs: int) -> Rule | None:
     return rule
 
 
-class EarlyStoppingScheduler(FIFOScheduler):  # type: ignore[misc]
+class EarlyStoppingScheduler(InOrder):
     """Lets Tune run trials in order, and stops a trial when the rule says so."""
 
     def __init__(self, rule: Rule | None, history: StudyHistory, objective: Objective) -> None:

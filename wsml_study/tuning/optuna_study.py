@@ -55,6 +55,7 @@ class OptunaStudy:
         """
         self._settings, self._space, self._several_at_once = study, space, several_at_once
         self._num_observed = 0
+        self._shared: BaseSampler | None = None
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         # In memory and rebuilt for every run: the event log is the only storage, and proposals never wait for a file.
         objective = study.objective
@@ -91,10 +92,30 @@ class OptunaStudy:
         """
         if values is not None:
             self._study.enqueue_trial(values)
-        is_long = self._settings.sampler_sees_window and len(self) >= WINDOWED_FROM
-        with self._sampler_for(len(self)), self._storage.window() if is_long else nullcontext():
-            trial = self._study.ask()
-            return trial.number, self._space.suggest(trial)
+        if self._shared is not None:
+            self._study.sampler = self._shared
+            return self._suggested()
+        with self._sampler_for(len(self)), self._storage.window() if self.is_long else nullcontext():
+            return self._suggested()
+
+    def _suggested(self) -> tuple[int, dict[str, Scalar]]:
+        trial = self._study.ask()
+        return trial.number, self._space.suggest(trial)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the sampler is shown a part of the trials only."""
+        return self._settings.sampler_sees_window and len(self) >= WINDOWED_FROM
+
+    @contextmanager
+    def at_once(self, num_proposals: int) -> Iterator[None]:
+        """Let one sampler make the proposals that the block asks for, in a long search, from what is told now."""
+        with self._sampler_for(len(self), num_proposals), self._storage.window():
+            self._shared = self._study.sampler
+            try:
+                yield
+            finally:
+                self._shared = None
 
     def tell(
         self, number: int, trial: TrialHistory, state: TrialState, value: float | None, measured: Measured
@@ -197,7 +218,7 @@ class OptunaStudy:
         )
 
     @contextmanager
-    def _sampler_for(self, number: int) -> Iterator[None]:
+    def _sampler_for(self, number: int, num_proposals: int = 1) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             # With several trials open, TPE needs `constant_liar`: it counts them as bad and so avoids proposing them
@@ -208,6 +229,7 @@ class OptunaStudy:
                 several_at_once=self._several_at_once(),
                 number=number,
                 space={key.path: key.distribution() for key in self._space.keys},
+                num_proposals=num_proposals,
             )
             yield
 
@@ -254,6 +276,7 @@ def sampler_of(
     several_at_once: bool,
     number: int = 0,
     space: Mapping[str, BaseDistribution] = MappingProxyType({}),
+    num_proposals: int = 1,
 ) -> BaseSampler:
     """A sampler for one proposal; other arguments as in `SamplerRequest`."""
     record = sampler.record
@@ -266,6 +289,7 @@ def sampler_of(
         study_seed=sampler.seed,
         number=number,
         space=space,
+        num_proposals=num_proposals,
     )
     made: BaseSampler = create(request)
     return made

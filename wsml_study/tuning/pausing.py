@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
+from typing import Any
 
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.trial_history import TrialHistory, TrialState
@@ -84,6 +85,11 @@ class _Paused(Mapping[int, int]):
         if not self._is_paused(trial):
             raise KeyError(config)
         return trial.last_epoch
+
+    def get(self, config: int, default: Any = None) -> Any:
+        """Without an exception for each trial that is not paused: rules ask about thousands."""
+        trial = first_run(self._history, config)
+        return trial.last_epoch if self._is_paused(trial) else default
 
     def __iter__(self) -> Iterator[int]:
         paused = self._history.with_state(TrialState.PAUSED)

@@ -72,7 +72,7 @@ class PlannedTrials(TrialSource):
             return []
         return [planned.config for planned in islice(self._ahead, count)]
 
-    def _new_trial(self) -> TrialHistory:
+    def _new_trial(self) -> tuple[TrialHistory, TrialConfig]:
         number = len(self._log.history.trials)
         planned = self._ahead.popleft()
         self._log.append(
@@ -84,4 +84,4 @@ class PlannedTrials(TrialSource):
             confirms=planned.confirms,
             promoted=None if planned.promoted is None else asdict(planned.promoted),
         )
-        return self._log.history.trials[number]
+        return self._log.history.trials[number], self._at_its_data(planned.config)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from wsml_study.cluster.start_order import InOrder
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.trial_history import metric_of
 from wsml_study.study.perturbation import perturbed
@@ -113,7 +114,7 @@ class Population:
         return folder is not None and self._is_whole(folder)
 
 
-class PopulationScheduler(FIFOScheduler):  # type: ignore[misc]
+class PopulationScheduler(InOrder):
     """Lets Tune run trials in order, and stops one that is to continue from another trial's network.
 
     Tune cannot give a running trial another checkpoint, so the trial is stopped here and handed out again by its source

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -28,6 +29,7 @@ from wsml_study.study.config_runs import ConfigRuns
 from wsml_study.study.factors import proposed_space
 from wsml_study.study.identity import fingerprint
 from wsml_study.study.option_fields import option_values
+from wsml_study.study.sampler_record import SLOTS_PER_PROPOSAL
 from wsml_study.study.spec import Study, TrialConfig
 from wsml_study.tuning.lanes import RunKey
 from wsml_study.tuning.optuna_study import OptunaStudy, state_for_sampler
@@ -224,7 +226,7 @@ class OptunaSearcher(TrialSource):
         )
         return self._log.history.trials[number]
 
-    def _new_trial(self) -> TrialHistory | None:
+    def _new_trial(self) -> tuple[TrialHistory, TrialConfig] | None:
         number, config_number = len(self._log.history.trials), len(self._log.history.runs_of_config)
         if not self._proposals:
             self._propose_batch()
@@ -234,7 +236,7 @@ class OptunaSearcher(TrialSource):
         self._log.append(
             "created",
             trial=number,
-            values=self._runs.run(proposal.values, 0)[0],
+            values=self._runs.values(proposal.values, 0),
             config=proposal.config.model_dump(mode="json"),
             sampler_state=self._asked.sampler_state(self._proposal_of[config_number]),
             computes=proposal.computes,
@@ -242,7 +244,7 @@ class OptunaSearcher(TrialSource):
             **self._of_several_runs(proposal, config_number),
             **_recorded(proposal.repeats),
         )
-        return self._log.history.trials[number]
+        return self._log.history.trials[number], self._at_its_data(proposal.config)
 
     def _of_several_runs(self, proposal: Proposal, config_number: int) -> dict[str, Any]:
         """Keys of the event of a first run; none where a config is one run."""
@@ -287,18 +289,21 @@ class OptunaSearcher(TrialSource):
         return int(option_values(self._study.sampler, self._study.sampler.record).get("batch") or 1)
 
     def _propose_batch(self) -> None:
-        """Ask for a batch of proposals.
+        """Ask for a batch of proposals; in a long search on many slots for several at once, which costs less.
 
-        A batch of several is written to the log: a model-based sampler would propose others after some have ended.
+        Several are written to the log: a model-based sampler would propose others after some have ended.
         """
         first = self._num_proposed
-        for _ in range(min(self._batch, self._num_wanted - first)):
-            if not self._propose():
-                break
+        at_once = self._slots() // SLOTS_PER_PROPOSAL if self._asked.is_long else 1
+        number = min(max(self._batch, at_once), self._num_wanted - first)
+        with self._asked.at_once(number) if at_once > 1 else nullcontext():
+            for _ in range(number):
+                if not self._propose():
+                    break
         if not self._proposals:
             if not self._log.history.exhausted:
                 self._log.append("exhausted")
-        elif self._batch > 1:
+        elif number > 1:
             proposals = [
                 {
                     "values": proposal.values,

@@ -157,11 +157,10 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         further = self._further_run()
         if further is not None:
             return self._queued(further)
-        new = self._new_trial() if self._log.history.num_begun < self._num_trials else None
-        return None if new is None else self._queued(new)
+        return self._new_trial() if self._log.history.num_begun < self._num_trials else None
 
     def _queued(self, trial: TrialHistory) -> tuple[TrialHistory, TrialConfig]:
-        """A trial with its config; the only place where a recorded config is validated."""
+        """A recorded trial with its config; the only place where that is validated."""
         return trial, self._at_its_data(TrialConfig.model_validate(trial.config))
 
     def _at_its_data(self, config: TrialConfig) -> TrialConfig:
@@ -218,8 +217,8 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         """Configs of the next new trials, as far as they are known before any trial ends; none is created yet."""
 
     @abstractmethod
-    def _new_trial(self) -> TrialHistory | None:
-        """Write a new trial to the log and return it; None if there is no other."""
+    def _new_trial(self) -> tuple[TrialHistory, TrialConfig] | None:
+        """Write a new trial to the log and return it with its config; None if there is no other."""
 
 
 def _best_so_far(trial: TrialHistory) -> BestSoFar:

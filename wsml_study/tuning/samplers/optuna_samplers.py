@@ -24,7 +24,12 @@ def tpe(request: SamplerRequest) -> BaseSampler:
     """The tree-structured Parzen estimator."""
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=request.seed, constant_liar=request.several_at_once, **_given(request))
+    arguments = {"seed": request.seed, "constant_liar": request.several_at_once, **_given(request)}
+    if request.num_proposals == 1:
+        return TPESampler(**arguments)
+    from wsml_study.tuning.shared_tpe import SharedTpe
+
+    return SharedTpe(**arguments)
 
 
 def uniform(request: SamplerRequest) -> BaseSampler:

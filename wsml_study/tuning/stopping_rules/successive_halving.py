@@ -67,8 +67,9 @@ class Rung(dict[int, float]):
 
     def above(self, num_trials: int) -> Iterator[int]:
         """Those of `newest` that fewer than so many trials are better than, the best first."""
+        least = self._values[max(0, len(self._values) - num_trials)] if self._values else math.inf
         for negative, trial in self.newest:
-            if len(self._values) - bisect_right(self._values, -negative) >= num_trials:
+            if -negative < least:
                 return
             yield trial
 

@@ -51,6 +51,7 @@ class StudyHistory:
         runs_per_config: how many runs judge a config (`seeds`, `factors`); 1 where a config is a trial.
         every_run: each config gets all of its runs (`factors`), and `num_trials` counts these.
         runs_of_config: number of a config -> its trials, in the order of its runs.
+        paused_after: number of a config whose first run the early stopping rule has paused -> the epoch of the pause.
         lost: numbers of configs that have lost the race and get no further run.
         search_ended: why `budget` or `stop_when` ended the search; None while neither has, and once it goes on.
         limits: `budget` and `stop_when` of the newest run, as plain data.
@@ -71,6 +72,7 @@ class StudyHistory:
     runs_per_config: int = 1
     every_run: bool = False
     runs_of_config: dict[int, list[int]] = field(default_factory=dict)
+    paused_after: dict[int, int] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     search_ended: SearchEnded | None = None
     limits: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class StudyHistory:
         history._open, history._closed = dict(history.trials), Counter(closed)
         for number, trial in history.trials.items():
             history.runs_of_config[trial.of_config] = [number]
+            history._note_pause(trial)
         return history
 
     @property
@@ -180,8 +183,15 @@ class StudyHistory:
             self._closed[trial.state] -= 1
             self._open[trial.number] = trial
         trial.apply(event)
+        self._note_pause(trial)
         if event["event"] == "ended" and self._open.pop(trial.number, None) is not None:
             self._closed[trial.state] += 1
+
+    def _note_pause(self, trial: TrialHistory) -> None:
+        if trial.state is TrialState.PAUSED:
+            self.paused_after[trial.of_config] = trial.last_epoch
+        elif trial.run == 0:
+            self.paused_after.pop(trial.of_config, None)
 
     def count(self, event: Event) -> None:
         """Count an event of a trial that is not kept, and that has ended by the last event.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Container
 
 from wsml_study.record.history import StudyHistory
-from wsml_study.record.trial_history import TrialHistory, TrialState
+from wsml_study.record.trial_history import TrialHistory
 from wsml_study.study.early_stopping_record import ResumingRule
 from wsml_study.study.spec import TrialConfig
 
@@ -52,8 +51,8 @@ class Pausing:
         Args:
             busy: trials that are still in a slot.
         """
-        config = next(iter(self._rule.to_resume(_Paused(self._history, busy))), None)
-        return None if config is None else self._first_run(config)
+        risen = map(self._first_run, self._rule.to_resume(self._history.paused_after))
+        return next((trial for trial in risen if trial.number not in busy), None)
 
     def hopeless(self, busy: Container[int]) -> list[TrialHistory]:
         """Paused trials that cannot go on any more, whatever the trials to come show; `busy` as above.
@@ -63,45 +62,11 @@ class Pausing:
         self._until_asked -= 1
         if self._until_asked > 0:
             return []
-        paused = dict(_Paused(self._history, busy))
+        all_paused = self._history.paused_after
+        paused = {one: epoch for one, epoch in all_paused.items() if self._first_run(one).number not in busy}
         self._until_asked = ASKED_AGAIN_AFTER * len(paused)
         return [self._first_run(one) for one in sorted(self._rule.hopeless(paused, self._num_trials))]
 
     def _first_run(self, config: int) -> TrialHistory:
-        return first_run(self._history, config)
-
-
-class _Paused(Mapping[int, int]):
-    """Paused trials, by the number of their config as the rule knows them -> the epoch of the pause.
-
-    Made for a question: most rules look at few of the paused trials.
-    """
-
-    def __init__(self, history: StudyHistory, busy: Container[int]) -> None:
-        self._history, self._busy = history, busy
-
-    def __getitem__(self, config: int) -> int:
-        trial = first_run(self._history, config)
-        if not self._is_paused(trial):
-            raise KeyError(config)
-        return trial.last_epoch
-
-    def get(self, config: int, default: Any = None) -> Any:
-        """Without an exception for each trial that is not paused: rules ask about thousands."""
-        trial = first_run(self._history, config)
-        return trial.last_epoch if self._is_paused(trial) else default
-
-    def __iter__(self) -> Iterator[int]:
-        paused = self._history.with_state(TrialState.PAUSED)
-        return (trial.of_config for trial in paused if self._is_paused(trial))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def _is_paused(self, trial: TrialHistory) -> bool:
-        return trial.state is TrialState.PAUSED and trial.number not in self._busy
-
-
-def first_run(history: StudyHistory, config: int) -> TrialHistory:
-    """The first run of a config, the only one that is paused."""
-    return history.trials[history.runs_of_config[config][0]]
+        """Of a config, the only run that is paused."""
+        return self._history.trials[self._history.runs_of_config[config][0]]

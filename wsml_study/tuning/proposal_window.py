@@ -9,7 +9,7 @@ keep their numbers. What is shown depends on the trials alone, so that a resumed
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
@@ -39,7 +39,8 @@ class WindowedStorage(InMemoryStorage):
         self._best: list[tuple[tuple[float, ...], int]] = []  # rank and number, the best first
         self._ended: list[int] = []  # ascending, as the following
         self._open: dict[int, None] = {}
-        self._shown: list[int] | None = None
+        self._shown: list[FrozenTrial] | None = None
+        self._shown_in: dict[tuple[TrialState, ...], list[FrozenTrial]] = {}
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -60,9 +61,10 @@ class WindowedStorage(InMemoryStorage):
 
     @contextmanager
     def window(self) -> Iterator[None]:
-        """Show only the best and the newest trials during the block."""
+        """Show only the best and the newest trials during the block, as they are at its beginning."""
         best = (number for _, number in self._best[:BEST])
-        self._shown = sorted({*best, *self._ended[-NEWEST_ENDED:], *islice(reversed(self._open), NEWEST_OPEN)})
+        shown = sorted({*best, *self._ended[-NEWEST_ENDED:], *islice(reversed(self._open), NEWEST_OPEN)})
+        self._shown, self._shown_in = [self._trials[number] for number in shown], {}
         try:
             yield
         finally:
@@ -86,8 +88,14 @@ class WindowedStorage(InMemoryStorage):
         """All trials; in a block of `window` those that are shown."""
         if self._shown is None or deepcopy or states == (TrialState.WAITING,):
             return super().get_all_trials(study_id, deepcopy, states)
-        shown = (self._trials[number] for number in self._shown)
-        return [trial for trial in shown if states is None or trial.state in states]
+        if states is None:
+            return self._shown
+        # A proposal asks several times for those of the same states, each of which costs as much as a draw.
+        assert isinstance(states, Iterable)
+        of_states = tuple(states)
+        if of_states not in self._shown_in:
+            self._shown_in[of_states] = [trial for trial in self._shown if trial.state in of_states]
+        return self._shown_in[of_states]
 
     @property
     def _trials(self) -> list[FrozenTrial]:

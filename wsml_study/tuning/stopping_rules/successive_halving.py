@@ -66,12 +66,9 @@ class Rung(dict[int, float]):
         return len(self._values) - bisect_right(self._values, self[trial])
 
     def above(self, num_trials: int) -> Iterator[int]:
-        """Those of `newest` that fewer than so many trials are better than, the best first."""
+        """Those of `newest` that fewer than so many trials are better than, the best first; at least 1."""
         least = self._values[max(0, len(self._values) - num_trials)] if self._values else math.inf
-        for negative, trial in self.newest:
-            if -negative < least:
-                return
-            yield trial
+        return (trial for _, trial in self.newest[: bisect_right(self.newest, (-least, math.inf))])
 
 
 class Asha:

@@ -33,6 +33,7 @@ class EndedTrialsEmptied(tune.Callback):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self._ended: deque[Any] = deque()
+        self._resources: Any = None
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune before it processes the next event: it has done with those that ended before."""
@@ -41,6 +42,8 @@ class EndedTrialsEmptied(tune.Callback):  # type: ignore[misc]
             if trial.is_finished():
                 trial.config, trial.evaluated_params, trial._Trial__unresolved_config = {}, {}, {}
                 trial.run_metadata = type(trial.run_metadata)()
+                self._resources = self._resources or trial.placement_group_factory
+                trial.placement_group_factory = self._resources  # equal for all trials of a run
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended."""

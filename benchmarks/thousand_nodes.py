@@ -612,11 +612,11 @@ def finish(cluster: Cluster, *, killed: bool) -> None:
     for line in log.open("rb"):
         events += 1
         kind = line[11:20]
-        if kind.startswith((b"created", b"resumed")):
+        if kind.startswith(b"created"):
             last_created = float(line.partition(b'"time": ')[2].partition(b",")[0])
         if kind.startswith((b"attempt", b"ended")):
             outcome[kind.rstrip(b'", ').decode()] += 1
-    # Once the last trial has begun, slots have nothing to do.
+    # Once the last new trial has begun, slots may have nothing to do.
     waits = [waited for at, waited in zip(measured.reported_at, measured.waited_s, strict=True) if at < last_created]
     latencies = sorted(waits) or [0.0]
     report = {

@@ -19,7 +19,7 @@ import ray
 
 from wsml_study.cluster.ray_internals import RayActorManager, tune_controller
 
-MOST_STARTING = 256
+MOST_STARTING = 1024
 SLOTS_PER_START = 8
 LEAST_STARTING_ON_CLUSTER = 16
 """How many slots start at a time. Tune itself starts one after the other, 8,000 of them in hours; a single machine is
@@ -147,7 +147,7 @@ def starting_at_a_time(slots: int, *, on_cluster: bool) -> int:
     """How many of so many slots start at a time; a cluster may grow.
 
     >>> [starting_at_a_time(slots, on_cluster=False) for slots in (2, 64, 8000)]
-    [1, 8, 256]
+    [1, 8, 1000]
     """
     least = LEAST_STARTING_ON_CLUSTER if on_cluster else 1
     return max(least, min(slots // SLOTS_PER_START, MOST_STARTING))

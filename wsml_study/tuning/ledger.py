@@ -8,12 +8,14 @@ sees every decision that was made.
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from pyarrow import fs
 from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
@@ -36,6 +38,10 @@ TABLES_INTERVAL_S = 2.0
 TABLES_PAUSE_FACTOR = 20
 """Pause between two writings of the tables, as a multiple of the time that the last writing took."""
 LONG_WRITING_S, LONG_WRITING_PAUSE_FACTOR = 0.25, 200
+
+DELETING_AT_ONCE = 8
+"""Checkpoints that are deleted at a time, beside the driver's own work: in an object store each takes tens of
+milliseconds, and every epoch may leave one."""
 
 LONGEST_ERROR = 500
 
@@ -83,6 +89,11 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self._pausing = pausing
         self._tables = TableWriter(storage.folder, study)
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
+        self._deleting = ThreadPoolExecutor(DELETING_AT_ONCE, thread_name_prefix="delete")
+
+    def close(self) -> None:
+        """Wait until all that is to be deleted is gone."""
+        self._deleting.shutdown()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         # Tune pickles its callbacks into an experiment snapshot that is never restored; an open log cannot be pickled.
@@ -130,7 +141,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
             # Tune keeps all checkpoints of a population; other trials only use those of epochs with a comparison.
             self._delete(trial, before[1])
         if self._population is None and before is not None:
-            self._delete_elsewhere(trial, before[1])
+            self._delete_replaced(trial, before[1])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended, or was cut short by the end of the run."""
@@ -170,6 +181,13 @@ class Ledger(tune.Callback):  # type: ignore[misc]
             if paused.checkpoint is not None:
                 self._delete_elsewhere(trial, paused.checkpoint[1])
 
+    def _delete_replaced(self, trial: Any, checkpoint: str) -> None:
+        """Delete a checkpoint that a newer one of the trial replaces; its whole folder if an earlier slot wrote it."""
+        if str(PurePosixPath(checkpoint).parent) == trial.storage.trial_fs_path:
+            self._delete(trial, checkpoint)
+        else:
+            self._delete_elsewhere(trial, checkpoint)
+
     def _delete_elsewhere(self, trial: Any, checkpoint: str) -> None:
         """Delete the folder with a checkpoint that a slot wrote for an earlier part of a trial.
 
@@ -181,7 +199,13 @@ class Ledger(tune.Callback):  # type: ignore[misc]
             self._delete(trial, str(folder))
 
     def _delete(self, trial: Any, folder: str) -> None:
-        self._log.once_durable(partial(_delete, trial, folder))
+        """Delete a folder in the background, once the events so far are durable."""
+        filesystem = trial.storage.storage_filesystem
+
+        def begin() -> None:
+            self._deleting.submit(_delete, filesystem, folder)
+
+        self._log.once_durable(begin)
 
     def _write_tables(self) -> None:
         """Write the tables, and schedule the next writing."""
@@ -226,9 +250,9 @@ class StopOnRequest(tune.Stopper):  # type: ignore[misc]
         return StopOnRequest, ()
 
 
-def _delete(trial: Any, folder: str) -> None:
+def _delete(filesystem: fs.FileSystem, folder: str) -> None:
     with suppress(OSError):
-        trial.storage.storage_filesystem.delete_dir(folder)
+        filesystem.delete_dir(folder)
 
 
 def _last_line(error_file: Path) -> str:

@@ -555,10 +555,8 @@ class _Run:
                 storage_filesystem=filesystem,
                 failure_config=tune.FailureConfig(max_failures=study.retries),
                 # No checkpoint at the end: no trial resumes from it, and a slot may have lost its worker group by then.
-                # A population keeps all checkpoints, since other trials may take over an older one.
-                checkpoint_config=tune.CheckpointConfig(
-                    num_to_keep=2 if population is None else None, checkpoint_at_end=False
-                ),
+                # Older ones are deleted by the ledger: Tune would wait for that.
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=None, checkpoint_at_end=False),
                 callbacks=[
                     ledger,
                     LeakedPlacementGroups(),
@@ -583,6 +581,8 @@ class _Run:
                 raise log.failure from None
             self.lease.check()
             raise
+        finally:
+            ledger.close()
 
     def _pausing(self, rule: ResumingRule, exclusive: bool) -> Pausing:
         # The state of a trial in a batch would have to be trained again to be saved; it is trained again when it goes

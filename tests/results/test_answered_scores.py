@@ -98,7 +98,7 @@ def test_the_interval_covers_the_truth_beyond_what_the_draws_say():
         assert (figures.high_K > high_K).all()
         widths.append(high_K - low_K)
         # Beside that the interval is wider, the error of the model is 3 points where all positives are unknown.
-        added_K = np.sqrt((figures.estimate_K - figures.low_K) ** 2 - (1.3 * (figures.estimate_K - low_K)) ** 2)
+        added_K = np.sqrt((figures.estimate_K - figures.low_K) ** 2 - (1.2 * (figures.estimate_K - low_K)) ** 2)
         assert ((added_K > 0) & (added_K < 3)).all()
     assert (widths[0] > widths[1]).all()
 

@@ -16,7 +16,7 @@ from wsml_study.results.label_probabilities import label_model
 
 NUM_DRAWS = 200
 CONFIDENCE = 0.9
-_WIDER = 1.3
+_WIDER = 1.2
 """How much wider than the draws the interval is: labels of an image depend on each other, and draws do not."""
 _MODEL_ERROR = 3.0
 """Points of mAP that the label model is off by where nobody has told a positive, beside what the draws say: it follows

@@ -66,7 +66,9 @@ def test_answers_change_the_ranking_by_an_estimate(tmp_path):
     storage = half_labelled_study(tmp_path / "told", labels="estimated")
     before = ranked_trials(storage.folder)["answered_map"].iloc[0]
     answer_all(storage)
-    assert ranked_trials(storage.folder)["answered_map"].iloc[0] == pytest.approx(100)
+    assert ranked_trials(storage.folder)["answered_map"].iloc[0] == pytest.approx(100, abs=0.5), (
+        "an answer may be wrong"
+    )
     assert before < 99
 
 
@@ -75,7 +77,7 @@ def test_with_answers_trials_rank_by_the_estimate_and_keep_their_values(storage)
     trials = ranked_trials(storage.folder)
     assert trials["trial"].tolist() == [0, 1, 3, 2], "3 has a value but no scores, 2 failed"
     assert trials["value"].tolist()[:3] == [60.0, 70.0, 52.0]
-    assert trials["answered_map"].iloc[0] == pytest.approx(100)
+    assert trials["answered_map"].iloc[0] == pytest.approx(100, abs=0.5), "an answer may be wrong"
     assert trials["answered_map"].iloc[1] < 60
     assert trials["answered_map"].isna().tolist() == [False, False, True, True]
     assert (trials["answered_low"] <= trials["answered_map"] + 1e-9)[:2].all()
@@ -94,13 +96,13 @@ def test_confirmation_export_and_summary_follow_the_answers(storage, tmp_path):
     assert worth_confirming(ranked_trials(folder), Confirm(top=1)) == [1, 0], "LL-R, and AN as the baseline"
     (path,) = export_configs(folder, output=tmp_path / "configs")
     assert "trial0" in path.name
-    assert "# Ranked by 27 answers: 100.00 [100.0, 100.0] mAP." in path.read_text()
+    assert "# Ranked by 27 answers: 99." in path.read_text()
     assert "answers: 27" in path.read_text()
     lines = "\n".join(study_summary(folder, place="told", num_trials=4, study_argument="told.yaml"))
     assert "27 answers (9 yes, 18 no, 0 cannot say)" in lines
     assert "Trials without an estimate come last: 3 " in lines
     assert "Settled: trial 0 (" in lines
-    assert "100.00 [100.0, 100.0]" in lines
+    assert ", 100.0]" in lines
 
 
 def test_answers_about_images_that_are_gone_are_counted_and_told(storage):

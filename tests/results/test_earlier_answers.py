@@ -81,6 +81,8 @@ def test_studies_are_compared_by_their_answers(storage, later):
     for place in (storage, later):
         (place.folder / EVENTS).write_text('{"event": "run", "time": 1.0, "classes": ["cat"]}\n')
     lines = compare_studies([storage.folder, later.folder]).lines()
-    assert lines[1].split()[:2] == ["AN", "100.00"]
+    method, estimate = lines[1].split()[:2]
+    assert method == "AN"
+    assert float(estimate) == pytest.approx(100, abs=0.5)
     assert "told: mAP is estimated over unobserved labels" in lines
     assert "the trials of told alone are ranked by an estimate over unobserved labels" in lines[-1]

@@ -16,9 +16,11 @@ from wsml_study.results.label_probabilities import label_model
 
 NUM_DRAWS = 200
 CONFIDENCE = 0.9
-_MODEL_ERROR = 2.0
-"""Points of mAP that the label model is off by where nobody has told a positive: it follows ranks only roughly, and is
-too sure of itself where known labels are many. Of what people have told it has no error."""
+_WIDER = 1.2
+"""How much wider than the draws the interval is: labels of an image depend on each other, and draws do not."""
+_MODEL_ERROR = 3.0
+"""Points of mAP that the label model is off by where nobody has told a positive, beside what the draws say: it follows
+ranks only roughly, and questions are about pairs of which it knows least. Falls with the root of the untold share."""
 _ANY_RUN = 0.2
 """Part of the chance to be best that all runs share alike, in the choice of questions: the model may be wrong."""
 _LEVEL = 0.1
@@ -35,7 +37,7 @@ class AnsweredFigures:
 
     Attributes:
         estimate_K: what runs are ranked by.
-        low_K, high_K: 90 % interval: of the draws, wider by an error of the model that all runs share.
+        low_K, high_K: 90 % interval: of the draws, made wider, and by an error of the model that all runs share.
         draws_SK: draws of each run's mAP, on the same draws of the unknown labels: for differences between runs.
         settled: whether the run of the largest estimate is better than the runner-up with 90 % certainty at least.
         more_answers: about how many more answers would settle it; None where it is settled or no number would.
@@ -70,9 +72,9 @@ def answered_figures(
     draws_SK = counted.drawn_map()
     estimate_K = draws_SK.mean(0)
     low_K, high_K = np.quantile(draws_SK, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    error = _MODEL_ERROR * counted.untold_share()
-    low_K = np.maximum(estimate_K - np.hypot(estimate_K - low_K, error), 0)
-    high_K = np.minimum(estimate_K + np.hypot(high_K - estimate_K, error), 100)
+    error = _MODEL_ERROR * counted.untold_share() ** 0.5
+    low_K = np.maximum(estimate_K - np.hypot(_WIDER * (estimate_K - low_K), error), 0)
+    high_K = np.minimum(estimate_K + np.hypot(_WIDER * (high_K - estimate_K), error), 100)
     settled, more_answers = _settled(estimate_K, draws_SK, int(asked_MC.sum()))
     return AnsweredFigures(
         estimate_K=estimate_K,
@@ -113,7 +115,8 @@ def drawn_labels(
 ) -> Mask:
     """Complete labels (S, M, C) as they may be: known ones as they are, unobserved ones drawn by the label model.
 
-    Those of classes that do not count, and those that were asked without an answer, are drawn as negative.
+    Answers count as known. Labels of classes that do not count, and those that were asked without an answer, are drawn
+    as negative.
 
     Args:
         scores_KMC, states_MC, asked_MC, counted_C, seed: as for `answered_figures`.
@@ -137,12 +140,12 @@ class _Counted:
         self.classes = np.flatnonzero(counted_C)
         # NumPy sorts single precision five times as fast as half.
         self._scores_KMC = scores_KMC[:, :, self.classes].astype(np.result_type(scores_KMC, np.float32), copy=False)
-        self._states_MC, asked_MC = states_MC[:, self.classes], asked_MC[:, self.classes]
-        self._kept_MC = ~(asked_MC & (self._states_MC == 0))
+        self._states_MC, self._asked_MC = states_MC[:, self.classes], asked_MC[:, self.classes]
+        self._kept_MC = ~(self._asked_MC & (self._states_MC == 0))
         self._ranks_KMC = np.empty(self._scores_KMC.shape, np.int32)
         for c in range(len(self.classes)):
             self._ranks_KMC[:, :, c] = ranks_by_score(self._scores_KMC[:, :, c])
-        self._model = label_model(self._scores_KMC, self._ranks_KMC, self._states_MC, asked_MC)
+        self._model = label_model(self._scores_KMC, self._ranks_KMC, self._states_MC, self._asked_MC)
         self._rng = np.random.default_rng(seed)
         self._coefficients_SD = self._model.drawn_coefficients(NUM_DRAWS, self._rng)
 
@@ -162,10 +165,9 @@ class _Counted:
             ranks_KM = self._ranks_KMC[:, :, c]
             if not kept_M.all():
                 ranks_KM = ranks_by_score(self._scores_KMC[:, kept_M, c])
-            state_M = self._states_MC[kept_M, c]
             p_SM = self._model.probabilities(self._coefficients_SD, c)[:, kept_M]
-            drawn_SM = self._rng.random(p_SM.shape) < p_SM
-            draws_SK += drawn_ap(ranks_KM, (state_M == 1) | ((state_M == 0) & drawn_SM))
+            told_SM = self._model.told(p_SM, self._states_MC[kept_M, c], self._asked_MC[kept_M, c])
+            draws_SK += drawn_ap(ranks_KM, self._rng.random(told_SM.shape) < told_SM)
         return draws_SK * (100 / len(self.classes))
 
     def untold_share(self) -> float:
@@ -189,8 +191,8 @@ class _Counted:
     def use_of_asking(self, c: int, chance_K: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(M,) variance of a label times the square of what it moves: differences between likely best runs, and AP."""
         p_M = self._model.probabilities(self._coefficients_SD, c).mean(0)
-        state_M = self._states_MC[:, c]
-        likely_M = np.where(self._kept_MC[:, c], np.where(state_M == 0, p_M, state_M == 1), 0.0)
+        told_M = self._model.told(p_M[None], self._states_MC[:, c], self._asked_MC[:, c])[0]
+        likely_M = np.where(self._kept_MC[:, c], told_M, 0.0)
         effect_KM = label_effects(self._ranks_KMC[:, :, c], likely_M)
         mean_M = chance_K @ effect_KM
         between_M = chance_K @ (effect_KM - mean_M) ** 2

@@ -1,4 +1,4 @@
-"""Checkpoints that a newer one replaces are deleted beside the driver's work, and not before the newer one is in the log."""
+"""Checkpoints that a newer one replaces are deleted beside the driver's work, once the newer one is in the log."""
 
 from __future__ import annotations
 

@@ -10,6 +10,14 @@ import pytest
 from wsml_study.cluster.session import _interrupts_kept
 
 
+@pytest.fixture(autouse=True)
+def _sigint_as_in_a_terminal():
+    """What a shell runs in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def _sigterm_as_interrupt():
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -23,8 +23,10 @@ import wsml_study
 RECORDED = Path(__file__).parent
 FOLDERS = sorted(path.parent.name for path in RECORDED.glob("*/expected.json"))
 STUDIES = [name for name in FOLDERS if name != "trained"]
-TOLERANCE = 1e-4
-"""Convolutions differ in their last bits between processors, and what they train on differs with them."""
+TOLERANCE, LEARNT_TOLERANCE = 1e-4, 0.01
+"""Relative, of what a study proposes, and of what its trials learn: convolutions differ in their last bits between
+processors (AMD's, on which they were recorded, and Intel's), and two images that change places are .05 points of mAP.
+A trial that begins anew, or from another epoch, is points away."""
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -80,19 +82,18 @@ def assert_tables(folder: Path, expected: Tables) -> None:
             for key, value in trial["values"].items():
                 assert_equal(values[key], value, f"{part} trial {trial['number']} {key}")
             for key in trial.keys() - {"number", "values", "epochs", "attempts"}:
-                assert_equal(row[key], trial[key], f"{part} trial {trial['number']} {key}")
+                assert_equal(row[key], trial[key], f"{part} trial {trial['number']} {key}", LEARNT_TOLERANCE)
             shown = [epoch for epoch in epochs if epoch["trial"] == trial["number"]]
             assert len(shown) == len(trial["epochs"])
             for epoch, recorded in zip(shown, trial["epochs"], strict=True):
                 for key in recorded.keys() - {"attempt", "values"}:
-                    assert_equal(
-                        epoch[key], recorded[key], f"{part} trial {trial['number']} epoch {recorded['epoch']} {key}"
-                    )
+                    where = f"{part} trial {trial['number']} epoch {recorded['epoch']} {key}"
+                    assert_equal(epoch[key], recorded[key], where, LEARNT_TOLERANCE)
 
 
-def assert_equal(value: Any, recorded: Any, where: str) -> None:
+def assert_equal(value: Any, recorded: Any, where: str, tolerance: float = TOLERANCE) -> None:
     if isinstance(recorded, float) and not math.isnan(recorded):
-        assert value == pytest.approx(recorded, rel=TOLERANCE, abs=TOLERANCE), where
+        assert value == pytest.approx(recorded, rel=tolerance, abs=tolerance), where
     elif not isinstance(recorded, float):
         assert value == recorded, where
 
@@ -153,4 +154,4 @@ def test_a_recorded_model_evaluates_with_the_same_numbers(place: Callable[[str],
     folder, recorded = place("trained"), expected_of("trained")["evaluated"]
     (model_folder,) = (path.parent for path in (folder / "models").rglob("model.safetensors"))
     found = json.loads(wsml(folder, "evaluate", str(model_folder.relative_to(folder)), "--json"))
-    assert found["map"] == pytest.approx(recorded["map"], rel=TOLERANCE)
+    assert found["map"] == pytest.approx(recorded["map"], rel=LEARNT_TOLERANCE)

@@ -19,8 +19,8 @@ CONFIDENCE = 0.9
 _WIDER = 1.2
 """How much wider than the draws the interval is: labels of an image depend on each other, and draws do not."""
 _MODEL_ERROR = 3.0
-"""Points of mAP that the label model is off by where nobody has told a positive, beside what the draws say: it follows
-ranks only roughly, and questions are about pairs of which it knows least. Falls with the root of the untold share."""
+"""Error of the label model in points of mAP, added to the spread of the draws, where all positives of a class are
+unlabelled. It is multiplied by the root of the share of unlabelled positives."""
 _ANY_RUN = 0.2
 """Part of the chance to be best that all runs share alike, in the choice of questions: the model may be wrong."""
 _LEVEL = 0.1

@@ -19,9 +19,9 @@ data:
   image_size: 32
   validation: {fraction: 0.25, labels: known}
 model: {backbone: shufflenet_v2_x0_5, weights: backbone.pth}
-method: {name: AN}
+method: {name: AN, schedule: {rate_per_epoch: 0.05}}
 training: {mode: linear, epochs: 4, learning_rate: 1e-3}
-search: {method.name: {choice: [AN, Hill]}}
+search: {method.name: {choice: [AN, LL-R]}}
 sampler: {name: grid}
 trials: 2
 """
@@ -54,9 +54,12 @@ def test_from_a_study_to_the_next_with_corrected_labels(cli):
     cli("run", "study.yaml")
     printed = cli("audit", "study.yaml", "--folds", "3", "--page", "ask.csv", "--answers", "7")
     assert "2 configs x 3 folds" in printed
+    assert "The study has kept which labels 1 trial of LL-R and LL-Ct distrusted; these weigh too" in printed
     assert "set 1, 7 questions about training images" in printed
     doubtful = pq.read_table(cli.folder / "results/first/audit.parquet").to_pandas()
     assert doubtful["probability"].is_monotonic_decreasing
+    assert (doubtful["distrusted"] > 0).any()
+    assert (doubtful.loc[doubtful["given"] != "unobserved", "distrusted"] == 0).all()
     assert set(doubtful["kind"]) == {"missing", "wrong"}
     page = cli("audit", "study.yaml", "--folds", "2", "--page", "ask.html", "--answers", "3")
     assert "set 2, 3 questions" in page

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyarrow import fs
 
 from tests.storage_server import CREDENTIALS, bucket
 from wsml_study.errors import ResultsError
-from wsml_study.record.correction_files import read_corrections_of, trials_with_corrections, write_corrections
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.events import read_events
+from wsml_study.record.label_tables import CORRECTIONS, DISTRUSTED, LabelTable
 from wsml_study.record.storage import SEGMENT_BYTES, EventMirror, StudyStorage, open_storage
 
 
@@ -152,15 +154,23 @@ def test_a_uri_that_means_nothing_is_an_error() -> None:
         open_storage("gopher://somewhere/else", "s")
 
 
-def test_corrections_far_away_are_fetched_once_and_dropped_with_their_study(
+@pytest.mark.parametrize(
+    ("table", "folder_of", "columns"),
+    [
+        (CORRECTIONS, StudyStorage.corrections, {"image": ["a"], "class": ["cat"], "epoch": [2], "right": [True]}),
+        (DISTRUSTED, StudyStorage.distrusted, {"image": ["a"], "class": ["cat"], "epochs": [2], "of": [5]}),
+    ],
+)
+def test_tables_of_labels_far_away_are_fetched_once_and_dropped_with_their_study(
     storage: StudyStorage,
+    table: LabelTable,
+    folder_of: Callable[[StudyStorage], tuple[fs.FileSystem, str]],
+    columns: dict[str, list[Any]],
 ) -> None:
-    columns = {"image": ["a"], "class": ["cat"], "epoch": [2], "right": [True]}
     storage.write("study.yaml", b"name: s\n")
-    filesystem, folder = storage.corrections()
-    write_corrections(filesystem, folder, 3, columns)
-    assert trials_with_corrections(storage.fetch()) == [3]
-    assert read_corrections_of(storage.folder, 3).to_pydict() == {"trial": [3], **columns}
+    table.write(*folder_of(storage), 3, columns)
+    assert table.trials(storage.fetch()) == [3]
+    assert table.read(storage.folder, 3).to_pydict() == {"trial": [3], **columns}
     storage.move_to(storage.sibling(f"{storage.folder.name}.1"))
     storage.write("study.yaml", b"name: s\n")
-    assert trials_with_corrections(storage.fetch()) == []
+    assert table.trials(storage.fetch()) == []

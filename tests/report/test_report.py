@@ -19,7 +19,7 @@ from tests.sample_studies.synthetic import (
     write_folder,
 )
 from wsml_study.errors import ResultsError
-from wsml_study.record.correction_files import write_corrections
+from wsml_study.record.label_tables import CORRECTIONS
 from wsml_study.report.html_report import write_report
 from wsml_study.results.study_results import read_record
 from wsml_study.results.verdicts import Verdict
@@ -165,7 +165,7 @@ def test_a_thousand_trials_make_a_page_of_at_most_five_megabytes(tmp_path):
     write_events(folder / "confirm", synthetic_confirmation(study, history))
     corrected = {"image": ["a", "b"], "class": ["cat", "dog"], "epoch": [2, 3], "right": [True, False]}
     one = next(number for number, trial in history.trials.items() if trial.config["method"]["name"] == "LL-Cp")
-    write_corrections(fs.LocalFileSystem(), str(folder / "corrections"), one, corrected)
+    CORRECTIONS.write(fs.LocalFileSystem(), str(folder / "corrections"), one, corrected)
     report = write_report(folder, tmp_path / "report.html", address="large")
     assert report.num_bytes == report.path.stat().st_size < MOST_BYTES
     assert report.left_out == {}

@@ -20,7 +20,7 @@ from tests.training.small_backbone import striped_photos
 from wsml_study.cli.entry import app
 from wsml_study.data.picture_sheet import MARGIN, TILE
 from wsml_study.errors import DataError, ResultsError
-from wsml_study.record.correction_files import write_corrections
+from wsml_study.record.label_tables import CORRECTIONS
 from wsml_study.report.figures.corrected import corrections
 from wsml_study.report.figures.figure import Figure, LeftOut
 from wsml_study.results.corrections import read_corrections
@@ -72,7 +72,7 @@ def told(tmp_path: Path) -> Path:
 
 
 def keep(folder: Path, trial: int, columns: dict[str, list[Any]]) -> None:
-    write_corrections(fs.LocalFileSystem(), str(folder / "corrections"), trial, columns)
+    CORRECTIONS.write(fs.LocalFileSystem(), str(folder / "corrections"), trial, columns)
 
 
 def printed(*arguments: object) -> str:
@@ -208,5 +208,5 @@ def test_the_picture_needs_the_images_that_were_trained_on(told: Path, tmp_path:
 def test_a_study_folder_that_was_moved_is_not_made_anew(tmp_path: Path) -> None:
     columns: dict[str, list[object]] = {"image": [], "class": [], "epoch": [], "right": []}
     with pytest.raises(ResultsError, match="the study's folder was deleted or moved"):
-        write_corrections(fs.LocalFileSystem(), str(tmp_path / "moved" / "corrections"), 0, columns)
+        CORRECTIONS.write(fs.LocalFileSystem(), str(tmp_path / "moved" / "corrections"), 0, columns)
     assert not (tmp_path / "moved").exists()

@@ -31,6 +31,7 @@ def test_two_ranks_train_like_one_rank(results: dict[tuple[int, int], Any], case
     alone, first, second = (results[place][case] for place in [(1, 0), (2, 0), (2, 1)])
     assert first["train_loss"] == second["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
     assert first["num_distrusted"] == second["num_distrusted"] == alone["num_distrusted"]
+    assert first["distrusted"] == second["distrusted"] == alone["distrusted"]
 
 
 @pytest.mark.parametrize("case", CASES)

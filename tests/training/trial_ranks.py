@@ -94,6 +94,9 @@ def few_scenes(folder: Path) -> TrialData:
         split = getattr(data, name)
         arrays = {key: getattr(split, key)[:NUM_IMAGES] for key in ("rows_M", "truth_MC", "observed_MC")}
         parts[name] = replace(split, **arrays)
+    truth_MC = parts["train"].truth_MC.copy()
+    truth_MC[0, parts["train"].observed_MC[0].argmin()] = 0  # unknown, so that trials count what they distrust
+    parts["train"] = replace(parts["train"], truth_MC=truth_MC)
     return replace(data, horizontal_flip=True, **parts)
 
 
@@ -107,6 +110,7 @@ def train(case: str, data: TrialData, peers: Peers) -> dict[str, Any]:
         "train_loss": [result.train_loss for result in results],
         "num_distrusted": [result.num_distrusted for result in results],
         "corrections": trial.corrections(),
+        "distrusted": trial.distrusted_labels(),
         "weights": {key: value.clone() for key, value in trial.classifier.state_dict().items()},
         "val_map": [(result.val_map_raw, result.val_map_averaged) for result in results],
         "state": {key: value.clone() for key, value in trial.method.state_dict().items()},

@@ -121,6 +121,9 @@ class TinyTrial:
     def best_weights_safetensors(self):
         return b"weights"
 
+    def distrusted_labels(self):
+        return None
+
     def state_dict(self):
         return {"seed": self.config.training.seed, "epoch": self.epoch, "best": self.best}
 
@@ -163,6 +166,7 @@ class Bench:
             "filesystem": fs.LocalFileSystem(),
             "scratch_folder": str(folder),
             "corrections_folder": str(folder / "corrections"),
+            "distrust_folder": str(folder / "distrusted"),
             "scores_folder": None,
             "resamples_folder": None,
             "checkpoint_interval_s": 1e9,

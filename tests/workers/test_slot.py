@@ -13,6 +13,7 @@ from tests.training.head_trials import NUM_EPOCHS as NUM_HEAD_EPOCHS
 from tests.training.head_trials import config_of, write_features
 from tests.workers.in_process import JOIN_S, NUM_EPOCHS, Bench, Tiny, config_with
 from wsml_study.errors import TrainingError
+from wsml_study.record.label_tables import DISTRUSTED
 from wsml_study.record.resample_files import read_resamples
 from wsml_study.record.score_files import read_scores
 from wsml_study.training.trial import TrialTraining
@@ -254,6 +255,31 @@ def test_what_a_trial_has_corrected_for_good_is_kept_after_its_last_epoch(bench,
     table = pq.read_table(kept).to_pydict()
     assert table.pop("trial") == [0] * len(table["image"])
     assert table == alone.corrections()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_how_often_a_trial_distrusted_labels_is_kept_after_its_last_epoch(bench, tmp_path, together):
+    data = write_features(tmp_path)
+    configs = [config_of(data, case, seed=1) for case in ("LL-R", "AN")]
+    slot = bench(open_trial).slot
+    for number, config in enumerate(configs):
+        companions = tuple(configs[1:]) if together and number == 0 else ()
+        slot.take(Assignment(trial=number, config=config, companions=companions))
+        assert run_to_the_end(slot)[-1].complete
+    assert DISTRUSTED.trials(tmp_path) == [0]
+    alone = TrialTraining(configs[0], open_trial_data(data))
+    for _ in range(NUM_HEAD_EPOCHS):
+        alone.run_epoch()
+    assert DISTRUSTED.read(tmp_path, 0).drop(["trial"]).to_pydict() == alone.distrusted_labels()
+
+
+def test_distrusted_labels_that_cannot_be_written_cost_a_notice_and_not_the_trial(bench, tmp_path):
+    (tmp_path / "distrusted").write_text("a file where the folder should be")
+    slot = bench(open_trial).slot
+    slot.take(Assignment(trial=0, config=config_of(write_features(tmp_path), "LL-R")))
+    last = run_to_the_end(slot)[-1]
+    assert last.complete
+    assert last.notice.startswith("`audit` will not weigh which labels it distrusted, since these are not kept: ")
 
 
 def test_corrections_that_cannot_be_written_cost_a_notice_and_not_the_trial(bench, tmp_path):

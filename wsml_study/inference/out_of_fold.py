@@ -15,10 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from wsml_study.inference.calibration import image_folds
-from wsml_study.methods.contract import Batch, Outcome
 from wsml_study.study.batching import is_stackable
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
@@ -44,8 +42,8 @@ class OutOfFold:
 
     Attributes:
         logits_KNC: by classifiers that were trained without the image's fold.
-        distrusted_NC: of the epochs in which heads of `DISTRUSTING` methods trained on an image, the share in which
-            they distrusted its label; 0 for observed labels. None where no config is such a head.
+        distrusted_NC: of the epochs in which configs of `DISTRUSTING` methods trained on an image, the share in which
+            they distrusted its label; 0 for observed labels. None where there is no such config.
     """
 
     logits_KNC: Scores
@@ -74,11 +72,6 @@ class Member:
     def method(self) -> str:
         """Name of its method."""
         return self.config.method.name.value
-
-    @property
-    def is_distrusting_head(self) -> bool:
-        """Whether it is counted which labels it distrusts."""
-        return self.is_head and self.method in DISTRUSTING
 
 
 def member_of(trial: int, config: TrialConfig, best_epoch: int) -> Member:
@@ -126,7 +119,7 @@ def out_of_fold_scores(
         TrainingError: a training diverged, or a method cannot learn from these labels.
     """
     scores_KNC = np.empty((len(members), *data.train.observed_MC.shape))
-    distrusted = _Distrusted(data.train.observed_MC.shape, device)
+    distrusted_NC, num_epochs = np.zeros(data.train.observed_MC.shape), 0
     for fold, held_out_N in enumerate(image_folds(len(data.train), num_folds, SEED)):
         part = _without(data, held_out_N)
         first: TrialTraining | None = None
@@ -135,40 +128,20 @@ def out_of_fold_scores(
                 kind = LinearProbeTraining if is_stackable(member.config) else TrialTraining
                 trial = kind(member.config, part, device=device, shares_features_with=first)
                 first = first or trial
-                if member.is_distrusting_head:
-                    distrusted.watch(trial.method, np.flatnonzero(~held_out_N))
             else:
                 trial = TrialTraining(member.config, part, device=device)
             for _ in range(member.epochs):
                 trial.run_epoch()
             scores_KNC[k, held_out_N] = trial.evaluation.scores("validation").double().cpu().numpy()
+            distrust = trial.progress.distrust
+            if member.method in DISTRUSTING and distrust.counts_NC is not None:
+                distrusted_NC[~held_out_N] += distrust.counts_NC.cpu().numpy()
+                num_epochs += distrust.num_epochs
             if progress is not None:
                 progress(fold * len(members) + k + 1, num_folds * len(members))
-    num_epochs = (num_folds - 1) * sum(member.epochs for member in members if member.is_distrusting_head)
-    return OutOfFold(logits_KNC=scores_KNC, distrusted_NC=distrusted.share(num_epochs) if num_epochs else None)
-
-
-class _Distrusted:
-    """How often labels are distrusted, counted on the device as the methods look at batches: 2 bytes per label."""
-
-    def __init__(self, shape: tuple[int, int], device: torch.device) -> None:
-        self._counts_NC = torch.zeros(shape, dtype=torch.int16, device=device)
-
-    def watch(self, method: nn.Module, rows_R: npt.NDArray[np.int64]) -> None:
-        """Count what a method distrusts from now on; its images are these rows."""
-        rows = torch.from_numpy(rows_R).to(self._counts_NC.device)
-
-        def count(_: nn.Module, inputs: tuple[Batch], outcome: Outcome) -> None:
-            if outcome.distrusted_BC is not None:
-                # No image is in a batch twice.
-                self._counts_NC[rows[inputs[0].indices_B]] += outcome.distrusted_BC.to(torch.int16)
-
-        method.register_forward_hook(count)
-
-    def share(self, num_epochs: int) -> Scores:
-        """Of so many epochs on each image."""
-        share_NC: Scores = self._counts_NC.double().cpu().numpy() / num_epochs
-        return share_NC
+    # Each image is in all folds but one, so that it was trained on in this share of all epochs.
+    num_epochs = num_epochs * (num_folds - 1) // num_folds
+    return OutOfFold(logits_KNC=scores_KNC, distrusted_NC=distrusted_NC / num_epochs if num_epochs else None)
 
 
 def _without(data: TrialData, held_out_N: npt.NDArray[np.bool_]) -> TrialData:

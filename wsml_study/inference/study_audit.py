@@ -5,11 +5,12 @@ Shapes: N training images, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -17,12 +18,15 @@ import torch
 from wsml_study.data.label_states import NEGATIVE, POSITIVE, UNOBSERVED
 from wsml_study.errors import DataError, ResultsError
 from wsml_study.inference.label_audit import KNOWN_SHARE, KNOWN_SHARES, LabelAudit, audited
-from wsml_study.inference.out_of_fold import Member, member_of, out_of_fold_scores
+from wsml_study.inference.out_of_fold import DISTRUSTING, Member, member_of, out_of_fold_scores
+from wsml_study.record.label_tables import DISTRUSTED
 from wsml_study.record.tables import read_table
 from wsml_study.results.ranking import best_per_method, contenders, ranked_trials
 from wsml_study.study.data_section import Data
 from wsml_study.study.spec import TrialConfig
-from wsml_study.training.trial_data import TrialData, open_trial_data
+from wsml_study.training.trial_data import LabelledImages, TrialData, open_trial_data
+
+Floats = npt.NDArray[np.float64]
 
 AUDIT = "audit.parquet"
 """The table in the study's folder."""
@@ -41,12 +45,14 @@ class AuditPlan:
         members: the configs.
         num_folds: each is trained so many times.
         data: section of the study.
+        distrusted: tables, as `DISTRUSTED` describes them, of the trials of `DISTRUSTING` methods that have one.
         seconds: estimate for trainings of whole networks, from the trials' epochs; 0 if there are only heads.
     """
 
     members: tuple[Member, ...]
     num_folds: int
     data: Data
+    distrusted: tuple[pa.Table, ...]
     seconds: float
 
     def lines(self) -> Iterator[str]:
@@ -58,6 +64,9 @@ class AuditPlan:
         )
         for member in self.members:
             yield f"  trial {member.trial}, {member.method}: {_how(member)}"
+        if self.distrusted:
+            trials = "1 trial" if len(self.distrusted) == 1 else f"{len(self.distrusted)} trials"
+            yield f"The study has kept which labels {trials} of {' and '.join(DISTRUSTING)} distrusted; these weigh too"
         if self.seconds:
             yield f"Training networks takes about {_time(self.seconds)} here, by the time of the study's epochs"
 
@@ -83,9 +92,10 @@ def plan_audit(folder: Path, data: Data, *, top: int, num_folds: int) -> AuditPl
         num_folds: of folds.
 
     Raises:
-        ResultsError: no trial has a value.
+        ResultsError: no trial has a value, or a table of distrusted labels is damaged.
     """
-    best = best_per_method(contenders(ranked_trials(folder)))
+    ranked = ranked_trials(folder)
+    best = best_per_method(contenders(ranked))
     if best.empty:
         raise ResultsError(f"{folder}: no trial has completed an epoch yet; `wsml-study run` continues the study")
     rows = [(row, TrialConfig.model_validate_json(row["config"])) for _, row in best.head(top).iterrows()]
@@ -96,7 +106,9 @@ def plan_audit(folder: Path, data: Data, *, top: int, num_folds: int) -> AuditPl
     seconds = sum(
         num_folds * member.epochs * _seconds_per_epoch(folder, member.trial) for member in members if not member.is_head
     )
-    return AuditPlan(members=members, num_folds=num_folds, data=data, seconds=seconds)
+    distrusting = set(ranked.loc[ranked["method"].isin(DISTRUSTING), "trial"])
+    distrusted = [DISTRUSTED.read(folder, trial) for trial in DISTRUSTED.trials(folder) if trial in distrusting]
+    return AuditPlan(members=members, num_folds=num_folds, data=data, distrusted=tuple(distrusted), seconds=seconds)
 
 
 def _seconds_per_epoch(folder: Path, trial: int) -> float:
@@ -109,8 +121,8 @@ class StudyAudit:
     """What an audit found.
 
     Attributes:
-        rows: image, class, given, kind, probability, rank, and the row in the dataset's training split; the most
-            doubtful pair first.
+        rows: image, class, given, kind, probability, rank, the row in the dataset's training split, and distrusted, the
+            share of epochs (null where no method distrusts labels); the most doubtful pair first.
         classes: C names.
         audit: of all pairs.
         num_images: N.
@@ -181,10 +193,13 @@ def audit_labels(
     if not (states_NC == POSITIVE).any():
         raise DataError("no label of the training images is known to be positive, so there is nothing to judge by")
     found = out_of_fold_scores(plan.members, data, num_folds=plan.num_folds, device=device, progress=progress)
-    audit = audited(found.logits_KNC, states_NC, found.distrusted_NC)
+    in_trials_NC = distrusted_in_trials(plan.distrusted, data.train, data.classes)
+    sources = [share_NC for share_NC in (found.distrusted_NC, in_trials_NC) if share_NC is not None]
+    distrusted_NC = np.mean(sources, axis=0) if sources else None
+    audit = audited(found.logits_KNC, states_NC, distrusted_NC)
     given_NC = states_NC != UNOBSERVED
     return StudyAudit(
-        rows=_rows(data, audit),
+        rows=_rows(data, audit, distrusted_NC),
         classes=data.classes,
         audit=audit,
         num_images=len(data.train),
@@ -193,7 +208,32 @@ def audit_labels(
     )
 
 
-def _rows(data: TrialData, audit: LabelAudit) -> pa.Table:
+def distrusted_in_trials(tables: Sequence[pa.Table], train: LabelledImages, classes: Sequence[str]) -> Floats | None:
+    """The share of their epochs (N, C) in which trials distrusted labels, the mean over the trials; None without any.
+
+    Args:
+        tables: of the trials, as `DISTRUSTED` describes them; what they say of other images or classes is left out.
+        train: the N images.
+        classes: C names.
+    """
+    if not tables:
+        return None
+    row_of = {train.names_N[row]: index for index, row in enumerate(train.rows_M.tolist())}
+    column_of = {name: column for column, name in enumerate(classes)}
+    share_NC = np.zeros((len(train), len(classes)))
+    for table in tables:
+        rows, columns = (
+            [places.get(name, -1) for name in table[by].to_pylist()]
+            for by, places in (("image", row_of), ("class", column_of))
+        )
+        rows_L, columns_L = np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64)
+        share_L = table["epochs"].to_numpy() / table["of"].to_numpy()
+        here_L = (rows_L >= 0) & (columns_L >= 0)
+        share_NC[rows_L[here_L], columns_L[here_L]] += share_L[here_L]
+    return share_NC / len(tables)
+
+
+def _rows(data: TrialData, audit: LabelAudit, distrusted_NC: Floats | None) -> pa.Table:
     train, num_classes = data.train, len(data.classes)
     order = np.argsort(-audit.error_NC, axis=None, kind="stable")[:MOST_ROWS]
     images, classes = np.divmod(order, num_classes)
@@ -207,5 +247,8 @@ def _rows(data: TrialData, audit: LabelAudit) -> pa.Table:
             "probability": audit.error_NC[images, classes],
             "rank": np.arange(1, len(order) + 1),
             "row": train.rows_M[images],
+            "distrusted": pa.nulls(len(order), pa.float64())
+            if distrusted_NC is None
+            else distrusted_NC[images, classes],
         }
     )

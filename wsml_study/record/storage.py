@@ -35,6 +35,9 @@ CONFIRMATION = "confirm"
 CORRECTIONS_FOLDER = "corrections"
 """Subfolder of a study with a table per trial of the labels that it has corrected for good."""
 
+DISTRUST_FOLDER = "distrusted"
+"""Subfolder of a study with a table per trial of how often it distrusted labels whose truth nobody knows."""
+
 RESAMPLES_FOLDER = "test_resamples"
 """Subfolder of a confirmation with a table per trial of AP in resamples of the test images."""
 
@@ -186,6 +189,7 @@ class StudyStorage:
                 write_whole(self.folder / name, content)
         write_whole(self.folder / EVENTS, b"".join(segment for _, segment in self.segments()))
         self._copy_files_of_trials(CORRECTIONS_FOLDER)
+        self._copy_files_of_trials(DISTRUST_FOLDER)
         self._copy_files_of_trials(RESAMPLES_FOLDER)
         self._copy_changed_files(SCORES_FOLDER)
 
@@ -255,6 +259,10 @@ class StudyStorage:
     def corrections(self) -> tuple[fs.FileSystem, str]:
         """File system and path of the folder for the labels that trials have corrected."""
         return self._files_of_trials(CORRECTIONS_FOLDER)
+
+    def distrusted(self) -> tuple[fs.FileSystem, str]:
+        """File system and path of the folder for how often trials distrusted labels."""
+        return self._files_of_trials(DISTRUST_FOLDER)
 
     def test_resamples(self) -> tuple[fs.FileSystem, str]:
         """File system and path of the folder for AP in resamples of the test images."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from wsml_study.record.correction_files import CORRECTIONS
+from wsml_study.record.label_tables import CORRECTIONS, DISTRUSTED
 from wsml_study.record.tables import SCHEMAS
 
 HEAD = """\
@@ -55,12 +55,17 @@ NOTES = {
     "`corrections/trial_00007.parquet`: one row per unobserved label that is a positive for good, by epoch. "
     "`wsml-study corrections STUDY` shows and exports them, `wsml_study.load(...).corrections()` gives them in "
     "Python, and queries have the view `corrections` of all trials.",
+    "distrusted": "A file per trial of a method that chooses labels anew in every epoch (LL-R, LL-Ct) and that ran "
+    "through all its epochs, `distrusted/trial_00007.parquet`: one row per unobserved label that it ever distrusted. "
+    "Kept where the truth about some training labels is unknown, as in data of one's own; elsewhere "
+    "`distrust_precision` and `distrust_recall` of the epochs say more. `wsml-study audit` weighs them, and queries "
+    "have the view `distrusted`.",
 }
 
 
 def tables_page() -> str:
     """The page as Markdown."""
-    every = {**SCHEMAS, "corrections": CORRECTIONS}
+    every = {**SCHEMAS, "corrections": CORRECTIONS.schema, "distrusted": DISTRUSTED.schema}
     return "\n".join([HEAD, *(line for name, schema in every.items() for line in _section(name, schema))])
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.correction_files import read_corrections_of, trials_with_corrections
 from wsml_study.record.formats import aligned
+from wsml_study.record.label_tables import CORRECTIONS
 from wsml_study.record.shown_lines import ShownLines
 from wsml_study.results.ranking import ranked_trials
 
@@ -25,7 +25,7 @@ class Corrections(ShownLines):
     Attributes:
         trial: its number.
         method: its method.
-        table: a row per label, by epoch, as `CORRECTIONS` describes.
+        table: a row per label, by epoch, as the schema of `CORRECTIONS` describes.
     """
 
     trial: int
@@ -81,7 +81,7 @@ def read_corrections(folder: Path, trial: int | None = None) -> Corrections:
         ResultsError: no trial has any kept, or this one has not.
     """
     ranked = ranked_trials(folder)
-    kept = trials_with_corrections(folder)
+    kept = CORRECTIONS.trials(folder)
     of_methods = ranked[ranked["trial"].isin(kept)]
     if trial is not None:
         of_methods = of_methods[of_methods["trial"] == trial]
@@ -91,7 +91,7 @@ def read_corrections(folder: Path, trial: int | None = None) -> Corrections:
     return Corrections(
         trial=int(chosen["trial"]),
         method=str(chosen["method"]),
-        table=read_corrections_of(folder, int(chosen["trial"])),
+        table=CORRECTIONS.read(folder, int(chosen["trial"])),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from wsml_study.errors import ResultsError
-from wsml_study.record.correction_files import read_corrections_of, trials_with_corrections
+from wsml_study.record.label_tables import CORRECTIONS, DISTRUSTED
 from wsml_study.record.storage import CONFIRMATION, LEVELS
 from wsml_study.record.tables import SCHEMAS, read_table
 
@@ -37,8 +37,8 @@ def _check_reads(statements: Sequence[Any]) -> None:
 def query_study(folder: Path, sql: str) -> pa.Table:
     """The result of a query on the views trials, epochs and classes.
 
-    Where corrections are kept (LL-Cp), they are the view corrections. The views of a confirmation are confirm_trials
-    and so on, those of a level of fidelity level_1_trials and so on.
+    Labels that trials corrected for good, or distrusted, are the views corrections and distrusted where they are kept.
+    The views of a confirmation are confirm_trials and so on, those of a level of fidelity level_1_trials and so on.
 
     Args:
         folder: of the study's results.
@@ -55,8 +55,9 @@ def query_study(folder: Path, sql: str) -> pa.Table:
     views = {name: read_table(folder, name) for name in SCHEMAS}
     if (folder / CONFIRMATION / "trials.parquet").exists():
         views |= {f"confirm_{name}": read_table(folder / CONFIRMATION, name) for name in SCHEMAS}
-    if kept := trials_with_corrections(folder):
-        views["corrections"] = pa.concat_tables([read_corrections_of(folder, trial) for trial in kept])
+    for name, of_labels in {"corrections": CORRECTIONS, "distrusted": DISTRUSTED}.items():
+        if kept := of_labels.trials(folder):
+            views[name] = pa.concat_tables([of_labels.read(folder, trial) for trial in kept])
     for level in sorted((folder / LEVELS).glob("level_*")):
         views |= {f"{level.name}_{name}": read_table(level, name) for name in SCHEMAS}
     # Replacements would let a query read any variable of this process by its name, as if it were a table.

@@ -23,6 +23,7 @@ from wsml_study.study.training_section import Training
 from wsml_study.training.batches import Batches, TrainingBatch, TrainingLabels
 from wsml_study.training.class_wise import BestRows, KnownLabels
 from wsml_study.training.classifier import Classifier, LinearClassifier
+from wsml_study.training.distrust_counts import EpochDistrust, counts_distrust
 from wsml_study.training.feature_dropout import FeatureDropout
 from wsml_study.training.inputs import TrialInputs
 from wsml_study.training.memorization import Memorization, MemorizationMeter
@@ -47,6 +48,7 @@ class Optimization:
         average: of the weights that learn, of the phase; None unless the config asks for it.
         rows: the best rows of the head so far, in category-wise fine-tuning; None in other phases.
         labels: of the training images.
+        distrust: which labels the method distrusts in the epoch at hand; None where that is not kept.
     """
 
     phase: Phase
@@ -88,6 +90,9 @@ class Optimization:
         trains_on_truth = describe(config.method.name.value).learns_from_truth
         labels_NC = truth_NC if trains_on_truth else torch.from_numpy(data.train.observed_MC).to(device)
         self.labels = TrainingLabels(labels_NC=labels_NC, truth_NC=truth_NC)
+        num_images, num_classes = data.train.observed_MC.shape
+        is_counted = counts_distrust(config, data.train)
+        self.distrust = EpochDistrust(num_images, num_classes) if is_counted else None
         self._begin(self._phase_name(1), inputs)
 
     def enter_phase_of(self, epoch: int) -> None:
@@ -144,6 +149,8 @@ class Optimization:
                 steps.step()
             # Summed on the device and read once per epoch: `.item()` here would wait for the GPU in every batch.
             loss_sum += loss.detach() * batch.num_images
+            if self.distrust is not None:
+                self.distrust.add(batch.indices_B, outcome.distrusted_BC)
             num_images += batch.num_images
             meter.update(
                 logits_BC=shown.logits_BC.detach(),
@@ -161,6 +168,11 @@ class Optimization:
         if not np.isfinite(train_loss):
             raise diverged(f"the training loss is {train_loss}", epoch)
         return train_loss, meter.result()
+
+    def take_distrusted(self) -> Tensor | None:
+        """Mask (N, C) of the labels that the method distrusted in the epoch at hand, which ends; None if not kept."""
+        mask_NC = None if self.distrust is None else self.distrust.take()
+        return None if mask_NC is None else self._peers.sum(mask_NC.to(torch.uint8)) > 0
 
     def _share_statistics(self) -> None:
         """Give all ranks the running statistics of rank 0, whose weights are the trial's.

@@ -36,6 +36,7 @@ from wsml_study.methods.contract import Batch, Method, Outcome
 from wsml_study.methods.stacking import can_stack, stacked
 from wsml_study.training.average_precision import RankedScores
 from wsml_study.training.counted_classes import counted_ap
+from wsml_study.training.distrust_counts import EpochDistrust
 from wsml_study.training.memorization import Groups, Memorization, MemorizationMeters, rows_of
 from wsml_study.training.optimization import diverged
 from wsml_study.training.randomness import order_of_epoch
@@ -149,12 +150,14 @@ class _Kind:
         trials: which of the K.
         method: their methods stacked, or the trial's own where no other can be stacked with it.
         first_image_k1: where each trial's images begin in the state of the stacked method; None for a single trial.
+        distrust: which labels the methods distrust in the epoch at hand; None where that is not kept.
         learnt: parameters of the method itself (ROLE's label estimates), each with the tensor for its gradient.
     """
 
     trials: slice
     method: Method
     first_image_k1: Tensor | None
+    distrust: EpochDistrust | None
     learnt: tuple[tuple[nn.Parameter, Tensor], ...]
 
     def __call__(self, logits_KBC: Tensor, labels_KBC: Tensor, images_KB: Tensor, epoch: int, epochs: int) -> Outcome:
@@ -180,7 +183,14 @@ class _Kind:
             num_images=images_KB.shape[1],
         )
         outcome: Outcome = self.method(batch)
+        if self.distrust is not None and outcome.distrusted_BC is not None:
+            self.distrust.add(indices_B.flatten(), outcome.distrusted_BC.flatten(0, -2))
         return outcome
+
+    def take_distrusted(self) -> Sequence[Tensor | None]:
+        """Of each trial, the mask (N, C) of the labels that its method distrusted in the epoch at hand, which ends."""
+        mask_RC = None if self.distrust is None else self.distrust.take()
+        return [None] * self.num_trials if mask_RC is None else mask_RC.tensor_split(self.num_trials)
 
     @property
     def num_trials(self) -> int:
@@ -227,10 +237,16 @@ class _Stack:
                     trials=slice(start, start + len(trials)),
                     method=method,
                     first_image_k1=first_image_k1 if len(trials) > 1 else None,
+                    distrust=self._distrust_of(trials),
                     learnt=learnt,
                 )
             )
         return kinds
+
+    def _distrust_of(self, trials: Sequence[TrialTraining]) -> EpochDistrust | None:
+        if all(trial.optimization.distrust is None for trial in trials):
+            return None
+        return EpochDistrust(len(trials) * len(self._data.train), len(self._data.classes))
 
     def _stack_heads(self) -> None:
         """Make all heads' weights views of one tensor (K, C, D), all biases of one (K, C), and likewise the gradients.
@@ -279,18 +295,26 @@ class _Stack:
         losses, memorizations = self._train(epoch)
         for k, trial in enumerate(self._trials):
             trial.method.finish_epoch(epoch, self._num_epochs, partial(self._predicted, k, epoch))
+        distrusted = [one for kind in self._kinds for one in kind.take_distrusted()]
         trained = time.perf_counter()
         validations = self._validate()
         share = (time.perf_counter() - trained) / len(self._trials)
         ended: list[tuple[TrialTraining, EpochResult | TrainingError]] = []
-        for trial, loss, memorization, validation in zip(self._trials, losses, memorizations, validations, strict=True):
+        results = zip(self._trials, losses, memorizations, distrusted, validations, strict=True)
+        for trial, loss, memorization, distrusted_NC, validation in results:
             if not math.isfinite(loss):
                 ended.append((trial, diverged(f"the training loss is {loss}", epoch)))
             elif validation is None:
                 ended.append((trial, diverged("the scores are not finite", epoch)))
             else:
                 seconds = (trained - started) / len(self._trials)
-                result = trial.end_epoch(loss, memorization, validation, train_seconds=seconds)
+                result = trial.end_epoch(
+                    loss,
+                    memorization,
+                    validation,
+                    distrusted_NC=None if trial.optimization.distrust is None else distrusted_NC,
+                    train_seconds=seconds,
+                )
                 ended.append((trial, replace(result, validation_seconds=share, trained_together=num_together)))
         return ended
 

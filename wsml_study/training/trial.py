@@ -138,7 +138,14 @@ class TrialTraining:
         train_loss, memorization = self.optimization.train_epoch(epoch, training_scores)
         trained = time.perf_counter()
         result = self._validated(
-            epoch, partial(self.end_epoch, train_loss, memorization, train_seconds=trained - started)
+            epoch,
+            partial(
+                self.end_epoch,
+                train_loss,
+                memorization,
+                distrusted_NC=self.optimization.take_distrusted(),
+                train_seconds=trained - started,
+            ),
         )
         return replace(result, head_epoch=head_epoch, validation_seconds=time.perf_counter() - trained)
 
@@ -190,18 +197,26 @@ class TrialTraining:
         return best.epoch
 
     def end_epoch(
-        self, train_loss: float, memorization: Memorization, validation: ValidationScores, *, train_seconds: float
+        self,
+        train_loss: float,
+        memorization: Memorization,
+        validation: ValidationScores,
+        *,
+        distrusted_NC: Tensor | None,
+        train_seconds: float,
     ) -> EpochResult:
         """Count an epoch whose weights are in place, keep them if it is the best, and return its result.
 
         Args:
             train_loss, memorization: of its training.
             validation: of its weights.
+            distrusted_NC: mask of the labels that the method distrusted in it; None where that is not kept.
             train_seconds: what the training took.
         """
         progress, training = self.progress, self.config.training
         progress.epoch = epoch = progress.epoch + 1
         progress.corrections.note(self.method.corrected_labels(), epoch)
+        progress.distrust.note(distrusted_NC)
         val_map, val_ap_C = validation.chosen
         value, best, sign = validation.objective, progress.best_objective, self.config.objective.sign
         # Without validation images every epoch counts as better than the one before, so the last weights are kept.
@@ -305,6 +320,10 @@ class TrialTraining:
     def corrections(self) -> dict[str, list[Any]]:
         """The labels that the method has corrected for good, as `Corrections.columns` gives them."""
         return self.progress.corrections.columns(self.data.train, self.data.classes)
+
+    def distrusted_labels(self) -> dict[str, list[Any]] | None:
+        """In how many epochs labels were distrusted, as `DistrustCounts.columns` gives it; None if not counted."""
+        return self.progress.distrust.columns(self.data.train, self.data.classes)
 
     def best_weights_safetensors(self) -> bytes:
         """The best epoch's weights in the safetensors format, those of a frozen backbone included.

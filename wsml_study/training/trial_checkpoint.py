@@ -12,6 +12,7 @@ from wsml_study.errors import TrainingError
 from wsml_study.study.population_keys import fixed_part
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.correction_log import Corrections
+from wsml_study.training.distrust_counts import DistrustCounts
 from wsml_study.training.optimization import Optimization
 
 
@@ -41,6 +42,7 @@ class Progress:
         best_scores_MC: float16 logits of the validation images in that epoch; None where their labels are complete, and
             where that epoch came before another trial's state was taken over.
         corrections: labels that the method has corrected for good.
+        distrust: in how many epochs the method has distrusted each label.
         best_head: in the first phase of linear_init with `hand_over: best`; None elsewhere.
     """
 
@@ -51,6 +53,7 @@ class Progress:
     best_weights: dict[str, Tensor] | None = None
     best_scores_MC: Tensor | None = None
     corrections: Corrections = field(default_factory=Corrections)
+    distrust: DistrustCounts = field(default_factory=DistrustCounts)
     best_head: BestHead | None = None
 
 
@@ -63,7 +66,7 @@ class Checkpoint:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on.
 
-        Checkpoints of earlier versions lack `best_objective`, `best_head`, `corrections` and `best_scores`.
+        Checkpoints of earlier versions lack `best_objective`, `best_head`, `corrections`, `distrust` and `best_scores`.
         """
         progress = self._progress
         return {
@@ -75,6 +78,7 @@ class Checkpoint:
             "best_weights": progress.best_weights,
             "best_scores": progress.best_scores_MC,
             "corrections": progress.corrections.state_dict(),
+            "distrust": progress.distrust.state_dict(),
             "best_head": None if progress.best_head is None else vars(progress.best_head),
             **self._optimization.state_dict(),
         }
@@ -114,6 +118,8 @@ class Checkpoint:
         self._progress.corrections.load_state_dict(
             state.get("corrections"), self._optimization.method.corrected_labels()
         )
+        labels_NC = self._optimization.labels.labels_NC
+        self._progress.distrust.load_state_dict(state.get("distrust"), labels_NC.shape, labels_NC.device)
         # With the network: where another trial's is taken over, its best head is too.
         best_head = state.get("best_head")
         self._progress.best_head = None if best_head is None else BestHead(**best_head)

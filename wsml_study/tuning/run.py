@@ -635,6 +635,7 @@ class _Run:
             filesystem=filesystem,
             scratch_folder=scratch,
             corrections_folder=self.storage.corrections()[1],
+            distrust_folder=self.storage.distrusted()[1],
             scores_folder=self.storage.scores()[1] if task.keeps_scores else None,
             resamples_folder=self.storage.test_resamples()[1] if task.resampled else None,
             checkpoint_interval_s=CHECKPOINT_INTERVAL_S,

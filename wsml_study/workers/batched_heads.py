@@ -66,6 +66,10 @@ class BatchedTrial:
         """The labels that were corrected for good, after the last epoch."""
         return self._training.corrections()
 
+    def distrusted_labels(self) -> dict[str, list[Any]] | None:
+        """How often labels were distrusted, up to the last epoch."""
+        return self._training.distrusted_labels()
+
     def test_resamples(self) -> Any:
         """AP in resamples of the test images, after `test()`."""
         return self._training.test_resamples()

@@ -19,6 +19,7 @@ from wsml_study.workers.protocol import (
     Command,
     Done,
     ListCorrections,
+    ListDistrusted,
     Load,
     OutOfMemory,
     Reply,
@@ -54,6 +55,9 @@ class Trial(Protocol):
 
     def corrections(self) -> dict[str, list[Any]]:
         """Columns of the labels that were corrected for good; asked only of methods that do so."""
+
+    def distrusted_labels(self) -> dict[str, list[Any]] | None:
+        """Columns of how often labels were distrusted; None where that is not counted."""
 
     def test_resamples(self) -> Any:
         """AP (R, C) in resamples of the test images, after `test()`; None if there are too many images."""
@@ -141,6 +145,8 @@ class Worker:
                 return BestEpochScores(metrics=vars(trial.test()), weights=trial.best_weights_safetensors())
             case ListCorrections():
                 return self._open.corrections()
+            case ListDistrusted():
+                return self._open.distrusted_labels()
             case ResampleTest():
                 return self._open.test_resamples() if self._peers.rank == 0 else None
             case ScoreValidation(epoch=epoch):
@@ -201,6 +207,10 @@ class SingleTrial:
     def corrections(self) -> dict[str, list[Any]]:
         """The labels that were corrected for good, after the last epoch."""
         return self.training.corrections()
+
+    def distrusted_labels(self) -> dict[str, list[Any]] | None:
+        """How often labels were distrusted, up to the last epoch."""
+        return self.training.distrusted_labels()
 
     def test_resamples(self) -> Any:
         """AP in resamples of the test images, after `test()`."""

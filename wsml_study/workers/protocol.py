@@ -164,6 +164,11 @@ class ListCorrections(Command[dict[str, list[Any]]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListDistrusted(Command[dict[str, list[Any]] | None]):
+    """Answered by how often the trial distrusted labels, as columns: image, class, epochs, of; None if not counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResampleTest(Command[Any]):
     """Answered by AP (R, C) in resamples of the test images, after `RunTest`; None if there are too many images."""
 

@@ -17,7 +17,7 @@ from pyarrow import fs
 
 from wsml_study.errors import ResultsError, TrainingError
 from wsml_study.methods.catalogue import describe
-from wsml_study.record.correction_files import write_corrections
+from wsml_study.record.label_tables import CORRECTIONS, DISTRUSTED
 from wsml_study.record.model_folder import ModelCard, write_model_folder
 from wsml_study.record.resample_files import write_resamples
 from wsml_study.record.score_files import write_scores
@@ -33,6 +33,7 @@ from wsml_study.workers.protocol import (
     Done,
     GroupCrashed,
     ListCorrections,
+    ListDistrusted,
     Load,
     OutOfMemory,
     ResampleTest,
@@ -63,6 +64,7 @@ class WorkerSettings:
         filesystem: holds checkpoints and Ray Train's own files.
         scratch_folder: the folder for them there.
         corrections_folder: the folder for the labels that trials have corrected for good.
+        distrust_folder: the folder for how often trials distrusted labels whose truth is unknown.
         scores_folder: the folder for validation scores of trials that are judged by partial labels; None to keep none.
         resamples_folder: the folder for AP in resamples of the test images (confirmation); None to compute none.
         checkpoint_interval_s: a trial is saved after an epoch when this much time has passed since it was last saved.
@@ -82,6 +84,7 @@ class WorkerSettings:
     filesystem: fs.FileSystem
     scratch_folder: str
     corrections_folder: str
+    distrust_folder: str
     scores_folder: str | None
     resamples_folder: str | None
     checkpoint_interval_s: float
@@ -133,6 +136,7 @@ class Slot:
         self._best_before: BestSoFar | None = assignment.best_before
         self._notice: str | None = None
         self._host: str | None = None
+        self._may_have_distrusted = assignment.checkpoint is not None
         self._scores_of = 0  # the epoch whose scores were kept last
         self._saved_at = time.monotonic()
         if assignment.checkpoint is not None:
@@ -162,6 +166,7 @@ class Slot:
                 return StepReport(error=str(error), notice=self._take_notice())
             return StepReport(out_of_memory=str(error), notice=self._take_notice())
         self._epoch = result["epoch"]
+        self._may_have_distrusted |= bool(result.get("num_distrusted"))
         config = self._assignment.config
         # Before the epoch is reported: from then on it may be the trial's last, by early stopping or by a crash.
         if self._settings.scores_folder is not None and result["best_epoch"] != self._scores_of:
@@ -169,6 +174,8 @@ class Slot:
         complete = self._epoch >= config.training.last_epoch or result.get("ends_trial", False)
         if complete and describe(config.method.name.value).corrects_for_good:
             self._keep_corrections()
+        elif complete and self._may_have_distrusted:
+            self._keep_distrusted()
         return StepReport(
             result=result,
             value=best_metric_of(result) if config.objective.of_best_epoch else metric_of(result),
@@ -194,6 +201,7 @@ class Slot:
     def load(self, folder: str) -> None:
         """Go on from a state that `save` wrote on this machine; a damaged one leaves the trial at its start."""
         self._best_before = None  # the state is the trial's own, whatever it was assigned with
+        self._may_have_distrusted = True
         self._notice = None  # the checkpoint that it was assigned may be gone: this one replaces it
         self._read_state(fs.LocalFileSystem(), folder)
 
@@ -257,11 +265,20 @@ class Slot:
     def _keep_corrections(self) -> None:
         columns = self._ask(ListCorrections())
         try:
-            write_corrections(
+            CORRECTIONS.write(
                 self._settings.filesystem, self._settings.corrections_folder, self._assignment.trial, columns
             )
         except ResultsError as error:  # the trial's results do not depend on this file
             self._notice = f"the labels that it corrected are not kept: {error}"
+
+    def _keep_distrusted(self) -> None:
+        columns = self._ask(ListDistrusted())
+        if columns is None:
+            return
+        try:
+            DISTRUSTED.write(self._settings.filesystem, self._settings.distrust_folder, self._assignment.trial, columns)
+        except ResultsError as error:  # the trial's results do not depend on this file
+            self._notice = f"`audit` will not weigh which labels it distrusted, since these are not kept: {error}"
 
     def _keep_scores(self, folder: str, epoch: int) -> None:
         if self._assignment.config.data.validation.by_truth:

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from wsml_study.methods.catalogue import METHODS
-from wsml_study.record.correction_files import trials_with_corrections
+from wsml_study.record.label_tables import CORRECTIONS
 from wsml_study.report.figures.figure import Figure, Key, LeftOut, Panel, Table, table_rows
 from wsml_study.report.figures.look import GRAY, GREEN, VERMILION
 from wsml_study.results.corrections import Corrections, read_corrections
@@ -22,7 +22,7 @@ def corrections(record: StudyRecord) -> Figure | LeftOut | None:
     correcting = [name for name, one in METHODS.items() if one.corrects_for_good]
     if not record.trials["method"].isin(correcting).any():
         return None
-    if not trials_with_corrections(record.folder):
+    if not CORRECTIONS.trials(record.folder):
         why = "No trial that corrects labels for good has run through all its epochs, or an earlier version ran them."
         return LeftOut(name=name, title=title, why=why)
     found = read_corrections(record.folder)

@@ -41,7 +41,8 @@ DRIVER_ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the event log is the truth; Tune's own snapshots grow with the study
     "TUNE_RESULT_BUFFER_LENGTH": "1",
 }
-COUNT_INTERVAL_S = 2.0
+COUNT_INTERVAL_S, COUNTING_SHARE = 2.0, 0.02
+"""Slots are counted again after so many seconds at least, and take at most this share of the time."""
 LONGEST_SOCKET = 107
 """Bytes that Linux allows in the path of a socket."""
 
@@ -187,12 +188,12 @@ class Slots:
         self._count, self._count_again_at = 0, -math.inf
 
     def __call__(self) -> int:
-        """The number; of a large cluster counted less often, so that counting takes at most a fiftieth of the time."""
+        """The number; of a large cluster it is counted less often."""
         started = time.monotonic()
         if started > self._count_again_at:
             self._count = count_slots(self._resources, [node["Resources"] for node in alive_nodes()])
             ended = time.monotonic()
-            self._count_again_at = ended + max(COUNT_INTERVAL_S, 50 * (ended - started))
+            self._count_again_at = ended + max(COUNT_INTERVAL_S, (ended - started) / COUNTING_SHARE)
             if self._on_count is not None:
                 self._on_count(self._count)
         return self._count

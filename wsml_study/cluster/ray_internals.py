@@ -29,6 +29,8 @@ MODULES = {
     # Tune's actors, by which it speaks to its slots.
     "RayActorManager": "ray.air.execution._internal.actor_manager",
     "tune_controller": "ray.tune.execution",
+    # Where Tune looks up what it runs.
+    "trial": "ray.tune.experiment",
     # What Tune records of trials.
     "_ExperimentCheckpointManager": "ray.tune.execution.experiment_state",
     "tune": "ray.tune",

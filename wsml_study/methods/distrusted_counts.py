@@ -67,7 +67,7 @@ def course(
         batches: images of each batch of an epoch; several such lists where it is not known how the last ones are made.
         num_classes: of the dataset.
     """
-    sizes = sorted({size for epoch in batches for size in epoch})
+    sizes = sorted(set().union(*batches))
     for epoch in range(1, num_epochs + 1):
         rate = rate_in_epoch(method, schedule, epoch)
         if variant in COUNT_ALL_ENTRIES:

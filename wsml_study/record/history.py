@@ -57,6 +57,7 @@ class StudyHistory:
         limits: `budget` and `stop_when` of the newest run, as plain data.
         spending: hours, epochs and GPU hours of all runs.
         num_left_out: how many trials that have ended are counted and not in `trials` (`log_snapshot.py`).
+        num_outcomes: epochs and ends that were applied so far; what rules decide changes with it alone.
     """
 
     trials: dict[int, TrialHistory] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class StudyHistory:
     limits: dict[str, Any] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
     num_left_out: int = 0
+    num_outcomes: int = field(default=0, repr=False, compare=False)
     _closed: Counter[TrialState] = field(default_factory=Counter, repr=False, compare=False)
     _open: dict[int, TrialHistory] = field(default_factory=dict, repr=False, compare=False)
 
@@ -183,6 +185,7 @@ class StudyHistory:
             self._closed[trial.state] -= 1
             self._open[trial.number] = trial
         trial.apply(event)
+        self.num_outcomes += event["event"] in ("epoch", "ended")
         self._note_pause(trial)
         if event["event"] == "ended" and self._open.pop(trial.number, None) is not None:
             self._closed[trial.state] += 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import cache
 
 from wsml_study.methods.distrusted_counts import LARGE_LOSS, course
 from wsml_study.methods.schedules import schedule
@@ -69,10 +70,11 @@ def variant_of(config: TrialConfig) -> str:
     return str(config.method.given_options["variant"] or "code")
 
 
-def _batches_of_epoch(num_images: int, batch_size: int, num_ranks: int) -> list[list[int]]:
+@cache
+def _batches_of_epoch(num_images: int, batch_size: int, num_ranks: int) -> Sequence[Sequence[int]]:
     """Images of each batch of an epoch; also with the last two joined, where a network may not train on the last."""
     full, left = divmod(num_images, batch_size)
-    batches = [batch_size] * full + ([left] if left else [])
+    batches = (batch_size,) * full + ((left,) if left else ())
     if not 0 < left <= num_ranks or full == 0:
-        return [batches]
-    return [batches, [*batches[:-2], batch_size + left]]
+        return (batches,)
+    return batches, (*batches[:-2], batch_size + left)

@@ -39,6 +39,8 @@ class Pausing:
         self._rule, self._history, self._num_trials = rule, history, num_trials
         self.has_state = has_state
         self._until_asked = 0.0
+        self._risen: list[TrialHistory] = []
+        self._asked_after: int | None = None  # epochs and ends
 
     def may_go_on(self, number: int, epoch: int) -> bool:
         """Whether a trial that the rule has just ended after this epoch may go on later."""
@@ -51,8 +53,11 @@ class Pausing:
         Args:
             busy: trials that are still in a slot.
         """
-        risen = map(self._first_run, self._rule.to_resume(self._history.paused_after))
-        return next((trial for trial in risen if trial.number not in busy), None)
+        # Where many slots become free at once, one answer serves them all.
+        if self._asked_after != self._history.num_outcomes:
+            self._asked_after = self._history.num_outcomes
+            self._risen = [self._first_run(one) for one in self._rule.to_resume(self._history.paused_after)]
+        return next((trial for trial in self._risen if trial.number not in busy), None)
 
     def hopeless(self, busy: Container[int]) -> list[TrialHistory]:
         """Paused trials that cannot go on any more, whatever the trials to come show; `busy` as above.

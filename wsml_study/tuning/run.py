@@ -19,6 +19,7 @@ from wsml_study.cluster.event_groups import events_in_groups, starting_at_a_time
 from wsml_study.cluster.leaked_placement_groups import LeakedPlacementGroups
 from wsml_study.cluster.preflight import preflight
 from wsml_study.cluster.session import Session, Slots, gpus_per_worker
+from wsml_study.cluster.trainable_class import trainable_read_once
 from wsml_study.cluster.tune_records import EndedTrialsEmptied, no_records_of_tune
 from wsml_study.data.judged_classes import unjudged
 from wsml_study.data.label_states import NEGATIVE
@@ -574,6 +575,7 @@ class _Run:
                 log.grouped(self.lease.check),
                 events_in_groups(log.commit, starting=starting),
                 no_records_of_tune(),
+                trainable_read_once(),
             ):
                 tuner.fit()
         except TuneError:

@@ -1,7 +1,9 @@
-"""TPE for several proposals from the same trials: its model, which costs more than the draws from it, is made once."""
+"""TPE for several proposals from the same trials: its model is made once, and draws from it are made together."""
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
+from collections.abc import Iterator
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -12,6 +14,9 @@ from optuna.trial import FrozenTrial
 
 _Densities = tuple[_ParzenEstimator, _ParzenEstimator]
 """Of the good trials and of all others."""
+
+DRAWN_TOGETHER = 16
+"""Proposals whose candidates are drawn and compared in one go: most of what few candidates cost is not arithmetic."""
 
 
 class SharedTpe(TPESampler):
@@ -25,6 +30,7 @@ class SharedTpe(TPESampler):
         super().__init__(**arguments)
         self._densities: dict[tuple[str, ...], _Densities] = {}
         self._made: list[_ParzenEstimator] = []  # of the newest model
+        self._drawn: defaultdict[tuple[str, ...], deque[dict[str, Any]]] = defaultdict(deque)
 
     def _sample(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
         keys = tuple(search_space)
@@ -34,10 +40,20 @@ class SharedTpe(TPESampler):
             good, others = self._made
             self._densities[keys] = good, others
             return values
-        good, others = self._densities[keys]
-        candidates = good.sample(self._rng.rng, self._n_ei_candidates)
-        best = self._compare(candidates, self._compute_acquisition_func(candidates, good, others))
+        drawn = self._drawn[keys]
+        if not drawn:
+            drawn.extend(self._draw(*self._densities[keys]))
+        best = drawn.popleft()
         return {key: distribution.to_external_repr(best[key]) for key, distribution in search_space.items()}
+
+    def _draw(self, good: _ParzenEstimator, others: _ParzenEstimator) -> Iterator[dict[str, Any]]:
+        """The best of the candidates of each of `DRAWN_TOGETHER` proposals."""
+        num = self._n_ei_candidates
+        candidates = good.sample(self._rng.rng, DRAWN_TOGETHER * num)
+        gains = self._compute_acquisition_func(candidates, good, others)
+        for start in range(0, DRAWN_TOGETHER * num, num):
+            own = slice(start, start + num)
+            yield self._compare({key: values[own] for key, values in candidates.items()}, gains[own])
 
     def _build_parzen_estimator(self, *arguments: Any, **settings: Any) -> _ParzenEstimator:
         made = super()._build_parzen_estimator(*arguments, **settings)

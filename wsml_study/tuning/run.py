@@ -484,11 +484,12 @@ class _Run:
 
     def _end_paused(self) -> None:
         """End the trials that no later trial has let go on; their checkpoints go with the scratch folder."""
-        for trial in self.log.history.with_state(TrialState.PAUSED):
-            self.lease.check()
-            ending = {"state": TrialState.STOPPED, "error": None, "sampler_state": trial.sampler_state}
-            self.log.append("ended", trial=trial.number, **ending)
-            self.listener.on_event(self.log.history, "ended", trial.number)
+        history = self.log.history
+        with self.log.grouped(self.lease.check):  # an object store would take minutes for thousands of writes
+            for trial in history.with_state(TrialState.PAUSED):
+                ending = {"state": TrialState.STOPPED, "error": None, "sampler_state": trial.sampler_state}
+                self.log.append("ended", trial=trial.number, **ending)
+                self.log.once_durable(partial(self.listener.on_event, history, "ended", trial.number))
 
     def _limits(self) -> Limits | None:
         """The limits of the search; None for a plan, which is no search, and without any.

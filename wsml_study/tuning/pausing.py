@@ -67,10 +67,10 @@ class Pausing:
         self._until_asked -= 1
         if self._until_asked > 0:
             return []
-        all_paused = self._history.paused_after
-        paused = {one: epoch for one, epoch in all_paused.items() if self._first_run(one).number not in busy}
+        paused = self._history.paused_after
         self._until_asked = ASKED_AGAIN_AFTER * len(paused)
-        return [self._first_run(one) for one in sorted(self._rule.hopeless(paused, self._num_trials))]
+        named = map(self._first_run, sorted(self._rule.hopeless(paused, self._num_trials)))
+        return [trial for trial in named if trial.number not in busy]
 
     def _first_run(self, config: int) -> TrialHistory:
         """Of a config, the only run that is paused."""

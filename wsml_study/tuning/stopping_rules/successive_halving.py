@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from wsml_study.options import COUNT, FLAG, Kind, Limits, Option
 from wsml_study.study.early_stopping_record import EarlyStoppingRecord, Options
@@ -29,30 +29,30 @@ PROMOTE = Option(
 
 
 class Rung(dict[int, float]):
-    """Trial -> value of those that have reached a rung, with an order that is kept: a study may have 100,000 trials.
-
-    Attributes:
-        newest: (-value, trial) of those that have reported no later epoch: the best first.
-    """
+    """Trial -> value of those that have reached a rung, with an order that is kept: a study may have 100,000 trials."""
 
     def __init__(self) -> None:
         super().__init__()
         self._values: list[float] = []  # ascending
-        self.newest: list[tuple[float, int]] = []
+        # Of those that have reported no later epoch, the best first: (-value, trial), and the trials alone.
+        self._newest: list[tuple[float, int]] = []
+        self._newest_trials: list[int] = []
 
     def put(self, trial: int, value: float) -> None:
         """A trial's newest epoch is this one, with this value."""
         self.drop(trial)
         self[trial] = value
         insort(self._values, value)
-        insort(self.newest, (-value, trial))
+        at = bisect_left(self._newest, (-value, trial))
+        self._newest.insert(at, (-value, trial))
+        self._newest_trials.insert(at, trial)
 
     def pass_by(self, trial: int) -> None:
         """A trial has reported a later epoch; no-op if it has not been here."""
         if trial in self:
-            at = bisect_left(self.newest, (-self[trial], trial))
-            if at < len(self.newest) and self.newest[at][1] == trial:
-                del self.newest[at]
+            at = bisect_left(self._newest, (-self[trial], trial))
+            if at < len(self._newest) and self._newest_trials[at] == trial:
+                del self._newest[at], self._newest_trials[at]
 
     def drop(self, trial: int) -> None:
         """A trial has not been here after all, since it repeats an earlier epoch."""
@@ -65,10 +65,16 @@ class Rung(dict[int, float]):
         """How many have a larger value than a trial that has been here."""
         return len(self._values) - bisect_right(self._values, self[trial])
 
-    def above(self, num_trials: int) -> Iterator[int]:
-        """Those of `newest` that fewer than so many trials are better than, the best first; at least 1."""
+    def above(self, num_trials: int, among: Container[int]) -> Iterator[int]:
+        """Those that fewer than so many trials, at least 1, are better than, and that have reported no later epoch.
+
+        Args:
+            num_trials: as many.
+            among: others are left out. Most of the best are at work, thousands on as many slots, and not paused.
+        """
         least = self._values[max(0, len(self._values) - num_trials)] if self._values else math.inf
-        return (trial for _, trial in self.newest[: bisect_right(self.newest, (-least, math.inf))])
+        best = self._newest_trials[: bisect_right(self._newest, (-least, math.inf))]
+        return filter(among.__contains__, best)
 
 
 class Asha:
@@ -117,8 +123,8 @@ class PromotingAsha(Asha):
         return [
             trial
             for epoch, rung in sorted(self.rungs.items(), reverse=True)
-            for trial in rung.above(self._quota(len(rung)))
-            if paused.get(trial) == epoch
+            for trial in rung.above(self._quota(len(rung)), paused)
+            if paused[trial] == epoch
         ]
 
     def hopeless(self, paused: Mapping[int, int], num_trials: int) -> Sequence[int]:

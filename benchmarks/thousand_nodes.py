@@ -730,19 +730,34 @@ def reading(arguments: argparse.Namespace) -> None:
             command = [sys.executable, "-m", "wsml_study", what, str(folder)]
             command += {"report": ["-o", str(report)], "paper": ["-o", str(paper), "--overwrite"]}.get(what, [])
             if what == "resume":
-                command = [sys.executable, "-c", f"{READ_AGAIN}(__import__('pathlib').Path({str(folder)!r}))"]
+                command = [sys.executable, "-c", f"from thousand_nodes import resume; resume({str(folder)!r})"]
             measure(what, command)
     if report.exists():
         print(f"the page of report: {report.stat().st_size / 1e6:.2f} MB")
 
 
-READ_AGAIN = "from wsml_study.record.events import read_history; read_history"
+def resume(folder: str) -> None:
+    """Do what a driver does with log and tables when it goes on, and print the CPU time of each step."""
+    from wsml_study.record.events import read_history
+    from wsml_study.record.kept_rows import kept_rows
+    from wsml_study.record.tables import TableWriter
+    from wsml_study.study.reading import read_study
+
+    steps = [("the log", REAL_CPU())]
+    study, history = read_study(Path(folder, "study.yaml")), read_history(Path(folder))
+    steps.append(("rows of the tables", REAL_CPU()))
+    rows = kept_rows(Path(folder), study, history)
+    steps.append(("the first tables", REAL_CPU()))
+    TableWriter(Path(folder), study, rows).write(history)
+    steps.append(("", REAL_CPU()))
+    for (name, began), (_, ended) in itertools.pairwise(steps):
+        print(f"  {name}: {ended - began:.1f} s of CPU time", file=sys.stderr)
 
 
 def measure(what: str, command: list[str]) -> None:
     """Run a command and print what it took."""
     began, silent = time.perf_counter(), subprocess.DEVNULL
-    process = subprocess.Popen(command, stdout=silent)
+    process = subprocess.Popen(command, stdout=silent, env={**os.environ, "PYTHONPATH": str(HERE)})
     _, status, used = os.wait4(process.pid, 0)
     took, cpu = time.perf_counter() - began, used.ru_utime + used.ru_stime
     ended = "" if status == 0 else f", exit status {os.waitstatus_to_exitcode(status)}"

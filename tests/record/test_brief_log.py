@@ -13,9 +13,10 @@ import pytest
 from wsml_study.record import log_snapshot
 from wsml_study.record.brief_log import read_brief_log
 from wsml_study.record.events import read_history, read_log
+from wsml_study.record.kept_rows import kept_rows
 from wsml_study.record.log_snapshot import write_snapshot
 from wsml_study.record.storage import StudyStorage
-from wsml_study.record.tables import write_tables
+from wsml_study.record.tables import TableWriter, read_table, write_tables
 from wsml_study.results.study_results import StudyRecord, read_record, record_of
 from wsml_study.study.reading import read_study
 
@@ -87,3 +88,37 @@ def test_the_whole_log_is_read_where_an_event_is_missing(folder):
     del lines[number]
     log.write_bytes(b"".join(lines))
     assert read_brief_log(folder, read_study(folder / "study.yaml")) is None
+
+
+def test_a_driver_that_resumes_writes_the_same_tables_with_the_rows_that_it_finds(folder):
+    study, history = read_study(folder / "study.yaml"), read_history(folder)
+    num_kept = set()
+    for num_lines in range(2, len(read_whole(folder).events) + 1):
+        write_up_to(folder, num_lines)
+        rows = kept_rows(folder, study, history)
+        assert rows is not None
+        num_kept.add(len(rows["trials"]))
+        TableWriter(folder, study, rows).write(history)
+        found = {name: read_table(folder, name) for name in rows}
+        write_tables(folder, study, history)
+        assert found == {name: read_table(folder, name) for name in rows}
+    assert num_kept == set(range(sum(history.num_closed.values()) + 1))
+
+
+def test_a_driver_that_resumes_takes_no_rows_of_another_log_or_version(folder):
+    study, history = read_study(folder / "study.yaml"), read_history(folder)
+    num_events = len(read_whole(folder).events)
+    trials = folder / "trials.parquet"
+    for change in (
+        lambda table: table.slice(1),
+        lambda table: table.drop(["host"]),
+        lambda table: table.set_column(
+            table.column_names.index("last_epoch"), table.schema.field("last_epoch"), table["attempts"]
+        ),
+    ):
+        write_up_to(folder, num_events)
+        assert kept_rows(folder, study, history) is not None
+        pq.write_table(change(pq.read_table(trials)), trials)
+        assert kept_rows(folder, study, history) is None
+    (folder / "snapshot.json").unlink()
+    assert kept_rows(folder, study, history) is None

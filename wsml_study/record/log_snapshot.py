@@ -78,10 +78,12 @@ class SnapshotEnd:
 
     Attributes:
         num_bytes: of the log until there.
-        unclosed: numbers of the trials that had not ended.
+        num_trials: that had been created; they are numbered from 0.
+        unclosed: numbers of those that had not ended.
     """
 
     num_bytes: int
+    num_trials: int
     unclosed: frozenset[int]
 
 
@@ -94,7 +96,9 @@ def read_snapshot_end(folder: Path) -> SnapshotEnd:
     content, path = json.loads((folder / SNAPSHOT).read_bytes()), folder / EVENTS
     if _end(path, content["bytes"]) != content["end"]:
         raise ValueError(f"{folder / SNAPSHOT}: of another log")
-    return SnapshotEnd(num_bytes=content["bytes"], unclosed=frozenset(one["number"] for one in content["trials"]))
+    unclosed = frozenset(one["number"] for one in content["trials"])
+    num_trials = sum(content["closed"].values()) + len(unclosed)
+    return SnapshotEnd(num_bytes=content["bytes"], num_trials=num_trials, unclosed=unclosed)
 
 
 def _from_snapshot(folder: Path) -> StudyHistory:

@@ -238,10 +238,17 @@ VALIDATION_MAP = ("val_map", "val_map_true", "val_map_observed", "best_val_map")
 class TableWriter:
     """Rewrites the tables of a study as it grows; the rows of closed trials are built once and kept."""
 
-    def __init__(self, folder: Path, study: Study) -> None:
+    def __init__(self, folder: Path, study: Study, kept: dict[str, pa.Table] | None = None) -> None:
+        """Build nothing yet.
+
+        Args:
+            folder: of the tables.
+            study: whose trials they are.
+            kept: rows of closed trials that need not be built, from `kept_rows`.
+        """
         self._folder, self._study = folder, study
-        self._blocks: list[dict[str, pa.Table]] = []
-        self._in_blocks: set[int] = set()
+        self._blocks = [] if kept is None else [kept]
+        self._in_blocks: set[int] = set() if kept is None else set(kept["trials"]["trial"].to_pylist())
 
     def write(self, history: StudyHistory) -> None:
         """Write trials.parquet, epochs.parquet and classes.parquet, each atomically.

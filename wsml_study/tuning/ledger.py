@@ -22,6 +22,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from wsml_study.errors import ResultsError
 from wsml_study.record.event_log import EventLog
 from wsml_study.record.history import StudyHistory
+from wsml_study.record.kept_rows import kept_rows
 from wsml_study.record.lease import Lease
 from wsml_study.record.log_snapshot import write_snapshot
 from wsml_study.record.storage import TABLE_FILES, StudyStorage
@@ -87,7 +88,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
         self._storage, self._log, self._lease = storage, log, lease
         self._source, self._listener, self._population = source, listener, population
         self._pausing = pausing
-        self._tables = TableWriter(storage.folder, study)
+        self._tables = TableWriter(storage.folder, study, kept_rows(storage.folder, study, log.history))
         self._tables_due = time.monotonic() + TABLES_INTERVAL_S
         self._deleting = ThreadPoolExecutor(DELETING_AT_ONCE, thread_name_prefix="delete")
 

@@ -85,6 +85,15 @@ class Clock:
 
 
 CLOCK = Clock(1.8e9)
+REAL_SLEEP = time.sleep
+
+
+def sleep(seconds: float) -> None:
+    """Skip the time that the driver sleeps; other threads sleep beside it."""
+    if threading.current_thread() is threading.main_thread():
+        CLOCK.skip(seconds)
+    else:
+        REAL_SLEEP(seconds)
 
 
 def uncounted(function):
@@ -567,7 +576,7 @@ def simulate(arguments: argparse.Namespace) -> None:
     CLUSTER.cpu_before = REAL_CPU()
     CLUSTER.began, CLUSTER.arguments, CLUSTER.storage = CLOCK.now(), arguments, storage
     time.time = time.monotonic = CLOCK.now
-    time.sleep = CLOCK.skip
+    time.sleep = sleep
     ray.wait, ray.get, ray.kill, ray.nodes = CLUSTER.wait, CLUSTER.get, CLUSTER.kill, CLUSTER.node_table
     ray.cluster_resources = lambda: {"CPU": float(arguments.nodes * SLOTS_OF_NODE)}
     tune_controller.PlacementGroupResourceManager = Placements

@@ -59,7 +59,7 @@ def test_a_large_loss_is_compiled_once_for_all_rates() -> None:
     plain, compiled = (
         create_method("LL-R", labels_NC=labels_NC, schedule=schedule("linear", rate_per_epoch=0.1)) for _ in range(2)
     )
-    compiled.compile_loss(Compiler("a loss", torch.device("cpu"), cuda_graphs=False).compiled, 6)
+    compiled.compile_loss(Compiler("a loss").compiled, 6)
     before, distrusted = num_graphs(), []
     for epoch in range(1, 7):
         for num_images in (8, 8, 5):
@@ -117,7 +117,7 @@ def test_random_numbers_of_a_network_are_those_of_plain_torch() -> None:
     from wsml_study.training.compilation import CompiledNetwork, Compiler
 
     network, inputs = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5)), torch.randn(16, 4)
-    compiled = CompiledNetwork(network, Compiler("dropout", torch.device("cpu"), cuda_graphs=False))
+    compiled = CompiledNetwork(network, Compiler("dropout"), cuda_graphs=False)
     outputs = []
     for module in (network, compiled):
         torch.manual_seed(0)
@@ -171,13 +171,25 @@ def test_a_machine_without_a_compiler_says_what_to_install(tmp_path: Any) -> Non
     assert message.endswith("install a C++ compiler (`apt install g++`, or set CXX), or leave the key out")
 
 
-def test_the_cache_is_the_machine_s_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wsml_study.training.compilation import Compiler
+CACHE = """\
+import os
+from wsml_study.training.compilation import Compiler
 
-    monkeypatch.setenv("WSML_CACHE", "/cache")
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-    Compiler("one", torch.device("cpu"), cuda_graphs=False)
-    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/cache/compiled"
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/mine")
-    Compiler("one", torch.device("cpu"), cuda_graphs=False)
-    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/mine"
+Compiler("a network")
+print(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"), [({}, "/cache/compiled"), ({"TORCHINDUCTOR_CACHE_DIR": "/mine"}, "/mine")]
+)
+def test_the_cache_is_the_machine_s_unless_the_user_says_otherwise(own: dict[str, str], expected: str) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", CACHE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ | {"WSML_CACHE": "/cache"} | own,
+    )
+    assert done.stdout == f"{expected}\n"

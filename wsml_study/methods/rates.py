@@ -17,6 +17,9 @@ from wsml_study.methods.selection import Counts
 LARGEST_DENOMINATOR = 10**9
 """Exact for rates of up to nine decimals, and small enough for products in 64 bits."""
 
+SMALLEST_MOST = 64
+"""Labels of a batch that compiled code can distrust at least: trials that distrust fewer share one code."""
+
 
 class Rates:
     """A rate in [0, 1] for each of K trials."""
@@ -87,7 +90,7 @@ class FilledRate(Rates):
         else:
             self._count.counts.fill_(carried_count(rate, num_before, num_counted))
         # `most` is a constant of the code. A power of two leaves few of them, which trials of other rates share.
-        most = max(1, distrusted_count(self.rates[0], num_counted))
+        most = max(SMALLEST_MOST, distrusted_count(self.rates[0], num_counted))
         self._count = Counts(counts=self._count.counts, most=1 << (most - 1).bit_length())
 
     def counts(self, num_counted: int, device: torch.device) -> Counts:

@@ -1,7 +1,7 @@
 """Training by `torch.compile`: the network's forward and backward pass, and the loss of methods that can be compiled.
 
-Only `training.compile: true` imports this module: torch's compiler takes a second and 110 MiB to load. What it compiles
-is kept in a folder that all trials of a machine share, so that the first trial compiles and later ones read.
+Only `training.compile: true` loads torch's compiler, which takes a second and 110 MiB. What it compiles is kept in a
+folder that all trials of a machine share, so that the first trial compiles and later ones read.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.eval_frame import is_dynamo_supported
-from torch._dynamo.exc import TorchDynamoException
 
 from wsml_study.data.stored_file import default_cache_dir
 from wsml_study.errors import TrainingError
@@ -48,32 +46,38 @@ _held = _Held()
 class Compiler:
     """Compiles the functions of one trial, each for the shape of the first batch that it gets."""
 
-    def __init__(self, identity: str, device: torch.device, *, cuda_graphs: bool) -> None:
+    def __init__(self, identity: str) -> None:
         """Prepare to compile; nothing is compiled before the first batch.
 
         Args:
             identity: of the network and its inputs; trials with the same one share compiled code.
-            device: of the batches.
-            cuda_graphs: record what is compiled as CUDA graphs, whose outputs hold until the next batch.
 
         Raises:
             TrainingError: torch cannot compile on this version of Python.
         """
+        # Before the import, in which torch sets the variable to a folder in /tmp.
         os.environ.setdefault(CACHE_VARIABLE, str(default_cache_dir() / "compiled"))
+        from torch._dynamo.eval_frame import is_dynamo_supported
+
         if not is_dynamo_supported():
             raise TrainingError("training.compile: torch cannot compile on this version of Python; leave the key out")
         _held.take(identity)
         # Versions of one function, such as a loss with other rates; from there on torch would not compile, silently.
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_TRIALS)
-        # Random numbers are those of torch without the compiler: dropout has the same masks.
-        self._options: dict[str, Any] = {"fallback_random": True}
-        if cuda_graphs and device.type == "cuda":
-            self._options["triton.cudagraphs"] = True
 
-    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, compiled when it is first called; its first argument has to be a tensor."""
+    def compiled(self, function: Callable[..., Any], *, cuda_graphs: bool = False) -> Callable[..., Any]:
+        """The function, compiled when it is first called.
+
+        Args:
+            function: its first argument has to be a tensor.
+            cuda_graphs: record it as CUDA graphs, whose outputs hold until the next call. Only for a GPU.
+        """
+        # Random numbers are those of torch without the compiler: dropout has the same masks.
+        options: dict[str, str | int | bool | Callable[..., Any]] = {"fallback_random": True}
+        if cuda_graphs:
+            options["triton.cudagraphs"] = True
         # Shapes are constants of the code. Torch would otherwise compile for any shape once it has seen two.
-        return CompiledForShape(function, torch.compile(function, dynamic=False, options=self._options))
+        return CompiledForShape(function, torch.compile(function, dynamic=False, options=options))
 
 
 class CompiledForShape:
@@ -98,29 +102,33 @@ class CompiledForShape:
             return self._plain(batch, *further, **keywords)
         try:
             return self._compiled(batch, *further, **keywords)
-        except TorchDynamoException as error:
+        except RuntimeError as error:
+            if not isinstance(error, torch._dynamo.exc.TorchDynamoException):
+                raise
             raise TrainingError(f"training.compile: {_reason(error)}; {_remedy(error)}") from error
 
 
 class CompiledNetwork(nn.Module):
     """A network whose forward pass, and with it the backward pass, is compiled. Its weights are the network's own."""
 
-    def __init__(self, network: nn.Module, compiler: Compiler) -> None:
+    def __init__(self, network: nn.Module, compiler: Compiler, *, cuda_graphs: bool) -> None:
         super().__init__()
         self.network = network
-        self._compiled = compiler.compiled(network)
+        self._cuda_graphs = cuda_graphs
+        self._compiled = compiler.compiled(network, cuda_graphs=cuda_graphs)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """As the network's."""
         outputs: Tensor = self._compiled(inputs)
-        return outputs
+        # The next batch's graph writes where this one's outputs lie, and methods may keep what they were given.
+        return outputs.clone() if self._cuda_graphs else outputs
 
 
-def _reason(error: TorchDynamoException) -> str:
+def _reason(error: RuntimeError) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _remedy(error: TorchDynamoException) -> str:
+def _remedy(error: RuntimeError) -> str:
     if "compiler" in str(error).lower():
         return "install a C++ compiler (`apt install g++`, or set CXX), or leave the key out"
     return "leave the key out"

@@ -288,12 +288,12 @@ class Optimization:
         Raises:
             TrainingError: torch cannot compile on this version of Python.
         """
-        from wsml_study.training.compilation import CompiledNetwork, Compiler  # imports the compiler
+        from wsml_study.training.compilation import CompiledNetwork, Compiler
 
-        training = self._config.training
+        training, compiler = self._config.training, Compiler(self._identity_of_network())
         # Gradients that are added up over several batches would be overwritten by the next batch's CUDA graph.
-        compiler = Compiler(self._identity_of_network(), self._device, cuda_graphs=training.accumulate is None)
-        self.phase.forward = CompiledNetwork(self.phase.forward, compiler)
+        cuda_graphs = self._device.type == "cuda" and training.accumulate is None
+        self.phase.forward = CompiledNetwork(self.phase.forward, compiler, cuda_graphs=cuda_graphs)
         self.method.compile_loss(compiler.compiled, training.epochs)
 
     def _identity_of_network(self) -> str:

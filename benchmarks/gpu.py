@@ -1,16 +1,32 @@
-"""On a GPU: training against the same steps on tensors that lie there, where the CPU waits, and what selecting costs.
+"""On a GPU: plain and compiled training, pixels in its memory or sent, where the CPU waits, and what selecting costs.
 
     python benchmarks/gpu.py                                                          ResNet-50 at 448, bf16
     python benchmarks/gpu.py --device cpu --backbone small_cnn --size 32 --images 64  the program itself, without a GPU
 
-Beside torch and torchvision it needs pydantic and safetensors. Images and labels are random, weights too.
+In this order:
+
+1. What compiling takes (`training.compile`): in the first trial, with an empty cache, and in the second one, each in a
+   process of its own.
+2. A step of LL-R on tensors that lie on the device, plain and compiled, and the bare compiled step: the same network
+   compiled alike, binary cross-entropy and the optimizer, without labels to select and without metrics.
+3. By how much a batch's loss differs between plain and compiled training, at most, over an epoch from the same weights.
+4. Compiled training as trials do it, on images that are sent batch by batch, and on images in the device's memory.
+5. Plain training against the same steps on tensors that lie on the device, how often the CPU waits for the device, and
+   what LL-R's selection costs.
+
+Beside torch and torchvision it needs pydantic and safetensors, and for compiling what `wsml-study check` says. Images
+and labels are random, weights too.
 `benchmarks/epoch.py --device cuda --backbone resnet50 --size 448` sets the published loop beside these numbers.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +34,8 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from wsml_study.methods.contract import Batch, Method
@@ -26,6 +44,9 @@ from wsml_study.methods.schedules import schedule
 from wsml_study.study.reading import parse_study
 from wsml_study.study.search_space import SearchSpace
 from wsml_study.study.spec import TrialConfig
+from wsml_study.training.device_pixels import copied
+from wsml_study.training.inputs import ImageInputs, TrialInputs
+from wsml_study.training.optimizers import optimizer_of
 from wsml_study.training.scoring import uses_bf16
 from wsml_study.training.trial import TrialTraining
 from wsml_study.training.trial_data import LabelledImages, TrialData
@@ -34,6 +55,9 @@ CLASSES = 20
 RATE = 0.002
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy")
 """Calls in which the CPU waits for the device."""
+
+ROUNDS = 3
+"""Epochs of each side that are compared, in turns; the median counts."""
 
 SELECTIONS = ((16, 80), (64, 5000))
 REPEATS = 50
@@ -79,14 +103,19 @@ def config_of(backbone: str, batch_size: int) -> TrialConfig:
     return SearchSpace.from_study(study).resolve(study, {})
 
 
+def compiled_config_of(config: TrialConfig) -> TrialConfig:
+    """Without the check that a study file gets: a GPU may do without the C++ compiler that a CPU needs."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"compile": True})})
+
+
 def wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def on_ready_tensors(trial: TrialTraining, epoch: int) -> float:
-    """Seconds of an epoch's steps, method and optimizer included, on batches that are on the device."""
-    training = trial.config.training
+def on_ready_tensors(trial: TrialTraining, epoch: int) -> tuple[float, Tensor]:
+    """Seconds of an epoch's steps, method and optimizer included, on batches that are on the device; their losses."""
+    training, losses = trial.config.training, []
     batches = [
         (batch.inputs.clone(), batch.indices_B, batch.labels_BC, batch.num_images)
         for batch in trial.optimization.batches(epoch)
@@ -110,8 +139,83 @@ def on_ready_tensors(trial: TrialTraining, epoch: int) -> float:
         outcome.loss.backward()
         trial.optimizer.step()
         trial.optimizer.zero_grad(set_to_none=True)
+        losses.append(outcome.loss.detach().clone())  # the next batch's CUDA graph writes where the loss lies
+    wait_for(trial.device)
+    return time.perf_counter() - started, torch.stack(losses)
+
+
+def bare_compiled_steps(trial: TrialTraining, epoch: int) -> float:
+    """Seconds of as many steps of the trial's compiled network on ready tensors, with binary cross-entropy."""
+    training, network = trial.config.training, trial.optimization.phase.forward
+    groups = [{"params": list(network.parameters()), "lr": training.learning_rate}]
+    optimizer = optimizer_of(training, groups)
+    batches = [(batch.inputs.clone(), (batch.labels_BC > 0).float()) for batch in trial.optimization.batches(epoch)]
+    network.train()
+    wait_for(trial.device)
+    started = time.perf_counter()
+    for images, targets_BC in batches:
+        with torch.autocast(trial.device.type, torch.bfloat16, enabled=uses_bf16(training.precision, trial.device)):
+            logits_BC = network(images)
+        F.binary_cross_entropy_with_logits(logits_BC.float(), targets_BC).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
     wait_for(trial.device)
     return time.perf_counter() - started
+
+
+def compile_seconds(config: TrialConfig, device: torch.device, size: int) -> float:
+    """What a first epoch of two batches takes longer than the second one, in this process."""
+    trial = TrialTraining(config, random_data(2 * config.training.batch_size, size), device=device)
+    first, _ = on_ready_tensors(trial, 3)
+    second, _ = on_ready_tensors(trial, 3)
+    return first - second
+
+
+def print_compile_seconds(arguments: argparse.Namespace) -> bool:
+    """Of two trials, each in a process of its own, on a machine that has compiled nothing; whether it can compile."""
+    options = [f"--{name}={getattr(arguments, name)}" for name in ("device", "backbone", "size")]
+    for trial in ("first", "second"):
+        command = [sys.executable, __file__, *options, "--batch-sizes", str(min(arguments.batch_sizes))]
+        done = subprocess.run([*command, "--only-compile"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            print(f"nothing is compiled here: {done.stderr.strip().splitlines()[-1]}")
+            return False
+        print(f"compiling in the {trial} trial: {float(done.stdout.splitlines()[-1]):.1f} s", flush=True)
+    return True
+
+
+def compare_compiled(config: TrialConfig, compiled_config: TrialConfig, data: TrialData, device: torch.device) -> None:
+    """Print a step's milliseconds, plain, compiled and bare, and the largest difference of a loss."""
+    plain, compiled = (TrialTraining(one, data, device=device) for one in (config, compiled_config))
+    (_, expected), (_, found) = on_ready_tensors(plain, 3), on_ready_tensors(compiled, 3)
+    print(f"largest difference of a batch's loss over an epoch: {(found - expected).abs().max():.1e} (goal: 1e-3)")
+    bare = TrialTraining(compiled_config, data, device=device)
+    bare_compiled_steps(bare, 3)
+    rounds = []
+    for epoch in range(4, 4 + ROUNDS):
+        seconds = on_ready_tensors(plain, epoch)[0], on_ready_tensors(compiled, epoch)[0]
+        rounds.append((*seconds, bare_compiled_steps(bare, epoch)))
+    steps = -(-len(data.train) // config.training.batch_size)
+    of_plain, of_compiled, of_bare = (1e3 * statistics.median(one) / steps for one in zip(*rounds, strict=True))
+    print(f"a step: plain {of_plain:.2f} ms, compiled {of_compiled:.2f} ms, bare compiled {of_bare:.2f} ms")
+    plain_ratio = statistics.median(plain / compiled for plain, compiled, _ in rounds)
+    bare_ratio = statistics.median(bare / compiled for _, compiled, bare in rounds)
+    print(f"compiled / plain speed: {plain_ratio:.2f} (goal: 2.5); compiled / bare: {bare_ratio:.3f} (goal: .95)")
+
+
+def compare_pixels(config: TrialConfig, data: TrialData, device: torch.device) -> None:
+    """Print images per second of compiled training on pixels of the machine's memory and of the device's."""
+    trial = TrialTraining(config, data, device=device)
+    assert data.train.images_NcHW is not None
+    pixels_NcHW = copied(np.asarray(data.train.images_NcHW), device)
+    rates: dict[str, list[float]] = {"sent": [], "on the device": []}
+    for _ in range(1 + ROUNDS):
+        for place, pixels in (("sent", None), ("on the device", pixels_NcHW)):
+            inputs = partial(ImageInputs, device=device, flips=True, pixels_NcHW=pixels)
+            trial.optimization.inputs = TrialInputs(lambda split, inputs=inputs: inputs(data.split(split)))
+            rates[place].append(len(data.train) / trial.run_epoch().train_seconds)
+    for place, found in rates.items():
+        print(f"compiled training, pixels {place}: {statistics.median(found[1:]):.0f} images/s (goal: 1,500)")
 
 
 def compare_with_ready_tensors(config: TrialConfig, data: TrialData, device: torch.device, epochs: int) -> float:
@@ -122,7 +226,7 @@ def compare_with_ready_tensors(config: TrialConfig, data: TrialData, device: tor
     ratios, steps = [], []
     for epoch in range(2, 2 + epochs):
         seconds = trial.run_epoch().train_seconds
-        ready = on_ready_tensors(trial, epoch)
+        ready, _ = on_ready_tensors(trial, epoch)
         ratios.append(ready / seconds)
         steps.append(seconds / -(-len(data.train) // config.training.batch_size))
         print(f"  epoch {epoch}: {len(data.train) / seconds:.0f} images/s, ready {len(data.train) / ready:.0f}")
@@ -197,17 +301,30 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=640)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--only-compile", action="store_true", help="print the seconds of compiling alone")
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
+    device, smallest = torch.device(arguments.device), min(arguments.batch_sizes)
+    compiled_config = compiled_config_of(config_of(arguments.backbone, smallest))
+    if arguments.only_compile:
+        print(compile_seconds(compiled_config, device, arguments.size))
+        return
+    started = time.perf_counter()
     print(torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU", f"torch {torch.__version__}")
     data, step_s = random_data(arguments.images, arguments.size), {}
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+        if print_compile_seconds(arguments):
+            print(f"{arguments.backbone} at {arguments.size}, batch {smallest}", flush=True)
+            compare_compiled(config_of(arguments.backbone, smallest), compiled_config, data, device)
+            compare_pixels(compiled_config, data, device)
+    print(f"so far {time.perf_counter() - started:.0f} s", flush=True)
     for batch_size in arguments.batch_sizes:
         print(f"{arguments.backbone} at {arguments.size}, batch {batch_size}")
         config = config_of(arguments.backbone, batch_size)
         step_s[batch_size] = compare_with_ready_tensors(config, data, device, arguments.epochs)
-    smallest = min(arguments.batch_sizes)
     compare_waits(config_of(arguments.backbone, smallest), device, arguments.size, 8 * smallest)
     compare_selections(device, step_s)
+    print(f"in all {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

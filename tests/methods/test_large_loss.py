@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wsml_study.methods.contract import ALONE, Batch
-from wsml_study.methods.large_loss import LargeLossMethod, PermanentCorrection, Rejection, Scheme, Variant, large_loss
+from wsml_study.methods.large_loss import (
+    LargeLossMethod,
+    PermanentCorrection,
+    Rejection,
+    Scheme,
+    TemporaryCorrection,
+    Variant,
+    large_loss,
+)
 from wsml_study.methods.rates import Rates
 from wsml_study.methods.schedules import distrusted_count, exact_rate, schedule
 
@@ -225,6 +233,26 @@ def test_stacked_batches_select_what_each_selects_alone(
         assert torch.equal(stacked.distrusted_BC[k], alone.distrusted_BC)
         assert torch.equal(stacked.stored_BC[k], alone.stored_BC)
         torch.testing.assert_close(stacked.loss[k], alone.loss)
+
+
+@pytest.mark.parametrize("method", [Rejection, TemporaryCorrection, PermanentCorrection])
+@pytest.mark.parametrize("variant", Variant)
+def test_rates_in_tensors_select_what_fractions_do(method: type[LargeLossMethod], variant: Variant) -> None:
+    """In an epoch of three batches, the last of them smaller; without a compiler."""
+    generator = torch.Generator().manual_seed(3)
+    labels_NC = torch.randint(-1, 2, (20, 6), generator=generator, dtype=torch.int8)
+    plain, filled = (method(labels_NC, schedule=schedule("linear", rate_per_epoch=0.11), variant=variant) for _ in "12")
+    filled.compile_loss(lambda function: function, 9)
+    num_distrusted = 0
+    for epoch in range(1, 10):
+        for rows in (range(8), range(8, 16), range(16, 20)):
+            logits_BC = torch.randn((len(rows), 6), generator=generator).mul(8).round()
+            batch = batch_of(logits_BC, labels_NC[rows], epoch=epoch, indices=list(rows))
+            expected, found = plain(batch), filled(batch)
+            assert torch.equal(found.distrusted_BC, expected.distrusted_BC)
+            torch.testing.assert_close(found.loss, expected.loss)
+            num_distrusted += int(found.distrusted_BC.sum())
+    assert num_distrusted > 0
 
 
 @given(batch=batches(), rate=RATES)

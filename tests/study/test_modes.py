@@ -132,3 +132,35 @@ def test_keys_that_are_not_there_change_no_fingerprint() -> None:
     text = canonical(study_of())
     assert [key for key in ("linear", "mirror", "store", "feature") if key in text] == []
     assert '"training":{"batch_size":16,"epochs":10,' in text
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"training": {"mode": "linear", "compile": True}, "model": PRETRAINED},
+         r"training\.compile: mode linear takes no `compile` \(only end_to_end, linear_init\)"),
+        ({"data": FEATURES, "model": {"backbone": "linear"}, "training": {"compile": True}},
+         r"training\.compile: dataset features takes no `training.compile`"),
+        ({"training": {"compile": True}, "resources": {"workers_per_trial": 2}},
+         r"training\.compile: expected resources\.workers_per_trial: 1, got 2; leave one of the keys out"),
+        ({"search": {"training.compile": {"choice": [True, False]}}}, r"training\.compile: cannot be searched"),
+    ],
+)  # fmt: skip
+def test_training_that_cannot_be_compiled_is_refused(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(StudyFileError, match=message):
+        study_of(**sections)
+
+
+def test_a_machine_that_cannot_compile_is_told_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(StudyFileError, match=r"training\.compile: needs a C\+\+ compiler.*`apt install g\+\+`"):
+        study_of(training={"compile": True})
+    compiler = tmp_path / "mine"
+    compiler.touch(mode=0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    assert study_of(training={"compile": True}).training.compile
+
+
+def test_training_that_is_not_compiled_is_as_if_the_key_were_left_out() -> None:
+    assert canonical(study_of(training={"compile": False})) == canonical(study_of())

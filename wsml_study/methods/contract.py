@@ -201,6 +201,14 @@ class Method(nn.Module):
                 every rank calls it, or none.
         """
 
+    def compile_loss(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]], epochs: int) -> None:
+        """Compute the loss of a batch by compiled code from now on, one for all epochs; by default nothing is compiled.
+
+        Args:
+            compiled: gives the compiled version of a function, whose first argument is a tensor.
+            epochs: how many epochs the phase is meant to run.
+        """
+
     def corrected_labels(self) -> Tensor | None:
         """Bool (N, C): unobserved labels that are positives for good, in all later epochs; None if there never are any.
 

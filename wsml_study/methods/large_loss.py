@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ from wsml_study.methods.contract import (
     Peers,
     sum_of_entries,
 )
-from wsml_study.methods.rates import LARGEST_DENOMINATOR, Rates, Schedules
+from wsml_study.methods.rates import LARGEST_DENOMINATOR, FilledRate, Rates, Schedules
 from wsml_study.methods.schedules import Schedule, carried_count, distrusted_count, exact_rate
 from wsml_study.methods.selection import (
     Counts,
@@ -147,7 +147,7 @@ def large_loss(
         labels_BC: +1 positive, -1 negative, 0 unobserved, 9 padding (a whole row).
         scheme: what happens to a distrusted label. LL-Cp differs from LL-Ct only in what its caller stores.
         rate: fraction in [0, 1] of the counted entries; 0 gives plain assume-negative. K of them where logits are
-            (K, B, C).
+            (K, B, C); a `FilledRate` where logits are (B, C).
         variant: what the rate is a fraction of, how ties are treated, and what a mean divides by.
         num_images: images of the global batch, padding excluded; by default B, for one rank without padding.
         num_before: entries of the epoch's earlier global batches, padding excluded; of them only CARRIED takes note.
@@ -321,6 +321,9 @@ class LargeLossMethod(Method):
         self.schedule: Schedule | Schedules = schedule
         self.variant = Variant(variant)
         self._epoch, self._num_before = 0, 0  # entries of the epoch's earlier batches
+        self._compiled: Callable[..., LargeLoss] | None = None
+        self._filled: FilledRate | None = None  # what the compiled loss takes as its rate
+        self._num_epochs = 0
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Forget the batches of an epoch that is run again."""
@@ -329,8 +332,12 @@ class LargeLossMethod(Method):
 
     def forward(self, batch: Batch) -> Outcome:
         """The large loss of a batch at the epoch's rate."""
-        result = self._large_loss(batch, batch.labels_BC, self.schedule(batch.epoch))
+        result = self._large_loss(batch, batch.labels_BC)
         return Outcome(loss=result.loss, distrusted_BC=result.distrusted_BC)
+
+    def compile_loss(self, compiled: Callable[[Callable[..., Any]], Callable[..., Any]], epochs: int) -> None:
+        """Compile `large_loss`, with the number of labels to distrust in a tensor: it grows without compiling anew."""
+        self._compiled, self._num_epochs = compiled(large_loss), epochs
 
     def rejection_rate(self, epoch: int) -> float:
         """The fraction of the counted labels that is distrusted in an epoch."""
@@ -338,12 +345,21 @@ class LargeLossMethod(Method):
         assert isinstance(rate, Fraction), "a stack has many rates"
         return float(rate)
 
-    def _large_loss(self, batch: Batch, labels_BC: Tensor, rate: Fraction | Rates) -> LargeLoss:
+    def _rate(self, epoch: int) -> Fraction | Rates:
+        """The fraction of the counted labels that is selected in an epoch."""
+        return self.schedule(epoch)
+
+    def _large_loss(self, batch: Batch, labels_BC: Tensor) -> LargeLoss:
         if batch.epoch != self._epoch:
             self._epoch, self._num_before = batch.epoch, 0
         num_before = self._num_before
         self._num_before += batch.num_entries
-        return large_loss(
+        rate = self._rate(batch.epoch)
+        if self._compiled is not None:
+            # The filled rate holds what comes of it. As an argument that changes, it would be compiled anew.
+            rate, num_before = self._filled_with(rate, batch, num_before), 0
+        compute = self._compiled or large_loss
+        return compute(
             batch.logits_BC,
             labels_BC,
             scheme=self.scheme,
@@ -353,6 +369,15 @@ class LargeLossMethod(Method):
             num_before=num_before,
             peers=batch.peers,
         )
+
+    def _filled_with(self, rate: Fraction | Rates, batch: Batch, num_before: int) -> FilledRate:
+        assert isinstance(rate, Fraction), "a stack is not compiled"
+        if self._filled is None:
+            rates = [self._rate(epoch) for epoch in range(1, self._num_epochs + 1)]
+            self._filled = FilledRate(max(one for one in rates if isinstance(one, Fraction)), batch.logits_BC.device)
+        num_counted = batch.logits_BC.shape[-1] if self.variant is Variant.PER_IMAGE else batch.num_entries
+        self._filled.fill(rate, num_counted, num_before if self.variant is Variant.CARRIED else None)
+        return self._filled
 
 
 class Rejection(LargeLossMethod):
@@ -395,7 +420,7 @@ class PermanentCorrection(LargeLossMethod):
         rows_B = batch.rows_B
         earlier_BC = self.corrected_NC[rows_B] & (batch.labels_BC == UNOBSERVED)
         labels_BC = batch.labels_BC.masked_fill(earlier_BC, POSITIVE)
-        result = self._large_loss(batch, labels_BC, self._increase(batch.epoch))
+        result = self._large_loss(batch, labels_BC)
         self._correct(rows_B, result.stored_BC, batch.peers)
         return Outcome(loss=result.loss, distrusted_BC=earlier_BC | result.distrusted_BC)
 
@@ -403,7 +428,7 @@ class PermanentCorrection(LargeLossMethod):
         """The stored ones."""
         return self.corrected_NC
 
-    def _increase(self, epoch: int) -> Fraction | Rates:
+    def _rate(self, epoch: int) -> Fraction | Rates:
         if isinstance(self.schedule, Schedules):
             return self.schedule.increase(epoch)
         return self.schedule(epoch) - self.schedule(epoch - 1)

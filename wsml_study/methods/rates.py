@@ -1,6 +1,6 @@
-"""Rejection rates of K trials at once, for methods that are stacked (`stacking.py`).
+"""Rejection rates as tensors: of K trials at once, for methods that are stacked (`stacking.py`), or of a compiled loss.
 
-As exact as one rate: numbers of labels are computed from fractions, trial by trial, once per epoch.
+As exact as one rate: numbers of labels are computed from fractions, trial by trial.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from wsml_study.methods.selection import Counts
 
 LARGEST_DENOMINATOR = 10**9
 """Exact for rates of up to nine decimals, and small enough for products in 64 bits."""
+
+SMALLEST_MOST = 64
+"""Labels of a batch that compiled code can distrust at least: trials that distrust fewer share one code."""
 
 
 class Rates:
@@ -46,6 +49,64 @@ class Rates:
         rates = [rate.limit_denominator(LARGEST_DENOMINATOR) for rate in self.rates]
         parts = torch.tensor([[rate.numerator, rate.denominator] for rate in rates], device=device)
         return parts[:, :1], parts[:, 1:]
+
+
+class FilledRate(Rates):
+    """The rate of one trial in tensors that stay the same ones, so that code compiled with them serves every batch.
+
+    Numbers of labels are (1,), for logits (B, C).
+    """
+
+    def __init__(self, largest: Fraction, device: torch.device) -> None:
+        """Start at 0.
+
+        Args:
+            largest: of all rates that it will be filled with, in [0, 1].
+            device: of the batches.
+        """
+        super().__init__([largest])
+        self._count = Counts(counts=torch.zeros(1, dtype=torch.int64, device=device), most=0)
+        self._rate: Fraction | None = None
+        self._numerator, self._denominator = torch.zeros_like(self._count.counts), torch.ones_like(self._count.counts)
+
+    def fill(self, rate: Fraction, num_counted: int, num_before: int | None = None) -> None:
+        """Take the rate of a batch, without waiting for the device.
+
+        Args:
+            rate: at most the largest one.
+            num_counted: the labels of the batch that it is a fraction of.
+            num_before: such labels of the epoch's earlier batches, for `carried_counts`; None for `counts`.
+
+        Raises:
+            ValueError: the rate is outside [0, 1].
+        """
+        rate = exact_rate(rate)
+        if rate != self._rate:
+            self._rate, nearest = rate, rate.limit_denominator(LARGEST_DENOMINATOR)
+            self._numerator.fill_(nearest.numerator)
+            self._denominator.fill_(nearest.denominator)
+        if num_before is None:
+            self._count.counts.fill_(distrusted_count(rate, num_counted))
+        else:
+            self._count.counts.fill_(carried_count(rate, num_before, num_counted))
+        # `most` is a constant of the code. A power of two leaves few of them, which trials of other rates share.
+        most = max(SMALLEST_MOST, distrusted_count(self.rates[0], num_counted))
+        self._count = Counts(counts=self._count.counts, most=1 << (most - 1).bit_length())
+
+    def counts(self, num_counted: int, device: torch.device) -> Counts:
+        """The number that was filled in."""
+        del num_counted, device
+        return self._count
+
+    def carried_counts(self, num_before: int, num_counted: int, device: torch.device) -> Counts:
+        """The number that was filled in."""
+        del num_before, num_counted, device
+        return self._count
+
+    def fraction(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Numerator and denominator (1,), int64."""
+        del device
+        return self._numerator, self._denominator
 
 
 class Schedules:

@@ -18,11 +18,11 @@ from wsml_study.methods.contract import Peers
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """A number of labels for each of K batches.
+    """A number of labels for each of K batches, or for one.
 
     Attributes:
-        counts: (K, 1) int64; (K, B, 1) where each image has its own.
-        most: the largest of them, known without reading it from the device.
+        counts: (K, 1) int64, (K, B, 1) where each image has its own; (1,) and (B, 1) for one batch.
+        most: none is larger; known without reading them from the device.
     """
 
     counts: Tensor
@@ -35,7 +35,8 @@ class Counts:
 
     def of_each_image(self, num_images: int) -> Counts:
         """The count of a batch as that of each of its images."""
-        return Counts(counts=self.counts[:, None].expand(-1, num_images, 1), most=self.most)
+        counts = self.counts[..., None, :]
+        return Counts(counts=counts.expand(*counts.shape[:-2], num_images, 1), most=self.most)
 
 
 def k_largest(candidates_BC: Tensor, k: int | Counts, peers: Peers) -> Tensor:

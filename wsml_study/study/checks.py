@@ -17,6 +17,7 @@ from wsml_study.registry import Requirement
 from wsml_study.study.backbone_library import library_of
 from wsml_study.study.backbone_record import BACKBONES
 from wsml_study.study.budget_checks import check_budget
+from wsml_study.study.compile_checks import check_compile
 from wsml_study.study.config_keys import (
     ConfigKey,
     config_keys,
@@ -570,5 +571,6 @@ CHECKS: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _population,
     _final_training,
     _batches,
+    check_compile,
 )
 """In this order: later checks rely on what the earlier ones have verified."""

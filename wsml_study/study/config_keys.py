@@ -26,6 +26,7 @@ NOT_SEARCHED = {
     "data.validation": _OTHER_OBJECTIVE,
     "objective": _OTHER_OBJECTIVE,
     "model.lora.targets": "it is a list; set it in the base config",
+    "training.compile": "it says how training is computed, not what; set it in the base config",
     "training.stop_after_epoch": "it belongs to final training; search training.epochs",
 }
 """Keys and sections that cannot be searched -> the reason."""

@@ -94,7 +94,7 @@ def _dataset_rules() -> Iterator[KeyRule]:
 def _end_to_end_rules() -> Iterator[KeyRule]:
     """What only a network that is trained end to end takes."""
     images = readers_of(Reads.NOTHING, Reads.FOLDER, Reads.LABEL_FILES)
-    for key in ("model.freeze", "model.lora", "training.layer_decay", "training.mixup"):
+    for key in ("model.freeze", "model.lora", "training.layer_decay", "training.mixup", "training.compile"):
         yield KeyRule(key=key, controlling_key="data.dataset", called="dataset", allowed_values=images, needed=False)
         yield KeyRule(
             key=key,

@@ -215,12 +215,22 @@ class Training(Description):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 autocast on a GPU, fp32 on a CPU."
     )
+    compile: bool | None = Field(
+        default=None,
+        description="End to end, one worker per trial: train by code that torch.compile makes of the network, and of "
+        "the loss of LL-R, LL-Ct and LL-Cp; false by default. Results differ in the last digits.",
+    )
     seed: Seed = Field(default=0, description="Seed of initial weights, order of images and mirroring.")
 
     @field_validator(*OFF)
     @classmethod
     def _off_is_absent(cls, given: Any, info: ValidationInfo) -> Any:
         return None if info.field_name is not None and given == OFF[info.field_name] else given
+
+    @field_validator("compile")
+    @classmethod
+    def _false_is_absent(cls, given: bool | None) -> bool | None:
+        return given or None
 
     @property
     def decays_weights_only(self) -> bool:

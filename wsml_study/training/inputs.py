@@ -64,15 +64,18 @@ class TrialInputs:
 class ImageInputs:
     """Images (B, channels, H, W) uint8 as they are stored; mirrored on the device."""
 
-    def __init__(self, split: LabelledImages, device: torch.device, *, flips: bool) -> None:
+    def __init__(
+        self, split: LabelledImages, device: torch.device, *, flips: bool, pixels_NcHW: Tensor | None = None
+    ) -> None:
         """Fetch nothing yet.
 
         Args:
             split: rows with images.
             device: of the batches.
             flips: whether rows in `mirrored_M` are mirrored; False ignores it.
+            pixels_NcHW: the split's images on the device, from which batches are taken then; None sends each batch.
         """
-        self._split, self._device, self._flips = split, device, flips
+        self._split, self._device, self._flips, self._pixels_NcHW = split, device, flips, pixels_NcHW
         # Decoding, and pinning memory for the copy to a GPU, take long enough to pay for a thread that does them while
         # the batch before is trained on.
         self._ahead = device.type == "cuda" or isinstance(split.images_NcHW, DecodedRows)
@@ -81,13 +84,22 @@ class ImageInputs:
         self, positions: Sequence[Tensor], mirrored_M: Tensor | None = None, changed: Changed | None = None
     ) -> Iterator[Tensor]:
         """As `Inputs` says."""
-        fetched = one_ahead(self._fetch, positions) if self._ahead else map(self._fetch, positions)
+        if self._pixels_NcHW is not None:
+            fetched: Iterator[Tensor] = map(self._taken, positions)
+        else:
+            fetched = one_ahead(self._fetch, positions) if self._ahead else map(self._fetch, positions)
         for positions_B, images_BcHW in zip(positions, fetched, strict=True):
             images_BcHW = images_BcHW.to(self._device, non_blocking=True)
             if self._flips and mirrored_M is not None:
                 flip_B = sent(mirrored_M[positions_B], self._device).view(-1, 1, 1, 1)
                 images_BcHW = torch.where(flip_B, images_BcHW.flip(-1), images_BcHW)
             yield images_BcHW if changed is None else changed(images_BcHW, positions_B)
+
+    def _taken(self, positions_B: Tensor) -> Tensor:
+        """Images (B, channels, H, W) of the copy on the device."""
+        assert self._pixels_NcHW is not None
+        rows_B = torch.from_numpy(self._split.rows_M[positions_B.numpy()])
+        return self._pixels_NcHW[sent(rows_B, self._device)]
 
     def _fetch(self, positions_B: Tensor) -> Tensor:
         images_NcHW = self._split.images_NcHW

@@ -5,6 +5,7 @@ Shapes: N training images, B images of this rank's share of a batch, C classes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from wsml_study.methods.catalogue import describe
 from wsml_study.methods.contract import Batch, Method, Peers
 from wsml_study.methods.creation import create_method
 from wsml_study.methods.schedules import schedule
+from wsml_study.study.population_keys import fixed_part
 from wsml_study.study.spec import TrialConfig
 from wsml_study.study.training_section import Training
 from wsml_study.training.batches import Batches, TrainingBatch, TrainingLabels
@@ -79,8 +81,11 @@ class Optimization:
             inputs: of a linear probe that shares its features with another trial; None makes them.
 
         Raises:
-            TrainingError: the method cannot learn from these labels.
+            TrainingError: the method cannot learn from these labels, or training is to be compiled and there are
+                several ranks.
         """
+        if config.training.compile and peers.size > 1:
+            raise TrainingError("training.compile needs resources.workers_per_trial: 1; leave one of them out")
         self.classifier = classifier
         self._config, self._data, self._device, self._peers = config, data, device, peers
         self._bf16 = uses_bf16(config.training.precision, device)
@@ -262,6 +267,8 @@ class Optimization:
             assert isinstance(self.classifier, Classifier)
             self.phase = EndToEnd(config, self.classifier, self._data, self._device, self._peers)
         self.method = _method(config, self._data).to(self._device)
+        if config.training.compile and name is PhaseName.END_TO_END:
+            self._compile()
         if self.method.predicts_mirrored and (remedy := self.phase.why_not_mirrored) is not None:
             what = f"method {config.method.name.value}: it is to predict mirrored images"
             raise TrainingError(f"{what}, and no training image is mirrored here; {remedy}")
@@ -274,6 +281,25 @@ class Optimization:
         # Features are computed here, so that no epoch's seconds include them.
         self.inputs.of("train")
         self.inputs.of("validation")
+
+    def _compile(self) -> None:
+        """Let the compiler compute the phase's passes through the network, and the method's loss if it can.
+
+        Raises:
+            TrainingError: torch cannot compile on this version of Python.
+        """
+        from wsml_study.training.compilation import CompiledNetwork, Compiler
+
+        training, compiler = self._config.training, Compiler(self._identity_of_network())
+        # Gradients that are added up over several batches would be overwritten by the next batch's CUDA graph.
+        cuda_graphs = self._device.type == "cuda" and training.accumulate is None
+        self.phase.forward = CompiledNetwork(self.phase.forward, compiler, cuda_graphs=cuda_graphs)
+        self.method.compile_loss(compiler.compiled, training.epochs)
+
+    def _identity_of_network(self) -> str:
+        """Equal for trials that differ only in rates, other numbers of an epoch, and the seed of training."""
+        content = fixed_part(self._config.model_dump_json(exclude={"training": {"seed"}}))
+        return f"{self._device} {self._data.image_size} {len(self._data.classes)} {json.dumps(content)}"
 
     def _batches_of(self, phase: PhaseName) -> Batches:
         return Batches(

@@ -1,8 +1,9 @@
 """A trial's optimizer: torch's own with its fused kernel, without importing `torch.compile`'s compiler.
 
 torch wraps methods of its optimizers in `torch._disable_dynamo`, which hides them from the compiler, and which imports
-the compiler (torch._dynamo) at the first call: 0.7 to 1.2 s and 110 MiB in every process that trains. Nothing is
-compiled here, so the plain methods underneath are called; tests compare them with torch's to the bit.
+the compiler (torch._dynamo) at the first call: 0.7 to 1.2 s and 110 MiB in every process that trains. Steps are never
+compiled, not by `training.compile` either, so the plain methods underneath are called; tests compare them with torch's
+to the bit.
 """
 
 from __future__ import annotations

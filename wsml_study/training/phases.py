@@ -18,6 +18,7 @@ from wsml_study.methods.contract import Peers
 from wsml_study.study.spec import TrialConfig
 from wsml_study.training.class_wise import LEARNING_RATE
 from wsml_study.training.classifier import Classifier, LinearClassifier
+from wsml_study.training.device_pixels import pixels_on
 from wsml_study.training.frozen_features import with_frozen_features
 from wsml_study.training.inputs import FeatureInputs, ImageInputs, Inputs
 from wsml_study.training.scoring import SMALLEST_BATCH, uses_bf16
@@ -73,9 +74,14 @@ class EndToEnd:
         self._classifier = classifier
 
     def inputs(self, split: SplitName) -> Inputs:
-        """Images, half of the training images mirrored if the data asks for it."""
-        flips = split == "train" and self._data.horizontal_flip
-        return ImageInputs(self._data.split(split), self._device, flips=flips)
+        """Images, half of the training images mirrored if the data asks for it.
+
+        On a GPU those of training and validation are kept in its memory if they fit. Test images are seen once.
+        """
+        flips, images = split == "train" and self._data.horizontal_flip, self._data.split(split)
+        assert images.images_NcHW is not None
+        pixels_NcHW = None if split == "test" else pixels_on(self._device, images.images_NcHW)
+        return ImageInputs(images, self._device, flips=flips, pixels_NcHW=pixels_NcHW)
 
     @property
     def why_not_mirrored(self) -> str | None:

@@ -125,8 +125,11 @@ class Checkpoint:
         self._progress.best_head = None if best_head is None else BestHead(**best_head)
 
     def _identity(self) -> str:
-        """The config as JSON without the folder of its data, which may move between saving and loading."""
-        return self._config.model_dump_json(exclude={"data": {"root"}})
+        """The config as JSON without what may change between saving and loading.
+
+        That is the folder of its data, and whether training is compiled, which the weights do not tell.
+        """
+        return self._config.model_dump_json(exclude={"data": {"root"}, "training": {"compile"}})
 
 
 def _given(content: Any) -> Any:

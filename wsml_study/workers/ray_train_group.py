@@ -119,6 +119,7 @@ def _trainer(settings: WorkerSettings, mailbox: RayMailbox) -> SlotTrainer:
         open_trial=settings.open_trial,
         threads=settings.cpus_per_worker,
         backend="nccl" if on_gpu else "gloo",
+        trials_per_gpu=max(1, int(1 / settings.gpus_per_worker)) if on_gpu else 1,
     )
     return SlotTrainer(
         serve_rank,

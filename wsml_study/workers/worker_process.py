@@ -26,12 +26,14 @@ class LoopSettings:
         open_trial: makes a trial.
         threads: of torch.
         backend: of the process group, gloo or nccl.
+        trials_per_gpu: that share a GPU, each in a group of its own; 1 on a CPU.
     """
 
     mailbox: RayMailbox
     open_trial: OpenTrial
     threads: int
     backend: str
+    trials_per_gpu: int
 
 
 def serve_rank(config: dict[str, LoopSettings]) -> None:
@@ -40,6 +42,7 @@ def serve_rank(config: dict[str, LoopSettings]) -> None:
 
     from wsml_study.data.features import features_progress
     from wsml_study.methods.contract import Peers
+    from wsml_study.training.device_pixels import gpu_shared_by
     from wsml_study.workers.process_group import process_group
 
     settings = config["settings"]
@@ -56,7 +59,7 @@ def serve_rank(config: dict[str, LoopSettings]) -> None:
     with process_group(peers, settings.mailbox, backend=settings.backend):
         if peers.rank == 0:
             settings.mailbox.prepares("")
-        with features_progress(_told(settings.mailbox, peers.rank)):
+        with features_progress(_told(settings.mailbox, peers.rank)), gpu_shared_by(settings.trials_per_gpu):
             worker.serve(settings.mailbox)
 
 

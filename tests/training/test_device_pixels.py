@@ -10,7 +10,7 @@ import torch
 
 from tests.training.striped_trials import small_data
 from wsml_study.training import device_pixels
-from wsml_study.training.device_pixels import copied, fits, pixels_on
+from wsml_study.training.device_pixels import copied, fits, gpu_shared_by, pixels_on
 from wsml_study.training.inputs import ImageInputs
 
 GIB = 2**30
@@ -49,3 +49,10 @@ def test_nothing_is_copied_for_a_cpu() -> None:
     images_NcHW = small_data().train.images_NcHW
     assert images_NcHW is not None
     assert pixels_on(torch.device("cpu"), images_NcHW) is None
+
+
+def test_nothing_is_copied_for_a_trial_that_needs_all_of_the_gpu() -> None:
+    images_NcHW = small_data().train.images_NcHW
+    assert images_NcHW is not None
+    with gpu_shared_by(0):
+        assert pixels_on(torch.device("cuda"), images_NcHW) is None

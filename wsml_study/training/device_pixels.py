@@ -44,7 +44,10 @@ _held = _Held()
 
 @contextmanager
 def gpu_shared_by(num_trials: int) -> Iterator[None]:
-    """Within the block, the GPU is shared by so many trials at a time, each in a process with a copy of its own."""
+    """Within the block, the GPU is shared by so many trials at a time, each in a process with a copy of its own.
+
+    Of 0 none has a copy.
+    """
     token = _trials_per_gpu.set(num_trials)
     try:
         yield
@@ -71,7 +74,7 @@ def pixels_on(device: torch.device, images_NcHW: ImageRows) -> Tensor | None:
 
     Images that are decoded for each batch are not copied. A copy of another array is given up first.
     """
-    if device.type != "cuda" or isinstance(images_NcHW, DecodedRows):
+    if device.type != "cuda" or isinstance(images_NcHW, DecodedRows) or not _trials_per_gpu.get():
         return None
     if _held.images_NcHW is not images_NcHW:
         _held.images_NcHW, _held.pixels_NcHW = images_NcHW, None

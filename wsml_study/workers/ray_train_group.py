@@ -119,7 +119,8 @@ def _trainer(settings: WorkerSettings, mailbox: RayMailbox) -> SlotTrainer:
         open_trial=settings.open_trial,
         threads=settings.cpus_per_worker,
         backend="nccl" if on_gpu else "gloo",
-        trials_per_gpu=max(1, int(1 / settings.gpus_per_worker)) if on_gpu else 1,
+        # A trial that ran out of memory is tried again alone, and then has all of it.
+        trials_per_gpu=max(1, int(1 / settings.gpus_per_worker)) if on_gpu and not settings.exclusive else 0,
     )
     return SlotTrainer(
         serve_rank,

@@ -26,7 +26,7 @@ class LoopSettings:
         open_trial: makes a trial.
         threads: of torch.
         backend: of the process group, gloo or nccl.
-        trials_per_gpu: that share a GPU, each in a group of its own; 1 on a CPU.
+        trials_per_gpu: that share a GPU, each in a group of its own; 0 to keep no pixels there, and on a CPU.
     """
 
     mailbox: RayMailbox

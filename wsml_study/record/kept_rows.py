@@ -48,7 +48,7 @@ def kept_rows(folder: Path, study: Study, history: StudyHistory) -> dict[str, pa
 def _fit(rows: dict[str, pa.Table], ended: list[int], history: StudyHistory) -> bool:
     """Whether the log says of these trials, by number, that they ended as the rows say, after as many epochs."""
     trials = [history.trials[number] for number in ended]
-    found = rows["trials"].select(["trial", "state", "last_epoch", "attempts"]).to_pydict()
+    found = rows["trials"].select(["trial", "state", "last_epoch"]).to_pydict()
     return (
         all(trial.closed for trial in trials)
         and found["trial"] == ended

@@ -37,7 +37,7 @@ def _check_reads(statements: Sequence[Any]) -> None:
 def query_study(folder: Path, sql: str) -> pa.Table:
     """The result of a query on the views trials, epochs and classes.
 
-    Labels that trials corrected for good, or distrusted, are the views corrections and distrusted where they are kept.
+    Further views are corrections and distrusted, where trials have kept labels that they corrected or distrusted.
     The views of a confirmation are confirm_trials and so on, those of a level of fidelity level_1_trials and so on.
 
     Args:

@@ -25,7 +25,7 @@ def counts_distrust(config: TrialConfig, train: LabelledImages) -> bool:
     """Whether a trial keeps these counts.
 
     Where the truth about every label is known, precision and recall of the distrusted labels say more. Methods that
-    correct labels for good keep which and when. A label of a mixture of images is of none of them.
+    correct labels for good keep which and when. Labels of mixed images (`training.mixup`) belong to no single image.
 
     Args:
         config: of the trial.

@@ -53,11 +53,12 @@ class Pausing:
         Args:
             busy: trials that are still in a slot.
         """
+        paused = self._history.paused_after
         # Where many slots become free at once, one answer serves them all.
         if self._asked_after != self._history.num_outcomes:
             self._asked_after = self._history.num_outcomes
-            self._risen = [self._first_run(one) for one in self._rule.to_resume(self._history.paused_after)]
-        return next((trial for trial in self._risen if trial.number not in busy), None)
+            self._risen = [self._first_run(one) for one in self._rule.to_resume(paused)]
+        return next((one for one in self._risen if one.of_config in paused and one.number not in busy), None)
 
     def hopeless(self, busy: Container[int]) -> list[TrialHistory]:
         """Paused trials that cannot go on any more, whatever the trials to come show; `busy` as above.

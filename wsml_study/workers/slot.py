@@ -17,7 +17,7 @@ from pyarrow import fs
 
 from wsml_study.errors import ResultsError, TrainingError
 from wsml_study.methods.catalogue import describe
-from wsml_study.record.label_tables import CORRECTIONS, DISTRUSTED
+from wsml_study.record.label_tables import CORRECTIONS, DISTRUSTED, LabelTable
 from wsml_study.record.model_folder import ModelCard, write_model_folder
 from wsml_study.record.resample_files import write_resamples
 from wsml_study.record.score_files import write_scores
@@ -264,21 +264,20 @@ class Slot:
 
     def _keep_corrections(self) -> None:
         columns = self._ask(ListCorrections())
-        try:
-            CORRECTIONS.write(
-                self._settings.filesystem, self._settings.corrections_folder, self._assignment.trial, columns
-            )
-        except ResultsError as error:  # the trial's results do not depend on this file
-            self._notice = f"the labels that it corrected are not kept: {error}"
+        folder = self._settings.corrections_folder
+        self._keep_labels(CORRECTIONS, folder, columns, if_not="the labels that it corrected are not kept")
 
     def _keep_distrusted(self) -> None:
         columns = self._ask(ListDistrusted())
-        if columns is None:
-            return
+        if columns is not None:
+            if_not = "`audit` will not weigh which labels it distrusted, since these are not kept"
+            self._keep_labels(DISTRUSTED, self._settings.distrust_folder, columns, if_not=if_not)
+
+    def _keep_labels(self, table: LabelTable, folder: str, columns: dict[str, list[Any]], *, if_not: str) -> None:
         try:
-            DISTRUSTED.write(self._settings.filesystem, self._settings.distrust_folder, self._assignment.trial, columns)
+            table.write(self._settings.filesystem, folder, self._assignment.trial, columns)
         except ResultsError as error:  # the trial's results do not depend on this file
-            self._notice = f"`audit` will not weigh which labels it distrusted, since these are not kept: {error}"
+            self._notice = f"{if_not}: {error}"
 
     def _keep_scores(self, folder: str, epoch: int) -> None:
         if self._assignment.config.data.validation.by_truth:

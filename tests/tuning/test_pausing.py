@@ -8,6 +8,7 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from wsml_study.record.event_log import EventLog
+from wsml_study.record.history import StudyHistory
 from wsml_study.record.trial_history import TrialState
 from wsml_study.study.early_stopping_record import ResumingRule
 from wsml_study.study.early_stopping_section import EarlyStopping
@@ -50,6 +51,23 @@ def test_only_a_rule_that_promotes_pauses() -> None:
     for name in ("asha", "hyperband"):
         assert not isinstance(rule_of(EarlyStopping(name=name), epochs=9), ResumingRule)
         assert isinstance(rule_of(EarlyStopping(name=name, promote=True), epochs=9), ResumingRule)
+
+
+def test_a_trial_that_went_on_is_not_named_again_though_nothing_was_told_since() -> None:
+    history = StudyHistory()
+    for number, value in enumerate((50.0, 40.0)):
+        created = {"event": "created", "time": 0.0, "values": {}, "config": {}, "sampler_state": {}}
+        epoch = {"event": "epoch", "time": 1.0, "attempt": 1, "state": "paused"}
+        history.apply(created | {"trial": number})
+        history.apply({"event": "attempt", "time": 0.0, "attempt": 1, "trial": number})
+        history.apply(epoch | {"trial": number, "result": {"epoch": 1, "val_map": value}})
+    asha = told(PromotingAsha(rungs=[1], reduction_factor=2), 1, 50.0, 40.0)
+    pausing = Pausing(asha, history, num_trials=4, has_state=lambda config: True)
+    risen = pausing.next_to_resume(())
+    assert risen is not None
+    assert risen.number == 0
+    history.apply({"event": "resumed", "time": 2.0, "trial": 0, "epoch": 1})
+    assert pausing.next_to_resume(()) is None, "it may have lost its slot before an epoch"
 
 
 EPOCHS = 8

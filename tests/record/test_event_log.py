@@ -1,6 +1,8 @@
 """The event log: what was appended is there, what was torn is cut, what is damaged is named."""
 
 import json
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -102,12 +104,11 @@ def test_a_damaged_line_is_named(tmp_path):
 
 
 def test_a_full_disk_is_told_without_losing_what_was_written(tmp_path):
-    full = tmp_path / "events.jsonl"
-    full.symlink_to("/dev/full")
-    log = EventLog.__new__(EventLog)
-    log.path, log._file, log._num_events, log.failure = full, full.open("ab", buffering=0), 0, None
-    log._is_grouped = False
-    with pytest.raises(ResultsError, match="No space left on device; free some space"):
+    log = EventLog(tmp_path / "events.jsonl")
+    with (
+        Path("/dev/full").open("ab", buffering=0) as log._file,
+        pytest.raises(ResultsError, match="No space left on device; free some space"),
+    ):
         log.append("run", classes=[])
 
 
@@ -178,6 +179,57 @@ def test_a_group_reaches_remote_storage_as_one_object(tmp_path):
         for number in range(5):
             created(log, number)
     assert written == [5]
+
+
+class Slow(EventMirror):
+    """Remote storage that takes a write once it may, or refuses it."""
+
+    def __init__(self) -> None:
+        """Write nowhere."""
+        self.may, self.is_full, self.written = threading.Event(), False, []
+
+    def append(self, lines: bytes) -> None:
+        assert self.may.wait(60)
+        if self.is_full:
+            raise ResultsError("no room in the bucket")
+        self.written.append(lines.count(b"\n"))
+
+
+def test_while_a_group_is_written_the_next_one_gathers(tmp_path):
+    mirror, done = Slow(), []
+    log = EventLog(tmp_path / "events.jsonl", mirror=mirror)
+    with log.grouped(allowed):
+        created(log, 0)
+        log.once_durable(lambda: done.append("first"))
+        log.begin_commit()
+        log.once_durable(lambda: done.append("first, too"))
+        created(log, 1)
+        created(log, 2)
+        log.once_durable(lambda: done.append("second"))
+        log.settle()
+        log.begin_commit()
+        assert (mirror.written, done) == ([], [])
+        mirror.may.set()
+        log.commit()
+    assert (mirror.written, done) == ([1, 2], ["first", "first, too", "second"])
+
+
+def test_a_write_that_has_failed_is_told_at_the_next_event(tmp_path):
+    mirror, done = Slow(), []
+    log = EventLog(tmp_path / "events.jsonl", mirror=mirror)
+    mirror.is_full = True
+    with log.grouped(allowed):
+        created(log, 0)
+        log.once_durable(lambda: done.append("deleted a checkpoint"))
+        log.begin_commit()
+        mirror.may.set()
+        with pytest.raises(ResultsError, match="no room in the bucket"):
+            log.commit()
+        with pytest.raises(ResultsError, match="no room in the bucket"):
+            created(log, 1)
+        with pytest.raises(ResultsError, match="no room in the bucket"):
+            log.settle()
+    assert done == []
 
 
 def test_what_waits_for_a_group_that_cannot_be_written_never_happens(tmp_path):

@@ -3,7 +3,8 @@
 Everything else about a study (history, tables, reports) is derived from it.
 
 Events that arrive together are written together (group commit): a write to an object store takes tens of milliseconds,
-for one event or for a hundred. What must not happen before an event is durable then waits for the write of its group.
+for one event or for a hundred. A thread writes a group while the next one gathers. What must not happen before an event
+is durable waits for the write of its group.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +26,16 @@ from wsml_study.record.history import StudyHistory
 from wsml_study.record.storage import EventMirror
 
 LOOK_BACK_BYTES = 2**16
+
+_Act = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Write:
+    """A group of events on its way to the disk, and what waits for it."""
+
+    future: Future[None]
+    waiting: list[_Act]
 
 
 class EventLog:
@@ -51,10 +64,12 @@ class EventLog:
         self.dropped: str | None = None
         self.failure: ResultsError | None = None
         self._num_events = 0
-        self._is_grouped = False
-        self._may_write: Callable[[], None] | None = None
+        self._writer: ThreadPoolExecutor | None = None  # in a block of `grouped`
+        self._may_write: _Act | None = None
         self._group: list[bytes] = []
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: list[_Act] = []  # for events of the group
+        self._writing: _Write | None = None
+        self._is_due = False  # the group is to be written once the write before it has ended
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._cut_torn_line()
@@ -80,7 +95,7 @@ class EventLog:
         # The number lets a reader notice a line that was removed.
         entry = {"event": event, "number": self._num_events + 1, "time": time.time(), **details}
         line = (json.dumps(entry, allow_nan=False) + "\n").encode()
-        if self._is_grouped:
+        if self._writer is not None:
             self._group.append(line)
         else:
             self._write(line)
@@ -91,7 +106,7 @@ class EventLog:
 
     @contextmanager
     def grouped(self, may_write: Callable[[], None]) -> Iterator[None]:
-        """Write the events of the block in groups: those since the last `commit` together, with the next one.
+        """Write the events of the block in groups: those since the last commit together, with the next one.
 
         Args:
             may_write: asked before each group is written; raises ResultsError if another process writes the log now.
@@ -99,36 +114,75 @@ class EventLog:
         Raises:
             ResultsError: at the end of the block, as `commit`.
         """
-        self._is_grouped, self._may_write = True, may_write
-        try:
-            yield
-        finally:
+        with ThreadPoolExecutor(1, thread_name_prefix="event-log") as self._writer:
+            self._may_write = may_write
             try:
-                if self.failure is None:
-                    self.commit()
+                yield
             finally:
-                self._is_grouped = False
+                try:
+                    if self.failure is None:
+                        self.commit()
+                finally:
+                    self._writer = None
 
     def commit(self) -> None:
-        """Make all events so far durable, then do what waits for that; no-op if nothing does.
+        """Wait until all events so far are durable, and do what waits for that; no-op if nothing does.
 
         Raises:
             ResultsError: as `append`. What waits is then never done.
         """
+        self.begin_commit()
+        while self._writing is not None:
+            self._settle(self._writing)
+
+    def begin_commit(self) -> None:
+        """Begin to make all events so far durable, in a thread; after the write before it, if that has not ended yet.
+
+        Raises:
+            ResultsError: as `append`, now or in an earlier write.
+        """
+        self._is_due = True
+        self.settle()
+        self._begin_write()
+
+    def settle(self) -> None:
+        """Do what waits for a write, if that has ended.
+
+        Raises:
+            ResultsError: as `append`; what waits is then never done.
+        """
         if self.failure is not None:
             raise self.failure
-        if self._group:
-            lines, self._group = b"".join(self._group), []
-            self._write(lines)
-        while self._waiting:
-            self._waiting.pop(0)()
+        if self._writing is not None and self._writing.future.done():
+            self._settle(self._writing)
 
-    def once_durable(self, act: Callable[[], None]) -> None:
+    def once_durable(self, act: _Act) -> None:
         """Do something that must not happen before the events so far are durable: at once if they are."""
         if self._group:
             self._waiting.append(act)
+        elif self._writing is not None:
+            self._writing.waiting.append(act)
         else:
             act()
+
+    def _begin_write(self) -> None:
+        """Hand the group to the writer, if it is due and the writer is free."""
+        if self._writing is not None or not self._is_due:
+            return
+        self._is_due = False
+        if self._group:
+            assert self._writer is not None
+            lines, waiting = b"".join(self._group), self._waiting
+            self._group, self._waiting = [], []
+            self._writing = _Write(self._writer.submit(self._write, lines), waiting)
+
+    def _settle(self, write: _Write) -> None:
+        """Wait for a write, do what waits for it, and begin the next one if it is due."""
+        write.future.result()
+        while write.waiting:
+            write.waiting.pop(0)()
+        self._writing = None
+        self._begin_write()
 
     def _write(self, lines: bytes) -> None:
         """Write one or several events to the file and to remote storage.
@@ -137,7 +191,7 @@ class EventLog:
             ResultsError: as `append`.
         """
         try:
-            if self._is_grouped and self._may_write is not None:
+            if self._writer is not None and self._may_write is not None:
                 self._may_write()
             # On a nearly full disk, an unbuffered write may write only the beginning, without an error.
             if self._file.write(lines) < len(lines):

@@ -574,7 +574,7 @@ class _Run:
             starting = starting_at_a_time(slots(), on_cluster=self.capacity is not None)
             with (
                 log.grouped(self.lease.check),
-                events_in_groups(log.commit, starting=starting),
+                events_in_groups(log, starting=starting),
                 no_records_of_tune(),
                 trainable_read_once(),
             ):

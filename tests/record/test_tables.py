@@ -21,7 +21,7 @@ from wsml_study.record.tables import (
     write_table,
     write_tables,
 )
-from wsml_study.record.trial_history import TrialHistory
+from wsml_study.record.trial_history import TrialHistory, TrialState
 
 
 def test_schemas_of_version_1_are_as_they_were_published():
@@ -124,8 +124,17 @@ def test_tables_written_as_a_study_grows_equal_those_written_at_once(tmp_path):
     for number in sorted(order):
         values = told.trials[number % 4].values
         grown.trials[number] = TrialHistory(number=number, values=values, config=told.trials[number % 4].config)
+    first_epochs = {number: {1: source.epochs[1]} for number, source in told.trials.items() if source.epochs}
+    for step, number in enumerate(order):
+        grown.trials[number].epochs = first_epochs.get(number % 4, {})
+        grown.trials[number].state = TrialState.PAUSED
+        if step % 50 == 0:
+            writer.write(grown)
     for step, number in enumerate(order):
         source = told.trials[number % 4]
+        if number % 5 == 0:  # goes on and is seen at work; the others end at once
+            grown.trials[number].state, grown.trials[number].attempt = TrialState.RUNNING, 2
+            writer.write(grown)
         grown.trials[number].epochs = source.epochs
         grown.trials[number].state, grown.trials[number].closed = source.state, source.closed
         if step % 50 == 0:

@@ -18,7 +18,7 @@ from wsml_study.record.files import write_whole
 from wsml_study.record.history import StudyHistory
 from wsml_study.record.kept_result import KeptResult
 from wsml_study.record.measured import measured
-from wsml_study.record.trial_history import TrialHistory, best_metric_of, metric_of
+from wsml_study.record.trial_history import TrialHistory, TrialState, best_metric_of, metric_of
 from wsml_study.study.objective_section import Objective
 from wsml_study.study.search_section import Parameter
 from wsml_study.study.spec import Study
@@ -221,7 +221,7 @@ PAUSED = "paused"
 """`state` of a trial that the end of the search has left unfinished."""
 
 BLOCK = 64
-"""Number of ended trials whose rows are built together and kept: many small blocks would be slower to concatenate."""
+"""Number of settled trials whose rows are built together and kept: many small blocks would be slower to concatenate."""
 
 PART = 1000
 """Number of trials whose rows are in memory at a time."""
@@ -235,8 +235,28 @@ VALIDATION_MAP = ("val_map", "val_map_true", "val_map_observed", "best_val_map")
 """Columns of EPOCHS that are NaN without validation images."""
 
 
+Standing = tuple[str, int, int]
+"""State, number of starts and last epoch of a trial: its rows change with these, unless it is at work."""
+
+
+def is_settled(trial: TrialHistory) -> bool:
+    """Whether the rows of a trial stay as they are until its standing changes: it is closed or paused."""
+    return trial.closed or trial.state is TrialState.PAUSED
+
+
+def standing(trial: TrialHistory) -> Standing:
+    """As the trial's row in the table of trials has it."""
+    return trial.state.value, trial.attempt, trial.last_epoch
+
+
+def standings(trials: pa.Table) -> dict[int, Standing]:
+    """Number of a trial -> its standing, of every row of a table of trials."""
+    columns = trials.select(["trial", "state", "attempts", "last_epoch"]).to_pydict()
+    return {number: tuple(of_trial) for number, *of_trial in zip(*columns.values(), strict=True)}
+
+
 class TableWriter:
-    """Rewrites the tables of a study as it grows; the rows of closed trials are built once and kept."""
+    """Rewrites the tables of a study as it grows; the rows of settled trials are built once and kept."""
 
     def __init__(self, folder: Path, study: Study, kept: dict[str, pa.Table] | None = None) -> None:
         """Build nothing yet.
@@ -244,11 +264,11 @@ class TableWriter:
         Args:
             folder: of the tables.
             study: whose trials they are.
-            kept: rows of closed trials that need not be built, from `kept_rows`.
+            kept: rows of settled trials that need not be built, from `kept_rows`.
         """
         self._folder, self._study = folder, study
-        self._blocks = [] if kept is None else [kept]
-        self._in_blocks: set[int] = set() if kept is None else set(kept["trials"]["trial"].to_pylist())
+        self._blocks: dict[str, list[pa.Table]] = {name: [] if kept is None else [kept[name]] for name in SCHEMAS}
+        self._in_blocks: dict[int, Standing] = {} if kept is None else standings(kept["trials"])
 
     def write(self, history: StudyHistory) -> None:
         """Write trials.parquet, epochs.parquet and classes.parquet, each atomically.
@@ -256,18 +276,31 @@ class TableWriter:
         Raises:
             ResultsError: the folder cannot be written.
         """
-        # Building rows from the history costs more than writing them, so only the rows of trials that may still change
-        # are built anew; those of closed trials stay in blocks.
+        # Building rows from the history costs more than writing them, so only the rows of trials that are at work are
+        # built anew; those of settled trials stay in blocks.
+        self._drop_changed(history)
         loose = [trial for number, trial in sorted(history.trials.items()) if number not in self._in_blocks]
-        closed = [trial for trial in loose if trial.closed]
-        if len(closed) >= BLOCK:
-            self._blocks.append(_tables_of(self._study, closed, history))
-            self._in_blocks.update(trial.number for trial in closed)
-            loose = [trial for trial in loose if not trial.closed]
-        parts = [*self._blocks, _tables_of(self._study, loose, history)]
-        for name in SCHEMAS:
-            table = pa.concat_tables([part[name] for part in parts])
-            _write(self._folder / f"{name}.parquet", _by_trial(table) if len(parts) > 1 else table)
+        settled = [trial for trial in loose if is_settled(trial)]
+        if len(settled) >= BLOCK:
+            for name, block in _tables_of(self._study, settled, history).items():
+                self._blocks[name].append(block)
+            self._in_blocks.update((trial.number, standing(trial)) for trial in settled)
+            loose = [trial for trial in loose if not is_settled(trial)]
+        for name, rest in _tables_of(self._study, loose, history).items():
+            table = _by_trial(pa.concat_tables([*self._blocks[name], rest])) if self._in_blocks else rest
+            _write(self._folder / f"{name}.parquet", table)
+
+    def _drop_changed(self, history: StudyHistory) -> None:
+        """Drop the rows of paused trials that have gone on or ended since they were built."""
+        changed = [number for number, kept in self._in_blocks.items() if standing(history.trials[number]) != kept]
+        if not changed:
+            return
+        for number in changed:
+            del self._in_blocks[number]
+        numbers = pa.array(changed, pa.int32())
+        for name, blocks in self._blocks.items():
+            table = pa.concat_tables(blocks)
+            self._blocks[name] = [table.filter(pc.invert(pc.is_in(table["trial"], numbers)))]
 
 
 def write_tables(folder: Path, study: Study, history: StudyHistory) -> None:

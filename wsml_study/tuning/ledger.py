@@ -36,7 +36,7 @@ from wsml_study.tuning.trial_source import TrialSource
 from wsml_study.workers.protocol import Assignment, StepReport
 
 TABLES_INTERVAL_S = 2.0
-TABLES_PAUSE_FACTOR = 20
+TABLES_PAUSE_FACTOR = 50
 """Pause between two writings of the tables, as a multiple of the time that the last writing took."""
 LONG_WRITING_S, LONG_WRITING_PAUSE_FACTOR = 0.25, 200
 
@@ -221,7 +221,7 @@ class Ledger(tune.Callback):  # type: ignore[misc]
             raise self._log.fail(error) from None
         ended = time.monotonic()
         # Tables of large studies take long to write, and no slot is answered meanwhile: the pause bounds their share of
-        # the driver's time at 1 in 21, and at 1 in 201 where that is long for a slot to wait.
+        # the driver's time at 1 in 51, and at 1 in 201 where that is long for a slot to wait.
         took = ended - started
         factor = TABLES_PAUSE_FACTOR if took < LONG_WRITING_S else LONG_WRITING_PAUSE_FACTOR
         self._tables_due = ended + max(TABLES_INTERVAL_S, factor * took)

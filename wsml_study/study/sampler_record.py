@@ -73,7 +73,7 @@ class SamplerRecord:
         takes_priors: proposals may be drawn from priors (`prior`, `weights`) instead of being asked for.
         options: further keys of the section `sampler`.
         sees_window: of a long search with one objective and no constraints it is shown the best and the newest trials
-            only, since each of its proposals looks at all that it is shown.
+            only, since each of its proposals looks at all that it is shown. Its `after_trial` must do nothing.
         takes_arguments: the section may have `options`, a mapping that the sampler is created with.
         requires: packages needed beyond the dependencies of wsml-study.
     """

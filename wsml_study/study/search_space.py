@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -190,7 +191,12 @@ class SearchSpace:
 
     def distributions(self, values: Values) -> dict[str, BaseDistribution]:
         """Optuna's distributions of the keys that have a value, as needed to replay a trial."""
-        return {key.path: key.distribution() for key in self.keys if key.path in values}
+        return {path: one for path, one in self.distribution_of.items() if path in values}
+
+    @cached_property
+    def distribution_of(self) -> dict[str, BaseDistribution]:
+        """Dotted path of every key -> its domain as a distribution of Optuna."""
+        return {key.path: key.distribution() for key in self.keys}
 
     def resolve(self, study: Study, values: Values) -> TrialConfig:
         """The base config with these values in it.

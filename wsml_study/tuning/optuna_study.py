@@ -137,7 +137,8 @@ class OptunaStudy:
             asked.report(reported, epoch)
         for name, violation in violations.items():
             asked.set_constraint(name, violation)
-        with self._sampler_for(number):
+        # To be told does not change a sampler that sees a window, so any of them will do.
+        with nullcontext() if self.is_long else self._sampler_for(number):
             self._study.tell(asked, values, state=optuna_state)
 
     def add_trial(self, trial: TrialHistory, told: TrialState | None, value: float | None, measured: Measured) -> int:
@@ -228,7 +229,7 @@ class OptunaStudy:
                 seed=self._seed(number),
                 several_at_once=self._several_at_once(),
                 number=number,
-                space={key.path: key.distribution() for key in self._space.keys},
+                space=self._space.distribution_of,
                 num_proposals=num_proposals,
             )
             yield

@@ -1,7 +1,7 @@
 """A study on a thousand machines in virtual time: the driver is the real one, the slots are simulated.
 
     python benchmarks/thousand_nodes.py run --trials 1000 --nodes 10 --folder FOLDER
-    python benchmarks/thousand_nodes.py reading --trials 100000 --folder FOLDER
+    python benchmarks/thousand_nodes.py tune --trials 1000 --nodes 10 --folder FOLDER
     python benchmarks/thousand_nodes.py proposals
     python benchmarks/thousand_nodes.py constants --slots 8
 
@@ -14,6 +14,9 @@ Time: the driver's CPU time, plus 30 ms for each write that it waits for, plus w
 skipped. So one busy machine plays a thousand, and other work on this machine does not count. `constants` measures on a
 real Ray what is taken for granted here: what a wait for many futures, a command and a start of an actor take.
 
+`tune` runs Ray Tune alone against the same slots: its ASHA, random configs, no log, no checkpoint, no storage. What it
+takes for a result is the least that any driver on top of Tune takes.
+
 A driver is killed by `run --until SECONDS`: it ends without a word, whatever it has not written is lost.
 """
 
@@ -21,17 +24,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import heapq
 import itertools
 import json
-import math
-import multiprocessing
 import os
 import random
 import resource
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -43,6 +42,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from large_study import study_of
 from search_engines import Curves, read_curves
 
 HERE = Path(__file__).parent
@@ -89,8 +89,9 @@ REAL_SLEEP = time.sleep
 
 
 def sleep(seconds: float) -> None:
-    """Skip the time that the driver sleeps; other threads sleep beside it."""
-    if threading.current_thread() is threading.main_thread():
+    """Skip the time that the driver sleeps; other threads sleep beside it, and a real process is really waited for."""
+    waits_for_process = sys._getframe(1).f_globals["__name__"] == "subprocess"
+    if threading.current_thread() is threading.main_thread() and not waits_for_process:
         CLOCK.skip(seconds)
     else:
         REAL_SLEEP(seconds)
@@ -144,6 +145,8 @@ class Cluster:
     """Machines, their slots, and what is to happen."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
+        self.slot_class: type[Slot] = Slot
+        self.is_writer = False
         self.nodes = [Node(number) for number in range(arguments.nodes)]
         self.measured = Measured()
         self._events: list[tuple[float, int, Any]] = []
@@ -408,12 +411,33 @@ class Slot:
         return future
 
 
+class PlainSlot(Slot):
+    """A slot of Tune's own: its config is that of the trial, and its results are numbers."""
+
+    def _take(self, config: dict[str, Any]) -> None:
+        values = {key: value for key, value in config.items() if key != "epochs"}
+        self._curve = self._cluster.curves.objective_SNE[0, self._cluster.curves.nearest(values)]
+        self._epoch, self._last_epoch = 0, config["epochs"]
+
+    def _train(self) -> Future:
+        from ray.tune.result import DONE
+
+        self._commanded()
+        seconds = self._cluster.epoch_s * self._cluster.spread() + self._starts_in
+        self._starts_in = 0.0
+        self._epoch += 1
+        self._cluster.measured.epochs += 1
+        objective = float(max(self._curve[: self._epoch]))
+        filled = {"training_iteration": self._epoch, "time_this_iter_s": seconds, "pid": 1, "node_ip": "10.0.0.1"}
+        return self._answer(seconds, {"objective": objective, DONE: self._epoch >= self._last_epoch, **filled})
+
+
 class SlotClass:
     """What is started on a placement group."""
 
     def remote(self, config: dict[str, Any], **_: Any) -> Slot:
         CLOCK.skip(COMMAND_S)
-        return Slot(CLUSTER, config)
+        return CLUSTER.slot_class(CLUSTER, config)
 
 
 @dataclass
@@ -478,36 +502,6 @@ def spreads() -> list[float]:
     return ratios
 
 
-def study_of(arguments: argparse.Namespace) -> Any:
-    from wsml_study.study.reading import parse_study
-
-    def floats(low: float, high: float) -> dict[str, Any]:
-        return {"float": {"low": low, "high": high, "log": True}}
-
-    return parse_study(
-        {
-            "name": "thousand",
-            "data": {"dataset": "digit_scenes"},
-            "method": {"name": "LL-R"},
-            "training": {"epochs": arguments.epochs, "learning_rate": 1e-3},
-            "search": {
-                "method.name": {"choice": ["AN", "LL-R", "LL-Ct", "LL-Cp"]},
-                "method.schedule.rate_per_epoch": floats(0.0003, 0.03),
-                "training.learning_rate": floats(0.0001, 0.03),
-                "training.weight_decay": floats(1e-6, 0.01),
-            },
-            "sampler": {"name": arguments.sampler, "seed": arguments.seed},
-            "early_stopping": {"name": arguments.rule} | ({"promote": True} if arguments.rule == "asha" else {}),
-            "trials": arguments.trials,
-            "retries": 5,
-            "resources": {"gpus_per_worker": 0},
-            "tracking": {"tensorboard": arguments.trackers, "optuna_journal": arguments.trackers},
-            "storage": str(arguments.folder),
-        },
-        source="thousand nodes",
-    )
-
-
 class Quiet:
     """A listener that says nothing but notices."""
 
@@ -515,18 +509,72 @@ class Quiet:
         return lambda *arguments, **settings: print(*arguments) if name == "on_notice" else None
 
 
-def simulate(arguments: argparse.Namespace) -> None:
-    """Run a study with simulated slots, and print what was measured as JSON."""
+def begin(arguments: argparse.Namespace, began: float) -> None:
+    """Put simulated machines and their clock in the place of Ray."""
     global CLUSTER, CLOCK
     os.environ |= {"TUNE_DISABLE_AUTO_INIT": "1", "TUNE_GLOBAL_CHECKPOINT_S": "1000000000"}
     os.environ |= {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
     os.environ |= {"RAY_CHDIR_TO_TRIAL_DIR": "0", "TUNE_RESULT_BUFFER_LENGTH": "1"}
     import ray
-    from fsspec.implementations.local import LocalFileSystem
-    from pyarrow import fs
     from ray.train._internal import storage as train_storage
     from ray.tune.execution import tune_controller
 
+    CLOCK = Clock(began)
+    CLUSTER = Cluster(arguments)
+    CLUSTER.cpu_before, CLUSTER.began, CLUSTER.arguments = REAL_CPU(), CLOCK.now(), arguments
+    time.time = time.monotonic = CLOCK.now
+    time.sleep = sleep
+    ray.wait, ray.get, ray.kill, ray.nodes = CLUSTER.wait, CLUSTER.get, CLUSTER.kill, CLUSTER.node_table
+    ray.cluster_resources = lambda: {"CPU": float(arguments.nodes * SLOTS_OF_NODE)}
+    tune_controller.PlacementGroupResourceManager = Placements
+    train_storage._get_ray_train_session_dir = lambda: str(arguments.folder / "session")
+
+
+def tune_alone(arguments: argparse.Namespace) -> None:
+    """Run Ray Tune as it is with simulated slots, and print what was measured as JSON."""
+    begin(arguments, 1.8e9)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000"
+    CLUSTER.slot_class = PlainSlot
+    from ray import tune
+
+    space = {
+        "method.name": tune.choice(["AN", "LL-R", "LL-Ct", "LL-Cp"]),
+        "method.schedule.rate_per_epoch": tune.loguniform(0.0003, 0.03),
+        "training.learning_rate": tune.loguniform(0.0001, 0.03),
+        "training.weight_decay": tune.loguniform(1e-6, 0.01),
+        "epochs": arguments.epochs,
+    }
+    rule = tune.schedulers.ASHAScheduler(metric="objective", mode="max", max_t=arguments.epochs, reduction_factor=3)
+    settings = tune.TuneConfig(num_samples=arguments.trials, scheduler=rule, reuse_actors=True)
+    checkpoints = tune.CheckpointConfig(checkpoint_at_end=False)
+    where = tune.RunConfig(name="tune", storage_path=str(arguments.folder), checkpoint_config=checkpoints, verbose=0)
+    with in_groups_and_without_records() if arguments.grouped else contextlib.nullcontext():
+        tune.Tuner(tune.Trainable, param_space=space, tune_config=settings, run_config=where).fit()
+    print_measured(CLUSTER.measured.epochs, began=CLOCK.now())
+
+
+@contextlib.contextmanager
+def in_groups_and_without_records() -> Iterator[None]:
+    """What this project changes about Tune's own handling of events."""
+    from wsml_study.cluster.event_groups import events_in_groups
+    from wsml_study.cluster.trainable_class import trainable_read_once
+    from wsml_study.cluster.tune_records import no_records_of_tune
+    from wsml_study.record.event_log import EventLog
+
+    log = EventLog(CLUSTER.arguments.folder / "empty" / "events.jsonl")
+    with events_in_groups(log, starting=1000), no_records_of_tune(), trainable_read_once():
+        yield
+
+
+def simulate(arguments: argparse.Namespace) -> None:
+    """Run a study with simulated slots, and print what was measured as JSON."""
+    folder = arguments.folder / "thousand"
+    begin(arguments, 1.8e9 + last_time(folder))
+    import ray
+    from fsspec.implementations.local import LocalFileSystem
+    from pyarrow import fs
+
+    from wsml_study.record import event_log
     from wsml_study.record.storage import RemoteFolder, StudyStorage
     from wsml_study.tuning import run
 
@@ -558,29 +606,20 @@ def simulate(arguments: argparse.Namespace) -> None:
         def write(self, name: str, content: bytes) -> None:
             (far / name).parent.mkdir(parents=True, exist_ok=True)
             super().write(name, content)
-            CLOCK.skip(WRITE_S)
             CLUSTER.measured.writes += 1
+            if not CLUSTER.is_writer:
+                CLOCK.skip(WRITE_S)
 
-    folder = arguments.folder / "thousand"
     far = arguments.folder / "far"
     far.mkdir(parents=True, exist_ok=True)
     storage = StudyStorage(
         folder=folder,
         remote=SlowFolder(fs.LocalFileSystem(), str(far), "far") if arguments.far else None,
     )
-    CLOCK = Clock(1.8e9 + last_time(folder))
-    CLUSTER = Cluster(arguments)
-    CLUSTER.scratch = storage.scratch()[1]
+    CLUSTER.storage, CLUSTER.scratch = storage, storage.scratch()[1]
     CLUSTER.far = fs.PyFileSystem(fs.FSSpecHandler(Checkpoints(auto_mkdir=True)))
     StudyStorage.scratch = lambda self: (CLUSTER.far, CLUSTER.scratch)
-    CLUSTER.cpu_before = REAL_CPU()
-    CLUSTER.began, CLUSTER.arguments, CLUSTER.storage = CLOCK.now(), arguments, storage
-    time.time = time.monotonic = CLOCK.now
-    time.sleep = sleep
-    ray.wait, ray.get, ray.kill, ray.nodes = CLUSTER.wait, CLUSTER.get, CLUSTER.kill, CLUSTER.node_table
-    ray.cluster_resources = lambda: {"CPU": float(arguments.nodes * SLOTS_OF_NODE)}
-    tune_controller.PlacementGroupResourceManager = Placements
-    train_storage._get_ray_train_session_dir = lambda: str(arguments.folder / "session")
+    event_log.ThreadPoolExecutor = Writer
     run.open_storage = lambda *_: storage
     run.preflight = lambda *_: None
     run.LeakedPlacementGroups = ray.tune.Callback
@@ -589,6 +628,40 @@ def simulate(arguments: argparse.Namespace) -> None:
     outcome = run.run_study(study_of(arguments), Quiet())
     CLUSTER.outcome = outcome
     finish(CLUSTER, killed=False)
+
+
+class Writer:
+    """Stands for the thread that writes the log: it is done as long after it has begun as its writes take."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Take no arguments of a thread pool."""
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def submit(self, act: Any, *arguments: Any) -> Written:
+        before, CLUSTER.is_writer = CLUSTER.measured.writes, True
+        try:
+            act(*arguments)
+        finally:
+            CLUSTER.is_writer = False
+        return Written(CLOCK.now() + WRITE_S * (CLUSTER.measured.writes - before))
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is done at a time."""
+
+    at: float
+
+    def done(self) -> bool:
+        return CLOCK.now() >= self.at
+
+    def result(self) -> None:
+        CLOCK.skip(self.at - CLOCK.now())
 
 
 class NoSession:
@@ -614,8 +687,6 @@ def last_time(folder: Path) -> float:
 
 def finish(cluster: Cluster, *, killed: bool) -> None:
     """Print what was measured, and end the process at once if its driver is killed."""
-    measured = cluster.measured
-    took = CLOCK.now() - cluster.began
     log = cluster.storage.folder / "events.jsonl"
     events, last_created, outcome = 0, 0.0, Counter()
     for line in log.open("rb"):
@@ -625,18 +696,25 @@ def finish(cluster: Cluster, *, killed: bool) -> None:
             last_created = float(line.partition(b'"time": ')[2].partition(b",")[0])
         if kind.startswith((b"attempt", b"ended")):
             outcome[kind.rstrip(b'", ').decode()] += 1
-    # Once the last new trial has begun, slots may have nothing to do.
-    waits = [waited for at, waited in zip(measured.reported_at, measured.waited_s, strict=True) if at < last_created]
+    size = {"log_mib": round(log.stat().st_size / 2**20, 1)}
+    ended = {"ended": outcome["ended"], "attempts": outcome["attempt"], "driver_killed": killed}
+    print_measured(events, began=last_created, **ended, **size)
+    if killed:
+        os._exit(9)
+
+
+def print_measured(events: int, *, began: float, **more: Any) -> None:
+    """Print what slots saw until the last new trial began, after which they may have nothing to do."""
+    cluster, measured = CLUSTER, CLUSTER.measured
+    waits = [waited for at, waited in zip(measured.reported_at, measured.waited_s, strict=True) if at < began]
     latencies = sorted(waits) or [0.0]
     report = {
         "trials": cluster.arguments.trials,
         "slots": cluster.arguments.nodes * SLOTS_OF_NODE,
-        "virtual_s": round(took, 1),
+        "virtual_s": round(CLOCK.now() - cluster.began, 1),
         "driver_cpu_s": round(REAL_CPU() - CLOCK.not_counted, 1),
         "events": events,
         "epochs": measured.epochs,
-        "ended": outcome["ended"],
-        "attempts": outcome["attempt"],
         "idle": round(sum(waits) / max(1e-9, sum(waits) + measured.busy_s), 5),
         "events_per_cpu_s": round(events / max(1e-9, REAL_CPU() - CLOCK.not_counted - cluster.cpu_before), 1),
         "latency_p50_s": round(latencies[len(latencies) // 2], 4),
@@ -645,13 +723,9 @@ def finish(cluster: Cluster, *, killed: bool) -> None:
         "first_command_s": round((measured.first_command_s or 0.0) - cluster.began, 2),
         "writes": measured.writes,
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3),
-        "log_mib": round(log.stat().st_size / 2**20, 1),
         "killed_nodes": len(cluster.killed),
-        "driver_killed": killed,
     }
-    print(json.dumps(report), flush=True)
-    if killed:
-        os._exit(9)
+    print(json.dumps(report | more), flush=True)
 
 
 def constants(arguments: argparse.Namespace) -> None:
@@ -726,159 +800,6 @@ def proposals(arguments: argparse.Namespace) -> None:
         print(f"{num_trials:,} trials: {medians}")
 
 
-def reading(arguments: argparse.Namespace) -> None:
-    """What it takes to read a large study: a folder of `arguments.trials` is made, then read by the commands."""
-    folder = arguments.folder / "thousand"
-    if not (folder / "trials.parquet").exists():
-        process = multiprocessing.Process(target=make_folder, args=(arguments,))
-        process.start()
-        process.join()
-    report, paper = arguments.folder / "report.html", arguments.folder / "paper"
-    for what in ("resume", "status", "results", "report", "paper"):
-        if what in arguments.commands:
-            command = [sys.executable, "-m", "wsml_study", what, str(folder)]
-            command += {"report": ["-o", str(report)], "paper": ["-o", str(paper), "--overwrite"]}.get(what, [])
-            if what == "resume":
-                command = [sys.executable, "-c", f"from thousand_nodes import resume; resume({str(folder)!r})"]
-            measure(what, command)
-    if report.exists():
-        print(f"the page of report: {report.stat().st_size / 1e6:.2f} MB")
-
-
-def resume(folder: str) -> None:
-    """Do what a driver does with log and tables when it goes on, and print the CPU time of each step."""
-    from wsml_study.record.events import read_history
-    from wsml_study.record.kept_rows import kept_rows
-    from wsml_study.record.tables import TableWriter
-    from wsml_study.study.reading import read_study
-
-    steps = [("the log", REAL_CPU())]
-    study, history = read_study(Path(folder, "study.yaml")), read_history(Path(folder))
-    steps.append(("rows of the tables", REAL_CPU()))
-    rows = kept_rows(Path(folder), study, history)
-    steps.append(("the first tables", REAL_CPU()))
-    TableWriter(Path(folder), study, rows).write(history)
-    steps.append(("", REAL_CPU()))
-    for (name, began), (_, ended) in itertools.pairwise(steps):
-        print(f"  {name}: {ended - began:.1f} s of CPU time", file=sys.stderr)
-
-
-def measure(what: str, command: list[str]) -> None:
-    """Run a command and print what it took."""
-    began, silent = time.perf_counter(), subprocess.DEVNULL
-    process = subprocess.Popen(command, stdout=silent, env={**os.environ, "PYTHONPATH": str(HERE)})
-    _, status, used = os.wait4(process.pid, 0)
-    took, cpu = time.perf_counter() - began, used.ru_utime + used.ru_stime
-    ended = "" if status == 0 else f", exit status {os.waitstatus_to_exitcode(status)}"
-    print(f"{what}: {took:.1f} s, {cpu:.1f} s of CPU time, {used.ru_maxrss / 2**20:.2f} GiB{ended}", flush=True)
-
-
-def make_folder(arguments: argparse.Namespace) -> None:
-    """Write the log, the tables and the snapshot of a study, and print what the last two take."""
-    from wsml_study.record.events import replayed
-    from wsml_study.record.log_snapshot import write_snapshot
-    from wsml_study.record.storage import StudyStorage
-    from wsml_study.record.tables import TableWriter
-    from wsml_study.study.writing import dump_config
-
-    study = study_of(arguments)
-    storage = StudyStorage(folder=arguments.folder / "thousand", remote=None)
-    storage.folder.mkdir(parents=True, exist_ok=True)
-    (storage.folder / "study.yaml").write_text(dump_config(study))
-    log = storage.folder / "events.jsonl"
-    with log.open("w") as file:
-        for number, event in enumerate(in_slots(study, arguments), start=1):
-            head = {"event": event.pop("event"), "number": number, "time": event.pop("time")}  # as in a real log
-            file.write(json.dumps(head | event) + "\n")
-    print(f"{number:,} events, {log.stat().st_size / 2**20:.0f} MiB")
-    history = replayed(log)[1]
-    writer = TableWriter(storage.folder, study)
-    for what, act in (
-        ("tables written", lambda: writer.write(history)),
-        ("tables written again", lambda: writer.write(history)),
-        ("snapshot written", lambda: write_snapshot(storage, history)),
-    ):
-        began = REAL_CPU()
-        act()
-        print(f"{what} in {REAL_CPU() - began:.2f} s of CPU time", flush=True)
-
-
-def in_slots(study: Any, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The events of a run whose slots take one trial after the other, in the order of time.
-
-    A tenth of the trials, the newest, are still at work.
-    """
-    from wsml_study.study.search_space import SearchSpace
-
-    space, draws = SearchSpace.from_study(study), random.Random(0)
-    fixed = {"training.learning_rate": 1e-3, "training.weight_decay": 1e-4, "method.schedule.rate_per_epoch": 1e-3}
-    # One each: to resolve the config of a trial takes some milliseconds.
-    configs = {name: space.resolve(study, {"method.name": name, **fixed}).model_dump(mode="json") for name in BETTER_BY}
-    environment = {"packages": {}, "gpus": []}
-    yield {"event": "run", "time": 1.8e9, "classes": CLASSES, "num_trials": study.trials, "environment": environment}
-    num_ended = study.trials - study.trials // 10
-    slots = [(1.8e9 + draws.random(), slot, iter(())) for slot in range(max(1, study.trials // 10))]
-    created = 0
-    while slots:
-        now, slot, events = heapq.heappop(slots)
-        event = next(events, None)
-        if event is None:
-            if created < study.trials:
-                events = made_trial(study, configs, created, draws, ends=created < num_ended)
-                heapq.heappush(slots, (now, slot, events))
-                created += 1
-            continue
-        yield event | {"time": round(now, 3)}
-        an_epoch_follows = event["event"] == "attempt" or event.get("state") == "running"
-        heapq.heappush(slots, (now + EPOCH_S * draws.uniform(0.7, 1.3) * an_epoch_follows, slot, events))
-
-
-CLASSES = [f"class {number}" for number in range(20)]
-BETTER_BY = {"AN": 0.0, "LL-R": 3.0, "LL-Ct": 2.0, "LL-Cp": -1.0}
-
-
-def made_trial(
-    study: Any, configs: dict[str, Any], trial: int, draws: random.Random, *, ends: bool
-) -> Iterator[dict[str, Any]]:
-    """The events of a trial."""
-    values: dict[str, Any] = {"method.name": draws.choice(list(BETTER_BY))}
-    values["training.learning_rate"] = 10 ** draws.uniform(-4, -1.6)
-    values["training.weight_decay"] = 10 ** draws.uniform(-6, -2)
-    level = 60 + BETTER_BY[values["method.name"]] - 6 * (math.log10(values["training.learning_rate"]) + 2.8) ** 2
-    if values["method.name"] != "AN":
-        values["method.schedule.rate_per_epoch"] = 10 ** draws.uniform(-3.4, -1.6)
-        level -= 4 * (math.log10(values["method.schedule.rate_per_epoch"]) + 2.5) ** 2
-    level += draws.gauss(0, 0.5)
-    config = copy.deepcopy(configs[values["method.name"]])
-    for key, value in values.items():
-        *path, name = key.split(".")
-        section = config
-        for part in path:
-            section = section[part]
-        section[name] = value
-    yield {"event": "created", "trial": trial, "values": values, "config": config, "sampler_state": {}}
-    yield {"event": "attempt", "trial": trial, "attempt": 1, "gpus": 0.0}
-    best: tuple[float, int] = (-1.0, 0)
-    num_epochs = study.training.epochs
-    for epoch in range(1, num_epochs + ends):
-        val_map = level * (1 - math.exp(-epoch / 2)) + draws.gauss(0, 0.4)
-        best = max(best, (val_map, epoch))
-        result = {name: draws.random() for name in FRACTIONS} | {"epoch": epoch, "best_epoch": best[1]}
-        result |= dict.fromkeys(("val_map", "val_map_true", "val_map_observed", "objective"), val_map)
-        result |= dict.fromkeys(("best_val_map", "best_objective"), best[0]) | {"num_distrusted": 7}
-        result |= {"phase": "end_to_end", "val_ap_C": [val_map + draws.gauss(0, 9) for _ in CLASSES]}
-        state = "complete" if epoch == num_epochs else "running"
-        yield {"event": "epoch", "trial": trial, "attempt": 1, "result": result, "state": state}
-    if ends:
-        yield {"event": "ended", "trial": trial, "state": "complete", "error": None, "sampler_state": {}}
-
-
-FRACTIONS = (
-    *("train_loss", "rejection_rate", "distrust_precision", "distrust_recall", "loss_true_positive"),
-    *("loss_true_negative", "loss_false_negative", "train_seconds", "validation_seconds"),
-)
-
-
 def timed(act: Any) -> float:
     """Seconds that it takes."""
     began = time.perf_counter()
@@ -889,27 +810,24 @@ def timed(act: Any) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("run")
-    one.add_argument("--trials", type=int, default=1000)
-    one.add_argument("--nodes", type=int, default=10)
-    one.add_argument("--epochs", type=int, default=10)
-    one.add_argument("--epoch-s", type=float, default=EPOCH_S)
+    one, five = commands.add_parser("run"), commands.add_parser("tune")
+    for both in (one, five):
+        both.add_argument("--trials", type=int, default=1000)
+        both.add_argument("--nodes", type=int, default=10)
+        both.add_argument("--epochs", type=int, default=10)
+        both.add_argument("--epoch-s", type=float, default=EPOCH_S)
+        both.add_argument("--seed", type=int, default=0)
+        both.add_argument("--profile", type=Path)
+        both.add_argument("--folder", type=Path, required=True)
+    five.add_argument("--grouped", action="store_true")
+    five.set_defaults(until=None, kill_at=[], stall_at=[])
     one.add_argument("--sampler", default="tpe")
     one.add_argument("--rule", default="asha")
-    one.add_argument("--seed", type=int, default=0)
     one.add_argument("--far", action="store_true")
     one.add_argument("--trackers", action="store_true")
     one.add_argument("--until", type=float)
     one.add_argument("--kill-at", type=float, nargs="*", default=[])
     one.add_argument("--stall-at", type=float, nargs="*", default=[])
-    one.add_argument("--profile", type=Path)
-    one.add_argument("--folder", type=Path, required=True)
-    three = commands.add_parser("reading")
-    three.add_argument("--trials", type=int, default=30_000)
-    three.add_argument("--epochs", type=int, default=10)
-    three.add_argument("--folder", type=Path, required=True)
-    three.add_argument("--commands", nargs="*", default=["resume", "status", "results", "report", "paper"])
-    three.set_defaults(sampler="tpe", seed=0, rule="none", trackers=False)
     four = commands.add_parser("proposals")
     four.add_argument("--trials", type=int, nargs="+", default=[1000, 2000, 10_000])
     two = commands.add_parser("constants")
@@ -919,18 +837,27 @@ def main() -> None:
         constants(arguments)
     elif arguments.command == "proposals":
         proposals(arguments)
-    elif arguments.command == "reading":
-        reading(arguments)
-    elif arguments.profile:
-        import cProfile
-
-        profile = cProfile.Profile()
-        try:
-            profile.runcall(simulate, arguments)
-        finally:
-            profile.dump_stats(arguments.profile)
     else:
-        simulate(arguments)
+        act = simulate if arguments.command == "run" else tune_alone
+        with profiled(arguments.profile):
+            act(arguments)
+
+
+@contextlib.contextmanager
+def profiled(path: Path | None) -> Iterator[None]:
+    """Write a profile of the block to a file, if one is given."""
+    if path is None:
+        yield
+        return
+    import cProfile
+
+    profile = cProfile.Profile()
+    try:
+        profile.enable()
+        yield
+    finally:
+        profile.disable()
+        profile.dump_stats(path)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Rejection rates as tensors: of K trials at once, for methods that are stacked (`stacking.py`), or of a compiled loss.
 
-As exact as one rate: numbers of labels are computed from fractions, trial by trial.
+Numbers of labels are computed from exact fractions, trial by trial, so that each equals that of a trial alone.
 """
 
 from __future__ import annotations

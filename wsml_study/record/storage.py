@@ -36,7 +36,8 @@ CORRECTIONS_FOLDER = "corrections"
 """Subfolder of a study with a table per trial of the labels that it has corrected for good."""
 
 DISTRUST_FOLDER = "distrusted"
-"""Subfolder of a study with a table per trial of how often it distrusted labels whose truth nobody knows."""
+"""Subfolder of a study with a table per trial: in how many epochs it distrusted which label, where not all true labels
+are known."""
 
 RESAMPLES_FOLDER = "test_resamples"
 """Subfolder of a confirmation with a table per trial of AP in resamples of the test images."""

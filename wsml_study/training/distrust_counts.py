@@ -1,4 +1,4 @@
-"""In how many epochs a method distrusted each training label, where nobody knows the truth about some.
+"""Counts for each training label the epochs in which a method distrusted it, where not all true labels are known.
 
 Shapes: N training images, C classes, B images of a batch, E of an epoch's batches, K trials, R = K * N rows, L labels
 that were ever distrusted.

@@ -212,11 +212,13 @@ class GroupingActorManager(RayActorManager):  # type: ignore[misc]
         for_resources = self._resource_manager.get_resource_futures()
         state, task = self._actor_state_events.get_futures(), self._actor_task_events.get_futures()
         futures = [*for_resources, *state, *task]
-        ready, waiting = ray.wait(futures, num_returns=1, timeout=timeout)
+        ready: list[ray.ObjectRef] = []
+        if timeout != 0:
+            ready, futures = ray.wait(futures, num_returns=1, timeout=timeout)
+        if futures and (ready or timeout == 0):
+            ready += ray.wait(futures, num_returns=len(futures), timeout=0)[0]
         if not ready:
             return False
-        if waiting:
-            ready += ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]
         if not set(ready).isdisjoint(for_resources):
             self._handle_ready_resource_future()
         self._ready.extend(sorted(set(ready).difference(for_resources), key=task.__contains__))

@@ -32,6 +32,23 @@ class SharedTpe(TPESampler):
         self._made: list[_ParzenEstimator] = []  # of the newest model
         self._drawn: defaultdict[tuple[str, ...], deque[dict[str, Any]]] = defaultdict(deque)
 
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """As the parent's, which looks through the trials again for whether there are enough of them."""
+        if (param_name,) not in self._densities:
+            return super().sample_independent(study, trial, param_name, param_distribution)
+        return self._sample(study, trial, {param_name: param_distribution})[param_name]
+
+    def _sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As `sample_independent`."""
+        if tuple(search_space) not in self._densities:
+            values: dict[str, Any] = super()._sample_relative(study, trial, search_space)
+            return values
+        return self._sample(study, trial, search_space)
+
     def _sample(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
         keys = tuple(search_space)
         if keys not in self._densities:

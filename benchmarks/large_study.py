@@ -193,7 +193,9 @@ def made_trial(
         for part in path:
             section = section[part]
         section[name] = value
-    yield {"event": "created", "trial": trial, "values": values, "config": config, "sampler_state": {}}
+    # What a trial computes is in the log, so that a driver which goes on need not validate its config.
+    known = {"computes": f"{trial:016x}", "sampler_state": {}}
+    yield {"event": "created", "trial": trial, "values": values, "config": config, **known}
     yield {"event": "attempt", "trial": trial, "attempt": 1, "gpus": 0.0}
     best: tuple[float, int] = (-1.0, 0)
     num_epochs = study.training.epochs

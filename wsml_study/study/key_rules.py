@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from wsml_study.data.reader_record import READERS, Reads, readers_of
@@ -44,6 +44,11 @@ class KeyRule:
     needed: bool
     optional_with: tuple[str, ...] = ()
     by_default: str | None = None
+
+    @cached_property
+    def section(self) -> str:
+        """Dotted path of what the key is in; empty at the top."""
+        return self.key.rpartition(".")[0]
 
 
 def _schedule_rules() -> Iterator[KeyRule]:
@@ -250,8 +255,8 @@ class BrokenRule:
     @property
     def message(self) -> str:
         """The message without the key's path."""
-        section, _, name = self.rule.key.rpartition(".")
-        if not self.rule.controlling_key.startswith(section):
+        name = self.rule.key.rpartition(".")[2]
+        if not self.rule.controlling_key.startswith(self.rule.section):
             name = self.rule.key  # it is elsewhere than what decides on it
         if self.missing:
             return f"{self.rule.called} {self.decision} needs `{name}`"
@@ -260,17 +265,28 @@ class BrokenRule:
 
 def broken_rules(content: Mapping[str, Any]) -> list[BrokenRule]:
     """Rules that plain content breaks; it must include defaults, and None counts as absent."""
-    broken = []
+    broken, values = [], _Values(content)
     for rule in KEY_RULES:
-        section = value_at(content, rule.key.rpartition(".")[0])
-        decision = value_at(content, rule.controlling_key) or rule.by_default
-        if section is None or decision is None:
+        decision = values[rule.controlling_key] or rule.by_default
+        if decision is None or values[rule.section] is None:
             continue
-        present = value_at(content, rule.key) is not None
+        present = values[rule.key] is not None
         takes = decision in rule.allowed_values
         if present != takes and (present or (rule.needed and decision not in rule.optional_with)):
             broken.append(BrokenRule(rule=rule, decision=decision, missing=not present))
     return broken
+
+
+class _Values(dict[str, Any]):
+    """Dotted key -> what `value_at` finds in a content: few keys decide on all others, so each is looked for once."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._content = content
+
+    def __missing__(self, key: str) -> Any:
+        self[key] = value_at(self._content, key)
+        return self[key]
 
 
 def value_at(content: Mapping[str, Any], key: str) -> Any:

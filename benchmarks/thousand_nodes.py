@@ -340,16 +340,22 @@ class Slot:
         self._take(config)
         return self._answer(RESET_S, True)
 
-    def _train(self) -> Future:
-        from ray.tune.result import DONE, SHOULD_CHECKPOINT
-
-        from wsml_study.workers.protocol import REPORT, StepReport
-
+    def _begin_epoch(self) -> tuple[float, dict[str, Any]]:
+        """How long the next epoch takes, and what Tune adds to its result."""
         self._commanded()
         seconds = self._cluster.epoch_s * self._cluster.spread() + self._starts_in
         self._starts_in = 0.0
         self._epoch += 1
         self._cluster.measured.epochs += 1
+        filled = {"training_iteration": self._epoch, "time_this_iter_s": seconds, "pid": 1, "node_ip": "10.0.0.1"}
+        return seconds, filled
+
+    def _train(self) -> Future:
+        from ray.tune.result import DONE, SHOULD_CHECKPOINT
+
+        from wsml_study.workers.protocol import REPORT, StepReport
+
+        seconds, filled = self._begin_epoch()
         done = self._epoch >= self._last_epoch
         due = not done and CLOCK.now() + seconds - self._saved_at > 15.0
         report = StepReport(
@@ -358,7 +364,6 @@ class Slot:
             complete=done,
             host=f"node{self.node.number:04d}",
         )
-        filled = {"training_iteration": self._epoch, "time_this_iter_s": seconds, "pid": 1, "node_ip": "10.0.0.1"}
         return self._answer(seconds, {REPORT: report, DONE: done, SHOULD_CHECKPOINT: due, **filled})
 
     def _result(self, seconds: float) -> dict[str, Any]:
@@ -422,13 +427,8 @@ class PlainSlot(Slot):
     def _train(self) -> Future:
         from ray.tune.result import DONE
 
-        self._commanded()
-        seconds = self._cluster.epoch_s * self._cluster.spread() + self._starts_in
-        self._starts_in = 0.0
-        self._epoch += 1
-        self._cluster.measured.epochs += 1
+        seconds, filled = self._begin_epoch()
         objective = float(max(self._curve[: self._epoch]))
-        filled = {"training_iteration": self._epoch, "time_this_iter_s": seconds, "pid": 1, "node_ip": "10.0.0.1"}
         return self._answer(seconds, {"objective": objective, DONE: self._epoch >= self._last_epoch, **filled})
 
 

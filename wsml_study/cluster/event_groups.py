@@ -2,8 +2,8 @@
 
 Tune waits for one future among those of all slots, handles it, and waits again, so an event costs the more the more
 slots there are. Here a wait takes all futures that are ready. They are still handled one by one, as Tune expects; the
-commands that follow are sent once the events that led to them are durable, which a group is made while the next one is
-handled.
+commands that follow are sent once the events that led to them are durable. A group is written to the log while the next
+one is handled.
 """
 
 from __future__ import annotations

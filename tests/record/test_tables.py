@@ -71,7 +71,8 @@ def test_rows_say_what_happened(folder):
 def test_the_share_of_the_training_images_is_in_the_table(tmp_path):
     study = small_study()
     history = told_history(study)
-    history.trials[1].config["data"]["train_share"] = 0.5
+    config = history.trials[1].config
+    config["data"] = config["data"] | {"train_share": 0.5}
     write_tables(tmp_path, study, history)
     assert read_table(tmp_path, "trials")["train_share"].to_pylist() == [None, 0.5, None, None]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wsml_study.record.shared_sections import SharedSections
 from wsml_study.record.spending import Spending, spent_of
 from wsml_study.record.trial_history import ENDED, Event, Promotion, Repeat, TrialHistory, TrialState
 from wsml_study.study.budget_section import Budget
@@ -82,6 +83,7 @@ class StudyHistory:
     num_outcomes: int = field(default=0, repr=False, compare=False)
     _closed: Counter[TrialState] = field(default_factory=Counter, repr=False, compare=False)
     _open: dict[int, TrialHistory] = field(default_factory=dict, repr=False, compare=False)
+    _sections: SharedSections = field(default_factory=SharedSections, repr=False, compare=False)
 
     @classmethod
     def replay(cls, events: Iterable[Event]) -> StudyHistory:
@@ -165,7 +167,7 @@ class StudyHistory:
         trial = TrialHistory(
             number=event["trial"],
             values=dict(event["values"]),
-            config=dict(event["config"]),
+            config=self._sections.of(event["config"]),
             sampler_state=dict(event["sampler_state"]),
             config_number=event.get("config_number"),
             run=event.get("run", 0),

@@ -32,7 +32,7 @@ class KeptResult(Mapping[str, Any]):
     def __init__(self, result: Mapping[str, Any]) -> None:
         keys = tuple(result)
         self._keys = _KEYS.setdefault(keys, keys)
-        self._packed = _packed([list(value) if type(value) is tuple else value for value in result.values()])
+        self._packed = packed([list(value) if type(value) is tuple else value for value in result.values()])
 
     def __getitem__(self, key: str) -> Any:
         try:
@@ -62,8 +62,8 @@ class KeptResult(Mapping[str, Any]):
         return values
 
 
-def _packed(values: list[Any]) -> bytes:
-    # Half as many bytes as JSON, in a fifth of the time. They never leave the process.
+def packed(values: list[Any]) -> bytes:
+    """Data that JSON can hold, as bytes: half as many as JSON, in a fifth of the time. They never leave the process."""
     try:
         return marshal.dumps(values, FORMAT)
     except ValueError:  # for example a member of an enumeration, which is text in the log

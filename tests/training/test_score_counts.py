@@ -34,6 +34,7 @@ def asked(draw: st.DrawFn) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.flo
 @pytest.mark.filterwarnings("error")
 def test_counts_are_exact_by_buckets(example: tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]) -> None:
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(score_counts, "sorts_slowly", lambda: True)
         patched.setattr(score_counts, "FEWEST_SCORES", 1)
         patched.setattr(score_counts, "LARGEST_SHARE", 10)
         patched.setattr(score_counts, "MOST_COMPARISONS", math.inf)
@@ -49,10 +50,14 @@ SPREADS = {
 }
 
 
+@pytest.mark.parametrize("sorts_slowly", [True, False])
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("share", [0.0001, 0.03, 0.6])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_counts_are_exact_on_many_scores(spread: str, share: float, dtype: type[np.floating]) -> None:
+def test_counts_are_exact_on_many_scores(
+    spread: str, share: float, dtype: type[np.floating], sorts_slowly: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_counts, "sorts_slowly", lambda: sorts_slowly)
     rng = np.random.default_rng(0)
     scores_N = SPREADS[spread](rng.normal(size=20_000)).astype(dtype)
     scores_N[rng.random(len(scores_N)) < 0.2] = -np.inf  # as those without a label

@@ -130,6 +130,19 @@ def test_two_slots_share_what_comes_next(tmp_path):
     assert (len(first), len(second), first & second) == (3, 3, set())
 
 
+def test_an_id_of_tune_that_comes_twice_gets_no_trial_while_the_first_is_at_work(tmp_path):
+    log = EventLog(tmp_path / "e.jsonl")
+    searcher = OptunaSearcher(study_with("random"), log, num_trials=8, slots=lambda: 8)
+    assert Assignment.of(searcher.suggest("e9de080f")).trial == 0
+    assert searcher.suggest("e9de080f") is None
+    assert list(log.history.trials) == [0]
+    assert Assignment.of(searcher.suggest("0bad5eed")).trial == 1
+    for number, tune_id in enumerate(("e9de080f", "0bad5eed")):
+        searcher.on_trial_complete(tune_id, {"done": True, "report": StepReport(complete=True)})
+        log.append("ended", trial=number, state="complete", error=None, sampler_state={})
+    assert Assignment.of(searcher.suggest("e9de080f")).trial == 2
+
+
 def study_of_three_rates(sampler="random", **options):
     """LL-Cp with batches of 16 images of 20 classes: 1 label per batch at .001 and .002, 4 at .01."""
     rates = {"method.schedule.rate_per_epoch": {"choice": [0.001, 0.002, 0.01]}}

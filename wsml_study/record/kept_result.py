@@ -32,7 +32,10 @@ class KeptResult(Mapping[str, Any]):
     def __init__(self, result: Mapping[str, Any]) -> None:
         keys = tuple(result)
         self._keys = _KEYS.setdefault(keys, keys)
-        self._packed = packed([list(value) if type(value) is tuple else value for value in result.values()])
+        values = list(result.values())
+        if tuple in map(type, values):
+            values = [list(value) if type(value) is tuple else value for value in values]
+        self._packed = packed(values)
 
     def __getitem__(self, key: str) -> Any:
         try:
@@ -40,6 +43,9 @@ class KeptResult(Mapping[str, Any]):
         except ValueError:
             raise KeyError(key) from None
         return self._values()[position]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)

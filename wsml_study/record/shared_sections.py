@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ MOST = 1000
 
 
 class SharedSections:
-    """Makes equal sections of configs one object, and equal names one text; whoever has a config leaves it unchanged.
+    """Makes equal sections of configs one object; whoever has a config leaves it unchanged.
 
     >>> shared = SharedSections()
     >>> one, other = (shared.of({"data": {"root": "photos"}, "training": {"seed": seed}}) for seed in (0, 1))
@@ -26,7 +25,7 @@ class SharedSections:
 
     def of(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """An equal config; plain data that JSON can hold."""
-        return {sys.intern(name): self._section(name, section) for name, section in config.items()}
+        return {name: self._section(name, section) for name, section in config.items()}
 
     def _section(self, name: str, section: Any) -> Any:
         # By their bytes: 1, 1.0 and true are equal, but not the same in a log or a table.
@@ -34,13 +33,5 @@ class SharedSections:
         if key not in self._known:
             if len(self._known) >= MOST:
                 self._known.clear()
-            self._known[key] = _with_shared_texts(section)
+            self._known[key] = section
         return self._known[key]
-
-
-def _with_shared_texts(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {sys.intern(name): _with_shared_texts(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_with_shared_texts(item) for item in value]
-    return sys.intern(value) if type(value) is str else value

@@ -186,7 +186,7 @@ class TrialHistory:
         """
         values: dict[int, float] = {}
         best: float | None = None
-        for epoch, result in sorted(self.epochs.items()):
+        for epoch, result in self.epochs.items():
             value = metric_of(result)
             if value is None:
                 continue
@@ -197,18 +197,24 @@ class TrialHistory:
 
     def value(self, objective: Objective) -> float | None:
         """The objective after the newest epoch; None before the first epoch ends, and without validation images."""
-        return self.values_by_epoch(objective).get(self.last_epoch)
+        newest = self.epochs.get(self.last_epoch)
+        value = None if newest is None else metric_of(newest)
+        if newest is None or value is None or not objective.of_best_epoch:
+            return value
+        if "best_objective" in newest:  # the usual case, without a look at the epochs before
+            return float(newest["best_objective"])
+        return self.values_by_epoch(objective)[self.last_epoch]
 
 
 def metric_of(result: Mapping[str, Any]) -> float | None:
     """The objective's metric in the result of an epoch; mAP in logs of versions that had no other metric."""
-    value = result.get("objective", result["val_map"])
+    value = result["objective"] if "objective" in result else result["val_map"]
     return None if value is None else float(value)
 
 
 def best_metric_of(result: Mapping[str, Any]) -> float | None:
     """As `metric_of`, of the best epoch so far."""
-    value = result.get("best_objective", result["best_val_map"])
+    value = result["best_objective"] if "best_objective" in result else result["best_val_map"]
     return None if value is None else float(value)
 
 
@@ -232,26 +238,23 @@ def _end(trial: TrialHistory, event: Event) -> None:
 
 def _put_epoch(trial: TrialHistory, event: Event) -> None:
     """An epoch that is repeated after a restart replaces its earlier result and everything after it."""
-    result = dict(event["result"])
-    _drop_from(trial.epochs, result["epoch"])
-    _drop_from(trial.saved, result["epoch"])
-    while trial.exploits and trial.exploits[-1].epoch >= result["epoch"]:
+    epoch = event["result"]["epoch"]
+    _drop_from(trial.epochs, epoch)
+    _drop_from(trial.saved, epoch)
+    while trial.exploits and trial.exploits[-1].epoch >= epoch:
         trial.exploits.pop()
-    if trial.checkpoint is not None and trial.checkpoint[0] >= result["epoch"]:
+    if trial.checkpoint is not None and trial.checkpoint[0] >= epoch:
         trial.checkpoint = None
     trial.host = event.get("host", trial.host)
     _pack_newest(trial)
-    trial.epochs[result["epoch"]] = result | {
-        "time": event["time"],
-        "attempt": event["attempt"],
-        "host": trial.host,
-    }
+    of_event = {"time": event["time"], "attempt": event["attempt"], "host": trial.host}
+    trial.epochs[epoch] = {**event["result"], **of_event}
     trial.test = event.get("test", trial.test)
     # The event of the last epoch already says that the trial has ended: a crash may prevent the `ended` event.
     trial.state = TrialState(event["state"])
     trial.ended = event["time"] if trial.state in ENDED else None
     if trial.state is TrialState.PAUSED:
-        trial.paused_after = result["epoch"]
+        trial.paused_after = epoch
         _pack_newest(trial)
 
 

@@ -27,7 +27,7 @@ Entry = TypeVar("Entry", bound=np.generic)
 _ENTRIES_AT_ONCE = 2**22
 """Images times classes ranked together, at least one class: bounds memory, some 10 bytes each on a CPU, 60 on a GPU."""
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 1024
 """Images whose scores are transposed together: few enough to stay in the CPU's cache."""
 
 
@@ -122,20 +122,8 @@ def _by_counting(scores_NK: Tensor, labels_NK: Tensor) -> Tensor:
     score no less. Counting these suffices, so the labels need not be put into the order of the scores.
     """
     numbers_NK = scores_NK.to(torch.promote_types(scores_NK.dtype, torch.float32)).numpy()
-    states_NK = labels_NK.numpy()
-    scores_KN = _transposed(numbers_NK)
-    positive_NK = states_NK == POSITIVE
-    unknown_NK = ~(positive_NK | (states_NK == NEGATIVE))
-    num_annotated_K = np.full(len(scores_KN), len(states_NK))
-    if unknown_NK.any():
-        num_annotated_K -= unknown_NK.sum(axis=0)
-        scores_KN[unknown_NK.T] = -np.inf  # below every score that counts
-    positive_KN = _transposed(positive_NK)
-    values = [
-        _average_precision(scores_N, np.flatnonzero(positive_N), num_annotated)
-        for scores_N, positive_N, num_annotated in zip(scores_KN, positive_KN, num_annotated_K.tolist(), strict=True)
-    ]
-    return torch.tensor(values, dtype=torch.float64)
+    classes = zip(_transposed(numbers_NK), _transposed(labels_NK.numpy()), strict=True)
+    return torch.tensor([_average_precision(*of_class) for of_class in classes], dtype=torch.float64)
 
 
 def _transposed(entries_NK: npt.NDArray[Entry]) -> npt.NDArray[Entry]:
@@ -150,15 +138,17 @@ def _transposed(entries_NK: npt.NDArray[Entry]) -> npt.NDArray[Entry]:
     return transposed_KN
 
 
-def _average_precision(
-    scores_N: npt.NDArray[np.floating], positive_P: npt.NDArray[np.intp], num_annotated: int
-) -> float:
-    """AP of a class from the scores of all images, -inf for those not annotated, and the rows of its positives."""
+def _average_precision(scores_N: npt.NDArray[np.floating], labels_N: npt.NDArray[np.integer]) -> float:
+    """AP of a class; the scores of images that are not annotated are overwritten."""
+    positive_P = np.flatnonzero(labels_N == POSITIVE)
     num_positives = len(positive_P)
+    num_annotated = num_positives + np.count_nonzero(labels_N == NEGATIVE)
     if num_positives == num_annotated:  # no negative: every ranking would have AP 1
         return float("nan")
     if num_positives == 0:
         return 0.0
+    if num_annotated < len(labels_N):
+        scores_N[(labels_N != POSITIVE) & (labels_N != NEGATIVE)] = -np.inf  # below every score that counts
     positives_P = np.sort(scores_N.take(positive_P))
     hits_P = num_positives - np.searchsorted(positives_P, positives_P)
     # The minimum: a positive that scores -inf itself must not count the unannotated images, which stand at -inf.

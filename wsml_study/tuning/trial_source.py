@@ -68,8 +68,13 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
         self._lanes = Lanes()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Tune's config of the next trial, FINISHED if there is none, None while one may follow."""
+        """Tune's config of the next trial, FINISHED if there is none, None while one may follow.
+
+        None also for the id of a trial that is at work: Tune asks again with another one.
+        """
         if len(self._live) >= self._slots():
+            return None
+        if trial_id in self._live:  # Tune draws 32 bits: among 100,000 trials some id comes twice
             return None
         if not self._may_begin():
             return None if self._live else str(Searcher.FINISHED)

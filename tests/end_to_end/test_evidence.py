@@ -11,7 +11,7 @@ from tests.end_to_end.progress import events_so_far
 
 NULL_STUDY = """\
 name: nothing_differs
-data: {dataset: digit_scenes}
+data: {dataset: digit_scenes, train_share: 0.25}
 method: {name: LL-R, schedule: {shape: linear, rate_per_epoch: 1e-6}}
 training: {epochs: 2, batch_size: 64, learning_rate: 2e-3, head_learning_rate_multiplier: 1, optimizer: sgd}
 search:

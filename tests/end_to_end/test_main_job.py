@@ -76,9 +76,8 @@ def test_from_study_file_to_trained_model(cli):
 
 @pytest.mark.timeout(900)
 def test_a_study_is_extended_refused_when_changed_and_set_aside(cli):
-    small = STUDY.replace("epochs: 3", "epochs: 1").replace(
-        "{name: asha, grace_epochs: 1, reduction_factor: 2}", "{name: none}"
-    )
+    small = STUDY.replace("epochs: 3", "epochs: 1").replace("digit_scenes}", "digit_scenes, train_share: 0.25}")
+    small = small.replace("{name: asha, grace_epochs: 1, reduction_factor: 2}", "{name: none}")
     cli.write("small.yaml", small)
     assert "2 of 2 trials ended" in cli("run", "small.yaml", "--trials", "2")
     before = pq.read_table(cli.folder / "results/small/epochs.parquet")

@@ -13,7 +13,7 @@ from tests.end_to_end.processes import command_of, descendants
 
 STUDY = """\
 name: small
-data: {dataset: digit_scenes}
+data: {dataset: digit_scenes, train_share: 0.4}
 method: {name: LL-R, schedule: {shape: linear, rate_per_epoch: 0.01}}
 training: {epochs: 3, batch_size: 64, learning_rate: 2e-3, head_learning_rate_multiplier: 1}
 search:
@@ -76,8 +76,9 @@ def test_from_study_file_to_trained_model(cli):
 
 @pytest.mark.timeout(900)
 def test_a_study_is_extended_refused_when_changed_and_set_aside(cli):
-    small = STUDY.replace("epochs: 3", "epochs: 1").replace("digit_scenes}", "digit_scenes, train_share: 0.25}")
-    small = small.replace("{name: asha, grace_epochs: 1, reduction_factor: 2}", "{name: none}")
+    small = STUDY.replace("epochs: 3", "epochs: 1").replace(
+        "{name: asha, grace_epochs: 1, reduction_factor: 2}", "{name: none}"
+    )
     cli.write("small.yaml", small)
     assert "2 of 2 trials ended" in cli("run", "small.yaml", "--trials", "2")
     before = pq.read_table(cli.folder / "results/small/epochs.parquet")

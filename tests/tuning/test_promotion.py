@@ -1,7 +1,5 @@
 """What goes on from a level to the next, and what others see of a study at one of its levels."""
 
-from itertools import takewhile
-
 import pytest
 
 from tests.end_to_end.light_trials import quiet
@@ -101,7 +99,8 @@ def test_more_trials_on_a_level_add_their_survivors_to_those_that_have_run(tmp_p
     for trials in (told, [*told, (0.3, 60.0, "complete")]):
         plan = survivors(study, 1, history_of(study, trials))
         source = PlannedTrials(at_level(study, 2), log, plan=plan, slots=lambda: 9)
-        list(takewhile(lambda suggestion: isinstance(suggestion, dict), map(source.suggest, "abc")))
+        for tune_id in ("tune-1", "tune-2", "tune-3"):
+            source.suggest(tune_id)
     assert [trial.promoted.trial for trial in log.history.trials.values()] == [1, 2]
 
 

@@ -216,8 +216,10 @@ EVENTS: dict[str, dict[str, Check]] = {
     "ended": {"trial": _is_count, "state": _is_text, "error": _is_text_or_none, "sampler_state": _is_object},
 }
 
-OF_ALL: dict[str, Check] = {"time": _is_time}
-EVENTS = {event: checks | OF_ALL for event, checks in EVENTS.items()}
+OF_ANY: dict[str, Check] = {"time": _is_time}
+"""What an event of any kind holds, also one of a later version."""
+
+CHECKS = {kind: checks | OF_ANY for kind, checks in EVENTS.items()}
 
 RESULT: dict[str, Check] = {
     "epoch": _is_count,
@@ -254,7 +256,7 @@ def check_form(event: Mapping[str, Any]) -> None:
     Raises:
         ValueError: one is of another kind, or an epoch has no number or no mAP.
     """
-    _check(event, EVENTS.get(event["event"], OF_ALL), "")
+    _check(event, CHECKS.get(event["event"], OF_ANY), "")
     if event["event"] != "epoch":
         return
     if missing := [key for key in ("epoch", "val_map") if key not in event["result"]]:

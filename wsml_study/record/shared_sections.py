@@ -1,4 +1,4 @@
-"""What the configs of a study's trials have in common, in memory once: a history may hold 100,000 of them."""
+"""Keeps a section that is equal in many trial configs in memory once: a history may hold 100,000 configs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 1000
 
 
 class SharedSections:
-    """Makes equal sections of configs one object; whoever has a config leaves it unchanged.
+    """Replaces equal sections of trial configs by one shared object, so the sections must not be modified.
 
     >>> shared = SharedSections()
     >>> one, other = (shared.of({"data": {"root": "photos"}, "training": {"seed": seed}}) for seed in (0, 1))
@@ -24,7 +24,11 @@ class SharedSections:
         self._known: dict[tuple[str, bytes], Any] = {}
 
     def of(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """An equal config; plain data that JSON can hold."""
+        """A new mapping equal to the config, with shared sections.
+
+        Args:
+            config: plain data that JSON can hold.
+        """
         return {name: self._section(name, section) for name, section in config.items()}
 
     def _section(self, name: str, section: Any) -> Any:

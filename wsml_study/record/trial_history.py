@@ -198,8 +198,10 @@ class TrialHistory:
     def value(self, objective: Objective) -> float | None:
         """The objective after the newest epoch; None before the first epoch ends, and without validation images."""
         newest = self.epochs.get(self.last_epoch)
-        value = None if newest is None else metric_of(newest)
-        if newest is None or value is None or not objective.of_best_epoch:
+        if newest is None:
+            return None
+        value = metric_of(newest)
+        if value is None or not objective.of_best_epoch:
             return value
         if "best_objective" in newest:  # the usual case, without a look at the epochs before
             return float(newest["best_objective"])

@@ -25,7 +25,7 @@ from wsml_study.training.score_counts import num_reaching
 Entry = TypeVar("Entry", bound=np.generic)
 
 _ENTRIES_AT_ONCE = 2**22
-"""Images times classes ranked together, at least one class: bounds memory, some 10 bytes each on a CPU, 60 on a GPU."""
+"""Images times classes ranked together, at least one class: bounds memory, some 5 bytes each on a CPU, 60 on a GPU."""
 
 _ROWS_AT_ONCE = 1024
 """Images whose scores are transposed together: few enough to stay in the CPU's cache."""

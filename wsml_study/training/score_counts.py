@@ -56,7 +56,10 @@ def num_reaching(scores_N: Scores, least_P: Scores) -> Counts:
 
 @cache
 def sorts_slowly() -> bool:
-    """Whether this processor needs long to sort; takes a millisecond, once. What is counted does not depend on it."""
+    """Whether this processor needs long to sort, measured in ten milliseconds, once per process.
+
+    The counts are the same either way.
+    """
     scores_N = np.random.default_rng(0).random(2 * FEWEST_SCORES, np.float32)
     seconds = []
     for _ in range(4):  # the fastest: the first one loads code, and other work may interrupt

@@ -72,9 +72,8 @@ class TrialSource(Searcher, ABC):  # type: ignore[misc]
 
         None also for the id of a trial that is at work: Tune asks again with another one.
         """
-        if len(self._live) >= self._slots():
-            return None
-        if trial_id in self._live:  # Tune draws 32 bits: among 100,000 trials some id comes twice
+        # Tune draws 32 bits per id: among 100,000 trials some come twice.
+        if len(self._live) >= self._slots() or trial_id in self._live:
             return None
         if not self._may_begin():
             return None if self._live else str(Searcher.FINISHED)
